@@ -1,0 +1,49 @@
+# ngx_http_mcp_sse_module
+#
+#   make            build/ngx_http_mcp_sse_module.so, for this machine's nginx
+#   make run        run it in the foreground, before $FRAPPE_URL or a stand-in
+#   make test       run all tests; TEST="t/a.t t/b.t" runs these
+#   make install    DESTDIR, PREFIX, MODULESDIR, DOCDIR
+#   make clean
+#
+# The variables of util/build (BUILD, NGINX_SRC, CFLAGS, CPPFLAGS, LDFLAGS)
+# and of the launcher (PORT, WORKERS, FRAPPE_URL; util/mcp-sse-bridge --help)
+# can be given in the environment or after "make".
+
+PREFIX     = /usr/local
+MODULESDIR = /usr/lib/nginx/modules
+DOCDIR     = /usr/share/doc/ngx_http_mcp_sse_module
+
+BUILD     ?= build
+override BUILD := $(abspath $(BUILD))
+MODULE     = $(BUILD)/ngx_http_mcp_sse_module.so
+
+INSTALL    = install
+
+export BUILD
+
+.PHONY: build run test install clean
+
+build:
+	@util/build
+
+run:
+	@util/run
+
+test:
+	@util/test $(TEST)
+
+install: build
+	$(INSTALL) -d $(DESTDIR)$(MODULESDIR) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 $(MODULE) $(DESTDIR)$(MODULESDIR)/
+	sed "s/^version=.*/version=$$(util/mcp-sse-bridge --version | sed 's/.* //')/" \
+	    util/mcp-sse-bridge > $(BUILD)/frappe-sse-bridge
+	$(INSTALL) -m 755 $(BUILD)/frappe-sse-bridge $(DESTDIR)$(PREFIX)/bin/frappe-sse-bridge
+	$(INSTALL) -m 644 nginx.conf.example LICENSE $(DESTDIR)$(DOCDIR)/
+	@echo
+	@echo "Put this line at the top of nginx.conf; $(DOCDIR)/nginx.conf.example has the rest:"
+	@echo
+	@echo "    load_module $(MODULESDIR)/ngx_http_mcp_sse_module.so;"
+
+clean:
+	rm -rf $(BUILD) t/servroot*

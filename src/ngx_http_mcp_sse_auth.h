@@ -1,0 +1,32 @@
+
+/*
+ * Whose request it is.
+ */
+
+#ifndef _NGX_HTTP_MCP_SSE_AUTH_H_INCLUDED_
+#define _NGX_HTTP_MCP_SSE_AUTH_H_INCLUDED_
+
+
+#include "ngx_http_mcp_sse.h"
+
+
+/*
+ * Finds out whose the request is.  NGX_OK: ctx->verdict is there, see below;
+ * NGX_AGAIN: it is waited for, the handler returns NGX_DONE, and later
+ * resume() runs, whose result the request is finalized with; NGX_ERROR.
+ *
+ * ctx->verdict.status: 0: facts.user is set; 401; 502, 503 or 504: nobody
+ * knows.
+ */
+
+ngx_int_t ngx_http_mcp_sse_auth(ngx_http_request_t *r,
+    ngx_http_mcp_sse_step_pt resume);
+
+/*
+ * Looks a session's credential up again, see _session.h.
+ */
+
+void ngx_http_mcp_sse_auth_recheck(ngx_http_mcp_sse_session_t *s);
+
+
+#endif /* _NGX_HTTP_MCP_SSE_AUTH_H_INCLUDED_ */

@@ -1,0 +1,132 @@
+
+/*
+ * The table links sessions and does not own them.
+ */
+
+#include "ngx_http_mcp_sse_bus.h"
+
+
+static ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_bus_find(u_char *key);
+
+
+static ngx_rbtree_t                   ngx_http_mcp_sse_bus_table;
+static ngx_rbtree_node_t              ngx_http_mcp_sse_bus_sentinel;
+static ngx_http_mcp_sse_bus_owner_t  *ngx_http_mcp_sse_bus_owner;
+
+
+ngx_int_t
+ngx_http_mcp_sse_bus_init(ngx_cycle_t *cycle,
+    ngx_http_mcp_sse_bus_owner_t *owner)
+{
+    ngx_rbtree_init(&ngx_http_mcp_sse_bus_table,
+                    &ngx_http_mcp_sse_bus_sentinel, ngx_rbtree_insert_value);
+
+    ngx_http_mcp_sse_bus_owner = owner;
+
+    return ngx_http_mcp_sse_shm_init(cycle, owner, ngx_http_mcp_sse_bus_find);
+}
+
+
+void
+ngx_http_mcp_sse_bus_exit(void)
+{
+    ngx_http_mcp_sse_shm_exit();
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_bus_register(ngx_http_mcp_sse_session_t *s, u_char *user,
+    ngx_uint_t max)
+{
+    ngx_int_t                    rc;
+    ngx_http_mcp_sse_session_t  *old;
+
+    old = ngx_http_mcp_sse_bus_find(s->sid.key);
+
+    if (old) {
+        ngx_http_mcp_sse_bus_owner->close(old, NGX_HTTP_MCP_SSE_REPLACED);
+    }
+
+    rc = ngx_http_mcp_sse_registry_enter(s, user, max);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_http_mcp_sse_zone_insert(&ngx_http_mcp_sse_bus_table, &s->node,
+                                 s->sid.key);
+    s->listed = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_mcp_sse_bus_unregister(ngx_http_mcp_sse_session_t *s,
+    ngx_msec_t grace)
+{
+    if (s->listed) {
+        ngx_rbtree_delete(&ngx_http_mcp_sse_bus_table, &s->node);
+        s->listed = 0;
+    }
+
+    ngx_http_mcp_sse_registry_leave(s, grace);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_bus_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
+    ngx_log_t *log)
+{
+    ngx_int_t                    rc;
+    ngx_http_mcp_sse_record_t   *record;
+    ngx_http_mcp_sse_session_t  *s;
+
+    s = ngx_http_mcp_sse_bus_find(key);
+    record = s ? s->record : NULL;
+
+    /* a record that is not listed any more belongs to a replaced session */
+
+    if (record && record->has_news) {
+
+        /* what came by other workers came first; it may end the session */
+
+        ngx_http_mcp_sse_shm_drain();
+
+        s = ngx_http_mcp_sse_bus_find(key);
+        record = s ? s->record : NULL;
+    }
+
+    if (record && record->listed) {
+        rc = ngx_http_mcp_sse_inbox_accept(s, env);
+
+        if (rc == NGX_OK) {
+            ngx_http_mcp_sse_bus_owner->receive(s, env);
+        }
+
+        return rc;
+    }
+
+    rc = ngx_http_mcp_sse_inbox_deliver(key, env, log);
+
+    if (rc == NGX_OK) {
+        ngx_http_mcp_sse_envelope_free(env);
+    }
+
+    return rc;
+}
+
+
+static ngx_http_mcp_sse_session_t *
+ngx_http_mcp_sse_bus_find(u_char *key)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = ngx_http_mcp_sse_zone_find(&ngx_http_mcp_sse_bus_table, key,
+                    offsetof(ngx_http_mcp_sse_session_t, sid)
+                    + offsetof(ngx_http_mcp_sse_sid_t, key)
+                    - offsetof(ngx_http_mcp_sse_session_t, node));
+
+    return node ? ngx_rbtree_data(node, ngx_http_mcp_sse_session_t, node)
+                : NULL;
+}

@@ -1,0 +1,51 @@
+
+/*
+ * Brings a message to the worker that owns its session: own worker's table,
+ * else the zone.
+ */
+
+#ifndef _NGX_HTTP_MCP_SSE_BUS_H_INCLUDED_
+#define _NGX_HTTP_MCP_SSE_BUS_H_INCLUDED_
+
+
+#include "ngx_http_mcp_sse_shm.h"
+#include "ngx_http_mcp_sse_registry.h"
+
+
+/*
+ * In init_process and exit_process.  "owner" must live as long as the
+ * process.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_init(ngx_cycle_t *cycle,
+    ngx_http_mcp_sse_bus_owner_t *owner);
+void ngx_http_mcp_sse_bus_exit(void);
+
+/*
+ * Makes the session known: from now on owner->receive() may be called for
+ * it.  Another session of the same id is replaced; if this worker owns it,
+ * owner->close() has run for it when the function returns.  NGX_OK;
+ * NGX_BUSY: the user has too many; NGX_DECLINED: zone full.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_register(ngx_http_mcp_sse_session_t *s,
+    u_char *user, ngx_uint_t max);
+
+/*
+ * The session is closed: see ngx_http_mcp_sse_registry_leave().
+ */
+
+void ngx_http_mcp_sse_bus_unregister(ngx_http_mcp_sse_session_t *s,
+    ngx_msec_t grace);
+
+/*
+ * Delivers an envelope and takes over the caller's reference if NGX_OK is
+ * returned, see ngx_http_mcp_sse_inbox_deliver().  Never runs a message before
+ * it has returned.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_deliver(u_char *key,
+    ngx_http_mcp_sse_envelope_t *env, ngx_log_t *log);
+
+
+#endif /* _NGX_HTTP_MCP_SSE_BUS_H_INCLUDED_ */

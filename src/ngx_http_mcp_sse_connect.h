@@ -1,0 +1,20 @@
+
+/*
+ * GET of the legacy transport: opens a stream.
+ */
+
+#ifndef _NGX_HTTP_MCP_SSE_CONNECT_H_INCLUDED_
+#define _NGX_HTTP_MCP_SSE_CONNECT_H_INCLUDED_
+
+
+#include "ngx_http_mcp_sse.h"
+
+
+/*
+ * The content handler of mcp_sse_stream.
+ */
+
+ngx_int_t ngx_http_mcp_sse_connect_handler(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_MCP_SSE_CONNECT_H_INCLUDED_ */

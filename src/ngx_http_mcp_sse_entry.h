@@ -1,0 +1,31 @@
+
+/*
+ * What all endpoints check first, in the order of CONTRACT.
+ */
+
+#ifndef _NGX_HTTP_MCP_SSE_ENTRY_H_INCLUDED_
+#define _NGX_HTTP_MCP_SSE_ENTRY_H_INCLUDED_
+
+
+#include "ngx_http_mcp_sse.h"
+
+
+/*
+ * Makes the context of r and checks method ("allowed" is a mask of
+ * NGX_HTTP_*, "methods" its text for Allow), Origin and site; answers
+ * OPTIONS.  NULL: the request was answered, and *rc is what the handler
+ * returns.
+ */
+
+ngx_http_mcp_sse_ctx_t *ngx_http_mcp_sse_entry(ngx_http_request_t *r,
+    ngx_uint_t allowed, const char *methods, ngx_int_t *rc);
+
+/*
+ * Answers a request whose credential is not good: 401, or what says that
+ * Frappe cannot be asked.
+ */
+
+ngx_int_t ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_MCP_SSE_ENTRY_H_INCLUDED_ */

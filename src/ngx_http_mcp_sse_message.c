@@ -1,0 +1,516 @@
+
+/*
+ * The request belongs to nginx.  Its envelope belongs to it until it is
+ * delivered, and is freed by its cleanup if it never is.
+ */
+
+#include "ngx_http_mcp_sse_message.h"
+#include "ngx_http_mcp_sse_auth.h"
+#include "ngx_http_mcp_sse_body.h"
+#include "ngx_http_mcp_sse_bus.h"
+#include "ngx_http_mcp_sse_dispatch.h"
+#include "ngx_http_mcp_sse_entry.h"
+#include "ngx_http_mcp_sse_header.h"
+#include "ngx_http_mcp_sse_pack.h"
+#include "ngx_http_mcp_sse_response.h"
+#include "ngx_http_mcp_sse_expiry.h"
+#include "ngx_http_mcp_sse_session.h"
+#include "ngx_http_mcp_sse_sleep.h"
+#include "ngx_http_mcp_sse_var.h"
+
+
+#define NGX_HTTP_MCP_SSE_TRY_AGAIN         50
+
+#define NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE  431      /* RFC 6585 */
+
+
+static ngx_int_t ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_message_session(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_message_type(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_message_body(ngx_http_request_t *r,
+    ngx_int_t status);
+static void ngx_http_mcp_sse_message_facts(ngx_http_request_t *r,
+    ngx_array_t *messages);
+static ngx_int_t ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_message_hold(ngx_http_request_t *r);
+static void ngx_http_mcp_sse_message_again(void *data);
+static void ngx_http_mcp_sse_message_retry(ngx_http_mcp_sse_ctx_t *ctx);
+static void ngx_http_mcp_sse_message_let_go(ngx_http_mcp_sse_ctx_t *ctx);
+static ngx_int_t ngx_http_mcp_sse_message_answer(ngx_http_request_t *r);
+static void ngx_http_mcp_sse_message_cleanup(void *data);
+
+
+static ngx_queue_t  ngx_http_mcp_sse_held = {
+    &ngx_http_mcp_sse_held, &ngx_http_mcp_sse_held
+};
+
+static ngx_http_mcp_sse_timer_t  ngx_http_mcp_sse_held_timer;
+static ngx_uint_t                ngx_http_mcp_sse_held_round;
+
+static ngx_str_t    ngx_http_mcp_sse_accepted =
+                                      ngx_string("{\"status\":\"accepted\"}");
+static ngx_str_t    ngx_http_mcp_sse_content_encoding =
+                                      ngx_string("content-encoding");
+
+
+ngx_int_t
+ngx_http_mcp_sse_message_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_mcp_sse_entry(r, NGX_HTTP_POST, "POST, OPTIONS", &rc);
+    if (ctx == NULL) {
+        return rc;
+    }
+
+    rc = ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_message_authorized);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_DONE;
+    }
+
+    rc = (rc == NGX_OK) ? ngx_http_mcp_sse_message_authorized(r)
+                        : NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    return ngx_http_mcp_sse_result(r, rc);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r)
+{
+    off_t                          length;
+    ngx_int_t                      rc;
+    ngx_http_mcp_sse_ctx_t        *ctx;
+    ngx_http_mcp_sse_main_conf_t  *mcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ctx->verdict.status
+        && ctx->verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR)
+    {
+        return ngx_http_mcp_sse_entry_denied(r);
+    }
+
+    rc = ngx_http_mcp_sse_message_session(r);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* Frappe cannot be asked; the stream's own credential will do */
+
+    if (ctx->verdict.status && rc != NGX_OK) {
+        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_mcp_sse_entry_denied(r);
+    }
+
+    if (rc != NGX_OK) {
+        ctx->outcome = NGX_DECLINED;
+        return ngx_http_mcp_sse_message_answer(r);
+    }
+
+    if (ngx_http_mcp_sse_message_type(r) != NGX_OK) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                       "Unsupported media type");
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_mcp_sse_module);
+    length = r->headers_in.content_length_n;
+
+    if (length > (off_t) mcf->max_message) {
+        return ngx_http_mcp_sse_message_body(r,
+                                       NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+    }
+
+    return ngx_http_mcp_sse_body_read(r, mcf->max_message,
+                                      ngx_http_mcp_sse_message_body);
+}
+
+
+/*
+ * Is the id ours, and the client's?  Whether the session is still there is
+ * asked when the message is known to be one.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_message_session(ngx_http_request_t *r)
+{
+    u_char                       *hash;
+    ngx_str_t                     text;
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_zone_t      *zone;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+    zone = ngx_http_mcp_sse_zone();
+
+    if (ngx_http_arg(r, (u_char *) "session_id", sizeof("session_id") - 1,
+                     &text)
+        != NGX_OK
+        || ngx_http_mcp_sse_sid_parse(&ctx->sid, &text) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    hash = ngx_pnalloc(r->pool, NGX_HTTP_MCP_SSE_HASH_LEN);
+    if (hash == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_mcp_sse_sid_hash(&ctx->sid, hash);
+
+    ctx->facts.session.data = hash;
+    ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
+
+    if (ngx_time() - ctx->sid.issued >= conf->session_ttl) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->verdict.status) {
+        return ngx_http_mcp_sse_registry_opened_with(ctx->sid.key,
+                                                     ctx->credential.digest)
+               ? NGX_OK : NGX_DECLINED;
+    }
+
+    return ngx_http_mcp_sse_sid_verify(&ctx->sid, zone->secrets, "legacy",
+                                       &ctx->facts.site, &ctx->facts.user);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_message_type(ngx_http_request_t *r)
+{
+    size_t                          len;
+    ngx_str_t                      *type;
+    ngx_table_elt_t                *h;
+    ngx_http_mcp_sse_header_pos_t   pos;
+
+    static ngx_str_t  json = ngx_string("application/json");
+    static ngx_str_t  identity = ngx_string("identity");
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                     &ngx_http_mcp_sse_content_encoding,
+                                     &pos);
+
+    if (h && h->value.len
+        && (h->value.len != identity.len
+            || ngx_strncasecmp(h->value.data, identity.data, identity.len)
+               != 0))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_OK;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    for (len = 0; len < type->len; len++) {
+        if (type->data[len] == ';' || type->data[len] == ' ') {
+            break;
+        }
+    }
+
+    return (len == json.len
+            && ngx_strncasecmp(type->data, json.data, json.len) == 0)
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+/*
+ * The body is there, or status says what is wrong with it.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               batch;
+    ngx_array_t             *messages;
+    ngx_http_cleanup_t      *cln;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                       "Message too large");
+    }
+
+    rc = status ? NGX_HTTP_MCP_SSE_PARSE_ERROR
+                : ngx_http_mcp_sse_jsonrpc_scan(r->pool, &ctx->body,
+                                                &messages, &batch);
+
+    if (rc == NGX_HTTP_MCP_SSE_PARSE_ERROR) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, rc,
+                                       "Parse error");
+    }
+
+    if (rc == NGX_HTTP_MCP_SSE_INVALID_REQUEST) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, rc,
+                                       "Invalid Request");
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (rc != NGX_OK || cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_mcp_sse_message_cleanup;
+    cln->data = ctx;
+
+    ngx_http_mcp_sse_message_facts(r, messages);
+
+    rc = ngx_http_mcp_sse_pack(r, messages, &ctx->envelope);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE,
+                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                       "Headers too large");
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_mcp_sse_message_deliver(r);
+}
+
+
+static void
+ngx_http_mcp_sse_message_facts(ngx_http_request_t *r, ngx_array_t *messages)
+{
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    ngx_http_mcp_sse_facts_set(&ctx->facts, messages->elts);
+
+    if (ngx_http_mcp_sse_dispatch_flag(&ctx->facts.method) & conf->local) {
+        ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_LOCAL;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ngx_http_mcp_sse_expiry_stopped()) {
+        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_mcp_sse_entry_denied(r);
+    }
+
+    rc = ngx_http_mcp_sse_bus_deliver(ctx->sid.key, ctx->envelope,
+                                      r->connection->log);
+    if (rc == NGX_OK) {
+        ctx->envelope = NULL;
+    }
+
+    ctx->outcome = rc;
+
+    if (rc != NGX_AGAIN) {
+        return ngx_http_mcp_sse_message_answer(r);
+    }
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    ctx->deadline = ngx_current_msec + conf->grace;
+
+    return ngx_http_mcp_sse_message_hold(r);
+}
+
+
+/*
+ * The stream was lost a moment ago and may come back.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_message_hold(ngx_http_request_t *r)
+{
+    size_t                         size;
+    ngx_int_t                      n;
+    ngx_queue_t                   *q;
+    ngx_http_mcp_sse_ctx_t        *ctx, *other;
+    ngx_http_mcp_sse_main_conf_t  *mcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_mcp_sse_module);
+
+    n = 0;
+    size = ctx->envelope->size;
+
+    for (q = ngx_queue_head(&ngx_http_mcp_sse_held);
+         q != ngx_queue_sentinel(&ngx_http_mcp_sse_held);
+         q = ngx_queue_next(q))
+    {
+        other = ngx_queue_data(q, ngx_http_mcp_sse_ctx_t, held);
+
+        if (ngx_memcmp(other->sid.key, ctx->sid.key, NGX_HTTP_MCP_SSE_DIGEST)
+            == 0)
+        {
+            n++;
+            size += other->envelope->size;
+        }
+    }
+
+    if (n >= mcf->max_inbox || (n && size > mcf->zone_size / 8)) {
+        ctx->outcome = NGX_BUSY;
+        return ngx_http_mcp_sse_message_answer(r);
+    }
+
+    if (ngx_http_mcp_sse_sleep(r, ngx_http_mcp_sse_message_answer)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_queue_insert_tail(&ngx_http_mcp_sse_held, &ctx->held);
+    ctx->is_held = 1;
+    ctx->round = ngx_http_mcp_sse_held_round;
+
+    ngx_http_mcp_sse_shm_held(1);
+
+    if (!ngx_http_mcp_sse_held_timer.set) {
+        ngx_http_mcp_sse_held_timer.handler = ngx_http_mcp_sse_message_again;
+        ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_held_timer,
+                                  NGX_HTTP_MCP_SSE_TRY_AGAIN);
+    }
+
+    return NGX_DONE;
+}
+
+
+/*
+ * All of them in the order in which they came.  Each that goes on waiting is
+ * put behind the others, since waking one may end others as well.
+ */
+
+static void
+ngx_http_mcp_sse_message_again(void *data)
+{
+    ngx_queue_t             *q;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ngx_http_mcp_sse_held_round++;
+
+    while (!ngx_queue_empty(&ngx_http_mcp_sse_held)) {
+
+        q = ngx_queue_head(&ngx_http_mcp_sse_held);
+        ctx = ngx_queue_data(q, ngx_http_mcp_sse_ctx_t, held);
+
+        if (ctx->round == ngx_http_mcp_sse_held_round) {
+            ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_held_timer,
+                                      NGX_HTTP_MCP_SSE_TRY_AGAIN);
+            return;
+        }
+
+        ctx->round = ngx_http_mcp_sse_held_round;
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&ngx_http_mcp_sse_held, q);
+
+        ngx_http_mcp_sse_message_retry(ctx);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_message_retry(ngx_http_mcp_sse_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_mcp_sse_bus_deliver(ctx->sid.key, ctx->envelope,
+                                      ctx->request->connection->log);
+
+    if (rc == NGX_OK) {
+        ctx->envelope = NULL;
+    }
+
+    if (rc == NGX_AGAIN
+        && (ngx_msec_int_t) (ctx->deadline - ngx_current_msec) > 0)
+    {
+        return;
+    }
+
+    ctx->outcome = (rc == NGX_AGAIN) ? NGX_DECLINED : rc;
+
+    ngx_http_mcp_sse_message_let_go(ctx);
+
+    ngx_http_mcp_sse_wake(ctx->request);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_message_answer(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    ngx_http_mcp_sse_message_let_go(ctx);
+
+    switch (ctx->outcome) {
+
+    case NGX_OK:
+        return ngx_http_mcp_sse_respond(r, NGX_HTTP_ACCEPTED,
+                                        &ngx_http_mcp_sse_accepted);
+
+    case NGX_DECLINED:
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                       NGX_HTTP_MCP_SSE_UNAUTHORIZED,
+                                       "Invalid session ID");
+
+    case NGX_AGAIN:
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       NGX_HTTP_MCP_SSE_UNAVAILABLE,
+                                       "Server is stopping");
+
+    default: /* NGX_BUSY: the inbox is full; NGX_ERROR: the zone is */
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
+                                       NGX_HTTP_MCP_SSE_TOO_MANY,
+                                       "Too many messages");
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_message_let_go(ngx_http_mcp_sse_ctx_t *ctx)
+{
+    if (ctx->is_held) {
+        ctx->is_held = 0;
+
+        ngx_queue_remove(&ctx->held);
+        ngx_http_mcp_sse_shm_held(-1);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_message_cleanup(void *data)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx = data;
+
+    ngx_http_mcp_sse_message_let_go(ctx);
+
+    if (ctx->envelope) {
+        ngx_http_mcp_sse_envelope_free(ctx->envelope);
+        ctx->envelope = NULL;
+    }
+}

@@ -1,0 +1,171 @@
+
+/*
+ * Everything is in the pool of the request.
+ */
+
+#include "ngx_http_mcp_sse_response.h"
+#include "ngx_http_mcp_sse_header.h"
+#include "ngx_http_mcp_sse_origin.h"
+
+
+static ngx_int_t ngx_http_mcp_sse_response_headers(ngx_http_request_t *r,
+    ngx_uint_t status);
+static ngx_int_t ngx_http_mcp_sse_response_challenge(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_mcp_sse_respond(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *body)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = body ? (off_t) body->len : 0;
+
+    if (body) {
+        ngx_str_set(&r->headers_out.content_type, "application/json");
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
+        r->headers_out.content_type_lowcase = NULL;
+    }
+
+    if (ngx_http_mcp_sse_origin_headers(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (body) {
+        b->pos = body->data;
+        b->last = body->data + body->len;
+        b->memory = 1;
+    }
+
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_refuse(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_int_t code, const char *message)
+{
+    ngx_str_t                body, null;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "mcp sse: refused with %ui, \"%s\"", status, message);
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_REFUSED;
+
+    ngx_str_null(&null);
+
+    body = ngx_http_mcp_sse_jsonrpc_error(r->pool, &null, code, message,
+                                          NULL);
+
+    if (body.data == NULL
+        || ngx_http_mcp_sse_response_headers(r, status) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_mcp_sse_respond(r, status, &body);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_result(ngx_http_request_t *r, ngx_int_t rc)
+{
+    if (rc != NGX_HTTP_INTERNAL_SERVER_ERROR || r->header_sent) {
+        return rc;
+    }
+
+    return ngx_http_mcp_sse_refuse(r, rc, NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
+                                   "Internal server error");
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_response_headers(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    switch (status) {
+
+    case NGX_HTTP_UNAUTHORIZED:
+        return ngx_http_mcp_sse_response_challenge(r);
+
+    case NGX_HTTP_NOT_ALLOWED:
+        ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+        return ngx_http_mcp_sse_header_set(r, "Allow", &ctx->methods);
+
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        return ngx_http_mcp_sse_header_add(r, "Retry-After", "1");
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Frappe's own challenge names its authorization server.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_response_challenge(ngx_http_request_t *r)
+{
+    ngx_str_t                value, *host;
+    ngx_uint_t               i;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    value = ctx->verdict.challenge;
+
+    if (value.len == 0) {
+
+        host = r->headers_in.server.len ? &r->headers_in.server
+                                        : &ctx->facts.site;
+
+        for (i = 0; i < host->len; i++) {
+            if (host->data[i] == '"' || host->data[i] == '\\') {
+                host = &ctx->facts.site;
+                break;
+            }
+        }
+
+        value.data = ngx_pnalloc(r->pool, sizeof("Bearer realm=\"\"")
+                                          + host->len);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_sprintf(value.data, "Bearer realm=\"%V\"", host)
+                    - value.data;
+    }
+
+    return ngx_http_mcp_sse_header_set(r, "WWW-Authenticate", &value);
+}

@@ -1,0 +1,41 @@
+
+/*
+ * Short answers to client requests.
+ */
+
+#ifndef _NGX_HTTP_MCP_SSE_RESPONSE_H_INCLUDED_
+#define _NGX_HTTP_MCP_SSE_RESPONSE_H_INCLUDED_
+
+
+#include "ngx_http_mcp_sse.h"
+
+
+/*
+ * Both send an answer and return what the content handler is to return, or
+ * ngx_http_finalize_request() to be given.
+ *
+ * The first sends JSON, which must live as long as the request, or only
+ * headers if "body" is NULL.
+ */
+
+ngx_int_t ngx_http_mcp_sse_respond(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *body);
+
+/*
+ * The second refuses the request with a JSON-RPC error whose id is null, and
+ * says so in the log.  It adds what goes with the status: Allow, Retry-After,
+ * WWW-Authenticate.
+ */
+
+ngx_int_t ngx_http_mcp_sse_refuse(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_int_t code, const char *message);
+
+/*
+ * What a handler returns, or a request is finalized with, instead of "rc":
+ * an internal fault is told as a JSON-RPC error as long as that is possible.
+ */
+
+ngx_int_t ngx_http_mcp_sse_result(ngx_http_request_t *r, ngx_int_t rc);
+
+
+#endif /* _NGX_HTTP_MCP_SSE_RESPONSE_H_INCLUDED_ */

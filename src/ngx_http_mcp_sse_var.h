@@ -1,0 +1,27 @@
+
+/*
+ * The module's variables.
+ */
+
+#ifndef _NGX_HTTP_MCP_SSE_VAR_H_INCLUDED_
+#define _NGX_HTTP_MCP_SSE_VAR_H_INCLUDED_
+
+
+#include "ngx_http_mcp_sse.h"
+
+
+/*
+ * In preconfiguration.
+ */
+
+ngx_int_t ngx_http_mcp_sse_var_add(ngx_conf_t *cf);
+
+/*
+ * Fills what a message says of itself into facts, which point to it then.
+ */
+
+void ngx_http_mcp_sse_facts_set(ngx_http_mcp_sse_facts_t *facts,
+    ngx_http_mcp_sse_message_t *message);
+
+
+#endif /* _NGX_HTTP_MCP_SSE_VAR_H_INCLUDED_ */

@@ -1,0 +1,296 @@
+
+/*
+ * The root belongs to the zone and lives as long as it.
+ */
+
+#include "ngx_http_mcp_sse_zone.h"
+
+
+static ngx_int_t ngx_http_mcp_sse_zone_peers(ngx_http_mcp_sse_zone_t *zone,
+    ngx_http_mcp_sse_root_t *root);
+static ngx_int_t ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone);
+static ngx_int_t ngx_http_mcp_sse_zone_keys(ngx_shm_zone_t *shm_zone,
+    ngx_http_mcp_sse_root_t *root);
+static ngx_shm_zone_t *ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone);
+
+
+ngx_int_t
+ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_mcp_sse_zone_t  *ozone = data;
+
+    size_t                    len;
+    ngx_http_mcp_sse_root_t  *root;
+    ngx_http_mcp_sse_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    zone->size = shm_zone->shm.size;
+
+    if (ozone || shm_zone->shm.exists) {
+
+        zone->root = zone->shpool->data;
+
+        if (zone->root->magic != NGX_HTTP_MCP_SSE_ZONE_MAGIC) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "zone \"%V\" was made by another version of the "
+                          "module, restart nginx instead of reloading it",
+                          &shm_zone->shm.name);
+            return NGX_ERROR;
+        }
+
+        return ngx_http_mcp_sse_zone_secrets(zone);
+    }
+
+    root = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_mcp_sse_root_t));
+    if (root == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->root = root;
+    zone->shpool->data = root;
+
+    root->magic = NGX_HTTP_MCP_SSE_ZONE_MAGIC;
+
+    ngx_rbtree_init(&root->records, &root->records_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->users, &root->users_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->verdicts, &root->verdicts_sentinel,
+                    ngx_rbtree_insert_value);
+
+    ngx_queue_init(&root->peers);
+    ngx_queue_init(&root->free_peers);
+    ngx_queue_init(&root->tombs);
+    ngx_queue_init(&root->good);
+    ngx_queue_init(&root->bad);
+
+    if (ngx_http_mcp_sse_zone_peers(zone, root) != NGX_OK
+        || ngx_http_mcp_sse_zone_keys(shm_zone, root) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    len = sizeof(" in mcp_sse_zone \"\"") + shm_zone->shm.name.len;
+
+    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
+    if (zone->shpool->log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(zone->shpool->log_ctx, " in mcp_sse_zone \"%V\"%Z",
+                &shm_zone->shm.name);
+
+    zone->shpool->log_nomem = 0;
+
+    return ngx_http_mcp_sse_zone_secrets(zone);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_zone_peers(ngx_http_mcp_sse_zone_t *zone,
+    ngx_http_mcp_sse_root_t *root)
+{
+    ngx_uint_t                i;
+    ngx_http_mcp_sse_peer_t  *peer;
+
+    peer = ngx_slab_calloc(zone->shpool, NGX_HTTP_MCP_SSE_MAX_PEERS
+                                         * sizeof(ngx_http_mcp_sse_peer_t));
+    if (peer == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_HTTP_MCP_SSE_MAX_PEERS; i++) {
+        ngx_queue_insert_tail(&root->free_peers, &peer[i].queue);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Ids are signed by the operator's key, else by the zone's: that one
+ * survives a reload and ends with the master.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone)
+{
+    ngx_str_t  *secret;
+
+    if (zone->conf->keys) {
+        zone->secrets = zone->conf->keys;
+        return NGX_OK;
+    }
+
+    zone->secrets->nelts = 0;
+
+    secret = ngx_array_push(zone->secrets);
+    if (secret == NULL) {
+        return NGX_ERROR;
+    }
+
+    secret->data = zone->root->key;
+    secret->len = NGX_HTTP_MCP_SSE_KEY;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A zone whose size was changed is a new one: without the old keys, ids
+ * given out before the reload would not verify.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_zone_keys(ngx_shm_zone_t *shm_zone,
+    ngx_http_mcp_sse_root_t *root)
+{
+    ngx_shm_zone_t           *old;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_mcp_sse_root_t  *oroot;
+
+    old = ngx_http_mcp_sse_zone_old(shm_zone);
+
+    if (old && ngx_process == NGX_PROCESS_SINGLE) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "the size of zone \"%V\" cannot be changed by a reload "
+                      "while \"master_process\" is off",
+                      &shm_zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    if (old) {
+        shpool = (ngx_slab_pool_t *) old->shm.addr;
+        oroot = shpool->data;
+
+        if (oroot->magic == NGX_HTTP_MCP_SSE_ZONE_MAGIC) {
+            ngx_memcpy(root->key, oroot->key, NGX_HTTP_MCP_SSE_KEY);
+            ngx_memcpy(root->instance, oroot->instance,
+                       NGX_HTTP_MCP_SSE_INSTANCE);
+            return NGX_OK;
+        }
+    }
+
+    if (ngx_http_mcp_sse_random(root->key, NGX_HTTP_MCP_SSE_KEY) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_mcp_sse_random(root->instance, NGX_HTTP_MCP_SSE_INSTANCE);
+}
+
+
+static ngx_shm_zone_t *
+ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_shm_zone_t   *zones;
+
+    /* while a configuration is read, ngx_cycle is still the one before it */
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+    zones = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            zones = part->elts;
+            i = 0;
+        }
+
+        if (&zones[i] != shm_zone
+            && zones[i].tag == shm_zone->tag
+            && zones[i].shm.addr != NULL
+            && zones[i].shm.name.len == shm_zone->shm.name.len
+            && ngx_strncmp(zones[i].shm.name.data, shm_zone->shm.name.data,
+                           shm_zone->shm.name.len)
+               == 0)
+        {
+            return &zones[i];
+        }
+    }
+}
+
+
+ngx_http_mcp_sse_zone_t *
+ngx_http_mcp_sse_zone(void)
+{
+    ngx_http_mcp_sse_main_conf_t  *conf;
+
+    conf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_mcp_sse_module);
+
+    return conf->zone->data;
+}
+
+
+void
+ngx_http_mcp_sse_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
+    u_char *digest)
+{
+    ngx_memcpy(&node->key, digest, sizeof(ngx_rbtree_key_t));
+
+    ngx_rbtree_insert(tree, node);
+}
+
+
+ngx_rbtree_node_t *
+ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
+{
+    ngx_rbtree_key_t    key;
+    ngx_rbtree_node_t  *node;
+
+    ngx_memcpy(&key, digest, sizeof(ngx_rbtree_key_t));
+
+    node = tree->root;
+
+    while (node != tree->sentinel) {
+
+        if (key != node->key) {
+            node = (key < node->key) ? node->left : node->right;
+            continue;
+        }
+
+        if (ngx_memcmp((u_char *) node + offset, digest,
+                       NGX_HTTP_MCP_SSE_DIGEST)
+            == 0)
+        {
+            return node;
+        }
+
+        /*
+         * Digests are random: a second one with the same first eight bytes
+         * is never seen, and would stand to the right.
+         */
+
+        node = node->right;
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_mcp_sse_zone_nomem(ngx_http_mcp_sse_zone_t *zone, ngx_log_t *log)
+{
+    ngx_atomic_uint_t  last;
+
+    last = zone->root->nomem_logged;
+
+    if ((ngx_atomic_uint_t) ngx_time() < last + 10
+        || !ngx_atomic_cmp_set(&zone->root->nomem_logged, last,
+                               (ngx_atomic_uint_t) ngx_time()))
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, log, 0,
+                  "mcp_sse_zone \"%V\" of %uzK is full, give it a larger size",
+                  &zone->conf->zone_name, zone->size / 1024);
+}

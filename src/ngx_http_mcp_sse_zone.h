@@ -1,0 +1,184 @@
+
+/*
+ * The root of the shared zone: layout, keys, counters, the lock.
+ *
+ * The zone is a directory and a letter box.  Everything in it is reached
+ * from the root and only touched under the pool's mutex, except for the
+ * atomics.  Sessions live in their owners and can be registered again.
+ */
+
+#ifndef _NGX_HTTP_MCP_SSE_ZONE_H_INCLUDED_
+#define _NGX_HTTP_MCP_SSE_ZONE_H_INCLUDED_
+
+
+#include "ngx_http_mcp_sse.h"
+
+
+#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d435032      /* of this layout */
+
+#define NGX_HTTP_MCP_SSE_MAX_PEERS   256   /* workers, of all generations */
+
+
+/* a worker, made by itself in init_process; id is drawn after fork */
+
+typedef struct {
+    ngx_queue_t            queue;        /* in zone->peers or free_peers */
+    u_char                 id[NGX_HTTP_MCP_SSE_WORKER_ID];
+    ngx_pid_t              pid;
+    ngx_int_t              slot;
+    ngx_msec_t             wake_at;      /* of the last datagram; 0: none
+                                            since it last took its inboxes */
+    ngx_queue_t            records;      /* its sessions */
+    ngx_queue_t            ready;        /* those of them with news */
+    ngx_queue_t            taken;        /* entries it has taken out */
+    ngx_queue_t            filling;      /* entries it produces */
+
+    ngx_atomic_t           streams;
+    ngx_atomic_t           pending;      /* accepted for it, not started */
+    ngx_atomic_t           held;         /* POSTs it holds */
+
+    unsigned               deaf:1;       /* it has no socket to be woken by */
+} ngx_http_mcp_sse_peer_t;
+
+
+/* the sessions of one user of one site; gone with the last of them */
+
+typedef struct {
+    ngx_rbtree_node_t      node;
+    u_char                 key[NGX_HTTP_MCP_SSE_DIGEST];
+    ngx_queue_t            records;
+    ngx_uint_t             count;
+} ngx_http_mcp_sse_shm_user_t;
+
+
+/* a session, or what is left of it for the time of grace */
+
+typedef struct {
+    ngx_rbtree_node_t      node;         /* in zone->records while listed */
+    u_char                 key[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char                 credential[NGX_HTTP_MCP_SSE_DIGEST];
+    ngx_http_mcp_sse_peer_t      *owner; /* NULL: a tombstone */
+    ngx_http_mcp_sse_shm_user_t  *user;  /* NULL: does not count any more */
+    ngx_queue_t            queue;        /* in owner->records or zone->tombs */
+    ngx_queue_t            ready;        /* in owner->ready if has_news */
+    ngx_queue_t            users;        /* in user->records */
+    ngx_queue_t            inbox;        /* of entries */
+    ngx_atomic_t           bytes;        /* accepted and not started */
+    ngx_atomic_t           pending;      /* accepted and not started */
+    ngx_uint_t             messages;     /* ever accepted */
+    ngx_msec_t             created;
+    ngx_msec_t             active;       /* last message; a tomb: its end */
+    ngx_uint_t             max_inbox;    /* copied: generations may differ */
+    unsigned               listed:1;
+    unsigned               has_news:1;
+    unsigned               evicted:1;
+    unsigned               replaced:1;
+} ngx_http_mcp_sse_record_t;
+
+
+typedef struct ngx_http_mcp_sse_chunk_s  ngx_http_mcp_sse_chunk_t;
+
+struct ngx_http_mcp_sse_chunk_s {
+    ngx_http_mcp_sse_chunk_t     *next;
+    size_t                        size;
+};
+
+
+/* a message on its way: always in exactly one of filling, inbox, taken */
+
+typedef struct {
+    ngx_queue_t                   queue;
+    ngx_uint_t                    number;
+    ngx_uint_t                    nmessages;
+    size_t                        size;
+    ngx_http_mcp_sse_chunk_t     *chunks;
+    u_char                        key[NGX_HTTP_MCP_SSE_DIGEST];
+} ngx_http_mcp_sse_entry_t;
+
+
+/* the cache of look-ups */
+
+typedef struct {
+    ngx_rbtree_node_t      node;
+    ngx_queue_t            queue;        /* in zone->good or zone->bad */
+    u_char                 key[NGX_HTTP_MCP_SSE_DIGEST];
+    ngx_msec_t             when;
+    ngx_uint_t             status;       /* 0: good, else 401 or 403 */
+    size_t                 len;
+    u_char                 text[1];      /* the principal or the challenge */
+} ngx_http_mcp_sse_shm_verdict_t;
+
+
+typedef struct {
+    ngx_uint_t             magic;
+    u_char                 key[NGX_HTTP_MCP_SSE_KEY];
+    u_char                 instance[NGX_HTTP_MCP_SSE_INSTANCE];
+
+    ngx_rbtree_t           records;
+    ngx_rbtree_node_t      records_sentinel;
+    ngx_rbtree_t           users;
+    ngx_rbtree_node_t      users_sentinel;
+    ngx_queue_t            peers;
+    ngx_queue_t            free_peers;   /* made with the root: a full zone
+                                            must not keep a worker out */
+    ngx_queue_t            tombs;        /* oldest first */
+
+    ngx_uint_t             serial;       /* of entries */
+    size_t                 inboxes;      /* bytes in all inboxes */
+
+    ngx_rbtree_t           verdicts;
+    ngx_rbtree_node_t      verdicts_sentinel;
+    ngx_queue_t            good;         /* newest first */
+    ngx_queue_t            bad;
+    ngx_uint_t             ngood;
+    ngx_uint_t             nbad;
+
+    ngx_atomic_t           nomem_logged; /* unix seconds */
+} ngx_http_mcp_sse_root_t;
+
+
+/* what a process knows of the zone; one per cycle, shm_zone->data */
+
+typedef struct {
+    ngx_http_mcp_sse_root_t       *root;
+    ngx_slab_pool_t               *shpool;
+    size_t                         size;
+    ngx_http_mcp_sse_main_conf_t  *conf;
+    ngx_array_t                   *secrets;  /* of ngx_str_t; the first signs */
+} ngx_http_mcp_sse_zone_t;
+
+
+/*
+ * The zone's init handler, after limit_req's.  A zone of the same name and
+ * size keeps its content over a reload; of another size, its keys.
+ */
+
+ngx_int_t ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+/*
+ * The zone of the running cycle.
+ */
+
+ngx_http_mcp_sse_zone_t *ngx_http_mcp_sse_zone(void);
+
+/*
+ * Finds a record, user or verdict by its digest in one of the zone's trees,
+ * all of whose nodes are followed by their key at "offset" from the node;
+ * NULL if there is none.  Insert with ngx_http_mcp_sse_zone_insert(), which
+ * sets the node's key.  Both under the mutex.
+ */
+
+ngx_rbtree_node_t *ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree,
+    u_char *digest, size_t offset);
+void ngx_http_mcp_sse_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
+    u_char *digest);
+
+/*
+ * Says once in 10 seconds that the zone is full.
+ */
+
+void ngx_http_mcp_sse_zone_nomem(ngx_http_mcp_sse_zone_t *zone,
+    ngx_log_t *log);
+
+
+#endif /* _NGX_HTTP_MCP_SSE_ZONE_H_INCLUDED_ */

@@ -1,0 +1,409 @@
+# Whatever the backend does, a request gets exactly one JSON-RPC answer with
+# its own id, and nothing of the backend's error pages.  CONTRACT 3.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+my $id = 0;
+
+
+# Calls a tool of the stand-in and expects an error.
+
+sub fault {
+    my ($nginx, $stream, $message, $code, $text, $name, $data) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $raw = call($nginx, $stream, $message);
+
+    is_error($raw, $code, $text, $name);
+    is(raw_id($raw || '{}'), raw_id($message), "$name: the request's id");
+
+    # the tail of every fault: what was not meant for clients
+
+    unlike($raw || '', qr/Traceback|<html|<!DOCTYPE|apps\/frappe|nginx/i,
+        "$name: nothing of the backend's page");
+
+    if ($data) {
+        my $error = error_of($raw) || {};
+
+        is_deeply($error->{data}, $data, "$name: data");
+    }
+
+    return $raw;
+}
+
+
+my $frappe = start_frappe();
+
+for my $dialect (qw(new old)) {
+    my $nginx = start_nginx(dialect => $dialect, http => <<'EOT');
+    mcp_sse_call_timeout 2s;
+    mcp_sse_max_answer 100k;
+    mcp_sse_auth_cache 1h;
+EOT
+
+    my $stream = open_stream($nginx);
+    my $d      = $dialect;
+
+    my @backend = (-32603, 'Backend error');
+
+    fault($nginx, $stream, tool(++$id, 'throw', {}), @backend,
+        "$d: frappe.throw", { status => 417, exc_type => 'ValidationError' });
+    fault($nginx, $stream, tool(++$id, 'permission', {}), -32001,
+        'Not permitted', "$d: 403");
+    fault($nginx, $stream, tool(++$id, 'status', { code => 401 }), -32001,
+        'Not permitted', "$d: 401");
+
+    for my $code (500, 404, 409, 413, 429, 501, 400, 302, 206) {
+        my $raw = fault($nginx, $stream, tool(++$id, 'status',
+            { code => $code }), @backend, "$d: HTML with status $code");
+
+        is((((error_of($raw) || {})->{data}) || {})->{status}, $code,
+            "$d: HTML with status $code: data.status");
+    }
+
+    for my $code (500, 404, 409) {
+        my $raw = fault($nginx, $stream, tool(++$id, 'status_json',
+            { code => $code }), @backend, "$d: JSON with status $code");
+        my $data = (error_of($raw) || {})->{data} || {};
+
+        is($data->{status}, $code, "$d: JSON with status $code: data.status");
+        is_deeply([ grep { !/\A(?:status|exc_type)\z/ } keys %$data ], [],
+            "$d: JSON with status $code: and no more than exc_type");
+    }
+
+    for my $code (502, 503) {
+        fault($nginx, $stream, tool(++$id, 'status', { code => $code }),
+            -32003, 'Backend unavailable', "$d: status $code");
+    }
+
+    fault($nginx, $stream, tool(++$id, 'status', { code => 504 }), -32008,
+        'Request timed out', "$d: status 504");
+
+    fault($nginx, $stream, tool(++$id, 'redirect', {}), @backend,
+        "$d: a redirect");
+    fault($nginx, $stream, tool(++$id, 'not_json', {}), @backend,
+        "$d: HTML with status 200");
+    fault($nginx, $stream, tool(++$id, 'half_json', {}), @backend,
+        "$d: half of the JSON");
+
+    for my $code (202, 204) {
+        fault($nginx, $stream, tool(++$id, 'status', { code => $code }),
+            -32603, 'Empty answer from backend', "$d: status $code");
+    }
+
+    fault($nginx, $stream, tool(++$id, 'empty', {}), -32603,
+        'Empty answer from backend', "$d: an empty 200");
+
+    # connections
+
+    fault($nginx, $stream, tool(++$id, 'close', {}), -32003,
+        'Backend unavailable', "$d: closed without a byte");
+
+    is($frappe->tool_count('close'), $d eq 'new' ? 1 : 2,
+        "$d: a tool call is not repeated on another connection");
+
+    for my $after (0, 5, 100, 5000) {
+        my $raw = call($nginx, $stream, tool(++$id, 'cut',
+            { after => $after }));
+        my $error = error_of($raw) || {};
+
+        ok(($error->{code} || 0) =~ /\A-32(?:603|003)\z/,
+            "$d: cut after $after bytes");
+        is(raw_id($raw || '{}'), $id, "$d: cut after $after bytes: id");
+    }
+
+    fault($nginx, $stream, tool(++$id, 'hang', {}), -32008,
+        'Request timed out', "$d: no answer within mcp_sse_call_timeout",
+        { timeout_ms => 2000 });
+
+    {
+        my $raw = call($nginx, $stream, tool(++$id, 'slow_body',
+            { bytes => 400, seconds_per_byte => 0.02 }));
+
+        is_error($raw, -32008, 'Request timed out',
+            "$d: an endless body is timed out");
+    }
+
+    {
+        my $raw = call($nginx, $stream, tool(++$id, 'lying_length',
+            { shorter => JSON::PP::true() }));
+
+        is(ref error_of($raw), 'HASH', "$d: length too short: an error");
+        is(raw_id($raw || '{}'), $id, "$d: length too short: id");
+
+        $raw = call($nginx, $stream, tool(++$id, 'lying_length',
+            { shorter => JSON::PP::false() }));
+        is(ref error_of($raw), 'HASH', "$d: length too long: an error");
+        is(raw_id($raw || '{}'), $id, "$d: length too long: id");
+    }
+
+    # size
+
+    fault($nginx, $stream, tool(++$id, 'big', { bytes => 200_000 }), -32009,
+        'Answer too large', "$d: larger than mcp_sse_max_answer");
+    fault($nginx, $stream, tool(++$id, 'big_chunked', { bytes => 200_000 }),
+        -32009, 'Answer too large', "$d: the same, chunked");
+
+    # ids
+
+    {
+        my $raw = call($nginx, $stream, tool(++$id, 'wrong_id', {}));
+
+        is((error_of($raw) || {})->{code}, -32603, "$d: another id");
+        is(raw_id($raw || '{}'), $id, "$d: another id: the request's id");
+        unlike($raw || '424242', qr/424242/, "$d: another id: not told");
+
+        $raw = call($nginx, $stream, tool(++$id, 'wrong_id',
+            { id => "$id" }));
+        is((error_of($raw) || {})->{code}, -32603,
+            "$d: the id as a string: another id");
+
+        for my $tool (qw(no_id null_id)) {
+            $raw = call($nginx, $stream, tool(++$id, $tool, {}));
+            ok($raw && exists decode($raw)->{result}, "$d: $tool: a result");
+            is(raw_id($raw || '{}'), $id, "$d: $tool: the request's id");
+            is(scalar(() = ($raw || '') =~ /"id"\s*:/g), 1,
+                "$d: $tool: one id");
+        }
+    }
+
+    # what is no fault
+
+    is(decode(call($nginx, $stream, tool(++$id, 'plain_message', {}))
+        || '{}')->{result}, 'just a string',
+        "$d: a message that is no JSON-RPC becomes the result");
+
+    for my $tool (qw(fail deny)) {
+        my $raw = call($nginx, $stream, tool(++$id, $tool, {}));
+
+        is(raw_id($raw || '{}'), $id, "$d: a tool that failed: $tool");
+        ok($raw && $raw !~ /_server_messages/,
+            "$d: $tool: no server messages");
+    }
+
+    ok(call($nginx, $stream, tool(++$id, 'cookie', {})), "$d: a cookie");
+    ok(!$stream->header('Set-Cookie'), "$d: is not the client's");
+
+    my $accel = call($nginx, $stream, tool(++$id, 'accel', {}));
+
+    ok($accel && exists decode($accel)->{result},
+        "$d: X-Accel-Redirect is not followed");
+    ok(call($nginx, $stream, tool(++$id, 'gzip', {})), "$d: no gzip");
+
+    # the stream has survived all this
+
+    ok(!$stream->ended, "$d: the stream is still open");
+    ok(call($nginx, $stream, tool(++$id, 'echo', {})), "$d: and works");
+
+    my @many = grep { $stream->answers($_) != 1 } 1 .. $id;
+
+    @many = grep { $stream->{answers}{$_} } @many;
+    is_deeply(\@many, [], "$d: every request was answered once");
+    is(health($nginx)->{pending_requests}, 0, "$d: nothing is pending");
+
+    unlike($nginx->error_log, qr/Traceback|You broke a rule|Salary Slip/,
+        "$d: no bodies in the log");
+
+    $stream->close;
+}
+
+# down as a whole
+
+{
+    my $nginx = start_nginx(http =>
+        'mcp_sse_call_timeout 3s; mcp_sse_auth_cache 1h;');
+    my $stream = open_stream($nginx);
+
+    for my $case (
+        [ 'refuse', -32003, 'Backend unavailable' ],
+        [ '502', -32003, 'Backend unavailable' ],
+        [ '503', -32003, 'Backend unavailable' ],
+        [ '504', -32008, 'Request timed out' ],
+        [ '500', -32603, 'Backend error' ],
+        [ '429', -32603, 'Backend error' ],
+        [ 'hang', -32008, 'Request timed out' ],
+    ) {
+        my ($down, $code, $text) = @$case;
+
+        $frappe->set(down => $down);
+        fault($nginx, $stream, request(++$id, 'initialize', {}), $code, $text,
+            "initialize while down ($down): an error, no invented success");
+        fault($nginx, $stream, tool(++$id, 'echo', {}), $code, $text,
+            "tools/call while down ($down)");
+        ok(call($nginx, $stream, request(++$id, 'ping')),
+            "ping while down ($down)");
+        $frappe->reset;
+    }
+
+    ok(call($nginx, $stream, tool(++$id, 'echo', {})), 'and back again');
+    $stream->close;
+}
+
+# no connection at all, and nginx's own error pages
+
+{
+    my $closed = start_backend(sub { return });
+    my $nginx  = start_nginx(backend => $closed->port,
+        http => 'mcp_sse_auth_cache 1h;',
+        server => 'error_page 502 503 504 /50x.html;',
+        locations => 'location = /50x.html { return 200 "page of nginx"; }');
+    my $stream = open_stream($nginx);
+
+    $closed->stop;
+    fault($nginx, $stream, request(++$id, 'initialize', {}), -32003,
+        'Backend unavailable', 'connection refused');
+    fault($nginx, $stream, request(++$id, 'tools/list', {}), -32003,
+        'Backend unavailable', 'connection refused again');
+    $stream->close;
+}
+
+{
+    my $slow  = start_backend(sub {
+        return if $_[0]{path} =~ /get_logged_user/;
+        return \'hang';
+    });
+    my $nginx = start_nginx(backend => $slow->port, config => sub {
+        my ($self) = @_;
+        my $config = $self->template;
+        $config =~ s/proxy_read_timeout 60s;/proxy_read_timeout 1s;/;
+        return $config;
+    });
+
+    my $stream = open_stream($nginx);
+
+    fault($nginx, $stream, request(++$id, 'tools/list', {}), -32008,
+        'Request timed out', 'proxy_read_timeout');
+    $stream->close;
+}
+
+# the call location itself refuses
+
+for my $case (
+    [ 'return 403;', -32001, 'Not permitted' ],
+    [ 'return 404;', -32603, 'Backend error' ],
+    [ 'return 503;', -32003, 'Backend unavailable' ],
+    [ 'return 301 /x;', -32603, 'Backend error' ],
+) {
+    my ($line, $code, $text) = @$case;
+
+    my $nginx  = start_nginx(call => $line);
+    my $stream = open_stream($nginx);
+
+    fault($nginx, $stream, request(++$id, 'tools/list', {}), $code, $text,
+        "$line in the internal location");
+    $stream->close;
+}
+
+# answers no Frappe gives
+
+{
+    my $reply;
+    my $backend = start_backend(sub {
+        return if $_[0]{path} =~ /get_logged_user/;
+        return ref $reply eq 'ARRAY' ? @$reply : $reply;
+    });
+    my $nginx  = start_nginx(backend => $backend->port, http =>
+        'mcp_sse_call_timeout 3s;');
+    my $stream = open_stream($nginx);
+
+    my $http = \&MCPTest::Backend::http;
+
+    for my $case (
+        [ 'result and error', $http->(200, '{"jsonrpc":"2.0","id":ID,'
+            . '"result":{},"error":{"code":1,"message":"x"}}') ],
+        [ 'neither', $http->(200, '{"jsonrpc":"2.0","id":ID}') ],
+        [ 'a request', $http->(200,
+            '{"jsonrpc":"2.0","id":ID,"method":"sampling/createMessage"}') ],
+        [ 'an array', $http->(200, '[{"jsonrpc":"2.0","id":ID,"result":1}]') ],
+        [ 'a scalar', $http->(200, '"ok"') ],
+        [ 'two values', $http->(200, '{"jsonrpc":"2.0","id":ID,"result":{}}'
+            . '{"jsonrpc":"2.0","id":ID,"result":{}}') ],
+        [ 'bad UTF-8', $http->(200,
+            qq({"jsonrpc":"2.0","id":ID,"result":"\xff"})) ],
+        [ 'JSON-RPC with status 500', $http->(500,
+            '{"jsonrpc":"2.0","id":ID,"result":{}}') ],
+        [ 'no JSON-RPC with status 400', $http->(400, '{"a":1}') ],
+        [ 'an SSE body', $http->(200, "event: message\ndata: {}\n\n",
+            'Content-Type', 'text/event-stream') ],
+        [ 'no HTTP', [ "hello\r\n\r\n", \'close' ] ],
+        [ 'a reset', [ "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{",
+            \'reset' ] ],
+        [ 'cut in a chunk', [ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked"
+            . "\r\n\r\n100\r\n{\"jsonrpc\"", \'close' ] ],
+        [ 'no last chunk', [ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked"
+            . "\r\n\r\n26\r\n" . '{"jsonrpc":"2.0","id":000,"result":{}}'
+            . "\r\n", \'close' ] ],
+    ) {
+        my ($name, $template) = @$case;
+
+        $id++;
+        $reply = ref $template
+            ? [ map { ref $_ ? $_ : s/ID/$id/gr } @$template ]
+            : $template =~ s/ID/$id/gr;
+
+        # the length may have changed with the id
+
+        $reply =~ s/Content-Length: \d+(\r\n.*?\r\n\r\n)(.*)\z/
+            'Content-Length: ' . length($2) . $1 . $2/es unless ref $reply;
+
+        my $raw = call($nginx, $stream, request($id, 'tools/list', {}));
+
+        ok(error_of($raw), "$name: an error");
+        is(raw_id($raw || '{}'), $id, "$name: the request's id");
+    }
+
+    # fine, if unusual
+
+    for my $case (
+        [ 'until the connection ends', [ "HTTP/1.0 200 OK\r\n\r\n"
+            . '{"jsonrpc":"2.0","id":ID,"result":{"a":1}}', \'close' ] ],
+        [ 'status 400', $http->(400, '{"jsonrpc":"2.0","id":ID,'
+            . '"error":{"code":-32602,"message":"m","data":[1]}}') ],
+        [ 'wrapped, status 400', $http->(400, '{"message":{"jsonrpc":"2.0",'
+            . '"id":ID,"error":{"code":-5,"message":"m"}},"exc":"Trace"}') ],
+        [ 'wrapped among others', $http->(200, '{"a":1,"message":'
+            . '{"jsonrpc":"2.0","result":{},"id":ID},"_server_messages":"x"}')
+        ],
+        [ 'type text/html', $http->(200,
+            '{"jsonrpc":"2.0","id":ID,"result":{}}', 'Content-Type',
+            'text/html') ],
+        [ 'blanks around', $http->(200,
+            "\r\n {\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{}}\n ") ],
+        [ 'in pieces', [ "HTTP/1.1 200 OK\r\nContent-Le", 0.1,
+            "ngth: LEN\r\n\r\n{\"json", 0.1, 'rpc":"2.0","id":ID,"res', 0.1,
+            'ult":{}}' ] ],
+    ) {
+        my ($name, $template) = @$case;
+
+        $id++;
+
+        if (ref $template) {
+            my $length = length '{"jsonrpc":"2.0","id":,"result":{}}';
+
+            $length += length $id;
+            $reply = [ map { ref $_ ? $_ : s/ID/$id/gr =~ s/LEN/$length/gr }
+                @$template ];
+
+        } else {
+            $reply = $template =~ s/ID/$id/gr;
+            $reply =~ s/Content-Length: \d+(\r\n.*?\r\n\r\n)(.*)\z/
+                'Content-Length: ' . length($2) . $1 . $2/es;
+        }
+
+        my $raw = call($nginx, $stream, request($id, 'tools/list', {}));
+
+        is(raw_id($raw || '{}'), $id, "$name: forwarded");
+        unlike($raw || 'Trace', qr/Trace|_server/, "$name: only the answer");
+        unlike($raw || '', qr/Backend/, "$name: no error of ours");
+    }
+
+    $stream->close;
+}
+
+finish();

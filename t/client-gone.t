@@ -1,0 +1,122 @@
+# Clients leave at any time: nothing crashes, nothing stays, what was accepted
+# is run once.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+my $frappe = start_frappe();
+my $nginx  = start_nginx(workers => 2, http => <<'EOT');
+    mcp_sse_grace 1s;
+    mcp_sse_max_sessions 300;
+EOT
+
+# the stream leaves during a call
+
+for my $how (qw(close abort shutdown)) {
+    $frappe->reset;
+
+    my $stream = open_stream($nginx);
+
+    accepted(post($nginx, $stream, tool(1, 'sleep', { seconds => 1,
+        key => $how })), "$how: a call");
+    run_until(sub { $frappe->tool_count('sleep') == 1 }, 10);
+
+    $how eq 'shutdown' ? $stream->conn->shutdown_write : $stream->$how;
+
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+        "$how: the stream is gone");
+    sleep_for(1.5);
+    is($frappe->key_count('sleep', $how), 1, "$how: the tool ran once");
+    is(health($nginx)->{pending_requests}, 0, "$how: nothing is pending");
+}
+
+# many leave, at the moment their answers come
+
+{
+    $frappe->reset;
+
+    my @streams = open_streams($nginx, 100);
+
+    post($nginx, $_, tool(1, 'sleep', { seconds => 0.5 }), async => 1)
+        for @streams;
+    run_until(sub { $frappe->tool_count('sleep') == 100 }, 20);
+
+    for my $n (0 .. $#streams) {
+        $n % 2 ? $streams[$n]->close : $streams[$n]->abort;
+        sleep_for(0.01);
+    }
+
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+        '100 streams are gone');
+    is($frappe->tool_count('sleep'), 100, 'each tool ran once');
+}
+
+# the client leaves before its stream is open, or in the middle of a POST
+
+{
+    $frappe->set(logged_user_delay => 0.5);
+
+    my @streams = map { open_stream($nginx, wait => 0,
+        auth => MCPTest::credential("user$_")) } 1 .. 20;
+
+    sleep_for(0.1);
+    $_->abort for @streams[0 .. 9];
+    $_->close for @streams[10 .. 19];
+    sleep_for(1);
+    $frappe->reset;
+    is(health($nginx)->{active_connections}, 0, 'no streams of them');
+
+    my $stream = open_stream($nginx);
+    my $body   = tool(1, 'echo', {});
+
+    for my $cut (0, 1, length($body) - 1) {
+        my $conn = connect_to($nginx);
+
+        $conn->send_raw('POST ' . $stream->endpoint . " HTTP/1.1\r\n"
+            . "Host: erp.example.com\r\nContent-Type: application/json\r\n"
+            . 'Authorization: ' . MCPTest::credential() . "\r\n"
+            . 'Content-Length: ' . length($body) . "\r\n\r\n"
+            . substr($body, 0, $cut));
+        sleep_for(0.1);
+        $conn->abort;
+    }
+
+    sleep_for(0.3);
+    is($frappe->calls, 0, 'half a message does not run');
+    ok(call($nginx, $stream, $body), 'a whole one does');
+    $stream->close;
+}
+
+# the queue of calls of a client that left: accepted, so it runs
+
+{
+    my $nginx  = start_nginx(stream => 'mcp_sse_max_calls 1;');
+    my $stream = open_stream($nginx);
+
+    $frappe->reset;
+    accepted(post($nginx, $stream, tool($_, 'sleep', { seconds => 0.3,
+        key => "q$_" })), "call $_") for 1 .. 4;
+    $stream->close;
+    ok(run_until(sub { $frappe->tool_count('sleep') == 4 }, 15),
+        'what was accepted runs');
+    sleep_for(0.5);
+    is($frappe->tool_count('sleep'), 4, 'once');
+    is(health($nginx)->{pending_requests}, 0, 'nothing is pending');
+}
+
+# end of nginx with calls whose clients are gone
+
+{
+    my $stream = open_stream($nginx);
+
+    post($nginx, $stream, tool(1, 'sleep', { seconds => 2 }));
+    run_until(sub { $frappe->tool_count('sleep') >= 1 }, 10);
+    $stream->close;
+    ok($nginx->quit(20), 'nginx ends');
+}
+
+finish();

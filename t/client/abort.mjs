@@ -1,0 +1,39 @@
+// A running call is given up with an AbortSignal.
+
+import { Session, end, is, rejects, stats, until } from './harness.mjs';
+
+const session = await Session.open();
+const controller = new AbortController();
+
+const given = session.call('hang', {}, { signal: controller.signal });
+const other = session.call('sleep', { seconds: 2, key: 'other' });
+
+given.catch(() => {});
+await until(async () => {
+    const { tools } = await stats();
+    return tools.hang && tools.sleep;
+}, 'two calls run');
+
+is((await stats()).aborted, 0, 'nothing is aborted yet');
+controller.abort('changed my mind');
+
+await rejects(given, -32001, /changed my mind/, 'the caller is told');
+await until(async () => (await stats()).aborted > 0,
+    'the call is aborted at the backend');
+
+is((await session.posted('notifications/cancelled')).map(post => post.status),
+    [202],
+    'notifications/cancelled was sent and accepted');
+is((await session.echo('meanwhile')).key, 'meanwhile',
+    'another call meanwhile');
+is((await other).content.length, 1, 'the other running call is answered');
+
+const { aborted, calls, methods } = await stats();
+
+is(aborted, 1, 'one call was aborted');
+is(calls['sleep/other'], 1, 'the other ran once');
+is(methods['notifications/cancelled'], undefined,
+    'the cancellation did not go to the backend');
+is(session.errors, [], 'nothing came for the call given up');
+
+await end();

@@ -1,0 +1,19 @@
+// Just a ping: its answer, or what the client says of it.
+
+import { Session, end, is, ok } from './harness.mjs';
+
+const session = await Session.open();
+const wanted = process.argv[2];
+
+try {
+    const result = await session.client.ping();
+
+    ok(wanted === 'accepted', `ping is ${wanted}`, result);
+} catch (error) {
+    ok(wanted === 'refused' && /nrecognized key/.test(error.message),
+        `ping is ${wanted}`, error);
+}
+
+is((await session.echo('after')).key, 'after', 'calls work');
+
+await end();

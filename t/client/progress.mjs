@@ -1,0 +1,38 @@
+// Progress keeps a call alive that takes longer than its time-out.
+
+import { Session, end, is, ok, rejects } from './harness.mjs';
+
+const session = await Session.open();
+const seen = [];
+
+// the tool takes 4.5 seconds, progress comes every second
+
+const kept = session.call('sleep', { seconds: 4.5, key: 'kept' }, {
+    timeout: 3000,
+    resetTimeoutOnProgress: true,
+    onprogress: ({ progress }) => seen.push(progress),
+});
+
+const lost = session.call('sleep', { seconds: 4.5, key: 'lost' }, {
+    timeout: 3000,
+});
+
+lost.catch(() => {});
+ok(/slept/.test((await kept).content[0].text),
+    'a call longer than its time-out is answered');
+ok(seen.length >= 2, 'progress came', seen);
+is(seen, [...new Set(seen)].sort((a, b) => a - b), 'it increases');
+await rejects(lost, -32001, /Request timed out/,
+    'the same without progress times out');
+is((await session.posted('notifications/cancelled')).length, 1,
+    'and is cancelled');
+
+// the client complains of progress that it reads together with the answer
+
+const [{ message }] = session.posts.filter(post => post.message.params?._meta);
+const token = `"progressToken":${message.params._meta.progressToken}}`;
+
+is(session.errors.filter(error => !error.includes(token)), [],
+    'no progress for a call that asked for none');
+
+await end();

@@ -1,0 +1,101 @@
+# /health: shape, counts.  CONTRACT 4.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+my $frappe = start_frappe();
+my $nginx  = start_nginx(workers => 2, stream => 'mcp_sse_max_calls 1;',
+    http => 'mcp_sse_grace 2s;');
+
+my $got = get($nginx, '/health');
+
+is($got->status, 200, 'status');
+is($got->header('Content-Type'), 'application/json', 'Content-Type');
+like($got->body, qr/\A\{"status":"healthy",
+    "service":"frappe-assistant-core-sse-bridge",
+    "active_connections":0,"pending_requests":0,
+    "version":"\d+\.\d+\.\d+[^"]*"[^\n]*\}\n?\z/x, 'first members');
+is(ref $got->json, 'HASH', 'JSON');
+
+# without a credential, with a bad one, with arguments
+
+is(get($nginx, '/health/')->body, $got->body, 'trailing slash');
+is(get($nginx, '/health', headers => [ Authorization => 'x y z' ])->status,
+    200, 'a bad credential does not matter');
+is(get($nginx, '/health?ready=1')->status, 200, 'ready=1');
+is(get($nginx, '/health?ready=strict')->status, 200, 'ready=strict');
+is(get($nginx, '/health?x=y')->status, 200, 'unknown arguments');
+is($frappe->stats->{requests}, 0, 'Frappe is not asked');
+
+my $head = get($nginx, '/health', method => 'HEAD');
+
+is($head->status, 200, 'HEAD');
+is($head->body, '', 'HEAD: no body');
+
+# counts, the same from every worker
+
+my @workers = $nginx->wait_workers;
+my @streams = map { open_stream($nginx, worker => $workers[$_ % 2]) } 1 .. 6;
+
+for my $worker (@workers) {
+    my $conn = connect_worker($nginx, $worker);
+
+    is($conn->get('/health')->json->{active_connections}, 6,
+        "6 streams, asked at $worker");
+    $conn->close;
+}
+
+post($nginx, $streams[0], tool($_, 'sleep', { seconds => 1 })) for 1 .. 4;
+
+ok(run_until(sub { health($nginx)->{pending_requests} == 3 }, 3),
+    'calls that wait for a place are pending');
+
+for my $worker (@workers) {
+    my $conn = connect_worker($nginx, $worker);
+
+    cmp_ok($conn->get('/health')->json->{pending_requests}, '>=', 1,
+        "also asked at $worker");
+    $conn->close;
+}
+
+$streams[0]->wait_answer(4, 15);
+is(health($nginx)->{pending_requests}, 0, 'answered: none pending');
+
+$streams[$_]->close for 1 .. 3;
+ok(run_until(sub { health($nginx)->{active_connections} == 3 }, 10),
+    '3 streams leave');
+
+my $held = post($nginx, $streams[1], request(1, 'ping'), async => 1);
+
+ok(run_until(sub { health($nginx)->{pending_requests} == 1 }, 2),
+    'a held message is pending');
+$held->wait(10);
+is(health($nginx)->{pending_requests}, 0, 'and no more after the grace');
+
+# across a reload
+
+post($nginx, $streams[4], tool(1, 'sleep', { seconds => 3 }));
+$nginx->reload;
+cmp_ok(health($nginx)->{active_connections}, '>=', 1,
+    'streams of exiting workers count');
+
+run_until(sub { !grep { !$_->ended } @streams }, 20);
+ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+    'until they end');
+
+my $new = open_stream($nginx);
+
+is(health($nginx)->{active_connections}, 1, 'new ones count');
+
+# while Frappe is down it is healthy all the same
+
+$frappe->set(down => '503');
+is(health($nginx)->{status}, 'healthy', 'Frappe down: healthy');
+$frappe->reset;
+$new->close;
+
+finish();

@@ -1,0 +1,167 @@
+# The same over HTTP/2 (without TLS), with curl as the client.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use POSIX qw(WNOHANG _exit);
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+plan skip_all => 'no curl with HTTP/2'
+    unless `curl --version 2>/dev/null` =~ /HTTP2/;
+
+my $dir  = File::Temp->newdir;
+my $port = MCPTest::Nginx::free_port();
+my $n    = 0;
+
+my $nginx = start_nginx(server => "listen 127.0.0.1:$port http2;",
+    stream => 'mcp_sse_keepalive 1s;', http => 'mcp_sse_drain 1s;');
+
+
+# Starts curl: an object with its output so far.
+
+sub curl {
+    my ($path, @arg) = @_;
+
+    my $name = "$dir/" . ++$n;
+    my $pid  = fork;
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$name.out";
+        open STDERR, '>', "$name.err";
+        exec 'curl', '-sSN', '--http2-prior-knowledge', '--noproxy', '*',
+            '-D', "$name.head", '-H', 'Host: erp.example.com', @arg,
+            "http://127.0.0.1:$port$path" or _exit(127);
+    }
+
+    return { pid => $pid, name => $name };
+}
+
+
+sub slurp {
+    my ($curl, $what) = @_;
+
+    open my $file, '<', "$curl->{name}.$what" or return '';
+    local $/;
+    my $text = <$file>;
+
+    return defined $text ? $text : '';
+}
+
+
+sub ended {
+    my ($curl, $timeout) = @_;
+
+    run_until(sub {
+        return 1 if defined $curl->{status};
+        return 0 if waitpid($curl->{pid}, WNOHANG) == 0;
+        $curl->{status} = $? >> 8;
+        return 1;
+    }, $timeout) or return;
+
+    return $curl->{status};
+}
+
+
+my @auth = ('-H', 'Authorization: ' . MCPTest::credential());
+my @json = ('-H', 'Content-Type: application/json');
+
+my $stream = curl('/mcp/sse', @auth);
+
+ok(run_until(sub { slurp($stream, 'out') =~ /\n\n/ }, 10),
+    'the first block comes');
+like(slurp($stream, 'head'), qr/^HTTP\/2 200/, 'over HTTP/2');
+like(slurp($stream, 'head'), qr/^content-type: text\/event-stream\r?$/mi,
+    'Content-Type');
+like(slurp($stream, 'out'), 
+    qr/\Aid: (\S+)\nevent: endpoint\ndata: \S+\?session_id=\1\n\n/,
+    'the first block');
+
+my ($id) = slurp($stream, 'out') =~ /session_id=(\S+)/;
+
+MCPTest::secret($id);
+
+for my $case (
+    [ 'ping', request(1, 'ping'), qr/"message":"pong".*"id":1\}\n\n/ ],
+    [ 'tools/call', tool(2, 'echo', { text => 'over h2' }), qr/over h2/ ],
+    [ '1 MB', tool(3, 'big', { bytes => 1_000_000 }), qr/"id": ?3\b/ ],
+) {
+    my ($name, $message, $answer) = @$case;
+
+    my $post = curl("/mcp/messages?session_id=$id", @auth, @json,
+        '-d', $message);
+
+    is(ended($post, 10), 0, "$name: curl is content");
+    like(slurp($post, 'head'), qr/^HTTP\/2 202/, "$name: 202");
+    is(slurp($post, 'out'), '{"status":"accepted"}', "$name: accepted");
+    ok(run_until(sub { slurp($stream, 'out') =~ $answer }, 20),
+        "$name: answered on the stream");
+}
+
+my ($big) = slurp($stream, 'out') =~ /(x{1000,})/;
+
+is(length($big || ''), 1_000_000, 'all of it');
+ok(run_until(sub { slurp($stream, 'out') =~ /^: ping 2 at /m }, 10),
+    'the heartbeat');
+
+# nginx resets a stream, with NO_ERROR, whose answer is complete before the
+# body has come, and this curl may take that for a failure: no body, then
+
+for my $case (
+    [ 401, '/mcp/sse' ],
+    [ 401, "/mcp/messages?session_id=$id", @json, '-X', 'POST' ],
+    [ 405, '/mcp/sse', '-X', 'DELETE' ],
+    [ 403, '/mcp/sse', @auth, '-H', 'Origin: https://evil.example.com' ],
+    [ 400, '/mcp/sse?server_url=http://elsewhere', @auth ],
+    [ 400, '/mcp/messages?session_id=x', @auth, @json, '-X', 'POST' ],
+    [ 400, "/mcp/messages?session_id=$id", @auth, @json, '-d', '{' ],
+    [ 415, "/mcp/messages?session_id=$id", @auth, '-H',
+        'Content-Type: text/plain', '-X', 'POST' ],
+    [ 204, '/mcp/sse', '-X', 'OPTIONS', '-H', 'Origin: http://erp.example.com'
+    ],
+    [ 200, '/health' ],
+    [ 200, '/mcp/sse', '-I', @auth ],
+) {
+    my ($status, $path, @arg) = @$case;
+
+    my $curl = curl($path, @arg);
+
+    is(ended($curl, 10), 0, "@arg $path: curl is content");
+    like(slurp($curl, 'head'), qr/^HTTP\/2 $status/, "$path: $status");
+}
+
+# two streams on one connection would be a browser's way; here: the end
+
+my $slow = curl("/mcp/messages?session_id=$id", @auth, @json, '-d',
+    tool(9, 'sleep', { seconds => 3 }));
+
+ended($slow, 10);
+frappe()->tool_count('sleep') or run_until(sub {
+    frappe()->tool_count('sleep') }, 10);
+
+my @old = $nginx->reload;
+
+is(ended($stream, 20), 0, 'a reload ends the stream in good order');
+like(slurp($stream, 'out'), qr/"slept.*\n\n(?:.*\n)*retry: \d+\n\n\z/,
+    'after the answer of its call, with retry:');
+ok($nginx->wait_gone(\@old, 10), 'and the worker goes');
+
+# the client leaves
+
+my $again = curl('/mcp/sse', @auth);
+
+ok(run_until(sub { health($nginx)->{active_connections} == 1 }, 10),
+    'a new stream');
+kill TERM => $again->{pid};
+ended($again, 5);
+ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+    'it leaves');
+
+finish();
+
+END { kill KILL => $_->{pid} for grep { !defined $_->{status} } $stream || () }

@@ -1,0 +1,319 @@
+# util/mcp-sse-bridge: CONTRACT 5; nginx.conf.example is its output.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use IO::Socket::INET;
+use POSIX qw(WNOHANG _exit);
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+my $root   = MCPTest::root();
+my $bridge = "$root/util/mcp-sse-bridge";
+my $dir    = File::Temp->newdir;
+
+plan skip_all => 'util/mcp-sse-bridge is missing' unless -x $bridge;
+
+mkdir "$dir/$_" for qw(cwd run modules);
+
+my ($module) = MCPTest::Nginx::modules();
+
+symlink $module, "$dir/modules/ngx_http_mcp_sse_module.so";
+
+my %plain = (FRAPPE_URL => 'http://127.0.0.1:8000',
+    FRAPPE_SITE => 'erp.example.com');
+
+
+# Runs the launcher with only these variables: status, output, errors.
+
+sub launch {
+    my ($env, @arg) = @_;
+
+    my $errors = "$dir/errors";
+    my $pid = open my $out, '-|';
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDERR, '>', $errors;
+        chdir "$dir/cwd";
+        %ENV = (PATH => $ENV{PATH}, HOME => "$dir",
+            MCP_SSE_RUN_DIR => "$dir/run", %$env);
+        exec $bridge, @arg or _exit(127);
+    }
+
+    my $text = do { local $/; <$out> };
+    close $out;
+
+    my $status = $? >> 8;
+
+    open my $file, '<', $errors or die;
+
+    return ($status, defined $text ? $text : '',
+        do { local $/; my $e = <$file>; defined $e ? $e : '' });
+}
+
+
+sub config { return (launch({ %plain, @_ }, '--print-config'))[1] }
+
+
+sub refuses {
+    my ($name, $pattern, %env) = @_;
+
+    my ($status, $out, $errors) = launch({ %plain, %env }, '--print-config');
+    my @lines = split /\n/, $errors;
+
+    # notes may precede the one line
+
+    ok($status != 0 && $out eq '' && @lines == 1 && $errors =~ $pattern,
+        "refuses $name") or diag("$status, $errors");
+
+    return;
+}
+
+
+# nginx.conf.example
+
+open my $file, '<', "$root/nginx.conf.example"
+    or die "nginx.conf.example: $!\n";
+my $example = do { local $/; <$file> };
+
+{
+    my $pid = open my $out, '-|';
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDERR, '>', '/dev/null';
+        chdir $dir;
+        exec 'env', '-i', map({ "$_=$plain{$_}" } sort keys %plain), $bridge,
+            '--print-config' or _exit(127);
+    }
+
+    my $printed = do { local $/; <$out> };
+    close $out;
+
+    is($printed, $example,
+        'nginx.conf.example is what the launcher prints');
+}
+
+open my $copy, '>', "$dir/nginx.conf" or die;
+print {$copy} $example;
+close $copy;
+
+my ($status, $text) = MCPTest::Nginx->check("$dir/nginx.conf", '-p',
+    "$dir/", '-g', "pid $dir/nginx.pid;");
+
+is($status, 0, 'nginx -t on nginx.conf.example') or diag($text);
+unlike($text, qr/\[(?:warn|error|alert|crit|emerg)\]/, 'without a warning');
+
+# what the variables become
+
+like(config(), qr/listen\s+127\.0\.0\.1:8080;/, 'HOST and PORT');
+like(config(HOST => '0.0.0.0', PORT => 8099), qr/listen\s+0\.0\.0\.0:8099;/,
+    'others');
+like(config(), qr/server\s+127\.0\.0\.1:8000/, 'FRAPPE_URL');
+like(config(), qr/mcp_sse_site\s+erp\.example\.com;/, 'FRAPPE_SITE');
+like(config(FRAPPE_SITE => ''), qr/mcp_sse_site\s+127\.0\.0\.1;/,
+    'FRAPPE_SITE: the host of FRAPPE_URL');
+like(config(), qr{mcp_sse_server_url[^;]*http://127\.0\.0\.1:8000},
+    'FRAPPE_URL as server_url');
+like(config(), qr{/api/method/frappe_assistant_core\.api\.fac_endpoint\.handle_mcp},
+    'FRAPPE_METHOD');
+like(config(), qr/mcp_sse_local\s+ping;/, 'handle_mcp: resources/list not here');
+like(config(FRAPPE_METHOD =>
+    'frappe_assistant_core.api.assistant_api.handle_assistant_request'),
+    qr/mcp_sse_local\s+ping resources\/list;/, 'the old one: here');
+like(config(), qr/error_log\s+\S+\s+info;/, 'LOG_LEVEL');
+like(config(LOG_LEVEL => 'warning'), qr/error_log\s+\S+\s+warn;/, 'warning');
+like(config(LOG_LEVEL => 'critical'), qr/error_log\s+\S+\s+crit;/,
+    'critical');
+like(config(LOG_LEVEL => 'error', DEBUG => 'true'),
+    qr/error_log\s+\S+\s+debug;/, 'DEBUG');
+like(config(), qr/worker_processes\s+auto;/, 'WORKERS');
+like(config(WORKERS => 4), qr/worker_processes\s+4;/, 'WORKERS=4');
+like(config(WORKER_CONNECTIONS => 1000), qr/worker_connections\s+1000;/,
+    'WORKER_CONNECTIONS');
+like(config(), qr/keepalive_timeout\s+1s;/, 'KEEP_ALIVE');
+like(config(KEEP_ALIVE => 2), qr/keepalive_timeout\s+2s;/, 'KEEP_ALIVE=2');
+like(config(FRAPPE_URL => 'https://erp.example.com'),
+    qr/proxy_ssl_verify\s+on;/, 'https is checked')
+    if -r '/etc/ssl/certs/ca-certificates.crt';
+
+# secrets are not printed
+
+{
+    my ($status, $out, $errors) = launch({ %plain,
+        FRAPPE_API_SECRET => 'very-secret-value',
+        MCP_SSE_KEY => 'K' x 40 }, '--print-config');
+
+    is($status, 0, 'secrets are taken');
+    like($out, qr/mcp_sse_api_secret\s/, 'FRAPPE_API_SECRET');
+    like($out, qr/mcp_sse_key\s/, 'MCP_SSE_KEY');
+    unlike($out . $errors, qr/very-secret-value|K{40}/, 'and not shown');
+}
+
+{
+    open my $out, '>', "$dir/secret" or die;
+    print {$out} "from-a-file-secret\n";
+    close $out;
+
+    my ($status, $text) = launch({ %plain,
+        FRAPPE_API_SECRET_FILE => "$dir/secret" }, '--print-config');
+
+    is($status, 0, 'NAME_FILE');
+    like($text, qr/mcp_sse_api_secret\s/, 'is taken');
+    refuses('a missing NAME_FILE', qr/FRAPPE_API_SECRET/,
+        FRAPPE_API_SECRET_FILE => "$dir/none");
+}
+
+# bad values
+
+refuses('no FRAPPE_URL', qr/FRAPPE_URL/, FRAPPE_URL => '');
+refuses("FRAPPE_URL $_", qr/FRAPPE_URL/, FRAPPE_URL => $_)
+    for 'erp.example.com', 'ftp://a', 'http://', 'http://a b',
+        'http://u:p@a', 'http://a/path', 'http://a:x', 'http://a;b',
+        "http://a\nb", 'http://a{', 'http://a$b';
+refuses("PORT $_", qr/PORT/, PORT => $_) for 'x', '0', '70000', '80;', '-1';
+refuses("HOST $_", qr/HOST/, HOST => $_) for 'a b', ';', '$x', '"';
+refuses("WORKERS $_", qr/WORKERS/, WORKERS => $_) for 'x', '0', '-1', '1;';
+refuses("WORKER_CONNECTIONS $_", qr/WORKER_CONNECTIONS/,
+    WORKER_CONNECTIONS => $_) for 'x', '0';
+refuses("LOG_LEVEL $_", qr/LOG_LEVEL/, LOG_LEVEL => $_) for 'x', 'info;';
+refuses("DEBUG $_", qr/DEBUG/, DEBUG => $_) for 'x', '2';
+refuses("KEEP_ALIVE $_", qr/KEEP_ALIVE/, KEEP_ALIVE => $_) for 'x', '1s';
+refuses("FRAPPE_SITE $_", qr/FRAPPE_SITE/, FRAPPE_SITE => $_)
+    for 'a b', 'a;', '$host', 'a"', '../x';
+refuses("FRAPPE_METHOD $_", qr/FRAPPE_METHOD/, FRAPPE_METHOD => $_)
+    for 'a b', 'a/../b', 'x;', 'nodots', '$x.y';
+refuses('a short MCP_SSE_KEY', qr/MCP_SSE_KEY/, MCP_SSE_KEY => 'short');
+refuses('REDIS_URL without a key', qr/MCP_SSE_KEY/,
+    REDIS_URL => 'redis://127.0.0.1');
+refuses('a secret with a blank', qr/FRAPPE_API_SECRET/,
+    FRAPPE_API_SECRET => 'a b');
+
+is((launch({ %plain }, '--nonsense'))[0] == 0 ? 1 : 0, 0,
+    'refuses an unknown argument');
+
+# ./.env: the environment wins, nothing in it is run
+
+{
+    open my $out, '>', "$dir/cwd/.env" or die;
+    print {$out} "# a comment\nPORT=9001\nexport WORKERS='2'\n",
+        "FRAPPE_URL=http://127.0.0.1:8123\r\nOTHER=\$(touch $dir/ran)\n",
+        "LOG_LEVEL=\$(touch $dir/ran)\n";
+    close $out;
+
+    my $printed = config(LOG_LEVEL => 'info', FRAPPE_URL =>
+        'http://127.0.0.1:8456');
+
+    like($printed, qr/:9001;/, '.env is read');
+    like($printed, qr/worker_processes\s+2;/, 'quotes and export');
+    like($printed, qr/127\.0\.0\.1:8456/, 'the environment wins');
+    ok(!-e "$dir/ran", 'nothing in it is run');
+    unlink "$dir/cwd/.env";
+}
+
+# it runs nginx: real requests, then the end
+
+for my $dialect (qw(new old)) {
+    my $frappe = frappe();
+    my $port   = MCPTest::Nginx::free_port();
+    my $pid    = fork;
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$dir/log.$dialect";
+        open STDERR, '>&', \*STDOUT;
+        chdir "$dir/cwd";
+        %ENV = (PATH => $ENV{PATH}, HOME => "$dir",
+            MCP_SSE_RUN_DIR => "$dir/run", MCP_SSE_MODULE => $module,
+            NGINX => MCPTest::Nginx::binary(), PORT => $port, WORKERS => 2,
+            MCP_SSE_KEY => 'K' x 40, KEEP_ALIVE => 2,
+            FRAPPE_SITE => 'erp.example.com',
+            FRAPPE_URL => 'http://127.0.0.1:' . $frappe->port,
+            $dialect eq 'old' ? (FRAPPE_METHOD => 'frappe_assistant_core.api.'
+                . 'assistant_api.handle_assistant_request') : ());
+        exec $bridge or _exit(127);
+    }
+
+    my $up = run_until(sub {
+        return 1 if waitpid($pid, WNOHANG) == $pid;
+        return !!IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $port);
+    }, 20);
+
+    ok($up && kill(0, $pid), "$dialect: it runs");
+
+    if (kill 0, $pid) {
+        is(get($port, '/health')->status, 200, "$dialect: /health");
+
+        for my $path ('/', '/mcp', '/register',
+            '/.well-known/oauth-protected-resource',
+            '/.well-known/oauth-authorization-server/mcp/sse',
+            '/mcp/sse/x', '/mcp/messages/x')
+        {
+            my $got = get($port, $path);
+
+            is($got->status, 404, "$dialect: $path: 404");
+            is(ref $got->json, 'HASH', "$dialect: $path: JSON");
+        }
+
+        is(get($port, $_)->status, 404, "$dialect: $_ is internal")
+            for '/_mcp/call', '/_mcp/user';
+
+        my $stream = open_stream($port, path => '/mcp/sse?server_url='
+            . 'http://127.0.0.1:' . $frappe->port);
+
+        is($stream->status, 200, "$dialect: a stream");
+
+        is(call($port, $stream, request(1, 'resources/list', {})) ? 1 : 0, 1,
+            "$dialect: resources/list");
+
+        for my $message (request(2, 'initialize', {}),
+            request(3, 'tools/list', {}), request(4, 'ping'),
+            tool(5, 'echo', { text => 'hello' }),
+            tool(6, 'big', { bytes => 300_000 }))
+        {
+            my $raw = call($port, $stream, $message);
+
+            ok($raw && !error_of($raw), "$dialect: an answer");
+        }
+
+        my $raw = call($port, $stream, tool(7, 'accel', {}));
+
+        ok($raw && !error_of($raw), "$dialect: X-Accel-Redirect is ignored");
+
+        my $session = $stream->session;
+
+        $stream->close;
+        sleep_for(0.3);
+        kill TERM => $pid;
+
+        ok(run_until(sub { waitpid($pid, WNOHANG) != 0 }, 15),
+            "$dialect: it ends");
+
+        open my $log, '<', "$dir/log.$dialect" or die;
+        my $text = do { local $/; <$log> };
+
+        unlike($text, qr/\[(?:alert|crit|emerg)\]/, "$dialect: log");
+        like($text, qr/warning.*KEEP_ALIVE/, "$dialect: KEEP_ALIVE=2 warns");
+        like($text, qr/handle_mcp.*resources\/list/,
+            "$dialect: it says where resources/list goes")
+            if $dialect eq 'new';
+        like($text, qr/"tool":"echo"/, "$dialect: the audit log");
+        like($text, qr/SSE connection established: /, "$dialect: log lines");
+        is(index($text, $session), -1, "$dialect: no session id in the log");
+        is(index($text, 'alice-secret'), -1, "$dialect: no credential");
+        is(index($text, 'K' x 40), -1, "$dialect: no key");
+
+    } else {
+        open my $log, '<', "$dir/log.$dialect" or die;
+        diag(<$log>);
+    }
+}
+
+finish();

@@ -1,0 +1,119 @@
+package MCPTest::Blocks;
+
+# Test::Nginx with our defaults.  Load it before Test::Nginx::Socket:
+#
+#     use lib 't/lib';
+#     use MCPTest::Blocks;
+#     use Test::Nginx::Socket 'no_plan';
+#     MCPTest::Blocks::defaults();
+#     run_tests();
+#
+# A block without a config section gets the usual locations, one without
+# http_config the usual settings; ---settings replaces the mcp_sse_ lines of
+# the latter, ---in_http adds to it.  No error log may have an alert.
+
+use strict;
+use warnings;
+
+use MCPTest;
+
+my $settings = <<'EOT';
+    mcp_sse_call  /_mcp/call;
+    mcp_sse_user  /_mcp/user;
+    mcp_sse_site  erp.example.com;
+EOT
+
+my $upstream = <<'EOT';
+    absolute_redirect off;
+
+    upstream frappe {
+        server 127.0.0.1:$TEST_NGINX_FRAPPE_PORT;
+        keepalive 4;
+        keepalive_timeout 1s;
+    }
+EOT
+
+my $internal = <<'EOT';
+    location = /_mcp/call {
+        internal;
+        proxy_pass http://frappe/api/method/frappe_assistant_core.api.fac_endpoint.handle_mcp;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $mcp_sse_site;
+        proxy_buffering off;
+    }
+
+    location = /_mcp/user {
+        internal;
+        proxy_pass http://frappe/api/method/frappe.auth.get_logged_user;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $mcp_sse_site;
+        proxy_buffering off;
+    }
+EOT
+
+my $locations = <<'EOT';
+    location = /mcp/sse { mcp_sse_stream; }
+    location = /mcp/sse/ { mcp_sse_stream; }
+    location = /mcp/messages { mcp_sse_message; }
+    location = /mcp/messages/ { mcp_sse_message; }
+    location = /health { mcp_sse_health; }
+    location = /health/ { mcp_sse_health; }
+EOT
+
+BEGIN {
+    $ENV{TEST_NGINX_BINARY} = MCPTest::Nginx::binary();
+    $ENV{TEST_NGINX_LOAD_MODULES} = join ' ', MCPTest::Nginx::modules();
+
+    # a directory and ports of its own
+
+    $ENV{TEST_NGINX_RANDOMIZE} = 1;
+    $ENV{TEST_NGINX_SLEEP} ||= 0.02;
+}
+
+my $frappe;
+
+
+sub defaults {
+    $frappe = MCPTest::start_frappe();
+    $ENV{TEST_NGINX_FRAPPE_PORT} = $frappe->port;
+
+    no strict 'refs';
+
+    &{'main::log_level'}($ENV{TEST_NGINX_LOG_LEVEL} || 'info');
+    &{'main::no_shuffle'}();
+    &{'main::no_root_location'}();
+
+    &{'main::add_block_preprocessor'}(sub {
+        my ($block) = @_;
+
+        my $own = $block->settings;
+        my $in  = $block->in_http;
+
+        if (!defined $block->http_config) {
+            $block->set_value('http_config', (defined $own ? $own : $settings)
+                . (defined $in ? $in : '') . $upstream);
+        }
+
+        $block->set_value('config', $internal
+            . (defined $block->config ? $block->config : $locations));
+
+        if (!defined $block->no_error_log && !defined $block->must_die) {
+            $block->set_value('no_error_log',
+                "[alert]\n[crit]\n[emerg]\nalice-secret");
+        }
+
+        # one answer of a stream that stays open
+
+        if (defined $block->stream) {
+            $block->set_value('timeout', '700ms');
+            $block->set_value('abort', '');
+        }
+    });
+
+    return;
+}
+
+
+1;

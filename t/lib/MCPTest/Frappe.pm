@@ -1,0 +1,177 @@
+package MCPTest::Frappe;
+
+# The stand-in for Frappe, t/frappe, as a child process.
+
+use strict;
+use warnings;
+
+use POSIX qw(WNOHANG _exit);
+
+use MCPTest::Conn qw(now run_until);
+use MCPTest::JSON qw(encode decode);
+
+my %credentials = (
+    alice    => { token => 'token alice-key:alice-secret',
+                  bearer => 'Bearer alice-token',
+                  basic => 'Basic YWxpY2Uta2V5OmFsaWNlLXNlY3JldA==',
+                  other => 'token alice-key:other-secret' },
+    bob      => { token => 'token bob-key:bob-secret',
+                  bearer => 'Bearer bob-token' },
+    carol    => { other => 'token carol-key:carol-secret' },
+    admin    => { token => 'token admin-key:admin-secret' },
+    disabled => { token => 'token disabled-key:disabled-secret' },
+    noaccess => { token => 'token noaccess-key:noaccess-secret' },
+);
+
+
+# The Authorization of a user: "token" (default), "bearer", "basic", or
+# "other": a token for the site other.example.com.
+
+sub credential {
+    my ($user, $kind) = @_;
+
+    $user = 'alice' unless defined $user;
+
+    return $1 eq '' ? undef : "token user$1-key:user$1-secret"
+        if $user =~ /\Auser(\d+)\z/;
+
+    return $credentials{$user}{ $kind || 'token' }
+        || die "no such credential: $user\n";
+}
+
+
+sub user { return ($_[0] || 'alice') . '@example.com' }
+
+
+sub start {
+    my ($class, @arg) = @_;
+
+    my $pid = open my $out, '-|';
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        exec MCPTest::root() . '/t/frappe', '--port', 0, '--quiet',
+            '--with-parent', @arg or _exit(127);
+    }
+
+    my $line = <$out>;
+    my ($port) = ($line || '') =~ /listening on 127\.0\.0\.1:(\d+)/
+        or die "t/frappe does not start\n";
+
+    return bless { pid => $pid, out => $out, port => $port, owner => $$ },
+        $class;
+}
+
+
+sub port { return $_[0]{port} }
+
+
+sub control {
+    my ($self, $method, $path, $body) = @_;
+
+    for (1 .. 3) {
+        my $conn = MCPTest::Conn->connect_to($self->{port});
+        my $response = $conn->request($method, "/_control/$path",
+            headers => [ Connection => 'close' ], body => $body);
+
+        $response->wait(30);
+        $conn->close;
+
+        next unless defined $response->status;
+
+        die "t/frappe: $path: " . $response->body
+            if $response->status != 200;
+
+        return $response->json;
+    }
+
+    die "t/frappe does not answer\n";
+}
+
+
+sub stats    { return $_[0]->control('GET', 'stats') }
+sub requests { return @{ $_[0]->control('GET', 'requests') } }
+sub reset    { return $_[0]->control('POST', 'reset', '') }
+
+
+# down ("refuse", "hang", 429, 500, 502, 503, 504), logged_user_delay,
+# logged_user_status, keepalive, revoke, allow
+
+sub set {
+    my ($self, %settings) = @_;
+
+    return $self->control('POST', 'set', encode(\%settings));
+}
+
+
+# How often a method ran since the last reset.
+
+sub count {
+    my ($self, $method) = @_;
+
+    return $self->stats->{methods}{$method} || 0;
+}
+
+
+sub tool_count { return $_[0]->stats->{tools}{ $_[1] } || 0 }
+
+
+# How often a call whose arguments had this key ran.
+
+sub key_count {
+    my ($self, $tool, $key) = @_;
+
+    return $self->stats->{calls}{"$tool/$key"} || 0;
+}
+
+
+# All MCP calls together.
+
+sub calls {
+    my ($self) = @_;
+
+    my $n = 0;
+    $n += $_ for values %{ $self->stats->{methods} };
+
+    return $n;
+}
+
+
+# Look-ups of users since the last reset, refused ones too (200 at most).
+
+sub lookups {
+    my ($self) = @_;
+
+    my @lookups = grep { $_->{path} =~ /get_logged_user/ } $self->requests;
+
+    return scalar @lookups;
+}
+
+
+# The headers of the last MCP call, names in lower case.
+
+sub last_headers {
+    my ($self) = @_;
+
+    my ($last) = reverse grep { $_->{path} =~ /\.handle_/ } $self->requests;
+
+    return { map { lc $_->[0] => $_->[1] } @{ $last->{headers} || [] } };
+}
+
+
+sub stop {
+    my ($self) = @_;
+
+    return unless $self->{pid} && $self->{owner} == $$;
+
+    kill TERM => $self->{pid};
+    run_until(sub { waitpid($self->{pid}, WNOHANG) != 0 }, 5)
+        or kill KILL => $self->{pid};
+    delete $self->{pid};
+
+    return;
+}
+
+
+1;

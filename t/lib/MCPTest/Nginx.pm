@@ -1,0 +1,575 @@
+package MCPTest::Nginx;
+
+# A running nginx of the test's own: configuration, processes, logs.
+
+use strict;
+use warnings;
+
+use Config ();
+use File::Temp ();
+use IO::Socket::INET;
+use POSIX qw(WNOHANG _exit);
+use Time::HiRes qw(sleep);
+
+use MCPTest::Conn qw(now run_until);
+
+my @all;
+
+
+sub binary { return $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx' }
+
+
+sub modules {
+    return split ' ', $ENV{TEST_NGINX_LOAD_MODULES}
+        || MCPTest::root() . '/build/ngx_http_mcp_sse_module.so';
+}
+
+
+# A port nobody listens on, below the range the kernel takes ports of
+# connections from.
+
+sub free_port {
+    for (1 .. 200) {
+        my $port = 12000 + int rand 19000;
+
+        my $sock = IO::Socket::INET->new(Listen => 1, ReuseAddr => 1,
+            LocalAddr => '127.0.0.1', LocalPort => $port) or next;
+
+        close $sock;
+
+        return $port;
+    }
+
+    die "no free port\n";
+}
+
+
+# Starts nginx.  Options, all of them optional:
+#
+#   workers        worker_processes (1); more than one use reuseport
+#   backend        port of the backend; the stand-in's, started if need be
+#   dialect        "new" (bare JSON-RPC, the default) or "old"
+#   main, events, http, server      more directives for that level
+#   stream, message, health         more directives for these locations
+#   call, user     more directives for the internal locations
+#   settings       instead of the mcp_sse_ lines of the http level
+#   locations      whole locations
+#   config         instead of all this: the text, or a function of the object
+#   log_level      of the error log (info)
+#   allow          list of patterns of log lines that are no failure here
+#   fails          true if nginx is expected not to start
+
+sub start {
+    my ($class, %opt) = @_;
+
+    my $self;
+
+    for my $try (1 .. 5) {
+        $self = bless {
+            opt     => { %opt },
+            workers => $opt{workers} || 1,
+            dir     => File::Temp::tempdir('mcp-sse-XXXXXX', TMPDIR => 1,
+                           CLEANUP => 0),
+            port    => free_port(),
+            allow   => [ @{ $opt{allow} || [] } ],
+            owner   => $$,
+        }, $class;
+
+        push @all, $self;
+        mkdir "$self->{dir}/$_" for qw(conf logs);
+
+        $self->configure;
+        return $self if $self->_run;
+
+        last if $opt{fails}
+            || $self->error_log !~ /Address already in use/;
+
+        pop(@all)->clean;
+    }
+
+    return $self if $opt{fails};
+
+    my @lines = split /\n/, $self->stderr . $self->error_log;
+
+    Test::More::diag(join "\n", 'nginx does not start:',
+        splice @lines, @lines > 20 ? -20 : 0);
+    die "nginx does not start\n";
+}
+
+
+# Writes nginx.conf, again after a change of options.
+
+sub configure {
+    my ($self, %change) = @_;
+
+    %{ $self->{opt} } = (%{ $self->{opt} }, %change);
+    $self->{workers} = $change{workers} if $change{workers};
+
+    my $config = $self->{opt}{config};
+    my $text   = ref $config ? $config->($self)
+               : defined $config ? $config : $self->template;
+
+    open my $file, '>', "$self->{dir}/conf/nginx.conf"
+        or die "nginx.conf: $!\n";
+    print {$file} $text;
+    close $file or die "nginx.conf: $!\n";
+
+    return;
+}
+
+
+sub template {
+    my ($self) = @_;
+
+    my %opt  = %{ $self->{opt} };
+    my $dir  = $self->{dir};
+    my $text = '';
+
+    for (qw(main events http server stream message health call user
+         locations))
+    {
+        $opt{$_} = '' unless defined $opt{$_};
+    }
+
+    my $load = join '', map { "load_module $_;\n" } modules();
+    my $user = $> == 0 ? "user root;\n" : '';
+    my $reuse = $self->{workers} > 1 ? ' reuseport' : '';
+    my $backend = $opt{backend} || MCPTest::frappe()->port;
+    my $level = $ENV{TEST_NGINX_LOG_LEVEL} || $opt{log_level} || 'info';
+
+    my $method = ($opt{dialect} || 'new') eq 'old'
+        ? 'frappe_assistant_core.api.assistant_api.handle_assistant_request'
+        : 'frappe_assistant_core.api.fac_endpoint.handle_mcp';
+
+    my $settings = defined $opt{settings} ? $opt{settings} : <<'EOT';
+    mcp_sse_call  /_mcp/call;
+    mcp_sse_user  /_mcp/user;
+    mcp_sse_site  erp.example.com;
+EOT
+
+    my $temp = join '', map { "    ${_}_temp_path $dir/$_;\n" }
+        qw(client_body proxy fastcgi uwsgi scgi);
+
+    my $audit = join ',', map { qq("$_":"\$mcp_sse_$_") }
+        qw(session user site method id tool result);
+
+    my $proxy = <<'EOT';
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $mcp_sse_site;
+            proxy_buffering off;
+            proxy_ignore_headers X-Accel-Redirect;
+EOT
+
+    my %inner = (
+        stream  => "mcp_sse_stream; $opt{stream}",
+        message => "mcp_sse_message; access_log $dir/logs/post.log audit; "
+                   . $opt{message},
+        health  => "mcp_sse_health; $opt{health}",
+    );
+
+    my %path = (stream => '/mcp/sse', message => '/mcp/messages',
+        health => '/health');
+
+    my $locations = '';
+
+    for my $name (qw(stream message health)) {
+        for my $path ($path{$name}, "$path{$name}/") {
+            $locations .= "        location = $path { $inner{$name} }\n";
+        }
+    }
+
+    return <<"EOT";
+$load$user
+worker_processes $self->{workers};
+daemon off;
+pid $dir/nginx.pid;
+error_log $dir/logs/error.log $level;
+worker_rlimit_nofile 8192;
+$opt{main}
+
+events {
+    worker_connections 2048;
+$opt{events}
+}
+
+http {
+    log_format audit escape=json
+        '{$audit,"time":"\$time_iso8601","address":"\$remote_addr",'
+        '"status":"\$status","upstream_status":"\$upstream_status",'
+        '"seconds":"\$request_time","bytes":"\$upstream_response_length",'
+        '"traceparent":"\$http_traceparent"}';
+
+    access_log off;
+    keepalive_timeout 120s;
+    keepalive_requests 10000;
+    client_max_body_size 20m;
+    absolute_redirect off;
+$temp
+$settings
+$opt{http}
+
+    upstream frappe {
+        server 127.0.0.1:$backend;
+        keepalive 16;
+        keepalive_timeout 1s;
+    }
+
+    server {
+        listen 127.0.0.1:$self->{port}$reuse;
+        server_name erp.example.com;
+        add_header X-Worker \$pid always;
+$opt{server}
+
+$locations
+        location = /pid { return 200 \$pid; }
+
+        location = /_mcp/call {
+            internal;
+            log_subrequest on;
+            access_log $dir/logs/audit.log audit;
+            proxy_pass http://frappe/api/method/$method;
+$proxy
+            proxy_read_timeout 60s;
+$opt{call}
+        }
+
+        location = /_mcp/user {
+            internal;
+            proxy_pass http://frappe/api/method/frappe.auth.get_logged_user;
+$proxy
+$opt{user}
+        }
+
+$opt{locations}
+    }
+}
+EOT
+}
+
+
+# A test that is killed does not leave its nginx behind: prctl(), where we
+# know its number, PR_SET_PDEATHSIG, SIGTERM.
+
+sub _end_with_parent {
+    my ($machine) = $Config::Config{archname} =~ /\A(x86_64|aarch64)-linux/
+        or return;
+
+    syscall($machine eq 'x86_64' ? 157 : 167, 1, 15, 0, 0, 0);
+
+    return;
+}
+
+
+sub _run {
+    my ($self) = @_;
+
+    my $pid = fork;
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>>', "$self->{dir}/logs/stderr";
+        open STDERR, '>&', \*STDOUT;
+        _end_with_parent();
+
+        exec binary(), '-p', "$self->{dir}/", '-c',
+            "$self->{dir}/conf/nginx.conf", '-e',
+            "$self->{dir}/logs/error.log"
+            or _exit(127);
+    }
+
+    $self->{pid} = $pid;
+
+    my $end = now() + 20;
+
+    while (now() < $end) {
+
+        if (waitpid($pid, WNOHANG) == $pid) {
+            $self->{exit} = $?;
+            delete $self->{pid};
+            return 0;
+        }
+
+        if (IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $self->{port}) && $self->worker_pids)
+        {
+            return 1;
+        }
+
+        sleep 0.02;
+    }
+
+    return 0;
+}
+
+
+# "nginx -t" on the configuration: exit status and what it printed.
+
+sub check {
+    my ($class, $config, @arg) = @_;
+
+    my $pid = open my $out, '-|';
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDERR, '>&', \*STDOUT;
+        exec binary(), '-t', '-c', $config, @arg or _exit(127);
+    }
+
+    my $text = do { local $/; <$out> };
+    close $out;
+
+    return ($? >> 8, $text);
+}
+
+
+sub port { return $_[0]{port} }
+sub pid  { return $_[0]{pid} }
+sub dir  { return $_[0]{dir} }
+
+
+sub allow { my ($self, @patterns) = @_; push @{ $self->{allow} }, @patterns }
+
+
+sub _slurp {
+    my ($self, $name) = @_;
+
+    open my $file, '<', "$self->{dir}/logs/$name" or return '';
+    local $/;
+
+    return scalar <$file>;
+}
+
+
+sub error_log { return $_[0]->_slurp('error.log') }
+sub stderr    { return $_[0]->_slurp('stderr') }
+
+
+# Waits until the error log matches; returns what matched.
+
+sub wait_log {
+    my ($self, $pattern, $timeout) = @_;
+
+    my @found;
+
+    run_until(sub { @found = $self->error_log =~ /($pattern)/m }, $timeout);
+
+    return wantarray ? @found : $found[0];
+}
+
+
+# The lines of the audit log ("audit.log": calls, "post.log": POSTs), decoded,
+# as soon as there are $n.
+
+sub audit {
+    my ($self, $n, $name) = @_;
+
+    my @lines;
+
+    run_until(sub {
+        @lines = split /\n/, $self->_slurp($name || 'audit.log');
+        return @lines >= ($n || 0);
+    }, 10);
+
+    return map { MCPTest::JSON::decode($_) || { broken => $_ } } @lines;
+}
+
+
+# Children of the master that take connections: exiting ones left out unless
+# asked for.
+
+sub worker_pids {
+    my ($self, %opt) = @_;
+
+    return unless $self->{pid};
+
+    my @pids;
+
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $file, '<', $stat or next;
+        my $line = <$file>;
+        next unless defined $line;
+
+        my ($pid, $state, $parent) = $line =~ /\A(\d+) \(.*\) (\S) (\d+)/;
+
+        next unless defined $pid && $parent == $self->{pid} && $state ne 'Z';
+
+        if (open my $cmd, '<', "/proc/$pid/cmdline") {
+            my $title = <$cmd>;
+            next unless defined $title && $title =~ /worker process/;
+            next if !$opt{exiting} && $title =~ /shutting down/;
+        }
+
+        push @pids, $pid;
+    }
+
+    @pids = sort { $a <=> $b } @pids;
+
+    return @pids;
+}
+
+
+sub wait_workers {
+    my ($self) = @_;
+
+    run_until(sub { $self->worker_pids == $self->{workers} }, 10);
+
+    return $self->worker_pids;
+}
+
+
+# Sends HUP and waits until new workers run and the old ones know.
+
+sub reload {
+    my ($self) = @_;
+
+    my %old = map { $_ => 1 } $self->worker_pids;
+
+    kill HUP => $self->{pid};
+
+    run_until(sub {
+        my @new = $self->worker_pids;
+        return @new == $self->{workers} && !grep { $old{$_} } @new;
+    }, 15) or Test::More::diag('reload: no new workers');
+
+    my @old = sort { $a <=> $b } keys %old;
+
+    return @old;
+}
+
+
+sub wait_gone {
+    my ($self, $pids, $timeout) = @_;
+
+    return run_until(sub {
+        my %alive = map { $_ => 1 } $self->worker_pids(exiting => 1);
+        return !grep { $alive{$_} } @{$pids};
+    }, $timeout);
+}
+
+
+sub kill_worker {
+    my ($self, $pid, $signal) = @_;
+
+    die "no worker $pid\n"
+        unless grep { $_ == $pid } $self->worker_pids(exiting => 1);
+
+    if (($signal || 'KILL') eq 'KILL') {
+        $self->allow(qr/exited on signal 9/, qr/was locked by \Q$pid\E/);
+    }
+
+    kill $signal || 'KILL', $pid;
+
+    return;
+}
+
+
+sub alive { return $_[0]{pid} && waitpid($_[0]{pid}, WNOHANG) == 0 }
+
+
+sub _wait_exit {
+    my ($self, $timeout) = @_;
+
+    return 1 unless $self->{pid};
+
+    my $gone = run_until(sub {
+        return waitpid($self->{pid}, WNOHANG) != 0;
+    }, $timeout);
+
+    delete $self->{pid} if $gone;
+
+    return $gone;
+}
+
+
+# Graceful end (QUIT); true if nginx was gone within the time.
+
+sub quit {
+    my ($self, $timeout) = @_;
+
+    return 1 unless $self->{pid};
+
+    kill QUIT => $self->{pid};
+
+    return $self->_wait_exit(defined $timeout ? $timeout : 15);
+}
+
+
+sub stop {
+    my ($self) = @_;
+
+    return 1 unless $self->{pid} && $self->{owner} == $$;
+
+    # a worker that was stopped by a test would stay
+
+    kill CONT => $self->worker_pids(exiting => 1);
+    kill TERM => $self->{pid};
+    return 1 if $self->_wait_exit(10);
+
+    my @workers = $self->worker_pids(exiting => 1);
+    kill KILL => $self->{pid}, @workers;
+    $self->_wait_exit(5);
+
+    return 0;
+}
+
+
+# What must not be in the error log, as a list of lines.
+
+sub log_faults {
+    my ($self) = @_;
+
+    my @secrets = MCPTest::secrets();
+    my @faults;
+
+    LINE:
+    for my $line (split /\n/, $self->error_log . $self->stderr) {
+
+        if ($line =~ /\[(?:alert|crit|emerg)\]|open socket|AddressSanitizer
+                      |runtime\ error:|stack\ smashing|double\ free/x)
+        {
+            for my $pattern (@{ $self->{allow} }) {
+                next LINE if $line =~ $pattern;
+            }
+
+            push @faults, $line;
+            next;
+        }
+
+        next if $line =~ /\[debug\]/;
+
+        for my $secret (@secrets) {
+            if (index($line, $secret) >= 0) {
+                push @faults, "secret in the log: $line";
+                last;
+            }
+        }
+    }
+
+    return @faults;
+}
+
+
+sub clean {
+    my ($self) = @_;
+
+    return if $self->{owner} != $$ || $self->{cleaned}++;
+
+    if ($ENV{KEEP} && !Test::More->builder->is_passing) {
+        Test::More::diag("kept: $self->{dir}");
+        return;
+    }
+
+    require File::Path;
+    File::Path::remove_tree($self->{dir}, { safe => 0 });
+
+    return;
+}
+
+
+sub all { return @all }
+
+
+1;

@@ -1,0 +1,190 @@
+# A reload ends no call; idle streams end in good order.  DESIGN 6 and 9.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+my $frappe = start_frappe();
+my $nginx  = start_nginx(workers => 2, http => <<'EOT');
+    mcp_sse_max_sessions 300;
+    mcp_sse_drain 4s;
+    mcp_sse_retry 1500ms;
+EOT
+
+# 100 streams, half of them with a call of 6 seconds
+
+{
+    my @streams = open_streams($nginx, 100);
+    my @busy    = @streams[0 .. 49];
+    my @idle    = @streams[50 .. 99];
+
+    is(scalar(grep { $_->session } @streams), 100, '100 streams');
+
+    my @responses = map {
+        post($nginx, $_, tool(1, 'sleep', { seconds => 6 }), async => 1)
+    } @busy;
+
+    run_until(sub { !grep { !$_->ended } @responses }, 20);
+    is(scalar(grep { ($_->status || 0) == 202 } @responses), 50,
+        '50 calls accepted');
+    ok(run_until(sub { $frappe->tool_count('sleep') >= 50 }, 20),
+        'all of them run');
+
+    my $from = now();
+    my @old  = $nginx->reload;
+
+    # the old workers go on as before: a message for an old stream arrives
+
+    my $ping = post($nginx, $busy[0], request(2, 'ping'));
+
+    accepted($ping, 'a message for a stream of an old worker');
+    ok(!(grep { $_ == ($ping->worker || 0) } @old),
+        'taken by a new worker');
+    ok($busy[0]->wait_answer(2, 10), 'is answered on the old stream');
+
+    ok(run_until(sub { !grep { !$_->ended } @idle }, 15),
+        'all idle streams end');
+
+    my @late = grep { $_->{done} - $from > 8 } @idle;
+
+    is(scalar @late, 0, 'within mcp_sse_drain, more or less');
+    is(scalar(grep { $_->ended eq 'clean' } @idle), 50,
+        'each with its last chunk');
+    is(scalar(grep { ($_->retry || 0) == 1500 } @idle), 50,
+        'each with retry:');
+
+    my %seconds = map { int($_->{done} - $from) => 1 } @idle;
+
+    cmp_ok(scalar keys %seconds, '>', 1, 'not all at the same moment');
+
+    ok(run_until(sub { !grep { !$_->ended } @busy }, 25),
+        'all busy streams end');
+    is(scalar(grep { $_->answers(1) == 1 } @busy), 50,
+        'each after the one answer to its call');
+    is(scalar(grep { !error_of(($_->answers(1))[0]) } @busy), 50,
+        'which is a result');
+    is(scalar(grep { $_->ended eq 'clean' } @busy), 50,
+        'each with its last chunk');
+    is(scalar(grep { defined $_->retry } @busy), 50, 'each with retry:');
+    is($frappe->tool_count('sleep'), 50, 'no call ran twice');
+
+    ok($nginx->wait_gone(\@old, 10), 'the old workers are gone');
+    ok($nginx->wait_log(qr/SSE connection closed: \w+, [^,]*stop/, 5),
+        'the log says why');
+
+    # the session of a stream that a server ended is gone
+
+    is_rejected(post($nginx, $idle[0], request(3, 'ping')), 400, -32001,
+        'Invalid session ID', 'a message for an ended session');
+
+    # clients come back
+
+    my @again = open_streams($nginx, 20);
+
+    is(scalar(grep { $_->session } @again), 20, 'new streams open');
+    ok(call($nginx, $again[0], tool(1, 'echo', {})), 'and work');
+    is(health($nginx)->{active_connections}, 20, 'and are counted');
+    $_->close for @again;
+    run_until(sub { health($nginx)->{active_connections} == 0 }, 10);
+}
+
+# messages all the time while nginx is reloaded twice: every accepted one is
+# answered
+
+{
+    $frappe->reset;
+
+    my @streams = open_streams($nginx, 20);
+    my $id = 0;
+    my (%accepted, %refused, @posts);
+    my $end = now() + 8;
+    my $reloads = 0;
+    my $from = now();
+
+    while (now() < $end) {
+
+        if ($reloads < 2 && now() - $from > 1 + 3 * $reloads) {
+            kill HUP => $nginx->pid;
+            $reloads++;
+        }
+
+        my @batch;
+
+        for my $n (0 .. $#streams) {
+            if ($streams[$n]->ended) {
+                $streams[$n] = open_stream($nginx);
+            }
+
+            next unless $streams[$n]->session;
+
+            $id++;
+            push @batch, [ $streams[$n], $id, post($nginx, $streams[$n],
+                tool($id, 'echo', { key => "k$id" }), async => 1) ];
+        }
+
+        run_until(sub { !grep { !$_->[2]->ended } @batch }, 20);
+
+        push @posts, @batch;
+        sleep_for(0.1);
+    }
+
+    my @unanswered;
+    my %status;
+
+    for my $post (@posts) {
+        my ($stream, $n, $response) = @$post;
+
+        $status{ $response->status || 'cut' }++;
+        next if ($response->status || 0) != 202;
+
+        my $answer = $stream->wait_answer($n, 15);
+
+        push @unanswered, $n if !defined $answer;
+    }
+
+    cmp_ok($status{202} || 0, '>', 100, 'messages were accepted');
+    is_deeply(\@unanswered, [], 'every accepted one was answered');
+
+    # a connection without a request may be closed with its worker
+
+    my @odd = grep { !/\A(?:202|400|cut)\z/ } keys %status;
+
+    is_deeply(\@odd, [], 'the others got 400, their stream had ended')
+        or diag(explain(\%status));
+    cmp_ok($status{cut} || 0, '<', 5, 'or no answer at all');
+
+    my %calls = %{ $frappe->stats->{calls} };
+    my @twice = grep { $calls{$_} != 1 } keys %calls;
+
+    is_deeply(\@twice, [], 'none ran twice');
+    is(scalar keys %calls, $status{202}, 'what was refused did not run');
+
+    $_->close for @streams;
+}
+
+# the settings of a session are those of its stream's cycle
+
+{
+    my $nginx  = start_nginx(http => 'mcp_sse_ping_result empty;');
+    my $stream = open_stream($nginx);
+
+    post($nginx, $stream, tool(1, 'sleep', { seconds => 3 }));
+    $nginx->configure(http => 'mcp_sse_ping_result result;');
+    $nginx->reload;
+
+    is(call($nginx, $stream, request(2, 'ping')),
+        '{"jsonrpc":"2.0","result":{},"id":2}',
+        'an old stream keeps its settings');
+
+    my $new = open_stream($nginx);
+
+    like(call($nginx, $new, request(1, 'ping')) || '', qr/"result":\{"status"/,
+        'a new one has the new ones');
+    ok($stream->wait_answer(1, 10), 'the old call is answered');
+    $_->close for $stream, $new;
+}
+
+finish();

@@ -1,0 +1,204 @@
+# A lost stream: messages are held for mcp_sse_grace, the same id can be
+# registered again, a second stream with it replaces the first.  DESIGN 3.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+my $frappe = start_frappe();
+my $nginx  = start_nginx(workers => 2,
+    http => 'mcp_sse_grace 3s; mcp_sse_max_inbox 5;');
+
+
+sub lost {
+    my ($stream) = @_;
+
+    my $open = health($nginx)->{active_connections};
+
+    $stream->close;
+    run_until(sub { health($nginx)->{active_connections} < $open }, 10);
+
+    return $stream->session;
+}
+
+
+# within the grace, by both ways, at every worker
+
+for my $way ('Last-Event-ID', 'session_id') {
+    for my $worker ($nginx->wait_workers) {
+        my $stream = open_stream($nginx);
+        my $id     = lost($stream);
+
+        my $held = post($nginx, $stream, tool(1, 'echo', { text => 'held' }),
+            async => 1);
+
+        sleep_for(0.7);
+        ok(!$held->ended, "$way: a POST is held");
+        is(health($nginx)->{pending_requests}, 1, "$way: and pending");
+
+        my $again = $way eq 'session_id'
+            ? open_stream($nginx, worker => $worker,
+                path => "/mcp/sse?session_id=$id")
+            : open_stream($nginx, worker => $worker,
+                headers => [ 'Last-Event-ID', $id ]);
+
+        is($again->session, $id, "$way: the same id");
+        is($again->first_block, "id: $id\nevent: endpoint\n"
+            . "data: /mcp/messages?session_id=$id\n\n",
+            "$way: announced as before");
+        $held->wait(10);
+        accepted($held, "$way: the held POST is accepted");
+        like($again->wait_answer(1, 10) || '', qr/held/, "$way: and answered");
+        is(health($nginx)->{pending_requests}, 0, "$way: nothing pending");
+        ok(call($nginx, $again, request(2, 'ping')), "$way: it works");
+        $again->close;
+        run_until(sub { health($nginx)->{active_connections} == 0 }, 10);
+    }
+}
+
+# after it
+
+{
+    my $stream = open_stream($nginx);
+    my $id     = lost($stream);
+    my $from   = now();
+    my $held   = post($nginx, $stream, request(1, 'ping'), timeout => 20);
+
+    is_rejected($held, 400, -32001, 'Invalid session ID',
+        'no stream within mcp_sse_grace: 400');
+    cmp_ok(now() - $from, '>', 1, 'after it was held');
+    cmp_ok(now() - $from, '<', 12, 'not for ever');
+    is(health($nginx)->{pending_requests}, 0, 'nothing pending');
+
+    my $late = now();
+
+    is(post($nginx, $stream, request(1, 'ping'))->status, 400,
+        'then refused at once');
+    cmp_ok(now() - $late, '<', 2, 'really');
+
+    my $again = open_stream($nginx, path => "/mcp/sse?session_id=$id");
+
+    is($again->session, $id, 'a good id is registered even later');
+    ok(call($nginx, $again, request(2, 'ping')), 'and works');
+    $again->close;
+    run_until(sub { health($nginx)->{active_connections} == 0 }, 10);
+}
+
+# too many held
+
+{
+    my $stream = open_stream($nginx);
+    my $worker = ($nginx->wait_workers)[0];
+
+    lost($stream);
+
+    my @held = map { post($nginx, $stream, request($_, 'ping'),
+        worker => $worker, async => 1) } 1 .. 9;
+
+    ok(run_until(sub { 4 == grep { $_->ended } @held }, 2),
+        'more than mcp_sse_max_inbox: 4 of 9 are refused at once');
+    is(scalar(grep { ($_->status || 0) == 429 } @held), 4, 'with 429');
+    is(health($nginx)->{pending_requests}, 5, '5 are held');
+
+    # one of them leaves
+
+    my ($leaving) = grep { !$_->ended } @held;
+
+    $leaving->{conn}->close;
+    ok(run_until(sub { health($nginx)->{pending_requests} == 4 }, 5),
+        'a client leaves: one less');
+
+    my $again = open_stream($nginx,
+        path => '/mcp/sse?session_id=' . $stream->session);
+
+    run_until(sub { !grep { !$_->ended } @held }, 10);
+    is(scalar(grep { ($_->status || 0) == 202 } @held), 4,
+        'the rest are accepted');
+    ok(run_until(sub { $again->messages == 4 }, 10), 'and answered');
+    $again->close;
+    run_until(sub { health($nginx)->{active_connections} == 0 }, 10);
+}
+
+# an open stream is replaced
+
+for my $worker ($nginx->wait_workers) {
+    my $first = open_stream($nginx);
+
+    accepted(post($nginx, $first, tool(1, 'sleep', { seconds => 8 })),
+        'a call');
+
+    my $second = open_stream($nginx, worker => $worker,
+        headers => [ 'Last-Event-ID', $first->session ]);
+
+    is($second->session, $first->session, 'a second stream with the same id');
+    ok($first->wait_ended(10), 'ends the first');
+    is($first->ended, 'clean', 'in good order');
+    is($first->retry, undef, 'without retry:');
+    is_error(($first->answers(1))[0], -32010,
+        'Stream closed before the answer', 'its call is answered');
+    ok(call($nginx, $second, request(2, 'ping')), 'messages go to the second');
+    is(scalar $first->answers(2), 0, 'not to the first');
+    ok(run_until(sub { health($nginx)->{active_connections} == 1 }, 10),
+        'one stream is counted');
+    ok($nginx->wait_log(qr/SSE connection closed: \w+, [^,]*replac/, 5),
+        'the log says why');
+
+    # the end of the first, noticed late, does not end the second
+
+    $first->close;
+    sleep_for(0.3);
+    ok(call($nginx, $second, request(3, 'ping')), 'the second stays');
+    $second->close;
+    run_until(sub { health($nginx)->{active_connections} == 0 }, 10);
+}
+
+# many times
+
+{
+    my @streams = (open_stream($nginx));
+    my $id = $streams[0]->session;
+
+    push @streams, open_stream($nginx, path => "/mcp/sse?session_id=$id")
+        for 1 .. 20;
+
+    is(scalar(grep { ($_->session || '') eq $id } @streams), 21, '20 times');
+    ok(run_until(sub { 20 == grep { $_->ended } @streams }, 10),
+        'one is left');
+    ok(call($nginx, $streams[-1], request(1, 'ping')), 'the last');
+    $streams[-1]->close;
+}
+
+# ids that are no good are ignored
+
+for my $id ('A' x 50, 'x', '', '42', '%00') {
+    my $stream = open_stream($nginx, headers => [ 'Last-Event-ID', $id ]);
+
+    is($stream->status, 200, "Last-Event-ID: $id: a stream");
+    isnt($stream->session, $id, 'with a new id');
+    $stream->close;
+
+    $stream = open_stream($nginx, path => "/mcp/sse?session_id=$id");
+    is($stream->status, 200, "session_id=$id: a stream");
+    $stream->close;
+}
+
+# no grace
+
+{
+    my $nginx  = start_nginx(http => 'mcp_sse_grace 0s;');
+    my $stream = open_stream($nginx);
+
+    $stream->close;
+    run_until(sub { health($nginx)->{active_connections} == 0 }, 10);
+
+    my $from = now();
+
+    is(post($nginx, $stream, request(1, 'ping'))->status, 400,
+        'without grace: 400');
+    cmp_ok(now() - $from, '<', 2, 'at once');
+}
+
+finish();

@@ -1,6 +1,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_mcp_sse_arena.h"
 #include "ngx_http_mcp_sse_json.h"
 #include "ngx_http_mcp_sse_text.h"
 
@@ -46,8 +47,9 @@ static yajl_callbacks  ngx_http_mcp_sse_json_callbacks = {
 ngx_int_t
 ngx_http_mcp_sse_json_walk(ngx_http_mcp_sse_json_walk_t *w)
 {
-    u_char       *p, *last;
-    yajl_status   status;
+    u_char                    *p, *last;
+    yajl_status                status;
+    ngx_http_mcp_sse_arena_t   arena;
 
     if (w->body->len == 0
         || ngx_http_mcp_sse_text_check(w->body) != NGX_OK)
@@ -55,10 +57,11 @@ ngx_http_mcp_sse_json_walk(ngx_http_mcp_sse_json_walk_t *w)
         return NGX_DECLINED;
     }
 
-    w->yajl = yajl_alloc(&ngx_http_mcp_sse_json_callbacks, NULL, w);
-    if (w->yajl == NULL) {
+    if (ngx_http_mcp_sse_arena_init(&arena, w->body->len) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    w->yajl = yajl_alloc(&ngx_http_mcp_sse_json_callbacks, &arena.funcs, w);
 
     status = yajl_parse(w->yajl, w->body->data, w->body->len);
 
@@ -68,6 +71,7 @@ ngx_http_mcp_sse_json_walk(ngx_http_mcp_sse_json_walk_t *w)
     }
 
     yajl_free(w->yajl);
+    ngx_http_mcp_sse_arena_free(&arena);
 
     if (w->failed) {
         return NGX_ERROR;

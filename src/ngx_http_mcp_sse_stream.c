@@ -43,11 +43,10 @@ static void ngx_http_mcp_sse_stream_release(
     ngx_http_mcp_sse_stream_t *stream);
 static ngx_int_t ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r);
 static void ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r);
-static void ngx_http_mcp_sse_stream_finish(ngx_http_request_t *r,
-    ngx_int_t rc);
+static void ngx_http_mcp_sse_stream_flush(ngx_http_mcp_sse_stream_t *stream);
+static void ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream);
 static size_t ngx_http_mcp_sse_stream_unsent(
     ngx_http_mcp_sse_stream_t *stream);
-static void ngx_http_mcp_sse_stream_drop(ngx_http_mcp_sse_stream_t *stream);
 static void ngx_http_mcp_sse_stream_beat(void *data);
 
 
@@ -230,17 +229,15 @@ ngx_http_mcp_sse_stream_free_events(void *data)
 {
     ngx_http_mcp_sse_stream_t  *stream = data;
 
-    ngx_queue_t  *q;
+    ngx_queue_t  *q, *next;
 
-    while (!ngx_queue_empty(&stream->queue)) {
-        q = ngx_queue_head(&stream->queue);
-        ngx_queue_remove(q);
-        ngx_free(ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue));
-    }
+    ngx_queue_add(&stream->sending, &stream->queue);
 
-    while (!ngx_queue_empty(&stream->sending)) {
-        q = ngx_queue_head(&stream->sending);
-        ngx_queue_remove(q);
+    for (q = ngx_queue_head(&stream->sending);
+         q != ngx_queue_sentinel(&stream->sending);
+         q = next)
+    {
+        next = ngx_queue_next(q);
         ngx_free(ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue));
     }
 }
@@ -250,32 +247,31 @@ void
 ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
     ngx_http_mcp_sse_event_t *ev)
 {
-    ngx_int_t            rc;
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
+
+    if (ngx_http_mcp_sse_stream_unsent(stream) < stream->conf->queue) {
+        ngx_queue_insert_tail(&stream->queue, &ev->queue);
+        stream->waiting += ev->last - ev->pos;
+
+        ngx_http_mcp_sse_stream_flush(stream);
+        return;
+    }
+
+    ngx_free(ev);
 
     r = stream->request;
     c = r->connection;
 
-    if (ngx_http_mcp_sse_stream_unsent(stream) >= stream->conf->queue) {
-        ngx_free(ev);
-        ngx_http_mcp_sse_stream_drop(stream);
-        ngx_http_run_posted_requests(c);
-        return;
-    }
-
-    ngx_queue_insert_tail(&stream->queue, &ev->queue);
-    stream->waiting += ev->last - ev->pos;
-
-    if (c->buffered) {
-        return;
-    }
-
     ngx_http_set_log_request(c->log, r);
 
-    rc = ngx_http_mcp_sse_stream_output(stream);
+    ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                  "mcp sse: client reads too slowly, more than %uz bytes wait",
+                  stream->conf->queue);
 
-    ngx_http_mcp_sse_stream_finish(r, rc);
+    stream->reason = NGX_HTTP_MCP_SSE_SLOW_READER;
+
+    ngx_http_finalize_request(r, NGX_ERROR);
     ngx_http_run_posted_requests(c);
 }
 
@@ -284,6 +280,49 @@ void
 ngx_http_mcp_sse_stream_end(ngx_http_mcp_sse_stream_t *stream,
     ngx_queue_t *events)
 {
+    stream->session->stream = NULL;
+    stream->session = NULL;
+    stream->last = 1;
+
+    ngx_http_mcp_sse_tick_del(&stream->heartbeat);
+
+    ngx_queue_add(&stream->queue, events);
+    ngx_queue_init(events);
+
+    ngx_http_mcp_sse_stream_flush(stream);
+}
+
+
+/*
+ * Sends what is queued, from outside of the handlers of the request.
+ */
+
+static void
+ngx_http_mcp_sse_stream_flush(ngx_http_mcp_sse_stream_t *stream)
+{
+    ngx_connection_t  *c;
+
+    c = stream->request->connection;
+
+    if (c->buffered) {
+        return;
+    }
+
+    ngx_http_set_log_request(c->log, stream->request);
+
+    ngx_http_mcp_sse_stream_finish(stream);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * Sends; the request is finished when that failed, or when all is sent and
+ * the stream is to end.
+ */
+
+static void
+ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream)
+{
     ngx_int_t            rc;
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
@@ -291,48 +330,17 @@ ngx_http_mcp_sse_stream_end(ngx_http_mcp_sse_stream_t *stream,
     r = stream->request;
     c = r->connection;
 
-    stream->session->stream = NULL;
-    stream->session = NULL;
-    stream->last = 1;
+    /* first what the filters have; then, if that is gone, the queue */
 
-    ngx_http_mcp_sse_tick_del(&stream->heartbeat);
+    do {
+        rc = ngx_http_mcp_sse_stream_output(stream);
 
-    if (!ngx_queue_empty(events)) {
-        ngx_queue_add(&stream->queue, events);
-        ngx_queue_init(events);
-    }
-
-    if (c->buffered) {
-        return;
-    }
-
-    ngx_http_set_log_request(c->log, r);
-
-    rc = ngx_http_mcp_sse_stream_output(stream);
-
-    ngx_http_mcp_sse_stream_finish(r, rc);
-    ngx_http_run_posted_requests(c);
-}
-
-
-/*
- * After output: the request is finished when it failed, or when all is sent
- * and the stream is to end.
- */
-
-static void
-ngx_http_mcp_sse_stream_finish(ngx_http_request_t *r, ngx_int_t rc)
-{
-    ngx_http_mcp_sse_ctx_t     *ctx;
-    ngx_http_mcp_sse_stream_t  *stream;
+    } while (rc == NGX_OK && !c->buffered && !ngx_queue_empty(&stream->queue));
 
     if (rc != NGX_OK) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
     }
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    stream = ctx->stream;
 
     if (stream->last && ngx_queue_empty(&stream->queue)) {
         ngx_http_finalize_request(r, ngx_http_send_special(r, NGX_HTTP_LAST));
@@ -374,11 +382,7 @@ ngx_http_mcp_sse_stream_output(ngx_http_mcp_sse_stream_t *stream)
 
     ngx_http_mcp_sse_stream_release(stream);
 
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_mcp_sse_stream_wait(r);
+    return (rc == NGX_ERROR) ? rc : ngx_http_mcp_sse_stream_wait(r);
 }
 
 
@@ -393,8 +397,7 @@ ngx_http_mcp_sse_stream_chain(ngx_http_mcp_sse_stream_t *stream)
     out = NULL;
     ll = &out;
 
-    while (!ngx_queue_empty(&stream->queue)) {
-
+    do {
         cl = ngx_chain_get_free_buf(stream->request->pool, &stream->free);
         if (cl == NULL) {
             return NULL;
@@ -419,7 +422,8 @@ ngx_http_mcp_sse_stream_chain(ngx_http_mcp_sse_stream_t *stream)
 
         *ll = cl;
         ll = &cl->next;
-    }
+
+    } while (!ngx_queue_empty(&stream->queue));
 
     /* never a buf of its own for this: it might be used again too early */
 
@@ -485,7 +489,9 @@ ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r)
 
     if (!c->buffered) {
 
-        if (wev->timer_set) {
+        /* one of limit_rate is left alone: who else would end the delay? */
+
+        if (wev->timer_set && !wev->delayed) {
             ngx_del_timer(wev);
         }
 
@@ -502,30 +508,23 @@ ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r)
         ngx_add_timer(wev, clcf->send_timeout);
     }
 
-    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_handle_write_event(wev, clcf->send_lowat);
 }
 
 
 static void
 ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                   rc;
-    ngx_event_t                *wev;
     ngx_connection_t           *c;
     ngx_http_mcp_sse_ctx_t     *ctx;
     ngx_http_mcp_sse_stream_t  *stream;
 
     c = r->connection;
-    wev = c->write;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     stream = ctx->stream;
 
-    if (wev->timedout) {
+    if (c->write->timedout) {
         ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
                       "client timed out");
         c->timedout = 1;
@@ -534,14 +533,7 @@ ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r)
         return;
     }
 
-    /* first what the filters have; then, if that is gone, the queue */
-
-    do {
-        rc = ngx_http_mcp_sse_stream_output(stream);
-
-    } while (rc == NGX_OK && !c->buffered && !ngx_queue_empty(&stream->queue));
-
-    ngx_http_mcp_sse_stream_finish(r, rc);
+    ngx_http_mcp_sse_stream_finish(stream);
 }
 
 
@@ -562,25 +554,6 @@ ngx_http_mcp_sse_stream_unsent(ngx_http_mcp_sse_stream_t *stream)
     }
 
     return size;
-}
-
-
-static void
-ngx_http_mcp_sse_stream_drop(ngx_http_mcp_sse_stream_t *stream)
-{
-    ngx_http_request_t  *r;
-
-    r = stream->request;
-
-    ngx_http_set_log_request(r->connection->log, r);
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "mcp sse: client reads too slowly, more than %uz bytes wait",
-                  stream->conf->queue);
-
-    stream->reason = NGX_HTTP_MCP_SSE_SLOW_READER;
-
-    ngx_http_finalize_request(r, NGX_ERROR);
 }
 
 

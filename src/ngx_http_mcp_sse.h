@@ -232,6 +232,7 @@ struct ngx_http_mcp_sse_ctx_s {
     unsigned                         cleanup:1;  /* is installed */
     unsigned                         patient:1;  /* a GET: waits for Frappe */
     unsigned                         is_held:1;
+    unsigned                         foreign_body:1; /* read by another */
 };
 
 

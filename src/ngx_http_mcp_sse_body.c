@@ -14,7 +14,9 @@ static void ngx_http_mcp_sse_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_body_more(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_body_collect(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_body_append(ngx_http_request_t *r,
-    ngx_http_mcp_sse_ctx_t *ctx, u_char *data, size_t size);
+    ngx_http_mcp_sse_ctx_t *ctx, ngx_buf_t *b);
+static ngx_int_t ngx_http_mcp_sse_body_reserve(ngx_http_request_t *r,
+    ngx_http_mcp_sse_ctx_t *ctx, size_t size);
 
 
 /* one kind of request has a body, so that one handler is enough */
@@ -45,6 +47,8 @@ ngx_http_mcp_sse_body_read(ngx_http_request_t *r, size_t max,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
+
+    ctx->foreign_body = (r->request_body != NULL);
 
     r->request_body_no_buffering = 1;
 
@@ -127,32 +131,29 @@ ngx_http_mcp_sse_body_more(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_mcp_sse_body_collect(ngx_http_request_t *r)
 {
-    ngx_buf_t               *b;
-    ngx_chain_t             *cl, *next;
+    ngx_int_t                rc;
+    ngx_chain_t             *cl;
     ngx_http_mcp_sse_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    cl = r->request_body->bufs;
-    r->request_body->bufs = NULL;
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
 
-    for ( /* void */ ; cl; cl = next) {
-        next = cl->next;
-        b = cl->buf;
+        rc = ngx_http_mcp_sse_body_append(r, ctx, cl->buf);
 
-        if (ctx->body.len + (b->last - b->pos) > ctx->max_body) {
-            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        if (rc != NGX_OK) {
+            return rc;
         }
 
-        if (ngx_http_mcp_sse_body_append(r, ctx, b->pos, b->last - b->pos)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (!ctx->foreign_body) {
+            cl->buf->pos = cl->buf->last;
         }
+    }
 
-        b->pos = b->last;
+    /* what another module has read before us, it may want again */
 
-        ngx_free_chain(r->pool, cl);
+    if (!ctx->foreign_body) {
+        r->request_body->bufs = NULL;
     }
 
     return NGX_OK;
@@ -161,34 +162,68 @@ ngx_http_mcp_sse_body_collect(ngx_http_request_t *r)
 
 static ngx_int_t
 ngx_http_mcp_sse_body_append(ngx_http_request_t *r,
-    ngx_http_mcp_sse_ctx_t *ctx, u_char *data, size_t size)
+    ngx_http_mcp_sse_ctx_t *ctx, ngx_buf_t *b)
+{
+    off_t    size;
+    u_char  *last;
+
+    size = ngx_buf_size(b);
+
+    if (size <= 0) {
+        return NGX_OK;
+    }
+
+    if ((off_t) ctx->body.len + size > (off_t) ctx->max_body) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    if (ngx_http_mcp_sse_body_reserve(r, ctx, size) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    last = ctx->body.data + ctx->body.len;
+
+    if (ngx_buf_in_memory(b)) {
+        ngx_memcpy(last, b->pos, size);
+
+    } else if (ngx_read_file(b->file, last, size, b->file_pos) != size) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->body.len += size;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_body_reserve(ngx_http_request_t *r,
+    ngx_http_mcp_sse_ctx_t *ctx, size_t size)
 {
     u_char  *p;
     size_t   need;
 
     need = ctx->body.len + size;
 
-    if (need > ctx->capacity) {
-
-        need = ngx_max(need, 2 * ctx->capacity);
-        need = ngx_max(need, NGX_HTTP_MCP_SSE_BODY_MIN);
-
-        p = ngx_pnalloc(r->pool, need);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        if (ctx->body.len) {
-            ngx_memcpy(p, ctx->body.data, ctx->body.len);
-            ngx_pfree(r->pool, ctx->body.data);
-        }
-
-        ctx->body.data = p;
-        ctx->capacity = need;
+    if (need <= ctx->capacity) {
+        return NGX_OK;
     }
 
-    ngx_memcpy(ctx->body.data + ctx->body.len, data, size);
-    ctx->body.len += size;
+    need = ngx_max(need, 2 * ctx->capacity);
+    need = ngx_max(need, NGX_HTTP_MCP_SSE_BODY_MIN);
+
+    p = ngx_pnalloc(r->pool, need);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->body.len) {
+        ngx_memcpy(p, ctx->body.data, ctx->body.len);
+        ngx_pfree(r->pool, ctx->body.data);
+    }
+
+    ctx->body.data = p;
+    ctx->capacity = need;
 
     return NGX_OK;
 }

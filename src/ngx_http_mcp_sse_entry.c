@@ -25,6 +25,13 @@ ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
 {
     ngx_http_mcp_sse_ctx_t  *ctx;
 
+    if (r != r->main) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "mcp sse: an endpoint serves clients, not subrequests");
+        *rc = NGX_HTTP_NOT_FOUND;
+        return NULL;
+    }
+
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
 
     if (ctx == NULL || ngx_http_mcp_sse_entry_mask(r) != NGX_OK) {

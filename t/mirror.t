@@ -1,0 +1,124 @@
+# ngx_http_mirror_module reads the request's body before our handler does, or
+# makes our handler run in a subrequest: neither is common, both are allowed.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::Backend;
+use Test::More;
+
+my $frappe = start_frappe();
+my $mirror = start_backend(sub { return MCPTest::Backend::http(200, 'ok') });
+my $port   = $mirror->port;
+
+# the location of messages has a mirror: it gets the body, too
+
+for my $place ('memory', 'file') {
+    my $memory  = $place eq 'memory' ? 'client_body_buffer_size 2m;' : '';
+
+    # of a body in a file nginx itself warns, with the request line
+
+    my $nginx   = start_nginx(message => "mirror /m; $memory",
+        log_level => 'error', locations => <<"EOT");
+        location = /m {
+            internal;
+            proxy_pass http://127.0.0.1:$port/mirrored;
+            proxy_read_timeout 2s;
+        }
+EOT
+    my @workers = $nginx->wait_workers;
+    my $stream  = open_stream($nginx);
+    my $id      = 0;
+
+    for my $size (10, 20_000, 40_000, 300_000) {
+        my $text    = join '', map { chr 97 + $_ % 26 } 1 .. $size;
+        my $message = tool(++$id, 'echo', { text => $text });
+        my $before  = $mirror->requests;
+
+        accepted(post($nginx, $stream, $message),
+            "mirror, body in $place, $size bytes: accepted");
+
+        my $raw = $stream->wait_answer($id, 15);
+
+        like($raw || '', qr/\Q$text\E/,
+            "mirror, body in $place, $size bytes: the answer is right");
+        ok(run_until(sub { $mirror->requests > $before }, 5),
+            "mirror, body in $place, $size bytes: the mirror is asked");
+        is(length((($mirror->requests)[-1] || { body => '' })->{body}),
+            length $message,
+            "mirror, body in $place, $size bytes: and gets the body");
+    }
+
+    # what is refused
+
+    is_rejected(post($nginx, $stream, '{"x"' . ' ' x 40_000), 400, -32700,
+        'Parse error', "mirror, body in $place: no JSON");
+    is_rejected(post($nginx, $stream, 'x' x 1_100_000), 413, -32600,
+        'Message too large', "mirror, body in $place: too large");
+    accepted(post($nginx, $stream, notification('notifications/initialized')),
+        "mirror, body in $place: a notification");
+    is(post($nginx, $stream, request(99, 'ping'), auth => undef)->status, 401,
+        "mirror, body in $place: no credential");
+    ok(call($nginx, $stream, request(100, 'ping')),
+        "mirror, body in $place: a ping");
+    is_deeply([ $nginx->wait_workers ], \@workers,
+        "mirror, body in $place: no worker has died");
+    $stream->close;
+}
+
+# our location is the mirror of another, with and without the body; nginx logs
+# the refusal with the client's request line, so only what is worse
+
+for my $body (qw(off on)) {
+    my $nginx = start_nginx(log_level => 'crit', locations => <<"EOT");
+        location = /mc {
+            mirror /mcp/messages;
+            mirror_request_body $body;
+            proxy_pass http://127.0.0.1:$port/mc;
+        }
+
+        location = /ms { mirror /mcp/sse; proxy_pass http://127.0.0.1:$port; }
+        location = /mh { mirror /health; proxy_pass http://127.0.0.1:$port; }
+EOT
+    my @workers = $nginx->wait_workers;
+    my $stream  = open_stream($nginx);
+    my $id      = $stream->session;
+
+    for my $case (
+        [ 'a message', "/mc?session_id=$id", request(1, 'ping') ],
+        [ 'a large one', "/mc?session_id=$id",
+            tool(2, 'echo', { text => 'x' x 40_000 }) ],
+        [ 'without a session', '/mc', request(3, 'ping') ],
+        [ 'no JSON', "/mc?session_id=$id", 'x' ],
+        [ 'empty', "/mc?session_id=$id", '' ],
+        [ 'a mirrored stream', '/ms', 'x' ],
+        [ 'a mirrored /health', '/mh', 'x' ],
+    ) {
+        my ($name, $path, $message) = @$case;
+
+        for my $auth (MCPTest::credential(), undef) {
+            my $response = post($nginx, undef, $message, path => $path,
+                auth => $auth);
+
+            is($response->status, 200, "mirror to us, body $body: $name"
+                . ($auth ? '' : ', no credential'));
+        }
+    }
+
+    is(get($nginx, '/ms', headers => [ Authorization =>
+        MCPTest::credential() ])->status, 200,
+        "mirror to us, body $body: GET");
+
+    ok(call($nginx, $stream, tool(9, 'echo', {})),
+        "mirror to us, body $body: the stream works");
+    is_deeply([ $nginx->wait_workers ], \@workers,
+        "mirror to us, body $body: no worker has died");
+    $stream->close;
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+        "mirror to us, body $body: no stream is left")
+        or diag(health($nginx)->{active_connections});
+}
+
+finish();

@@ -3,6 +3,7 @@
 #   make            build/ngx_http_mcp_sse_module.so, for this machine's nginx
 #   make run        run it in the foreground, before $FRAPPE_URL or a stand-in
 #   make test       run all tests; TEST="t/a.t t/b.t" runs these
+#   make lint       style, gcc -fanalyzer, cppcheck, clang-tidy, shellcheck
 #   make install    DESTDIR, PREFIX, MODULESDIR, DOCDIR
 #   make clean
 #
@@ -22,7 +23,7 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test install clean
+.PHONY: build run test lint install clean
 
 build:
 	@util/build
@@ -32,6 +33,9 @@ run:
 
 test:
 	@util/test $(TEST)
+
+lint:
+	@util/lint
 
 install: build
 	$(INSTALL) -d $(DESTDIR)$(MODULESDIR) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)

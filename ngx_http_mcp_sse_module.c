@@ -162,8 +162,7 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NULL },
 
     { ngx_string("mcp_sse_server_url"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
-                        |NGX_CONF_1MORE,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_mcp_sse_conf_urls,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -177,8 +176,7 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NULL },
 
     { ngx_string("mcp_sse_local"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
-                        |NGX_CONF_1MORE,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_mcp_sse_conf_local,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -262,8 +260,7 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       &ngx_http_mcp_sse_at_least_one },
 
     { ngx_string("mcp_sse_origin"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
-                        |NGX_CONF_1MORE,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_mcp_sse_conf_origin,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -312,8 +309,7 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NULL },
 
     { ngx_string("mcp_sse_pass_header"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
-                        |NGX_CONF_1MORE,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_mcp_sse_conf_pass_header,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -695,8 +691,7 @@ ngx_http_mcp_sse_exiting(void)
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                            ngx_core_module);
-    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                              ngx_http_mcp_sse_module);
+    mcf = ngx_http_mcp_sse_zone()->conf;
 
     end = mcf->longest_call;
 

@@ -204,7 +204,7 @@ ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
     rb->buf = b;
 
     sr->request_body = rb;
-    sr->headers_in.content_length_n = call->body.len;
+    sr->headers_in.content_length_n = (off_t) call->body.len;
 
     return NGX_OK;
 }

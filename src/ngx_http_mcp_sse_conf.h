@@ -25,6 +25,8 @@ char *ngx_http_mcp_sse_conf_time(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_mcp_sse_conf_size(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* each for the one directive it is named after */
+
 char *ngx_http_mcp_sse_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_mcp_sse_conf_key(ngx_conf_t *cf, ngx_command_t *cmd,

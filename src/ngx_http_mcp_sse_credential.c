@@ -31,7 +31,7 @@ static ngx_str_t  ngx_http_mcp_sse_csrf = ngx_string("x-frappe-csrf-token");
 
 #define ngx_http_mcp_sse_scheme_is(s, text)                                   \
     ((s)->len == sizeof(text) - 1                                             \
-     && ngx_strncasecmp((s)->data, (u_char *) text, sizeof(text) - 1) == 0)
+     && ngx_strncasecmp((s)->data, (u_char *) (text), sizeof(text) - 1) == 0)
 
 
 ngx_int_t

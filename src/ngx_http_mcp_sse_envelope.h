@@ -45,6 +45,10 @@ ngx_http_mcp_sse_envelope_t *ngx_http_mcp_sse_envelope_make(
 ngx_http_mcp_sse_envelope_t *ngx_http_mcp_sse_envelope_alloc(size_t size,
     ngx_uint_t nmessages, ngx_log_t *log);
 
+/*
+ * Gives a reference up, and frees the envelope with the last one.
+ */
+
 void ngx_http_mcp_sse_envelope_free(ngx_http_mcp_sse_envelope_t *env);
 
 /*

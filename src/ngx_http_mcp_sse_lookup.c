@@ -204,7 +204,10 @@ ngx_http_mcp_sse_lookup_create(ngx_http_mcp_sse_question_t *question)
 
     lookup->address.data = p;
     lookup->address.len = question->address.len;
-    ngx_memcpy(p, question->address.data, question->address.len);
+
+    if (question->address.len) {
+        ngx_memcpy(p, question->address.data, question->address.len);
+    }
 
     return lookup;
 }

@@ -145,11 +145,15 @@ ngx_http_mcp_sse_session_create(ngx_http_request_t *r,
 
     s->credential = *cred;
 
-    s->credential.value.data = p;
-    p = ngx_cpymem(p, cred->value.data, cred->value.len);
+    if (cred->value.len) {
+        s->credential.value.data = p;
+        p = ngx_cpymem(p, cred->value.data, cred->value.len);
+    }
 
-    s->credential.csrf_token.data = p;
-    ngx_memcpy(p, cred->csrf_token.data, cred->csrf_token.len);
+    if (cred->csrf_token.len) {
+        s->credential.csrf_token.data = p;
+        ngx_memcpy(p, cred->csrf_token.data, cred->csrf_token.len);
+    }
 
     s->cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
     s->conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);

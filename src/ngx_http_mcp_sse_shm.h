@@ -26,10 +26,20 @@ typedef struct {
 } ngx_http_mcp_sse_bus_owner_t;
 
 
+/*
+ * For the bus, in init_process and exit_process: lists this worker in the
+ * zone, takes it out.  "local" finds a session of this worker by its key.
+ */
+
 ngx_int_t ngx_http_mcp_sse_shm_init(ngx_cycle_t *cycle,
     ngx_http_mcp_sse_bus_owner_t *owner,
     ngx_http_mcp_sse_session_t *(*local)(u_char *key));
 void ngx_http_mcp_sse_shm_exit(void);
+
+typedef struct {
+    ngx_uint_t   streams;
+    ngx_uint_t   pending;
+} ngx_http_mcp_sse_gauges_t;
 
 /*
  * Gauges: change of this worker's, sums over all workers.
@@ -37,12 +47,6 @@ void ngx_http_mcp_sse_shm_exit(void);
 
 void ngx_http_mcp_sse_shm_streams(ngx_int_t n);
 void ngx_http_mcp_sse_shm_held(ngx_int_t n);
-
-typedef struct {
-    ngx_uint_t   streams;
-    ngx_uint_t   pending;
-} ngx_http_mcp_sse_gauges_t;
-
 void ngx_http_mcp_sse_shm_gauges(ngx_http_mcp_sse_gauges_t *gauges);
 
 /*

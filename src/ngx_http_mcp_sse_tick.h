@@ -50,6 +50,10 @@ void ngx_http_mcp_sse_tick_init(ngx_cycle_t *cycle, void (*exiting)(void));
 void ngx_http_mcp_sse_tick_set(ngx_http_mcp_sse_timer_t *timer,
     ngx_msec_t msec);
 
+/*
+ * Disarms an entry, whether it is set or not.
+ */
+
 void ngx_http_mcp_sse_tick_del(ngx_http_mcp_sse_timer_t *timer);
 
 /*

@@ -24,7 +24,7 @@ ngx_http_mcp_sse_verdict_get(u_char *digest, ngx_msec_t good,
     ngx_pool_t *pool, ngx_http_mcp_sse_verdict_t *verdict)
 {
     u_char                           text[NGX_HTTP_MCP_SSE_MAX_VERDICT];
-    ngx_msec_t                       age;
+    ngx_msec_int_t                   age, max;
     ngx_str_t                        s;
     ngx_http_mcp_sse_zone_t         *zone;
     ngx_http_mcp_sse_shm_verdict_t  *v;
@@ -37,9 +37,12 @@ ngx_http_mcp_sse_verdict_get(u_char *digest, ngx_msec_t good,
 
     v = ngx_http_mcp_sse_verdict_find(zone, digest);
 
-    age = v ? ngx_current_msec - v->when : 0;
+    /* another worker's clock may be a little ahead of this one's */
 
-    if (v == NULL || age >= (v->status ? NGX_HTTP_MCP_SSE_BAD_AGE : good)) {
+    age = v ? (ngx_msec_int_t) (ngx_current_msec - v->when) : 0;
+    max = (v && v->status) ? NGX_HTTP_MCP_SSE_BAD_AGE : (ngx_msec_int_t) good;
+
+    if (v == NULL || age >= max) {
         ngx_shmtx_unlock(&zone->shpool->mutex);
         return NGX_DECLINED;
     }
@@ -111,7 +114,10 @@ ngx_http_mcp_sse_verdict_put(u_char *digest,
     }
 
     ngx_memcpy(v->key, digest, NGX_HTTP_MCP_SSE_DIGEST);
-    ngx_memcpy(v->text, text->data, text->len);
+
+    if (text->len) {
+        ngx_memcpy(v->text, text->data, text->len);
+    }
 
     v->len = text->len;
     v->status = verdict->status;

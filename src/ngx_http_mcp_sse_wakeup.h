@@ -22,6 +22,10 @@
 ngx_int_t ngx_http_mcp_sse_wakeup_open(ngx_cycle_t *cycle, u_char *id,
     void (*handler)(void));
 
+/*
+ * Closes it, if it is open: from now on nobody can wake this worker.
+ */
+
 void ngx_http_mcp_sse_wakeup_close(void);
 
 /*

@@ -221,10 +221,14 @@ ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone)
 ngx_http_mcp_sse_zone_t *
 ngx_http_mcp_sse_zone(void)
 {
+    ngx_http_conf_ctx_t           *ctx;
     ngx_http_mcp_sse_main_conf_t  *conf;
 
-    conf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_mcp_sse_module);
+    /* whoever asks runs in a cycle that has http and a zone in it */
+
+    ctx = (ngx_http_conf_ctx_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                               ngx_http_module);
+    conf = ngx_http_get_module_main_conf(ctx, ngx_http_mcp_sse_module);
 
     return conf->zone->data;
 }

@@ -12,6 +12,7 @@ my $nginx  = start_nginx(workers => 2, http => <<'EOT');
     mcp_sse_max_sessions 300;
     mcp_sse_drain 4s;
     mcp_sse_retry 1500ms;
+    mcp_sse_grace 14s;
 EOT
 
 # 100 streams, half of them with a call of 6 seconds
@@ -77,8 +78,11 @@ EOT
 
     # the session of a stream that a server ended is gone
 
-    is_rejected(post($nginx, $idle[0], request(3, 'ping')), 400, -32001,
-        'Invalid session ID', 'a message for an ended session');
+    my $late = post($nginx, $idle[0], request(3, 'ping'));
+
+    is_rejected($late, 400, -32001, 'Invalid session ID',
+        'a message for an ended session');
+    cmp_ok($late->took, '<', 5, 'is not held');
 
     # clients come back
 

@@ -14,7 +14,8 @@ my $frappe = start_frappe();
 
 {
     my $nginx  = start_nginx(stream => 'mcp_sse_idle_timeout 2s; '
-        . 'mcp_sse_keepalive 500ms; mcp_sse_retry 2500ms;');
+        . 'mcp_sse_keepalive 500ms; mcp_sse_retry 2500ms; '
+        . 'mcp_sse_grace 14s;');
     my $stream = open_stream($nginx);
     my $alive  = open_stream($nginx);
 
@@ -37,8 +38,11 @@ my $frappe = start_frappe();
     my @retries = grep { defined $_->{retry} } $stream->events;
 
     is(scalar @retries, 1, 'once');
-    is_rejected(post($nginx, $stream, request(1, 'ping')), 400, -32001,
-        'Invalid session ID', 'its session is gone, without grace');
+    my $late = post($nginx, $stream, request(1, 'ping'));
+
+    is_rejected($late, 400, -32001, 'Invalid session ID',
+        'its session is gone');
+    cmp_ok($late->took, '<', 5, 'without grace');
     ok($alive->wait_ended(15), 'later it is ended, too');
 
     # a call keeps it

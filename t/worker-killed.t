@@ -146,11 +146,21 @@ for my $round (1 .. 2) {
 
     my @old = $nginx->reload;
 
+    # it dies with a wake-up it has not read
+
+    kill STOP => $old[0];
+    accepted(post($nginx, $streams[0], request(2, 'ping')),
+        'an exiting worker is slow');
     $nginx->kill_worker($old[0]);
-    ok($streams[0]->wait_ended(10), 'an exiting worker dies');
+    ok($streams[0]->wait_ended(10), 'and dies');
 
-    my $response = post($nginx, $streams[0], request(2, 'ping'));
+    my $response;
+    my $refused = run_until(sub {
+        $response = post($nginx, $streams[0], request(3, 'ping'));
+        return $response->status != 202;
+    }, 3);
 
+    ok($refused, 'which is noticed soon');
     is_rejected($response, 400, -32001, 'Invalid session ID',
         'its session is gone');
     accepted(post($nginx, $streams[1], request(2, 'ping')),

@@ -21,6 +21,9 @@ mkdir "$dir/$_" for qw(cwd run modules);
 
 my ($module) = MCPTest::Nginx::modules();
 
+plan skip_all => 'the launcher loads the module, and this nginx has it'
+    unless $module;
+
 symlink $module, "$dir/modules/ngx_http_mcp_sse_module.so";
 
 my %plain = (FRAPPE_URL => 'http://127.0.0.1:8000',
@@ -231,7 +234,7 @@ for my $dialect (qw(new old)) {
         chdir "$dir/cwd";
         %ENV = (PATH => $ENV{PATH}, HOME => "$dir",
             MCP_SSE_RUN_DIR => "$dir/run", MCP_SSE_MODULE => $module,
-            NGINX => MCPTest::Nginx::binary(), PORT => $port, WORKERS => 2,
+            MCP_SSE_NGINX => MCPTest::Nginx::binary(), PORT => $port, WORKERS => 2,
             MCP_SSE_KEY => 'K' x 40, KEEP_ALIVE => 2,
             FRAPPE_SITE => 'erp.example.com',
             FRAPPE_URL => 'http://127.0.0.1:' . $frappe->port,

@@ -19,9 +19,15 @@ my @all;
 sub binary { return $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx' }
 
 
+# Set and empty, the module is in the nginx itself (--add-module).
+
 sub modules {
-    return split ' ', $ENV{TEST_NGINX_LOAD_MODULES}
-        || MCPTest::root() . '/build/ngx_http_mcp_sse_module.so';
+    my $modules = $ENV{TEST_NGINX_LOAD_MODULES};
+
+    $modules = MCPTest::root() . '/build/ngx_http_mcp_sse_module.so'
+        unless defined $modules;
+
+    return split ' ', $modules;
 }
 
 

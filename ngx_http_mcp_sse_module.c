@@ -5,6 +5,7 @@
 
 #include "ngx_http_mcp_sse.h"
 #include "ngx_http_mcp_sse_auth.h"
+#include "ngx_http_mcp_sse_call.h"
 #include "ngx_http_mcp_sse_capture.h"
 #include "ngx_http_mcp_sse_conf.h"
 #include "ngx_http_mcp_sse_connect.h"
@@ -19,7 +20,6 @@
 
 
 #define NGX_HTTP_MCP_SSE_ZONE_SIZE    (8 * 1024 * 1024)
-#define NGX_HTTP_MCP_SSE_ZONE_SPARE   (1024 * 1024)
 #define NGX_HTTP_MCP_SSE_BEFORE_END   1000
 
 
@@ -417,7 +417,8 @@ ngx_http_mcp_sse_init_main_conf(ngx_conf_t *cf, void *conf)
 static ngx_int_t
 ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_mcp_sse_zone_t       *zone;
+    ngx_http_handler_pt           *h;
+    ngx_http_core_main_conf_t     *cmcf;
     ngx_http_mcp_sse_main_conf_t  *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);
@@ -426,35 +427,18 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    if (mcf->zone_size < 4 * mcf->max_message + NGX_HTTP_MCP_SSE_ZONE_SPARE) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "mcp_sse_zone \"%V\" is too small, it must hold four "
-                      "messages of mcp_sse_max_message and 1m, that is %uzk",
-                      &mcf->zone_name,
-                      (4 * mcf->max_message + NGX_HTTP_MCP_SSE_ZONE_SPARE)
-                      / 1024);
+    if (ngx_http_mcp_sse_zone_add(cf, mcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_zone_t));
-    if (zone == NULL) {
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
         return NGX_ERROR;
     }
 
-    zone->conf = mcf;
-    zone->secrets = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
-    if (zone->secrets == NULL) {
-        return NGX_ERROR;
-    }
-
-    mcf->zone = ngx_shared_memory_add(cf, &mcf->zone_name, mcf->zone_size,
-                                      &ngx_http_mcp_sse_module);
-    if (mcf->zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    mcf->zone->init = ngx_http_mcp_sse_zone_init;
-    mcf->zone->data = zone;
+    *h = ngx_http_mcp_sse_call_rewrite_handler;
 
     ngx_http_mcp_sse_capture_init();
 

@@ -204,9 +204,28 @@ ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
     rb->buf = b;
 
     sr->request_body = rb;
-    sr->headers_in.content_length_n = (off_t) call->body.len;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_call_rewrite_handler(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    if (r == r->main) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_mcp_sse_module);
+
+    if (ctx && ctx->call && ctx->call->subrequest == r && ctx->call->body.len)
+    {
+        r->headers_in.content_length_n = (off_t) ctx->call->body.len;
+    }
+
+    return NGX_DECLINED;
 }
 
 

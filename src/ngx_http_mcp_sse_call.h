@@ -100,6 +100,14 @@ ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_call_create(
 ngx_int_t ngx_http_mcp_sse_call_start(ngx_http_mcp_sse_call_t *call);
 
 /*
+ * A handler of the rewrite phase: tells a call's subrequest how long its body
+ * is.  Not earlier, or nginx would compare it with client_max_body_size when
+ * it chooses the location.
+ */
+
+ngx_int_t ngx_http_mcp_sse_call_rewrite_handler(ngx_http_request_t *r);
+
+/*
  * Ends it now: the connection to the backend is closed.  handler() runs soon
  * with end == CANCELLED.
  */

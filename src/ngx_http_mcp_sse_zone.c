@@ -6,6 +6,11 @@
 #include "ngx_http_mcp_sse_zone.h"
 
 
+#define NGX_HTTP_MCP_SSE_ZONE_SPARE  (1024 * 1024)
+
+
+static ngx_int_t ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone,
+    void *data);
 static ngx_int_t ngx_http_mcp_sse_zone_peers(ngx_http_mcp_sse_zone_t *zone,
     ngx_http_mcp_sse_root_t *root);
 static ngx_int_t ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone);
@@ -15,6 +20,50 @@ static ngx_shm_zone_t *ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone);
 
 
 ngx_int_t
+ngx_http_mcp_sse_zone_add(ngx_conf_t *cf, ngx_http_mcp_sse_main_conf_t *mcf)
+{
+    size_t                    min;
+    ngx_http_mcp_sse_zone_t  *zone;
+
+    min = 4 * mcf->max_message + NGX_HTTP_MCP_SSE_ZONE_SPARE;
+
+    if (mcf->zone_size < min) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "mcp_sse_zone \"%V\" is too small, it must hold four "
+                      "messages of mcp_sse_max_message and 1m, that is %uzk",
+                      &mcf->zone_name, min / 1024);
+        return NGX_ERROR;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_zone_t));
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->conf = mcf;
+    zone->secrets = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+    if (zone->secrets == NULL) {
+        return NGX_ERROR;
+    }
+
+    mcf->zone = ngx_shared_memory_add(cf, &mcf->zone_name, mcf->zone_size,
+                                      &ngx_http_mcp_sse_module);
+    if (mcf->zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    mcf->zone->init = ngx_http_mcp_sse_zone_init;
+    mcf->zone->data = zone;
+
+    return NGX_OK;
+}
+
+
+/*
+ * After limit_req's.
+ */
+
+static ngx_int_t
 ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_http_mcp_sse_zone_t  *ozone = data;

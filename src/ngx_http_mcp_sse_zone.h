@@ -4,7 +4,7 @@
  *
  * The zone is a directory and a letter box.  Everything in it is reached
  * from the root and only touched under the pool's mutex, except for the
- * atomics.  Sessions live in their owners and can be registered again.
+ * atomics.
  */
 
 #ifndef _NGX_HTTP_MCP_SSE_ZONE_H_INCLUDED_
@@ -149,11 +149,13 @@ typedef struct {
 
 
 /*
- * The zone's init handler, after limit_req's.  A zone of the same name and
- * size keeps its content over a reload; of another size, its keys.
+ * In postconfiguration: adds the zone that mcf names.  One of the same name
+ * and size keeps its content over a reload; of another size, its keys.
+ * NGX_OK, or NGX_ERROR after a message.
  */
 
-ngx_int_t ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+ngx_int_t ngx_http_mcp_sse_zone_add(ngx_conf_t *cf,
+    ngx_http_mcp_sse_main_conf_t *mcf);
 
 /*
  * The zone of the running cycle.

@@ -209,7 +209,6 @@ http {
     access_log off;
     keepalive_timeout 120s;
     keepalive_requests 10000;
-    client_max_body_size 20m;
     absolute_redirect off;
 $temp
 $settings

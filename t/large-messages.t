@@ -1,0 +1,32 @@
+# mcp_sse_max_message alone says how large a message may be: nginx's own
+# client_max_body_size (1m) is used neither for the POST nor for the call.
+# CONTRACT 2, DESIGN 8.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+my $nginx  = start_nginx(workers => 2,
+    http => 'mcp_sse_max_message 4m; mcp_sse_zone zone=large:24m;');
+my $stream = open_stream($nginx);
+my $text   = join '', map { chr 97 + $_ % 26 } 1 .. 3_000_000;
+my $id     = 0;
+
+for my $pid ($nginx->wait_workers) {
+    $id++;
+
+    accepted(post($nginx, $stream, tool($id, 'echo', { text => $text }),
+        worker => $pid), "3 MB by worker $id");
+
+    my $raw = $stream->wait_answer($id, 20) || '';
+
+    ok(index($raw, $text) > 0, "and it comes back whole");
+}
+
+is_rejected(post($nginx, $stream, ' ' x 4_194_305), 413, -32600,
+    'Message too large', 'one byte more than mcp_sse_max_message');
+
+finish();

@@ -25,6 +25,11 @@ ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
 {
     ngx_http_mcp_sse_ctx_t  *ctx;
 
+    if (ngx_http_mcp_sse_entry_mask(r->main) != NGX_OK) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
+    }
+
     if (r != r->main) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "mcp sse: an endpoint serves clients, not subrequests");
@@ -34,7 +39,7 @@ ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
 
-    if (ctx == NULL || ngx_http_mcp_sse_entry_mask(r) != NGX_OK) {
+    if (ctx == NULL) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NULL;
     }

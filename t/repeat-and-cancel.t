@@ -177,6 +177,44 @@ for my $at (undef, $other) {
     cancel(43);
 }
 
+# the call comes over another worker, its cancellation over the owner: what
+# was accepted first is first
+
+{
+    my $owner = $stream->header('X-Worker');
+    my ($far, $near) = map { connect_worker($nginx, $_) } $other, $owner;
+
+    $frappe->reset;
+
+    for my $n (1 .. 25) {
+        my $id = "\"order $n\"";
+
+        post($nginx, $stream, tool($id, 'sleep', { seconds => 0.4 }),
+            conn => $far);
+        post($nginx, $stream, notification('notifications/cancelled',
+            { requestId => "order $n" }), conn => $near);
+    }
+
+    # and the other way round
+
+    for my $n (26 .. 50) {
+        my $id = "\"order $n\"";
+
+        post($nginx, $stream, tool($id, 'sleep', { seconds => 0.4 }),
+            conn => $near);
+        post($nginx, $stream, notification('notifications/cancelled',
+            { requestId => "order $n" }), conn => $far);
+    }
+
+    ok(call($nginx, $stream, tool('"after"', 'echo', {})),
+        'calls, each cancelled over another worker at once');
+    sleep_for(0.8);
+    is(scalar(grep { $stream->answers("\"order $_\"") } 1 .. 50), 0,
+        'none is answered');
+    is(health($nginx)->{pending_requests}, 0, 'none is left');
+    $_->close for $far, $near;
+}
+
 # another session's calls are out of reach
 
 {

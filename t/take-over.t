@@ -171,6 +171,53 @@ for my $worker ($nginx->wait_workers) {
     $streams[-1]->close;
 }
 
+# replaced while messages come in and wait: nothing stays counted
+
+{
+    my $nginx   = start_nginx(workers => 2,
+        http => 'mcp_sse_max_calls 1; mcp_sse_max_inbox 100;');
+    my @workers = $nginx->wait_workers;
+    my @conns   = map { connect_worker($nginx, $workers[$_ % 2]) } 0 .. 5;
+    my @streams = (open_stream($nginx, worker => $workers[0]));
+    my $session = $streams[0]->session;
+    my $n       = 0;
+    my @posts;
+
+    for my $round (1 .. 12) {
+        push @posts, map { [ ++$n, post($nginx, $session,
+            tool($n, 'sleep', { seconds => 0.05 }), conn => $_, async => 1) ] }
+            (@conns) x 4;
+        push @streams, open_stream($nginx, worker => $workers[$round % 2],
+            path => "/mcp/sse?session_id=$session");
+    }
+
+    run_until(sub { !grep { !$_->[1]->ended } @posts }, 20);
+    ok(!(grep { ($_->[1]->status || 0) !~ /\A(?:202|400|429)\z/ } @posts),
+        'replaced 12 times under load: every POST has an answer');
+    ok(run_until(sub { health($nginx)->{pending_requests} == 0 }, 15),
+        'nothing is left pending') or diag(health($nginx)->{pending_requests});
+    ok(run_until(sub { health($nginx)->{active_connections} == 1 }, 10),
+        'one stream is counted');
+
+    my %answers;
+
+    for my $stream (@streams) {
+        $answers{$_} += $stream->answers($_) for keys %{ $stream->{answers} };
+    }
+
+    is(scalar(grep { $_ != 1 } values %answers), 0, 'no answer came twice');
+
+    # those whose stream was replaced are told; the last one's have run
+
+    my @silent = grep { $_->[1]->status == 202 && !$answers{ $_->[0] } }
+        @posts;
+
+    is(scalar @silent, 0, 'every message that was accepted has an answer');
+    ok(call($nginx, $streams[-1], request('"end"', 'ping')),
+        'and the last stream works');
+    $_->close for @streams, @conns;
+}
+
 # ids that are no good are ignored
 
 for my $id ('A' x 50, 'x', '', '42', '%00') {

@@ -10,7 +10,8 @@ use Errno qw(EAGAIN EWOULDBLOCK EINTR);
 use Exporter 'import';
 use Fcntl qw(F_GETFL F_SETFL O_NONBLOCK);
 use IO::Select;
-use Socket qw(PF_INET SOCK_STREAM pack_sockaddr_in inet_aton
+use POSIX ();
+use Socket qw(AF_UNIX PF_INET SOCK_STREAM pack_sockaddr_in inet_aton
     IPPROTO_TCP TCP_NODELAY SOL_SOCKET SO_RCVBUF);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
@@ -111,21 +112,31 @@ sub unregister {
 }
 
 
+# Options: rcvbuf; tls, over which "openssl s_client" talks for us, with alpn.
+
 sub connect_to {
     my ($class, $port, %opt) = @_;
 
-    socket(my $sock, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
+    my ($sock, $child);
 
-    setsockopt($sock, SOL_SOCKET, SO_RCVBUF, pack('i', $opt{rcvbuf}))
-        if $opt{rcvbuf};
+    if ($opt{tls}) {
+        ($sock, $child) = _connect_tls($port, $opt{alpn});
 
-    connect($sock, pack_sockaddr_in($port, inet_aton('127.0.0.1')))
-        or die "connect to port $port: $!\n";
+    } else {
+        socket($sock, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
 
-    setsockopt($sock, IPPROTO_TCP, TCP_NODELAY, 1);
+        setsockopt($sock, SOL_SOCKET, SO_RCVBUF, pack('i', $opt{rcvbuf}))
+            if $opt{rcvbuf};
+
+        connect($sock, pack_sockaddr_in($port, inet_aton('127.0.0.1')))
+            or die "connect to port $port: $!\n";
+
+        setsockopt($sock, IPPROTO_TCP, TCP_NODELAY, 1);
+    }
 
     my $self = bless {
         sock     => $sock,
+        child    => $child,     # pid of openssl
         port     => $port,
         in       => '',
         out      => '',
@@ -137,6 +148,34 @@ sub connect_to {
     register($self);
 
     return $self;
+}
+
+
+# No TLS of our own: openssl is in more places than Perl modules for it.  It
+# passes bytes as they are, and ends when told (_gone) or when the server does.
+
+sub _connect_tls {
+    my ($port, $alpn) = @_;
+
+    socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, 0)
+        or die "socketpair: $!\n";
+
+    my $child = fork;
+    die "fork: $!\n" unless defined $child;
+
+    if ($child == 0) {
+        CORE::close($ours);
+        open STDIN, '<&', $theirs;
+        open STDOUT, '>&', $theirs;
+        open STDERR, '>', '/dev/null';
+        exec 'openssl', 's_client', '-quiet', '-servername',
+            'erp.example.com', defined $alpn ? ('-alpn', $alpn) : (),
+            '-connect', "127.0.0.1:$port" or POSIX::_exit(127);
+    }
+
+    CORE::close($theirs);
+
+    return ($ours, $child);
 }
 
 
@@ -260,6 +299,11 @@ sub _gone {
     $self->{closed} = $how;
     unregister($self);
     CORE::close($self->{sock});
+
+    if ($self->{child}) {
+        kill TERM => $self->{child};
+        waitpid $self->{child}, 0;
+    }
 
     while (my $response = shift @{ $self->{queue} }) {
         $response->_end_of_connection($how);

@@ -1,0 +1,196 @@
+# HTTP/2 clients that do not read: nginx then has frames of a stream queued
+# that point into our events.  They reset the stream, or are dropped for
+# mcp_sse_queue or send_timeout, and read on.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::H2;
+use Test::More;
+
+my $frappe = start_frappe();
+my $id     = 0;
+
+
+sub start {
+    my (%opt) = @_;
+
+    my $port = MCPTest::Nginx::free_port();
+
+    my $nginx = start_nginx(%opt, http => 'mcp_sse_zone zone=mcp_sse:32m;',
+        server => "listen 127.0.0.1:$port http2 sndbuf=16k;");
+
+    $nginx->{h2} = $port;
+
+    return $nginx;
+}
+
+
+sub open_h2 {
+    my ($nginx, %opt) = @_;
+
+    my $h2 = MCPTest::H2->connect_to($nginx->{h2}, %opt);
+
+    return open_stream($nginx, conn => $h2);
+}
+
+
+# Large answers, of which the client takes nothing.
+
+sub fill {
+    my ($nginx, $stream, $n) = @_;
+
+    my $open   = health($nginx)->{active_connections};
+    my $before = $nginx->_slurp('audit.log') =~ tr/\n//;
+    my $sent   = 0;
+
+    $stream->pause;
+
+    for (1 .. $n) {
+        my $response = post($nginx, $stream, tool(++$id, 'big',
+            { bytes => 300_000 }));
+
+        last if $response->status != 202;
+        $sent++;
+    }
+
+    # until the calls are done or the stream is gone
+
+    run_until(sub {
+        my $audit = $nginx->_slurp('audit.log') =~ tr/\n//;
+
+        return $audit >= $before + $sent
+            || health($nginx)->{active_connections} < $open;
+    }, 5);
+
+    return;
+}
+
+
+# The other side of the connection still works.
+
+sub works {
+    my ($nginx, $workers, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $stream = open_h2($nginx);
+
+    is($stream->status, 200, "$name: another stream");
+    ok(call($nginx, $stream, tool(++$id, 'big', { bytes => 200_000 })),
+        "$name: with large answers");
+    is_deeply([ $nginx->wait_workers ], $workers, "$name: the same worker");
+    $stream->close;
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+        "$name: no stream is left");
+
+    return;
+}
+
+
+# reset by the client, with megabytes waiting
+
+{
+    my $nginx   = start(stream => 'mcp_sse_queue 64m;');
+    my @workers = $nginx->wait_workers;
+
+    for my $round (1 .. 3) {
+        my $name   = "reset $round";
+        my $stream = open_h2($nginx, rcvbuf => 4096,
+            $round == 3 ? (window => 100_000) : ());
+        my $h2     = $stream->conn;
+
+        is($stream->status, 200, "$name: a stream over HTTP/2");
+        fill($nginx, $stream, 10);
+        $h2->reset($stream);
+        ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+            "$name: the stream is gone");
+
+        # nginx writes what is queued from buffers that are ours
+
+        $stream->resume;
+        sleep_for(0.3);
+
+        my $second = open_stream($nginx, conn => $h2);
+
+        is($second->status, 200, "$name: a second one on the connection");
+        ok(call($nginx, $second, tool(++$id, 'big', { bytes => 90_000 })),
+            "$name: answers");
+        $h2->close;
+        works($nginx, \@workers, $name);
+    }
+
+    # two streams on a connection, one is reset
+
+    my $first  = open_h2($nginx, rcvbuf => 4096);
+    my $h2     = $first->conn;
+    my $second = open_stream($nginx, conn => $h2);
+
+    is($second->status, 200, 'two streams on a connection');
+    fill($nginx, $first, 6);
+    $h2->reset($first);
+    $second->resume;
+    ok(call($nginx, $second, tool(++$id, 'big', { bytes => 300_000 }),
+        answer_timeout => 20), 'one is reset: the other goes on');
+    ok(!$second->ended, 'and stays');
+
+    # the connection is cut
+
+    fill($nginx, $second, 6);
+    $h2->abort;
+    works($nginx, \@workers, 'cut');
+}
+
+# dropped
+
+for my $case (
+    [ 'mcp_sse_queue', 'mcp_sse_queue 256k; mcp_sse_max_calls 4;' ],
+    [ 'send_timeout', 'mcp_sse_queue 64m; send_timeout 1s;' ],
+) {
+    my ($name, $directives) = @$case;
+
+    my $nginx   = start(stream => $directives);
+    my @workers = $nginx->wait_workers;
+
+    for my $round (1 .. 2) {
+        my $stream = open_h2($nginx, rcvbuf => 4096);
+
+        fill($nginx, $stream, 14);
+        ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+            "$name $round: dropped");
+        $stream->resume;
+        ok($stream->wait_ended(10), "$name $round: the client sees the end");
+        is($stream->retry, undef, "$name $round: nothing is said about it");
+
+        my $again = $stream->conn->{closed} ? undef
+            : open_stream($nginx, conn => $stream->conn);
+
+        ok(!$again || ($again->status || 0) == 200 || $again->ended,
+            "$name $round: the connection can go on");
+        $stream->conn->close;
+        works($nginx, \@workers, "$name $round");
+    }
+}
+
+# a reload while frames wait: the end is behind them
+
+{
+    my $nginx  = start(stream => 'mcp_sse_queue 64m;');
+    my $stream = open_h2($nginx, rcvbuf => 4096);
+
+    fill($nginx, $stream, 3);
+
+    my @old = $nginx->reload;
+
+    sleep_for(1);
+    $stream->resume;
+    is($stream->wait_ended(20), 'clean',
+        'reload with frames waiting: END_STREAM behind them');
+    is(scalar $stream->messages, 3, 'all answers before it');
+    ok(defined $stream->retry, 'and retry:');
+    ok($nginx->wait_gone(\@old, 10), 'the worker goes');
+}
+
+finish();

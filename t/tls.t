@@ -1,0 +1,241 @@
+# Streams over TLS, with HTTP/1.0, HTTP/1.1 and HTTP/2, and over HTTP/2 without
+# TLS: other filters and buffers of nginx, the same contract.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::H2;
+use Test::More;
+
+my $frappe = start_frappe();
+my $dir    = File::Temp->newdir;
+
+system('openssl req -x509 -newkey rsa:2048 -nodes -days 2 '
+    . "-subj /CN=erp.example.com -keyout '$dir/key' -out '$dir/cert' "
+    . '2>/dev/null') == 0 or BAIL_OUT('openssl makes no certificate');
+
+my ($tls, $plain) = map { MCPTest::Nginx::free_port() } 1, 2;
+my $quiet = 'mcp_sse_keepalive off;';
+
+my $nginx = start_nginx(
+    workers => 2,
+    http    => 'mcp_sse_drain 1s; mcp_sse_retry 1500ms;',
+    server  => <<"EOT",
+        listen 127.0.0.1:$tls ssl http2 sndbuf=32k reuseport;
+        listen 127.0.0.1:$plain http2 sndbuf=32k reuseport;
+        ssl_certificate $dir/cert;
+        ssl_certificate_key $dir/key;
+EOT
+    stream  => $quiet,
+    message => $quiet,
+    locations => <<'EOT');
+        location = /beat { mcp_sse_keepalive 1s; mcp_sse_stream; }
+        location = /narrow {
+            mcp_sse_queue 100k;
+            mcp_sse_max_calls 4;
+            mcp_sse_stream;
+        }
+EOT
+
+my %connect = (
+    'TLS, HTTP/1.1' => sub {
+        return MCPTest::Conn->connect_to($tls, tls => 1);
+    },
+    'TLS, HTTP/2'   => sub { return MCPTest::H2->connect_to($tls, tls => 1) },
+    'HTTP/2'        => sub { return MCPTest::H2->connect_to($plain) },
+);
+
+$connect{'TLS, HTTP/1.0'} = $connect{'TLS, HTTP/1.1'};
+
+my %open;
+
+
+# The rest of the number of streams: waits until there are only so many.
+
+sub left {
+    my ($n) = @_;
+
+    return run_until(sub { health($nginx)->{active_connections} == $n }, 10);
+}
+
+
+for my $way (sort keys %connect) {
+    my @version = $way =~ /1\.0/ ? (version => '1.0') : ();
+    my $http2   = $way =~ /HTTP\/2/;
+    my $stream  = open_stream($nginx, conn => $connect{$way}->(), @version);
+
+    # nothing else is written that could push them out: no heartbeat here
+
+    is($stream->status, 200, "$way: the status");
+    like($stream->first_block || '', qr/\Aid:\ (\S+)\nevent:\ endpoint
+        \ndata:\ \/mcp\/messages\?session_id=\1\n\n\z/x,
+        "$way: the first block, at once");
+    is(scalar $stream->events, 1, "$way: and no more");
+
+    if (!$http2) {
+        like($stream->{reads}[0][1], qr/\AHTTP.*event: endpoint.*\n\n/s,
+            "$way: in one piece");
+        is($stream->header('Content-Type'), 'text/event-stream',
+            "$way: Content-Type");
+        is($stream->header('Transfer-Encoding'),
+            @version ? undef : 'chunked', "$way: Transfer-Encoding");
+    }
+
+    # messages come in the same way, on a connection that is kept
+
+    my $conn = $connect{$way}->();
+
+    for my $case (
+        [ 'ping', request(1, 'ping') ],
+        [ 'tools/call', tool(2, 'echo', { text => 'over TLS' }) ],
+        [ '20 kB up', tool(3, 'echo', { text => 'y' x 20_000 }) ],
+        [ '500 kB up', tool(4, 'echo', { text => 'z' x 500_000 }) ],
+    ) {
+        my ($name, $message) = @$case;
+
+        if (@version) {
+            $conn->close;
+            $conn = $connect{$way}->();
+        }
+
+        accepted(post($nginx, $stream, $message, conn => $conn, @version),
+            "$way: $name: accepted");
+        ok($stream->wait_answer(raw_id($message), 15), "$way: $name: answer");
+    }
+
+    my $refused = post($nginx, 'x', request(1, 'ping'),
+        conn => $connect{$way}->(), @version);
+
+    is($refused->status . ' ' . $refused->body, '400 {"jsonrpc":"2.0",'
+        . '"id":null,"error":{"code":-32001,"message":"Invalid session ID"}}',
+        "$way: a refusal");
+    is(open_stream($nginx, conn => $connect{$way}->(), @version,
+        auth => undef)->status, 401, "$way: no stream without a credential");
+
+    # large answers, whole and in order
+
+    my $big = call($nginx, $stream, tool(5, 'big', { bytes => 8_000_000 }),
+        answer_timeout => 40) || '';
+
+    my ($letters) = $big =~ /"(x{1000,})\b/;
+
+    is(length($letters || ''), 8_000_000, "$way: 8 MB");
+    ok(members($big), "$way: in good order");
+    ok(call($nginx, $stream, request(6, 'ping')), "$way: and on it goes");
+
+    # several at once
+
+    post_many($nginx, $stream,
+        map { tool("1$_", 'big', { bytes => 100_000 }) } 0 .. 9);
+    ok(run_until(sub { 10 == grep { $stream->answers("1$_") } 0 .. 9 }, 20),
+        "$way: 10 answers of 100 kB");
+    is(scalar(grep { $_->{type} ne 'message' && $_->{type} ne 'endpoint' }
+        $stream->events), 0, "$way: nothing else on the stream");
+
+    # the heartbeat
+
+    my $beat = open_stream($nginx, conn => $connect{$way}->(), @version,
+        path => '/beat');
+
+    ok(run_until(sub { ($beat->{count}{comment} || 0) >= 2 }, 10),
+        "$way: the heartbeat");
+
+    # the client leaves
+
+    my $open = health($nginx)->{active_connections};
+
+    $beat->close;
+    ok(left($open - 1), "$way: a client leaves");
+
+    # it comes back with its id
+
+    my $again = open_stream($nginx, conn => $connect{$way}->(), @version,
+        headers => [ 'Last-Event-ID', $stream->session ]);
+
+    is($again->session, $stream->session, "$way: the id is taken over");
+    is($stream->wait_ended(10), @version ? 'eof' : 'clean',
+        "$way: the first stream ends in good order");
+    is($stream->retry, undef, "$way: without retry:");
+    ok(call($nginx, $again, request(7, 'ping')), "$way: the second works");
+    $open{$way} = $again;
+    $_->close for $conn, $stream->conn;
+
+    # one that does not read is dropped
+
+    my $slow = open_stream($nginx, conn => $connect{$way}->(), @version,
+        path => '/narrow');
+
+    $open = health($nginx)->{active_connections};
+    $slow->pause;
+
+    for my $n (1 .. 20) {
+        my $response = post($nginx, $slow, tool($n, 'big',
+            { bytes => 1_000_000 }));
+
+        last if $response->status != 202;
+        last if health($nginx)->{active_connections} < $open;
+    }
+
+    ok(left($open - 1), "$way: one that does not read is dropped");
+    $slow->resume;
+    ok($slow->wait_ended(10), "$way: and sees the end");
+    isnt($slow->ended, 'clean', "$way: which is not an orderly one");
+    $slow->close;
+
+    ok(call($nginx, $again, request(8, 'ping')), "$way: the other stays");
+}
+
+# two streams on one connection
+
+{
+    my $h2   = $connect{'TLS, HTTP/2'}->();
+    my @two  = map { open_stream($nginx, conn => $h2) } 1, 2;
+
+    is(scalar(grep { $_->session } @two), 2,
+        'two streams on one connection over TLS');
+    accepted(post($nginx, $two[0], tool(1, 'echo', {}), conn => $h2),
+        'a message on the same');
+    ok($two[0]->wait_answer(1, 10), 'is answered');
+    is(scalar $two[1]->messages, 0, 'on its own stream');
+    $h2->reset($two[0]);
+    ok(left(5), 'one is reset');
+    ok(call($nginx, $two[1], request(2, 'ping'), conn => $h2),
+        'the other stays');
+    $open{'TLS, HTTP/2, one of two'} = $two[1];
+}
+
+# the end of all by a reload, behind the last answer
+
+{
+    for my $way (sort keys %open) {
+        accepted(post($nginx, $open{$way}, tool(99, 'sleep',
+            { seconds => 1.5 })), "$way: a call before the reload");
+    }
+
+    my @old = $nginx->reload;
+
+    for my $way (sort keys %open) {
+        my $stream = $open{$way};
+        my ($last) = sort { $b <=> $a } map { $_->{time} } $stream->events;
+
+        is($stream->wait_ended(20), $way =~ /1\.0/ ? 'eof' : 'clean', "$way: "
+            . 'a reload ends the stream in good order');
+        like(($stream->answers(99))[0] || '', qr/slept/,
+            "$way: after the answer");
+        is($stream->retry, 1500, "$way: with retry:");
+    }
+
+    ok($nginx->wait_gone(\@old, 10), 'the old workers go');
+
+    my $new = open_stream($nginx, conn => $connect{'TLS, HTTP/2'}->());
+
+    ok(call($nginx, $new, request(1, 'ping')), 'new ones serve TLS');
+    $new->close;
+}
+
+$_->close for values %open;
+finish();

@@ -12,7 +12,7 @@
 
 /* with this nginx a sanitizer is to see what happens to a freed call */
 
-#if (NGX_DEBUG_PALLOC)
+#ifdef NGX_DEBUG_PALLOC
 #define NGX_HTTP_MCP_SSE_MAX_FREE    0
 #else
 #define NGX_HTTP_MCP_SSE_MAX_FREE    64

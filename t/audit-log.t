@@ -95,8 +95,9 @@ for my $case (
 
 # isError of a tool
 
-call($nginx, $stream, tool(++$id, 'no_such_tool', {}));
-line('a tool error');
+like(call($nginx, $stream, tool(++$id, 'no_such_tool', {})) || '',
+    qr/"isError": ?true/, 'a tool error: isError');
+is(line('a tool error')->{result}, 'error', 'a tool error: result');
 
 # cancelled
 

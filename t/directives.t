@@ -314,6 +314,15 @@ good('variables in map and if', http =>
 bad('an unknown directive', qr/unknown directive/,
     http => 'mcp_sse_nothing on;');
 
+# headers that never go to Frappe: each is refused, alone and behind others
+
+for my $name (qw(cookie authorization host x-forwarded-for
+    x-frappe-site-name content-length transfer-encoding connection upgrade))
+{
+    bad("mcp_sse_pass_header $name", qr/header "$name" cannot be passed/,
+        location => "mcp_sse_pass_header X-A $name;");
+}
+
 # headers that never go to Frappe, whatever is configured
 
 {

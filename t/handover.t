@@ -67,6 +67,16 @@ is(scalar @workers, 4, 'four workers');
         grep { defined $_->{raw_id} } $stream{$here}->messages ],
         [ 2001 .. 2050 ], 'messages of one client keep their order');
 
+    # the owner is woken: it does not find them when it looks once a second
+
+    my $from = now();
+
+    call($nginx, $stream{$here}, request(3000 + $_, 'ping'),
+        conn => $conn{$there}) for 1 .. 20;
+    is(scalar(grep { $stream{$here}->answers(3000 + $_) } 1 .. 20), 20,
+        '20 pings for another worker, one after the other');
+    cmp_ok(now() - $from, '<', 5, 'take less than they would if nobody woke it');
+
     $_->close for values %stream;
     $_->close for values %conn;
     run_until(sub { health($nginx)->{active_connections} == 0 }, 10);

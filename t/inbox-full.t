@@ -27,6 +27,24 @@ my $frappe = start_frappe();
     $stream->close;
 }
 
+# notifications do not wait for a place
+
+{
+    my $nginx  = start_nginx(stream => 'mcp_sse_max_calls 1;');
+    my $stream = open_stream($nginx);
+
+    $frappe->reset;
+    post($nginx, $stream, tool(1, 'sleep', { seconds => 6 }));
+    ok(run_until(sub { $frappe->tool_count('sleep') == 1 }, 10),
+        'the only place is taken');
+    accepted(post($nginx, $stream, notification('notifications/x')),
+        'a notification');
+    ok(run_until(sub { $stream->answers(1)
+        || $frappe->count('notifications/x') }, 10), 'reaches Frappe');
+    ok(!$stream->answers(1), 'before the call ends');
+    $stream->close;
+}
+
 # more than mcp_sse_max_inbox
 
 for my $where (qw(own other)) {

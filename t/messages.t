@@ -242,6 +242,7 @@ for my $case (
     is($got->{'authorization'}, MCPTest::credential(), 'the credential');
     ok(defined $got->{'content-length'}, 'Content-Length');
     is($got->{'transfer-encoding'}, undef, 'not chunked');
+    is($got->{'x-forwarded-proto'}, 'http', 'X-Forwarded-Proto');
 
     for my $name (qw(cookie accept-encoding x-frappe-site-name
         x-frappe-csrf-token x-other))

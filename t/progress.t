@@ -97,6 +97,23 @@ is(scalar $stream->messages, $n, 'a cancelled one has no more');
 
 $stream->close;
 
+# several within a second increase, too
+
+$nginx  = start_nginx(stream => 'mcp_sse_progress 300ms;');
+$stream = open_stream($nginx);
+call($nginx, $stream, slow(1, '"often"', 1.6));
+
+{
+    my @values = map { $_->{data} =~ /"progress":([\d.]+)/ ? $1 : () }
+        grep { !defined $_->{raw_id} } $stream->messages;
+
+    cmp_ok(scalar @values, '>=', 2, 'every 300 ms: progress came');
+    is_deeply([ grep { $values[$_] <= $values[$_ - 1] } 1 .. $#values ], [],
+        'every 300 ms: it increases') or diag("@values");
+}
+
+$stream->close;
+
 # off
 
 $nginx  = start_nginx(stream => 'mcp_sse_progress off;');

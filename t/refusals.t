@@ -152,6 +152,21 @@ for my $case (
 is(scalar $stream->messages, 0, 'nothing was answered on the stream');
 is($frappe->calls, 0, 'and nothing was run');
 
+# a stream takes no body
+
+for my $case (
+    [ 'of 2 bytes', '{}' ],
+    [ 'in chunks', "2\r\n{}\r\n0\r\n\r\n", 'Transfer-Encoding', 'chunked' ],
+) {
+    my ($name, $body, @headers) = @$case;
+
+    is_rejected(post($nginx, undef, $body, method => 'GET', path => '/mcp/sse',
+        auth => MCPTest::credential(), type => undef, headers => [@headers]),
+        400, -32600, 'A stream takes no body', "GET with a body $name");
+}
+
+is(health($nginx)->{active_connections}, 1, 'which opened no stream');
+
 # ids that are none of ours
 
 for my $case (

@@ -130,6 +130,28 @@ for my $at (undef, $other) {
     is(health($nginx)->{pending_requests}, 0, "$name: nothing is pending");
 }
 
+# initialize cannot be cancelled
+
+{
+    my $backend = start_backend(sub {
+        return if $_[0]{path} =~ /get_logged_user/;
+        return 1, MCPTest::Backend::http(200,
+            '{"jsonrpc":"2.0","id":1,"result":{"of":"initialize"}}');
+    });
+
+    my $nginx  = start_nginx(backend => $backend->port);
+    my $stream = open_stream($nginx);
+
+    post($nginx, $stream, request(1, 'initialize', {}));
+    ok(run_until(sub { grep { $_->{body} =~ /"initialize"/ }
+        $backend->requests }, 10), 'initialize runs');
+    accepted(post($nginx, $stream, notification('notifications/cancelled',
+        { requestId => 1 })), 'and is cancelled');
+    like($stream->wait_answer(1, 10) || '', qr/"of":"initialize"/,
+        'it is answered all the same');
+    $stream->close;
+}
+
 # cancelled before it runs
 
 {

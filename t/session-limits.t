@@ -21,6 +21,9 @@ my $frappe = start_frappe();
 
     is_rejected($more, 429, -32004, 'Too many sessions', 'one more');
     ok($more->header('Retry-After'), 'with Retry-After');
+    is_rejected(open_stream($nginx,
+        path => '/mcp/sse?server_url=http://elsewhere.example.com'), 400,
+        -32602, 'server_url is not served here', 'server_url before limits');
     is(health($nginx)->{active_connections}, 4, 'the others stay');
     ok(!(grep { $_->ended } @streams), 'and are open');
 

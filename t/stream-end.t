@@ -55,6 +55,37 @@ my $frappe = start_frappe();
     $busy->close;
 }
 
+# open calls are told whether they may have run
+
+{
+    my $nginx  = start_nginx(stream => 'mcp_sse_max_calls 1;',
+        http => 'mcp_sse_auth_cache 1s; mcp_sse_auth_recheck 2s;');
+    my $stream = open_stream($nginx);
+
+    $frappe->reset;
+    accepted(post($nginx, $stream, tool(1, 'sleep', { seconds => 20 })),
+        'a call that runs');
+    accepted(post($nginx, $stream, tool(2, 'echo', { key => 'waits' })),
+        'one that waits');
+    ok(run_until(sub { $frappe->tool_count('sleep') == 1 }, 10),
+        'the first has started');
+    $frappe->set(revoke => 'alice-key');
+    is($stream->wait_ended(15), 'clean', 'the credential is revoked: the end');
+
+    for my $case ([ 1, 'unknown' ], [ 2, 'no' ]) {
+        my ($id, $executed) = @$case;
+        my $raw = ($stream->answers($id))[0];
+
+        is_error($raw, -32010, 'Stream closed before the answer',
+            "call $id is answered");
+        is(((error_of($raw) || {})->{data} || {})->{executed}, $executed,
+            "call $id: executed");
+    }
+
+    is($frappe->key_count('echo', 'waits'), 0, 'what waited did not run');
+    $frappe->reset;
+}
+
 # mcp_sse_idle_timeout off, mcp_sse_keepalive off: it just stays
 
 {

@@ -85,10 +85,6 @@ my $id = qr/[A-Za-z0-9_-]{50}/;
         'HTTP/1.0: an answer');
     $stream->close;
 
-    $stream = open_stream($nginx, headers => ['Accept-Encoding', 'gzip']);
-    is($stream->header('Content-Encoding'), undef, 'gzip is not used');
-    $stream->close;
-
     for my $accept ('application/json', '*/*', 'text/html;q=0.1') {
         my $conn   = connect_to($nginx);
         my $stream = MCPTest::Stream->new;
@@ -103,6 +99,29 @@ my $id = qr/[A-Za-z0-9_-]{50}/;
 
     $stream = open_stream($nginx, path => '/mcp/sse?a=b&session_id=&c');
     is($stream->status, 200, 'an empty session_id and unknown arguments');
+    $stream->close;
+}
+
+# gzip is not used, whatever nginx is told
+
+{
+    my @gzip  = ('Accept-Encoding', 'gzip');
+    my $nginx = start_nginx(http => 'gzip on; gzip_types text/event-stream; '
+        . 'gzip_min_length 0; gzip_proxied any;', locations => <<'EOT');
+        location = /packed {
+            default_type text/event-stream;
+            return 200 "text";
+        }
+EOT
+
+    is(get($nginx, '/packed', headers => [@gzip])->header('Content-Encoding'),
+        'gzip', 'nginx compresses others');
+
+    my $stream = open_stream($nginx, headers => [@gzip]);
+
+    is($stream->header('Content-Encoding'), undef, 'gzip is not used');
+    like($stream->first_block || '', qr/\Aid: $id\nevent: endpoint\n/,
+        'the first block is readable');
     $stream->close;
 }
 

@@ -107,6 +107,9 @@ for my $way (sort keys %connect) {
         ok($stream->wait_answer(raw_id($message), 15), "$way: $name: answer");
     }
 
+    is($frappe->last_headers->{'x-forwarded-proto'},
+        $way =~ /TLS/ ? 'https' : 'http', "$way: X-Forwarded-Proto");
+
     my $refused = post($nginx, 'x', request(1, 'ping'),
         conn => $connect{$way}->(), @version);
 

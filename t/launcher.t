@@ -244,10 +244,18 @@ for my $dialect (qw(new old)) {
         exec $bridge or _exit(127);
     }
 
+    # an answer, not a mere connection: "nginx -t" listens for a moment, too
+
     my $up = run_until(sub {
         return 1 if waitpid($pid, WNOHANG) == $pid;
-        return !!IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-            PeerPort => $port);
+
+        my $sock = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $port) or return 0;
+
+        local $SIG{PIPE} = 'IGNORE';
+        print {$sock} "GET /health HTTP/1.0\r\n\r\n";
+
+        return (<$sock> || '') =~ / 200 /;
     }, 20);
 
     ok($up && kill(0, $pid), "$dialect: it runs");

@@ -132,12 +132,13 @@ static ngx_int_t
 ngx_http_mcp_sse_body_collect(ngx_http_request_t *r)
 {
     ngx_int_t                rc;
-    ngx_chain_t             *cl;
+    ngx_chain_t             *cl, *next;
     ngx_http_mcp_sse_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+    for (cl = r->request_body->bufs; cl; cl = next) {
+        next = cl->next;
 
         rc = ngx_http_mcp_sse_body_append(r, ctx, cl->buf);
 
@@ -145,15 +146,13 @@ ngx_http_mcp_sse_body_collect(ngx_http_request_t *r)
             return rc;
         }
 
+        /* what another module has read before us, it may want again */
+
         if (!ctx->foreign_body) {
             cl->buf->pos = cl->buf->last;
+            r->request_body->bufs = next;
+            ngx_free_chain(r->pool, cl);
         }
-    }
-
-    /* what another module has read before us, it may want again */
-
-    if (!ctx->foreign_body) {
-        r->request_body->bufs = NULL;
     }
 
     return NGX_OK;

@@ -12,9 +12,10 @@
 
 
 #include "ngx_http_mcp_sse.h"
+#include "ngx_http_mcp_sse_counter.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d435032      /* of this layout */
+#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d435033      /* of this layout */
 
 #define NGX_HTTP_MCP_SSE_MAX_PEERS   256   /* workers, of all generations */
 
@@ -36,6 +37,7 @@ typedef struct {
     ngx_atomic_t           streams;
     ngx_atomic_t           pending;      /* accepted for it, not started */
     ngx_atomic_t           held;         /* POSTs it holds */
+    ngx_atomic_t           redis;        /* NGX_HTTP_MCP_SSE_REDIS_*, or 0 */
 
     unsigned               deaf:1;       /* it has no socket to be woken by */
 } ngx_http_mcp_sse_peer_t;
@@ -134,6 +136,8 @@ typedef struct {
     ngx_uint_t             nbad;
 
     ngx_atomic_t           nomem_logged; /* unix seconds */
+
+    ngx_atomic_t           counts[NGX_HTTP_MCP_SSE_COUNTS];
 } ngx_http_mcp_sse_root_t;
 
 

@@ -13,6 +13,7 @@
 #include "ngx_http_mcp_sse_lookup.h"
 #include "ngx_http_mcp_sse_message.h"
 #include "ngx_http_mcp_sse_expiry.h"
+#include "ngx_http_mcp_sse_redis_url.h"
 #include "ngx_http_mcp_sse_session.h"
 #include "ngx_http_mcp_sse_sleep.h"
 #include "ngx_http_mcp_sse_var.h"
@@ -108,6 +109,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
     { ngx_string("mcp_sse_key"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_mcp_sse_conf_key,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("mcp_sse_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_mcp_sse_redis_url,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -380,6 +388,7 @@ ngx_http_mcp_sse_create_main_conf(ngx_conf_t *cf)
      *     mcf->zone_name = { 0, NULL };
      *     mcf->zone = NULL;
      *     mcf->keys = NULL;
+     *     mcf->redis = NULL;
      *     mcf->used = 0;
      *     mcf->longest_call = 0;
      */
@@ -427,7 +436,9 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    if (ngx_http_mcp_sse_zone_add(cf, mcf) != NGX_OK) {
+    if (ngx_http_mcp_sse_redis_url_check(cf, mcf) != NGX_OK
+        || ngx_http_mcp_sse_zone_add(cf, mcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -64,6 +64,29 @@ typedef enum {
 } ngx_http_mcp_sse_reason_e;
 
 
+#define NGX_HTTP_MCP_SSE_REDIS_MAX_PREFIX  128
+
+
+/* mcp_sse_redis; in the pool of its cycle */
+
+typedef struct {
+    ngx_str_t                    name;         /* for logs: no secrets */
+    ngx_str_t                    host;         /* empty: a unix socket */
+    in_port_t                    port;
+    ngx_str_t                    path;         /* of the socket, with a NUL */
+    ngx_array_t                 *addresses;    /* of ngx_str_t, with a NUL;
+                                                  empty: ask the resolver */
+    ngx_str_t                    user;
+    ngx_str_t                    password;
+    ngx_int_t                    database;
+    ngx_str_t                    prefix;
+    ngx_msec_t                   timeout;
+    ngx_msec_t                   connect_timeout;
+    ngx_resolver_t              *resolver;     /* NULL: addresses will do */
+    ngx_msec_t                   resolver_timeout;
+} ngx_http_mcp_sse_redis_conf_t;
+
+
 typedef struct {
     ngx_str_t                    zone_name;
     size_t                       zone_size;
@@ -71,6 +94,8 @@ typedef struct {
 
     ngx_str_t                    key_file;
     ngx_array_t                 *keys;         /* of ngx_str_t, or NULL */
+
+    ngx_http_mcp_sse_redis_conf_t  *redis;     /* or NULL */
 
     ngx_int_t                    max_inbox;
     size_t                       max_message;
@@ -190,6 +215,23 @@ typedef ngx_int_t (*ngx_http_mcp_sse_step_pt)(ngx_http_request_t *r);
 
 
 /*
+ * A message on its way to another instance; embedded in its owner, who sets
+ * the first five.
+ */
+
+typedef struct {
+    u_char                          *key;      /* of the session */
+    ngx_http_mcp_sse_envelope_t     *envelope;
+    ngx_msec_t                       deadline;
+    void                           (*handler)(void *data, ngx_int_t rc);
+    void                            *data;
+
+    uint64_t                         job;      /* 0: none is under way */
+    unsigned                         doubtful:1;  /* it may have been run */
+} ngx_http_mcp_sse_delivery_t;
+
+
+/*
  * The module's context of a request.  It belongs to the request and lives in
  * its pool, except for a call's stub request, where it is part of the call.
  */
@@ -226,12 +268,15 @@ struct ngx_http_mcp_sse_ctx_s {
     ngx_queue_t                      held;     /* if is_held */
     ngx_uint_t                       round;    /* of deliveries: its last */
     ngx_int_t                        outcome;  /* of its delivery */
+    ngx_http_mcp_sse_delivery_t      delivery; /* to another instance */
+    ngx_msec_t                       asked;    /* the other instances, last */
 
     unsigned                         cors:1;     /* its headers are added */
     unsigned                         asleep:1;
     unsigned                         cleanup:1;  /* is installed */
     unsigned                         patient:1;  /* a GET: waits for Frappe */
     unsigned                         is_held:1;
+    unsigned                         lost:1;     /* its stream, a moment ago */
     unsigned                         foreign_body:1; /* read by another */
 };
 
@@ -259,6 +304,8 @@ struct ngx_http_mcp_sse_session_s {
     ngx_http_mcp_sse_loc_conf_t     *conf;
 
     ngx_queue_t                      queue;    /* all sessions of the worker */
+    ngx_queue_t                      presence; /* if is_present */
+    ngx_msec_t                       touched;  /* in Redis */
     ngx_queue_t                      inbox;    /* envelopes not yet looked at */
     ngx_queue_t                      waiting;  /* tasks without a call */
     ngx_queue_t                      running;  /* tasks with a call */
@@ -274,6 +321,8 @@ struct ngx_http_mcp_sse_session_s {
 
     unsigned                         open:1;   /* until it is closed */
     unsigned                         listed:1; /* in the bus's own table */
+    unsigned                         is_present:1;
+    unsigned                         announced:1;  /* Redis knew it once */
     unsigned                         draining:1;  /* ends when it can */
     unsigned                         ending:1;    /* starts nothing more */
 };

@@ -4,14 +4,27 @@
  */
 
 #include "ngx_http_mcp_sse_bus.h"
+#include "ngx_http_mcp_sse_presence.h"
+#include "ngx_http_mcp_sse_receipt.h"
 
 
+static void ngx_http_mcp_sse_bus_up(void);
+static void ngx_http_mcp_sse_bus_packet(
+    ngx_http_mcp_sse_received_t *received);
+static void ngx_http_mcp_sse_bus_second(void);
 static ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_bus_find(u_char *key);
 
 
 static ngx_rbtree_t                   ngx_http_mcp_sse_bus_table;
 static ngx_rbtree_node_t              ngx_http_mcp_sse_bus_sentinel;
 static ngx_http_mcp_sse_bus_owner_t  *ngx_http_mcp_sse_bus_owner;
+
+static ngx_http_mcp_sse_redis_user_t  ngx_http_mcp_sse_bus_redis = {
+    ngx_http_mcp_sse_alive_join,
+    ngx_http_mcp_sse_bus_up,
+    ngx_http_mcp_sse_bus_packet,
+    ngx_http_mcp_sse_bus_second
+};
 
 
 ngx_int_t
@@ -23,14 +36,76 @@ ngx_http_mcp_sse_bus_init(ngx_cycle_t *cycle,
 
     ngx_http_mcp_sse_bus_owner = owner;
 
-    return ngx_http_mcp_sse_shm_init(cycle, owner, ngx_http_mcp_sse_bus_find);
+    if (ngx_http_mcp_sse_shm_init(cycle, owner, ngx_http_mcp_sse_bus_find)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_mcp_sse_zone()->conf->redis == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_mcp_sse_alive_init(ngx_http_mcp_sse_presence_all);
+    ngx_http_mcp_sse_presence_init(owner, ngx_http_mcp_sse_bus_find);
+
+    return ngx_http_mcp_sse_redis_init(ngx_http_mcp_sse_shm_self(),
+                                       &ngx_http_mcp_sse_bus_redis,
+                                       cycle->log);
 }
 
 
 void
 ngx_http_mcp_sse_bus_exit(void)
 {
+    if (ngx_http_mcp_sse_redis_used()) {
+        ngx_http_mcp_sse_alive_dead(ngx_http_mcp_sse_shm_self()->id);
+        ngx_http_mcp_sse_redis_exit();
+    }
+
     ngx_http_mcp_sse_shm_exit();
+}
+
+
+static void
+ngx_http_mcp_sse_bus_up(void)
+{
+    ngx_http_mcp_sse_alive_up();
+    ngx_http_mcp_sse_presence_all();
+}
+
+
+static void
+ngx_http_mcp_sse_bus_packet(ngx_http_mcp_sse_received_t *received)
+{
+    switch (received->type) {
+
+    case NGX_HTTP_MCP_SSE_PACKET_MESSAGE:
+        ngx_http_mcp_sse_receipt(received, ngx_http_mcp_sse_bus_deliver);
+        return;
+
+    case NGX_HTTP_MCP_SSE_PACKET_VERDICT:
+        ngx_http_mcp_sse_delivery_verdict(received);
+        return;
+
+    case NGX_HTTP_MCP_SSE_PACKET_REPLACED:
+
+        if (received->body.len == NGX_HTTP_MCP_SSE_DIGEST) {
+            ngx_http_mcp_sse_presence_replaced(received->body.data);
+            return;
+        }
+    }
+
+    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_MALFORMED);
+}
+
+
+static void
+ngx_http_mcp_sse_bus_second(void)
+{
+    ngx_http_mcp_sse_packet_expire(ngx_http_mcp_sse_redis_now());
+    ngx_http_mcp_sse_alive_second();
+    ngx_http_mcp_sse_presence_second();
 }
 
 
@@ -57,6 +132,8 @@ ngx_http_mcp_sse_bus_register(ngx_http_mcp_sse_session_t *s, u_char *user,
                                  s->sid.key);
     s->listed = 1;
 
+    ngx_http_mcp_sse_presence_enter(s);
+
     return NGX_OK;
 }
 
@@ -70,6 +147,7 @@ ngx_http_mcp_sse_bus_unregister(ngx_http_mcp_sse_session_t *s,
         s->listed = 0;
     }
 
+    ngx_http_mcp_sse_presence_leave(s);
     ngx_http_mcp_sse_registry_leave(s, grace);
 }
 
@@ -114,6 +192,23 @@ ngx_http_mcp_sse_bus_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
     }
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_bus_deliver_far(ngx_http_mcp_sse_delivery_t *d)
+{
+    return ngx_http_mcp_sse_redis_used() ? ngx_http_mcp_sse_delivery_start(d)
+                                         : NGX_DECLINED;
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_bus_unsure(void)
+{
+    return ngx_http_mcp_sse_redis_used()
+           && (!ngx_http_mcp_sse_redis_is_up()
+               || ngx_http_mcp_sse_alive_unsure());
 }
 
 

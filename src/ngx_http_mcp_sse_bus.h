@@ -1,15 +1,16 @@
 
 /*
  * Brings a message to the worker that owns its session: own worker's table,
- * else the zone.
+ * else the zone, else Redis.
  */
 
 #ifndef _NGX_HTTP_MCP_SSE_BUS_H_INCLUDED_
 #define _NGX_HTTP_MCP_SSE_BUS_H_INCLUDED_
 
 
-#include "ngx_http_mcp_sse_shm.h"
+#include "ngx_http_mcp_sse_delivery.h"
 #include "ngx_http_mcp_sse_registry.h"
+#include "ngx_http_mcp_sse_shm.h"
 
 
 /*
@@ -46,6 +47,20 @@ void ngx_http_mcp_sse_bus_unregister(ngx_http_mcp_sse_session_t *s,
 
 ngx_int_t ngx_http_mcp_sse_bus_deliver(u_char *key,
     ngx_http_mcp_sse_envelope_t *env, ngx_log_t *log);
+
+/*
+ * Delivers it to another instance, when this one does not have the session:
+ * see ngx_http_mcp_sse_delivery_start(); NGX_DECLINED, if there is no Redis.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_deliver_far(ngx_http_mcp_sse_delivery_t *d);
+
+/*
+ * Whether a session that nobody knows may be alive nevertheless: Redis is
+ * lost, or was a moment ago.
+ */
+
+ngx_uint_t ngx_http_mcp_sse_bus_unsure(void);
 
 
 #endif /* _NGX_HTTP_MCP_SSE_BUS_H_INCLUDED_ */

@@ -6,6 +6,7 @@
 #include "ngx_http_mcp_sse_dispatch.h"
 #include "ngx_http_mcp_sse_reply.h"
 #include "ngx_http_mcp_sse_bus.h"
+#include "ngx_http_mcp_sse_text.h"
 
 
 typedef struct {
@@ -37,11 +38,6 @@ static ngx_http_mcp_sse_local_t  ngx_http_mcp_sse_locals[] = {
     { ngx_string("prompts/list"), NGX_HTTP_MCP_SSE_LOCAL_PROMPTS },
     { ngx_null_string, 0 }
 };
-
-
-#define ngx_http_mcp_sse_is(s, text)                                          \
-    ((s)->len == sizeof(text) - 1                                             \
-     && ngx_strncmp((s)->data, text, sizeof(text) - 1) == 0)
 
 
 void

@@ -4,22 +4,27 @@
  */
 
 #include "ngx_http_mcp_sse_health.h"
-#include "ngx_http_mcp_sse_response.h"
 #include "ngx_http_mcp_sse_bus.h"
+#include "ngx_http_mcp_sse_response.h"
+#include "ngx_http_mcp_sse_text.h"
 
 
+static const char *ngx_http_mcp_sse_health_trouble(
+    ngx_http_mcp_sse_gauges_t *gauges, ngx_uint_t *grave);
+static ngx_uint_t ngx_http_mcp_sse_health_status(ngx_http_request_t *r,
+    ngx_uint_t grave);
 static ngx_int_t ngx_http_mcp_sse_health_body(ngx_http_request_t *r,
-    const char *reason, ngx_str_t *body);
-static const char *ngx_http_mcp_sse_health_trouble(void);
+    ngx_http_mcp_sse_gauges_t *gauges, const char *reason, ngx_str_t *body);
 
 
 ngx_int_t
 ngx_http_mcp_sse_health_handler(ngx_http_request_t *r)
 {
-    ngx_str_t                body, ready;
-    const char              *reason;
-    ngx_uint_t               status;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_str_t                   body;
+    const char                 *reason;
+    ngx_uint_t                  status, grave;
+    ngx_http_mcp_sse_ctx_t     *ctx;
+    ngx_http_mcp_sse_gauges_t   gauges;
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
     if (ctx == NULL) {
@@ -37,32 +42,49 @@ ngx_http_mcp_sse_health_handler(ngx_http_request_t *r)
                                        "Method not allowed");
     }
 
-    reason = ngx_http_mcp_sse_health_trouble();
+    ngx_http_mcp_sse_shm_gauges(&gauges);
 
-    if (ngx_http_mcp_sse_health_body(r, reason, &body) != NGX_OK) {
+    reason = ngx_http_mcp_sse_health_trouble(&gauges, &grave);
+
+    if (ngx_http_mcp_sse_health_body(r, &gauges, reason, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* alive as long as it answers; ready for more is another question */
-
-    status = NGX_HTTP_OK;
-
-    if (reason
-        && ngx_http_arg(r, (u_char *) "ready", sizeof("ready") - 1, &ready)
-           == NGX_OK
-        && ready.len)
-    {
-        status = NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
+    status = reason ? ngx_http_mcp_sse_health_status(r, grave) : NGX_HTTP_OK;
 
     return ngx_http_mcp_sse_respond(r, status, &body);
 }
 
 
+/*
+ * Alive as long as it answers; ready for more is another question.  With
+ * trouble that is not grave, only a strict one is told "no".
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_health_status(ngx_http_request_t *r, ngx_uint_t grave)
+{
+    ngx_str_t  ready;
+
+    if (ngx_http_arg(r, (u_char *) "ready", sizeof("ready") - 1, &ready)
+        != NGX_OK
+        || ready.len == 0)
+    {
+        return NGX_HTTP_OK;
+    }
+
+    return (grave || ngx_http_mcp_sse_is(&ready, "strict"))
+           ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_OK;
+}
+
+
 static const char *
-ngx_http_mcp_sse_health_trouble(void)
+ngx_http_mcp_sse_health_trouble(ngx_http_mcp_sse_gauges_t *gauges,
+    ngx_uint_t *grave)
 {
     ngx_http_mcp_sse_zone_t  *zone;
+
+    *grave = 1;
 
     if (ngx_exiting) {
         return "worker is shutting down";
@@ -76,19 +98,24 @@ ngx_http_mcp_sse_health_trouble(void)
         return "zone is full";
     }
 
-    return NULL;
+    if (gauges->redis[NGX_HTTP_MCP_SSE_REDIS_NEVER]) {
+        return "redis was not reached";
+    }
+
+    *grave = 0;
+
+    /* sessions of this instance go on */
+
+    return gauges->redis[NGX_HTTP_MCP_SSE_REDIS_LOST] ? "redis is lost" : NULL;
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_health_body(ngx_http_request_t *r, const char *reason,
-    ngx_str_t *body)
+ngx_http_mcp_sse_health_body(ngx_http_request_t *r,
+    ngx_http_mcp_sse_gauges_t *gauges, const char *reason, ngx_str_t *body)
 {
-    u_char                     *p;
-    size_t                      size;
-    ngx_http_mcp_sse_gauges_t   gauges;
-
-    ngx_http_mcp_sse_shm_gauges(&gauges);
+    u_char  *p;
+    size_t   size;
 
     size = sizeof("{\"status\":\"degraded\","
                   "\"service\":\"frappe-assistant-core-sse-bridge\","
@@ -108,8 +135,8 @@ ngx_http_mcp_sse_health_body(ngx_http_request_t *r, const char *reason,
                     "\"service\":\"frappe-assistant-core-sse-bridge\","
                     "\"active_connections\":%ui,\"pending_requests\":%ui,"
                     "\"version\":\"" NGX_HTTP_MCP_SSE_VERSION "\"",
-                    reason ? "degraded" : "healthy", gauges.streams,
-                    gauges.pending);
+                    reason ? "degraded" : "healthy", gauges->streams,
+                    gauges->pending);
 
     if (reason) {
         p = ngx_sprintf(p, ",\"reason\":\"%s\"", reason);

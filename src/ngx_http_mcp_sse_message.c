@@ -11,15 +11,13 @@
 #include "ngx_http_mcp_sse_dispatch.h"
 #include "ngx_http_mcp_sse_entry.h"
 #include "ngx_http_mcp_sse_header.h"
+#include "ngx_http_mcp_sse_hold.h"
 #include "ngx_http_mcp_sse_pack.h"
 #include "ngx_http_mcp_sse_response.h"
 #include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_session.h"
-#include "ngx_http_mcp_sse_sleep.h"
 #include "ngx_http_mcp_sse_var.h"
 
-
-#define NGX_HTTP_MCP_SSE_TRY_AGAIN         50
 
 #define NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE  431      /* RFC 6585 */
 
@@ -32,23 +30,16 @@ static ngx_int_t ngx_http_mcp_sse_message_body(ngx_http_request_t *r,
 static void ngx_http_mcp_sse_message_facts(ngx_http_request_t *r,
     ngx_array_t *messages);
 static ngx_int_t ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_message_hold(ngx_http_request_t *r);
-static void ngx_http_mcp_sse_message_again(void *data);
-static void ngx_http_mcp_sse_message_retry(ngx_http_mcp_sse_ctx_t *ctx);
-static void ngx_http_mcp_sse_message_let_go(ngx_http_mcp_sse_ctx_t *ctx);
 static ngx_int_t ngx_http_mcp_sse_message_answer(ngx_http_request_t *r);
 static void ngx_http_mcp_sse_message_cleanup(void *data);
 
 
-static ngx_queue_t  ngx_http_mcp_sse_held = {
-    &ngx_http_mcp_sse_held, &ngx_http_mcp_sse_held
-};
-
-static ngx_http_mcp_sse_timer_t  ngx_http_mcp_sse_held_timer;
-static ngx_uint_t                ngx_http_mcp_sse_held_round;
-
 static ngx_str_t    ngx_http_mcp_sse_accepted =
                                       ngx_string("{\"status\":\"accepted\"}");
+static ngx_str_t    ngx_http_mcp_sse_executed_no =
+                                      ngx_string("{\"executed\":\"no\"}");
+static ngx_str_t    ngx_http_mcp_sse_executed_unknown =
+                                      ngx_string("{\"executed\":\"unknown\"}");
 static ngx_str_t    ngx_http_mcp_sse_content_encoding =
                                       ngx_string("content-encoding");
 
@@ -306,9 +297,7 @@ ngx_http_mcp_sse_message_facts(ngx_http_request_t *r, ngx_array_t *messages)
 static ngx_int_t
 ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_http_mcp_sse_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -317,143 +306,7 @@ ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r)
         return ngx_http_mcp_sse_entry_denied(r);
     }
 
-    rc = ngx_http_mcp_sse_bus_deliver(ctx->sid.key, ctx->envelope,
-                                      r->connection->log);
-    if (rc == NGX_OK) {
-        ctx->envelope = NULL;
-    }
-
-    ctx->outcome = rc;
-
-    if (rc != NGX_AGAIN) {
-        return ngx_http_mcp_sse_message_answer(r);
-    }
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
-
-    ctx->deadline = ngx_current_msec + conf->grace;
-
-    return ngx_http_mcp_sse_message_hold(r);
-}
-
-
-/*
- * The stream was lost a moment ago and may come back.
- */
-
-static ngx_int_t
-ngx_http_mcp_sse_message_hold(ngx_http_request_t *r)
-{
-    size_t                         size;
-    ngx_int_t                      n;
-    ngx_queue_t                   *q;
-    ngx_http_mcp_sse_ctx_t        *ctx, *other;
-    ngx_http_mcp_sse_main_conf_t  *mcf;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_mcp_sse_module);
-
-    n = 0;
-    size = ctx->envelope->size;
-
-    for (q = ngx_queue_head(&ngx_http_mcp_sse_held);
-         q != ngx_queue_sentinel(&ngx_http_mcp_sse_held);
-         q = ngx_queue_next(q))
-    {
-        other = ngx_queue_data(q, ngx_http_mcp_sse_ctx_t, held);
-
-        if (ngx_memcmp(other->sid.key, ctx->sid.key, NGX_HTTP_MCP_SSE_DIGEST)
-            == 0)
-        {
-            n++;
-            size += other->envelope->size;
-        }
-    }
-
-    if (n >= mcf->max_inbox || (n && size > mcf->zone_size / 8)) {
-        ctx->outcome = NGX_BUSY;
-        return ngx_http_mcp_sse_message_answer(r);
-    }
-
-    if (ngx_http_mcp_sse_sleep(r, ngx_http_mcp_sse_message_answer)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_held, &ctx->held);
-    ctx->is_held = 1;
-    ctx->round = ngx_http_mcp_sse_held_round;
-
-    ngx_http_mcp_sse_shm_held(1);
-
-    if (!ngx_http_mcp_sse_held_timer.set) {
-        ngx_http_mcp_sse_held_timer.handler = ngx_http_mcp_sse_message_again;
-        ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_held_timer,
-                                  NGX_HTTP_MCP_SSE_TRY_AGAIN);
-    }
-
-    return NGX_DONE;
-}
-
-
-/*
- * All of them in the order in which they came.  Each that goes on waiting is
- * put behind the others, since waking one may end others as well.
- */
-
-static void
-ngx_http_mcp_sse_message_again(void *data)
-{
-    ngx_queue_t             *q;
-    ngx_http_mcp_sse_ctx_t  *ctx;
-
-    ngx_http_mcp_sse_held_round++;
-
-    while (!ngx_queue_empty(&ngx_http_mcp_sse_held)) {
-
-        q = ngx_queue_head(&ngx_http_mcp_sse_held);
-        ctx = ngx_queue_data(q, ngx_http_mcp_sse_ctx_t, held);
-
-        if (ctx->round == ngx_http_mcp_sse_held_round) {
-            ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_held_timer,
-                                      NGX_HTTP_MCP_SSE_TRY_AGAIN);
-            return;
-        }
-
-        ctx->round = ngx_http_mcp_sse_held_round;
-
-        ngx_queue_remove(q);
-        ngx_queue_insert_tail(&ngx_http_mcp_sse_held, q);
-
-        ngx_http_mcp_sse_message_retry(ctx);
-    }
-}
-
-
-static void
-ngx_http_mcp_sse_message_retry(ngx_http_mcp_sse_ctx_t *ctx)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_http_mcp_sse_bus_deliver(ctx->sid.key, ctx->envelope,
-                                      ctx->request->connection->log);
-
-    if (rc == NGX_OK) {
-        ctx->envelope = NULL;
-    }
-
-    if (rc == NGX_AGAIN
-        && (ngx_msec_int_t) (ctx->deadline - ngx_current_msec) > 0)
-    {
-        return;
-    }
-
-    ctx->outcome = (rc == NGX_AGAIN) ? NGX_DECLINED : rc;
-
-    ngx_http_mcp_sse_message_let_go(ctx);
-
-    ngx_http_mcp_sse_wake(ctx->request);
+    return ngx_http_mcp_sse_hold(r, ngx_http_mcp_sse_message_answer);
 }
 
 
@@ -464,7 +317,7 @@ ngx_http_mcp_sse_message_answer(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    ngx_http_mcp_sse_message_let_go(ctx);
+    ngx_http_mcp_sse_hold_let_go(ctx);
 
     switch (ctx->outcome) {
 
@@ -477,10 +330,16 @@ ngx_http_mcp_sse_message_answer(ngx_http_request_t *r)
                                        NGX_HTTP_MCP_SSE_UNAUTHORIZED,
                                        "Invalid session ID");
 
-    case NGX_AGAIN:
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+    case NGX_AGAIN: /* not decided: the server is stopping */
+    case NGX_ABORT:
+        return ngx_http_mcp_sse_refuse_data(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                        NGX_HTTP_MCP_SSE_UNAVAILABLE,
-                                       "Server is stopping");
+                                       ctx->outcome == NGX_ABORT
+                                       ? "No answer from another instance"
+                                       : "Server is stopping",
+                                       ctx->delivery.doubtful
+                                       ? &ngx_http_mcp_sse_executed_unknown
+                                       : &ngx_http_mcp_sse_executed_no);
 
     default: /* NGX_BUSY: the inbox is full; NGX_ERROR: the zone is */
         return ngx_http_mcp_sse_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
@@ -491,23 +350,11 @@ ngx_http_mcp_sse_message_answer(ngx_http_request_t *r)
 
 
 static void
-ngx_http_mcp_sse_message_let_go(ngx_http_mcp_sse_ctx_t *ctx)
-{
-    if (ctx->is_held) {
-        ctx->is_held = 0;
-
-        ngx_queue_remove(&ctx->held);
-        ngx_http_mcp_sse_shm_held(-1);
-    }
-}
-
-
-static void
 ngx_http_mcp_sse_message_cleanup(void *data)
 {
     ngx_http_mcp_sse_ctx_t  *ctx = data;
 
-    ngx_http_mcp_sse_message_let_go(ctx);
+    ngx_http_mcp_sse_hold_let_go(ctx);
 
     if (ctx->envelope) {
         ngx_http_mcp_sse_envelope_free(ctx->envelope);

@@ -71,6 +71,14 @@ ngx_int_t
 ngx_http_mcp_sse_refuse(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t code, const char *message)
 {
+    return ngx_http_mcp_sse_refuse_data(r, status, code, message, NULL);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_refuse_data(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_int_t code, const char *message, ngx_str_t *data)
+{
     ngx_str_t                body, null;
     ngx_http_mcp_sse_ctx_t  *ctx;
 
@@ -83,7 +91,7 @@ ngx_http_mcp_sse_refuse(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_null(&null);
 
     body = ngx_http_mcp_sse_jsonrpc_error(r->pool, &null, code, message,
-                                          NULL);
+                                          data);
 
     if (body.data == NULL
         || ngx_http_mcp_sse_response_headers(r, status) != NGX_OK)

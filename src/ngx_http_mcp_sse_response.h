@@ -31,6 +31,13 @@ ngx_int_t ngx_http_mcp_sse_refuse(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t code, const char *message);
 
 /*
+ * The same with "data", a JSON value, in the error; NULL: none.
+ */
+
+ngx_int_t ngx_http_mcp_sse_refuse_data(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_int_t code, const char *message, ngx_str_t *data);
+
+/*
  * What a handler returns, or a request is finalized with, instead of "rc":
  * an internal fault is told as a JSON-RPC error as long as that is possible.
  */

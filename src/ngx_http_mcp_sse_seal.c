@@ -140,6 +140,13 @@ ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid, ngx_str_t *text)
 }
 
 
+u_char *
+ngx_http_mcp_sse_sid_instance(ngx_http_mcp_sse_sid_t *sid)
+{
+    return sid->raw + NGX_HTTP_MCP_SSE_SID_INSTANCE;
+}
+
+
 ngx_int_t
 ngx_http_mcp_sse_sid_verify(ngx_http_mcp_sse_sid_t *sid, ngx_array_t *secrets,
     const char *purpose, ngx_str_t *site, ngx_str_t *principal)

@@ -60,6 +60,12 @@ ngx_int_t ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid,
     ngx_str_t *text);
 
 /*
+ * The NGX_HTTP_MCP_SSE_INSTANCE bytes of an id that tell who has made it.
+ */
+
+u_char *ngx_http_mcp_sse_sid_instance(ngx_http_mcp_sse_sid_t *sid);
+
+/*
  * Checks the MAC of a parsed id against any of "secrets" (of ngx_str_t), in
  * constant time.  NGX_OK, NGX_DECLINED if it is not ours, NGX_ERROR.
  */

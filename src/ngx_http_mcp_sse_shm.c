@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_mcp_sse_shm.h"
+#include "ngx_http_mcp_sse_alive.h"
 #include "ngx_http_mcp_sse_inbox.h"
 #include "ngx_http_mcp_sse_registry.h"
 #include "ngx_http_mcp_sse_wakeup.h"
@@ -174,6 +175,7 @@ ngx_http_mcp_sse_shm_predecessor(ngx_http_mcp_sse_zone_t *zone)
         peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
 
         if (peer->slot == ngx_process_slot) {
+            ngx_http_mcp_sse_alive_dead(peer->id);
             ngx_http_mcp_sse_shm_free_peer(zone, peer);
         }
     }
@@ -242,6 +244,7 @@ ngx_http_mcp_sse_shm_dead(ngx_http_mcp_sse_zone_t *zone, u_char *id)
                           "mcp sse: worker process %P is dead, its sessions "
                           "are dropped", peer->pid);
 
+            ngx_http_mcp_sse_alive_dead(peer->id);
             ngx_http_mcp_sse_shm_free_peer(zone, peer);
             return;
         }
@@ -375,6 +378,8 @@ ngx_http_mcp_sse_shm_gauges(ngx_http_mcp_sse_gauges_t *gauges)
 
         gauges->streams += peer->streams;
         gauges->pending += peer->pending + peer->held;
+
+        gauges->redis[peer->redis]++;
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

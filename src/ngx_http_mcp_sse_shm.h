@@ -39,6 +39,7 @@ void ngx_http_mcp_sse_shm_exit(void);
 typedef struct {
     ngx_uint_t   streams;
     ngx_uint_t   pending;
+    ngx_uint_t   redis[NGX_HTTP_MCP_SSE_REDIS_READY + 1];  /* workers */
 } ngx_http_mcp_sse_gauges_t;
 
 /*

@@ -11,6 +11,13 @@
 #include <ngx_core.h>
 
 
+/* whether an ngx_str_t * is that literal */
+
+#define ngx_http_mcp_sse_is(s, text)                                          \
+    ((s)->len == sizeof(text) - 1                                             \
+     && ngx_strncmp((s)->data, text, sizeof(text) - 1) == 0)
+
+
 /*
  * Takes any bytes, returns NGX_OK if they are UTF-8 as RFC 3629 has it,
  * without characters below U+0020 but for tab, CR and LF; else NGX_DECLINED.

@@ -329,21 +329,25 @@ ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
 }
 
 
+ngx_uint_t
+ngx_http_mcp_sse_zone_once(ngx_atomic_t *last, time_t sec)
+{
+    ngx_atomic_uint_t  said;
+
+    said = *last;
+
+    return (ngx_atomic_uint_t) ngx_time() >= said + sec
+           && ngx_atomic_cmp_set(last, said, (ngx_atomic_uint_t) ngx_time());
+}
+
+
 void
 ngx_http_mcp_sse_zone_nomem(ngx_http_mcp_sse_zone_t *zone, ngx_log_t *log)
 {
-    ngx_atomic_uint_t  last;
-
-    last = zone->root->nomem_logged;
-
-    if ((ngx_atomic_uint_t) ngx_time() < last + 10
-        || !ngx_atomic_cmp_set(&zone->root->nomem_logged, last,
-                               (ngx_atomic_uint_t) ngx_time()))
-    {
-        return;
+    if (ngx_http_mcp_sse_zone_once(&zone->root->nomem_said, 10)) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "mcp_sse_zone \"%V\" of %uzK is full, give it a larger "
+                      "size",
+                      &zone->conf->zone_name, zone->size / 1024);
     }
-
-    ngx_log_error(NGX_LOG_WARN, log, 0,
-                  "mcp_sse_zone \"%V\" of %uzK is full, give it a larger size",
-                  &zone->conf->zone_name, zone->size / 1024);
 }

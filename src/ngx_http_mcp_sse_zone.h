@@ -15,7 +15,7 @@
 #include "ngx_http_mcp_sse_counter.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d435033      /* of this layout */
+#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d435034      /* of this layout */
 
 #define NGX_HTTP_MCP_SSE_MAX_PEERS   256   /* workers, of all generations */
 
@@ -135,7 +135,14 @@ typedef struct {
     ngx_uint_t             ngood;
     ngx_uint_t             nbad;
 
-    ngx_atomic_t           nomem_logged; /* unix seconds */
+    /* unix seconds, for zone_once() */
+
+    ngx_atomic_t           nomem_said;
+    ngx_atomic_t           forged_said;
+    ngx_atomic_t           redis_refused_said;
+    ngx_atomic_t           redis_empty_said;
+    ngx_atomic_t           redis_said_at;
+    ngx_atomic_t           redis_said;   /* see redis_complain() */
 
     ngx_atomic_t           counts[NGX_HTTP_MCP_SSE_COUNTS];
 } ngx_http_mcp_sse_root_t;
@@ -178,6 +185,13 @@ ngx_rbtree_node_t *ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree,
     u_char *digest, size_t offset);
 void ngx_http_mcp_sse_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
     u_char *digest);
+
+/*
+ * Whether something is to be said now, that no worker has said for "sec"
+ * seconds; "last" is in the root of the zone.
+ */
+
+ngx_uint_t ngx_http_mcp_sse_zone_once(ngx_atomic_t *last, time_t sec);
 
 /*
  * Says once in 10 seconds that the zone is full.

@@ -1,0 +1,263 @@
+
+/*
+ * What this file knows is of this process, and lives as long as it.
+ */
+
+#include "ngx_http_mcp_sse_alive.h"
+
+
+#define NGX_HTTP_MCP_SSE_ALIVE_UNSURE     5000
+#define NGX_HTTP_MCP_SSE_ALIVE_SAY_AGAIN  10
+#define NGX_HTTP_MCP_SSE_MAX_DEAD         16
+
+
+static void ngx_http_mcp_sse_alive_touch(void);
+static void ngx_http_mcp_sse_alive_touched(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_http_mcp_sse_alive_written(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_http_mcp_sse_alive_bury(void);
+static void ngx_http_mcp_sse_alive_buried(redisAsyncContext *ac, void *reply,
+    void *data);
+
+
+static void      (*ngx_http_mcp_sse_alive_again)(void);
+
+static ngx_uint_t  ngx_http_mcp_sse_alive_known;
+static ngx_msec_t  ngx_http_mcp_sse_alive_lost_at;
+static ngx_uint_t  ngx_http_mcp_sse_alive_was_lost;
+
+static u_char      ngx_http_mcp_sse_alive_graves[NGX_HTTP_MCP_SSE_MAX_DEAD]
+                                                [NGX_HTTP_MCP_SSE_WORKER_ID];
+static ngx_uint_t  ngx_http_mcp_sse_alive_ngraves;
+
+
+void
+ngx_http_mcp_sse_alive_init(void (*again)(void))
+{
+    ngx_http_mcp_sse_alive_again = again;
+}
+
+
+void
+ngx_http_mcp_sse_alive_join(void)
+{
+    ngx_http_mcp_sse_alive_known = 0;
+
+    ngx_http_mcp_sse_alive_touch();
+}
+
+
+/*
+ * What happened to the data in between is not known, nor whether the others
+ * are back.
+ */
+
+void
+ngx_http_mcp_sse_alive_up(void)
+{
+    ngx_http_mcp_sse_alive_was_lost = 1;
+    ngx_http_mcp_sse_alive_lost_at = ngx_current_msec;
+
+    ngx_http_mcp_sse_alive_bury();
+}
+
+
+void
+ngx_http_mcp_sse_alive_second(void)
+{
+    ngx_http_mcp_sse_alive_touch();
+    ngx_http_mcp_sse_alive_bury();
+}
+
+
+/*
+ * GETEX and not SET: a Redis that has no memory left takes it, too.
+ */
+
+static void
+ngx_http_mcp_sse_alive_touch(void)
+{
+    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    ngx_str_t  argv[4];
+
+    ngx_str_set(&argv[0], "GETEX");
+    ngx_http_mcp_sse_redis_key(&argv[1], buf, 'k',
+                               ngx_http_mcp_sse_shm_self()->id);
+    ngx_str_set(&argv[2], "EX");
+    ngx_str_set(&argv[3], "15");
+
+    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_touched,
+                                          NULL, 4, argv);
+}
+
+
+static void
+ngx_http_mcp_sse_alive_touched(redisAsyncContext *ac, void *reply,
+    void *data)
+{
+    u_char      buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    ngx_str_t   argv[5];
+    redisReply  *r = reply;
+
+    if (ngx_http_mcp_sse_alive_failed(ac, r)) {
+        return;
+    }
+
+    if (r->type == REDIS_REPLY_STRING) {
+        ngx_http_mcp_sse_alive_known = 1;
+        ngx_http_mcp_sse_redis_joined();
+        return;
+    }
+
+    if (ngx_http_mcp_sse_alive_known) {
+        ngx_http_mcp_sse_alive_lost();
+    }
+
+    ngx_str_set(&argv[0], "SET");
+    ngx_http_mcp_sse_redis_key(&argv[1], buf, 'k',
+                               ngx_http_mcp_sse_shm_self()->id);
+    ngx_str_set(&argv[2], "1");
+    ngx_str_set(&argv[3], "EX");
+    ngx_str_set(&argv[4], "15");
+
+    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_written,
+                                          NULL, 5, argv);
+}
+
+
+static void
+ngx_http_mcp_sse_alive_written(redisAsyncContext *ac, void *reply,
+    void *data)
+{
+    redisReply  *r = reply;
+
+    if (!ngx_http_mcp_sse_alive_failed(ac, r)) {
+        ngx_http_mcp_sse_alive_known = 1;
+        ngx_http_mcp_sse_redis_joined();
+        return;
+    }
+
+    /* one that has no memory left still carries messages */
+
+    if (r && ngx_strncmp(r->str, "OOM", 3) == 0) {
+        ngx_http_mcp_sse_redis_joined();
+    }
+}
+
+
+/*
+ * No answer, or an error; of those that say that this is not our Redis the
+ * connection is given up.
+ */
+
+ngx_uint_t
+ngx_http_mcp_sse_alive_failed(redisAsyncContext *ac, redisReply *reply)
+{
+    if (reply == NULL) {
+        return 1;
+    }
+
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return 0;
+    }
+
+    if (ngx_strncmp(reply->str, "OOM", 3) == 0) {
+        ngx_http_mcp_sse_redis_refused(reply);
+
+    } else {
+        ngx_http_mcp_sse_redis_conn_fail(ac->data, reply->str);
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_mcp_sse_alive_lost(void)
+{
+    if (!ngx_http_mcp_sse_alive_known) {
+        return;
+    }
+
+    ngx_http_mcp_sse_alive_known = 0;
+    ngx_http_mcp_sse_alive_was_lost = 1;
+    ngx_http_mcp_sse_alive_lost_at = ngx_current_msec;
+
+    if (ngx_http_mcp_sse_zone_once(
+                              &ngx_http_mcp_sse_zone()->root->redis_empty_said,
+                              NGX_HTTP_MCP_SSE_ALIVE_SAY_AGAIN))
+    {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "mcp sse: redis has lost its data, all sessions are "
+                      "registered again");
+    }
+
+    ngx_http_mcp_sse_alive_touch();
+    ngx_http_mcp_sse_alive_again();
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_alive_unsure(void)
+{
+    return !ngx_http_mcp_sse_alive_was_lost
+           || ngx_current_msec - ngx_http_mcp_sse_alive_lost_at
+              < NGX_HTTP_MCP_SSE_ALIVE_UNSURE;
+}
+
+
+/*
+ * Its key would stay for 15 seconds.
+ */
+
+void
+ngx_http_mcp_sse_alive_dead(u_char *id)
+{
+    if (ngx_http_mcp_sse_alive_ngraves == NGX_HTTP_MCP_SSE_MAX_DEAD) {
+        return;
+    }
+
+    ngx_memcpy(ngx_http_mcp_sse_alive_graves[
+                                       ngx_http_mcp_sse_alive_ngraves++],
+               id, NGX_HTTP_MCP_SSE_WORKER_ID);
+
+    ngx_http_mcp_sse_alive_bury();
+}
+
+
+static void
+ngx_http_mcp_sse_alive_bury(void)
+{
+    u_char      buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    u_char     *id;
+    ngx_str_t   argv[2];
+
+    ngx_str_set(&argv[0], "DEL");
+
+    while (ngx_http_mcp_sse_alive_ngraves
+           && ngx_http_mcp_sse_redis_is_up())
+    {
+
+        id = ngx_http_mcp_sse_alive_graves[
+                                       ngx_http_mcp_sse_alive_ngraves - 1];
+
+        ngx_http_mcp_sse_redis_key(&argv[1], buf, 'k', id);
+
+        if (ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_buried,
+                                           NULL, 2, argv)
+            != NGX_OK)
+        {
+            return;
+        }
+
+        ngx_http_mcp_sse_alive_ngraves--;
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_alive_buried(redisAsyncContext *ac, void *reply, void *data)
+{
+    (void) ngx_http_mcp_sse_alive_failed(ac, reply);
+}

@@ -4,6 +4,7 @@
 #   make run        run it in the foreground, before $FRAPPE_URL or a stand-in
 #   make test       run all tests; TEST="t/a.t t/b.t" runs these
 #   make lint       style, gcc -fanalyzer, cppcheck, clang-tidy, shellcheck
+#   make bench      build/load, the load generator; see bench/README.md
 #   make sanitize   the tests under ASan and UBSan; FULL=1: valgrind too
 #   make install    DESTDIR, PREFIX, MODULESDIR, DOCDIR
 #   make clean
@@ -24,7 +25,7 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test lint sanitize install clean
+.PHONY: build run test lint bench sanitize install clean
 
 build:
 	@util/build
@@ -37,6 +38,13 @@ test:
 
 lint:
 	@util/lint
+
+bench: $(BUILD)/load
+
+$(BUILD)/load: bench/load*.c bench/load*.h
+	@util/install-deps build
+	mkdir -p $(BUILD)
+	$(CC) -O2 -g -Wall -Wextra -Werror $(CFLAGS) -o $@ bench/load*.c
 
 sanitize:
 	@util/sanitize $(TEST)

@@ -1,0 +1,318 @@
+
+/*
+ * Connections live as long as the program, with a buffer for a request each.
+ * No connection is handed a message before the last one has its response.
+ */
+
+#include "load_post.h"
+#include "load_call.h"
+#include "load_http.h"
+#include "load_stream.h"
+
+
+#define LOAD_POST_HEADERS  1024
+
+
+typedef struct load_post_s  load_post_t;
+
+struct load_post_s {
+    load_conn_t           conn;   /* first: what is called gets it */
+    load_http_t           http;
+    const load_target_t  *target;
+    char                 *buf;
+    uint64_t              id;     /* 0: none is on its way */
+    load_post_t          *next;
+    unsigned              closed:1;
+};
+
+
+static void load_post_connect(load_post_t *post);
+static void load_post_ready(load_conn_t *c);
+static void load_post_data(load_conn_t *c, const char *p, size_t n,
+    load_nsec_t at);
+static void load_post_end(load_conn_t *c);
+static void load_post_anew(load_post_t *post);
+static void load_post_unlink(load_post_t *post);
+static void load_post_body(void *data, const char *p, size_t n);
+static size_t load_post_request(load_post_t *post, uint64_t id);
+
+
+static const load_conf_t   *load_post_conf;
+static load_post_t         *load_posts;
+static load_post_t         *load_post_first;
+static load_post_t        **load_post_last = &load_post_first;
+static unsigned             load_post_nfree;
+static unsigned             load_post_nclosed;
+static unsigned             load_post_nagain;
+static const char          *load_post_id;     /* in the template */
+
+
+void
+load_post_open(const load_conf_t *conf)
+{
+    size_t        size;
+    unsigned      i;
+    load_post_t  *post;
+
+    load_post_conf = conf;
+    load_post_id = strstr(conf->body, "@ID@");
+    load_posts = load_alloc(conf->connections * sizeof(load_post_t));
+
+    size = LOAD_POST_HEADERS + strlen(conf->body) + strlen(conf->credential);
+
+    for (i = 0; i < conf->connections; i++) {
+        post = &load_posts[i];
+
+        post->target = &conf->posts[i % conf->nposts];
+        post->buf = load_alloc(size);
+
+        post->conn.ready = load_post_ready;
+        post->conn.data = load_post_data;
+        post->conn.end = load_post_end;
+
+        post->http.body = load_post_body;
+        post->http.header = conf->header;
+
+        load_post_connect(post);
+    }
+}
+
+
+static void
+load_post_connect(load_post_t *post)
+{
+    if (load_conn_open(&post->conn, post->target) != LOAD_OK) {
+        post->closed = 1;
+        load_post_nclosed++;
+    }
+}
+
+
+/* connected, or the last message has its response */
+
+static void
+load_post_ready(load_conn_t *c)
+{
+    load_post_t  *post;
+
+    post = (load_post_t *) c;
+
+    load_http_reset(&post->http);
+
+    post->id = 0;
+    post->next = NULL;
+
+    *load_post_last = post;
+    load_post_last = &post->next;
+    load_post_nfree++;
+}
+
+
+void
+load_post_send(uint64_t id)
+{
+    size_t        len;
+    load_post_t  *post;
+
+    post = load_post_first;
+
+    load_post_first = post->next;
+    load_post_nfree--;
+
+    if (load_post_first == NULL) {
+        load_post_last = &load_post_first;
+    }
+
+    len = load_post_request(post, id);
+
+    post->id = id;
+
+    load_call_sent(id, load_now());
+
+    if (load_conn_send(&post->conn, post->buf, len) != LOAD_OK) {
+        load_post_end(&post->conn);
+    }
+}
+
+
+static size_t
+load_post_request(load_post_t *post, uint64_t id)
+{
+    int                 n, digits;
+    char                text[24];
+    size_t              before;
+    const char         *after;
+    const load_conf_t  *conf;
+
+    conf = load_post_conf;
+
+    digits = snprintf(text, sizeof(text), "%llu", (unsigned long long) id);
+    before = (size_t) (load_post_id - conf->body);
+    after = load_post_id + sizeof("@ID@") - 1;
+
+    n = snprintf(post->buf, LOAD_POST_HEADERS + strlen(conf->credential),
+                 "POST %s HTTP/1.1\r\n"
+                 "Host: %s\r\n"
+                 "Authorization: %s\r\n"
+                 "Content-Type: application/json\r\n"
+                 "Content-Length: %zu\r\n\r\n",
+                 load_stream_uri(load_call_session(id)),
+                 conf->host ? conf->host : post->target->text,
+                 conf->credential,
+                 before + (size_t) digits + strlen(after));
+
+    if (n >= (int) (LOAD_POST_HEADERS + strlen(conf->credential)) - 24) {
+        load_fatal("the endpoint's URI is too long");
+    }
+
+    n += sprintf(post->buf + n, "%.*s%s%s", (int) before, conf->body, text,
+                 after);
+
+    return (size_t) n;
+}
+
+
+static void
+load_post_data(load_conn_t *c, const char *p, size_t n, load_nsec_t at)
+{
+    int           status;
+    uint64_t      id;
+    unsigned      where;
+    load_post_t  *post;
+
+    post = (load_post_t *) c;
+
+    if (post->id == 0
+        || load_http_feed(&post->http, p, n) != LOAD_OK)
+    {
+        load_conn_close(c);
+        load_post_end(c);
+        return;
+    }
+
+    if (!post->http.done) {
+        return;
+    }
+
+    id = post->id;
+    status = post->http.status;
+
+    where = load_call_class(load_stream_worker(load_call_session(id)),
+                            post->http.worker);
+
+    if (post->http.last) {
+        load_conn_close(c);
+        load_post_anew(post);
+
+    } else {
+        load_post_ready(c);
+    }
+
+    load_call_status(id, status, where, at);
+}
+
+
+static void
+load_post_end(load_conn_t *c)
+{
+    uint64_t      id;
+    load_post_t  *post;
+
+    post = (load_post_t *) c;
+    id = post->id;
+
+    if (c->connecting) {
+        post->closed = 1;
+        load_post_nclosed++;
+        return;
+    }
+
+    if (id == 0) {
+        load_post_unlink(post);
+    }
+
+    load_post_anew(post);
+
+    if (id) {
+        load_call_broken(id);
+    }
+}
+
+
+static void
+load_post_anew(load_post_t *post)
+{
+    post->id = 0;
+    load_post_nagain++;
+
+    load_post_connect(post);
+}
+
+
+/* ended while it waited for a message */
+
+static void
+load_post_unlink(load_post_t *post)
+{
+    load_post_t  **p;
+
+    for (p = &load_post_first; *p; p = &(*p)->next) {
+
+        if (*p == post) {
+            *p = post->next;
+            load_post_nfree--;
+
+            if (*p == NULL) {
+                load_post_last = p;
+            }
+
+            return;
+        }
+    }
+}
+
+
+void
+load_post_retry(void)
+{
+    unsigned      i;
+    load_post_t  *post;
+
+    if (load_post_nclosed == 0) {
+        return;
+    }
+
+    load_post_nclosed = 0;
+
+    for (i = 0; i < load_post_conf->connections; i++) {
+        post = &load_posts[i];
+
+        if (post->closed) {
+            post->closed = 0;
+            load_post_connect(post);
+        }
+    }
+}
+
+
+static void
+load_post_body(void *data, const char *p, size_t n)
+{
+    (void) data;
+    (void) p;
+    (void) n;
+}
+
+
+unsigned
+load_post_free(void)
+{
+    return load_post_nfree;
+}
+
+
+unsigned
+load_post_again(void)
+{
+    return load_post_nagain;
+}

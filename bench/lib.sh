@@ -1,0 +1,168 @@
+# bench/lib.sh: nginx and Redis of a measurement's own, in a directory that
+# goes away with them.  Read by bench/handover and bench/rate.
+#
+#   NGINX, REDIS   the programs
+#   MODULE, LOAD   build/ngx_http_mcp_sse_module.so, build/load
+#   CALL           what calls are answered by ("return 502;")
+
+# shellcheck shell=sh
+
+unset CDPATH
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+NGINX=${NGINX:-/usr/sbin/nginx}
+REDIS=${REDIS:-/usr/bin/redis-server}
+MODULE=${MODULE:-$root/build/ngx_http_mcp_sse_module.so}
+LOAD=${LOAD:-$root/build/load}
+
+pids=
+
+fail() {
+    echo "$0: $*" >&2
+    exit 2
+}
+
+# stops what was started, the latest first, and nothing else
+
+finish() {
+    for pid in $pids; do
+        kill -TERM "$pid" 2> /dev/null || :
+        wait "$pid" 2> /dev/null || :
+    done
+
+    rm -rf "$dir"
+}
+
+begin() {
+    [ -x "$LOAD" ] || fail "no $LOAD, \"make bench\" makes it"
+    [ -z "$MODULE" ] || [ -f "$MODULE" ] || fail "no $MODULE, \"make\" makes it"
+
+    dir=$(mktemp -d)
+    chmod 755 "$dir"
+
+    trap finish EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+listens() {
+    grep -qi ":$(printf %04X "$1") [0-9A-F]*:0000 0A" /proc/net/tcp
+}
+
+# sets "port": one below those the kernel gives to clients
+
+free_port() {
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        port=$(od -An -N2 -tu2 /dev/urandom)
+        port=$((12000 + port % 19000))
+
+        if ! listens "$port"; then
+            return
+        fi
+    done
+
+    fail "no free port after $try attempts"
+}
+
+await() {
+    for _ in $(seq 100); do
+        if "$@"; then
+            return
+        fi
+
+        sleep 0.1
+    done
+
+    fail "waited 10 seconds in vain: $*"
+}
+
+# start_nginx NAME WORKERS [LINES]: LINES go into http {}.  Sets "port" and
+# "master".  X-Worker says which worker of which nginx has answered.
+
+start_nginx() {
+    mkdir -p "$dir/$1"
+    free_port
+
+    cat > "$dir/$1/nginx.conf" << END
+${MODULE:+load_module $MODULE;}
+worker_processes $2;
+worker_rlimit_nofile 16384;
+daemon off;
+pid $dir/$1/nginx.pid;
+error_log $dir/$1/error.log warn;
+events { worker_connections 16384; }
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path $dir/$1/body;
+    proxy_temp_path $dir/$1/proxy;
+    fastcgi_temp_path $dir/$1/fastcgi;
+    uwsgi_temp_path $dir/$1/uwsgi;
+    scgi_temp_path $dir/$1/scgi;
+    ${3:-}
+    server {
+        listen 127.0.0.1:$port reuseport backlog=4096;
+        add_header X-Worker $1/\$pid always;
+        mcp_sse_site bench;
+        mcp_sse_principal bench;
+        mcp_sse_max_sessions 100000;
+        mcp_sse_call /_mcp/call;
+        location = /mcp/sse { mcp_sse_stream; }
+        location = /mcp/messages { mcp_sse_message; }
+        location = /_mcp/call {
+            internal;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host erp.example.com;
+            proxy_buffering off;
+            ${CALL:-return 502;}
+        }
+    }
+}
+END
+
+    "$NGINX" -p "$dir/$1" -c nginx.conf 2> "$dir/$1/stderr" &
+    master=$!
+    pids="$master $pids"
+    nginx=$1
+
+    await nginx_runs "$2"
+}
+
+nginx_runs() {
+    kill -0 "$master" 2> /dev/null \
+        || fail "nginx does not start:$(tail -n 3 "$dir/$nginx/stderr")"
+
+    [ "$(grep -ls "^PPid:[[:blank:]]*$master$" /proc/[0-9]*/status | wc -l)" \
+        -ge "$1" ] && listens "$port"
+}
+
+# sets "redis", its process, and "socket"; it keeps nothing on disk
+
+start_redis() {
+    socket=$dir/redis.sock
+
+    "$REDIS" --port 0 --unixsocket "$socket" --unixsocketperm 777 \
+        --save '' --appendonly no --dir "$dir" > "$dir/redis.log" 2>&1 &
+    redis=$!
+    pids="$redis $pids"
+
+    await test -S "$socket"
+}
+
+# load ARGUMENTS: shows the table and keeps the JSON; its code
+
+load() {
+    code=0
+    "$LOAD" "$@" > "$dir/out" || code=$?
+    grep -v '^{' "$dir/out" || :
+    return "$code"
+}
+
+# value KEY: of the last run, - where there is none
+
+value() {
+    found=$(sed -n "s/^{.*\"$1\":\([-0-9.e]*\)[,}].*/\1/p" "$dir/out")
+    echo "${found:--}"
+}

@@ -8,6 +8,7 @@
 # shellcheck shell=sh
 
 unset CDPATH
+export LC_ALL=C
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 

@@ -14,7 +14,9 @@
 
 typedef struct {
     load_nsec_t   intended;
-    load_nsec_t   took;           /* until the answer */
+    load_nsec_t   written;
+    load_nsec_t   accepted;
+    load_nsec_t   answered;
     uint32_t      session;
     uint16_t      status;
     uint8_t       answers;
@@ -28,6 +30,7 @@ typedef struct {
 
 static load_call_t *load_call_get(uint64_t id);
 static void load_call_check(load_call_t *call);
+static void load_call_times(load_call_t *call);
 
 
 static load_call_t        *load_call_chunks[LOAD_CALL_CHUNKS];
@@ -98,6 +101,8 @@ load_call_sent(uint64_t id, load_nsec_t at)
 
     call = load_call_get(id);
 
+    call->written = at;
+
     load_call_stats.sent++;
 
     if (call->measured) {
@@ -121,6 +126,8 @@ load_call_status(uint64_t id, int status, unsigned where, load_nsec_t at)
     }
 
     if (status == 202) {
+        call->accepted = at;
+
         load_call_stats.accepted++;
 
         if (call->measured) {
@@ -176,7 +183,7 @@ load_call_answered(uint64_t id, unsigned session, int error, load_nsec_t at)
     }
 
     call->answers = 1;
-    call->took = at - call->intended;
+    call->answered = at;
 
     load_call_stats.answered++;
     load_call_stats.errors += (error != 0);
@@ -200,13 +207,32 @@ load_call_check(load_call_t *call)
     }
 
     if (call->measured && !refused) {
-        load_hist_add(&load_call_stats.answer[call->where], call->took);
+        load_call_times(call);
     }
 
     call->done = 1;
     load_call_ended++;
 
     load_call_done(call->session, refused);
+}
+
+
+/*
+ * The event of an owner that was woken in time may overtake the 202, whose
+ * worker has not come to write it yet: nothing was waited for.
+ */
+
+static void
+load_call_times(load_call_t *call)
+{
+    load_hist_add(&load_call_stats.answer[call->where],
+                  call->answered - call->intended);
+
+    load_hist_add(&load_call_stats.served[call->where],
+                  call->answered - call->written);
+
+    load_hist_add(&load_call_stats.behind[call->where],
+                  call->answered - call->accepted);
 }
 
 

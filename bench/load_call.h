@@ -40,8 +40,10 @@ typedef struct {
     /* of the time of measuring only */
     uint64_t     measured;        /* answers */
     load_hist_t  late;            /* intended time to written */
-    load_hist_t  accept[LOAD_CALL_CLASSES];   /* to the 202 */
-    load_hist_t  answer[LOAD_CALL_CLASSES];   /* to the event */
+    load_hist_t  accept[LOAD_CALL_CLASSES];   /* intended to the 202 */
+    load_hist_t  answer[LOAD_CALL_CLASSES];   /* intended to the event */
+    load_hist_t  served[LOAD_CALL_CLASSES];   /* written to the event */
+    load_hist_t  behind[LOAD_CALL_CLASSES];   /* the 202 to the event */
 } load_call_stat_t;
 
 

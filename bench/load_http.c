@@ -143,7 +143,7 @@ load_http_status(load_http_t *h)
     }
 
     h->last = (h->line[7] == '0');
-    h->status = -atoi(h->line + 9);      /* until the headers are complete */
+    h->status = -(int) strtol(h->line + 9, NULL, 10);   /* not complete yet */
     h->state = load_http_header;
     h->len = 0;
 

@@ -165,13 +165,17 @@ load_pipe_send(load_nsec_t now)
 static void
 load_pipe_back(load_event_t *ev, uint32_t events)
 {
+    load_nsec_t          now;
     load_pipe_message_t  m;
 
     (void) events;
 
     while (read(ev->fd, &m, sizeof(m)) == sizeof(m)) {
+        now = load_now();
+
         if (load_pipe->measuring) {
-            load_hist_add(&load_pipe->trip, load_now() - m.intended);
+            load_hist_add(&load_pipe->echo, now - m.written);
+            load_hist_add(&load_pipe->trip, now - m.intended);
         }
     }
 }

@@ -16,7 +16,8 @@ typedef struct {
     volatile int  measuring;
 
     load_hist_t   way;            /* written to read by the other */
-    load_hist_t   trip;           /* intended time to the echo's read */
+    load_hist_t   echo;           /* written to read back */
+    load_hist_t   trip;           /* intended time to read back */
     load_hist_t   late;           /* intended time to written */
 } load_pipe_t;
 

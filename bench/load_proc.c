@@ -17,6 +17,7 @@ static void load_proc_add_one(pid_t pid);
 static void load_proc_add_children(pid_t parent);
 static int load_proc_stat(pid_t pid, pid_t *parent, char *name,
     load_proc_usage_t *usage);
+static uint64_t load_proc_field(const char *p, unsigned n);
 static uint64_t load_proc_pss(pid_t pid);
 
 
@@ -130,13 +131,11 @@ load_proc_note(unsigned moment)
 static int
 load_proc_stat(pid_t pid, pid_t *parent, char *name, load_proc_usage_t *usage)
 {
-    int             ppid;
-    FILE           *f;
-    char            path[64], line[1024], *p, *end;
-    long            rss;
-    size_t          n;
-    double          hz;
-    unsigned long   user, system;
+    FILE      *f;
+    char       path[64], line[1024], *p, *end;
+    long       hz;
+    size_t     n;
+    uint64_t   user, system;
 
     (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
 
@@ -153,36 +152,52 @@ load_proc_stat(pid_t pid, pid_t *parent, char *name, load_proc_usage_t *usage)
     p = strchr(line, '(');
     end = strrchr(line, ')');
 
-    if (p == NULL || end == NULL) {
-        return LOAD_ERROR;
-    }
-
-    if (sscanf(end + 2, "%*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu "
-               "%*d %*d %*d %*d %*d %*d %*u %*u %ld",
-               &ppid, &user, &system, &rss)
-        != 4)
-    {
+    if (p == NULL || end == NULL || end[1] == '\0') {
         return LOAD_ERROR;
     }
 
     (void) snprintf(name, 16, "%.*s", (int) (end - p - 1), p + 1);
 
-    *parent = ppid;
+    end += 2;
     hz = sysconf(_SC_CLK_TCK);
-    usage->user = (double) user / hz;
-    usage->system = (double) system / hz;
-    usage->rss = (uint64_t) rss * (uint64_t) sysconf(_SC_PAGESIZE);
+    user = load_proc_field(end, 14);
+    system = load_proc_field(end, 15);
+
+    *parent = (pid_t) load_proc_field(end, 4);
+    usage->user = (double) user / (double) hz;
+    usage->system = (double) system / (double) hz;
+    usage->rss = load_proc_field(end, 24)
+                 * (uint64_t) sysconf(_SC_PAGESIZE);
 
     return LOAD_OK;
+}
+
+
+/* numbered as in proc(5); what follows the name is the third */
+
+static uint64_t
+load_proc_field(const char *p, unsigned n)
+{
+    for ( /* void */ ; n > 3; n--) {
+        p = strchr(p, ' ');
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        p++;
+    }
+
+    return strtoull(p, NULL, 10);
 }
 
 
 static uint64_t
 load_proc_pss(pid_t pid)
 {
-    FILE           *f;
-    char            path[64], line[256];
-    unsigned long   kb;
+    FILE      *f;
+    char       path[64], line[256];
+    uint64_t   kb;
 
     (void) snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int) pid);
 
@@ -194,14 +209,15 @@ load_proc_pss(pid_t pid)
     kb = 0;
 
     while (fgets(line, sizeof(line), f)) {
-        if (sscanf(line, "Pss: %lu", &kb) == 1) {
+        if (strncmp(line, "Pss:", 4) == 0) {
+            kb = strtoull(line + 4, NULL, 10);
             break;
         }
     }
 
     (void) fclose(f);
 
-    return (uint64_t) kb * 1024;
+    return kb * 1024;
 }
 
 

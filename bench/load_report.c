@@ -19,9 +19,11 @@
 static void load_report_messages(const load_run_t *run);
 static void load_report_statuses(void);
 static void load_report_times(const load_pipe_t *pipe);
+static void load_report_classes(const char *what, const load_hist_t *h);
+static void load_report_handover(const load_pipe_t *pipe);
 static void load_report_hist(const char *name, const load_hist_t *h);
-static void load_report_above(const char *name, const load_hist_t *h,
-    const load_hist_t *base);
+static void load_report_less(const char *name, const load_hist_t *h,
+    const load_hist_t *base, const load_hist_t *more);
 static void load_report_processes(const load_run_t *run);
 static double load_report_process(const load_proc_t *proc);
 static void load_report_memory(const load_proc_t *procs, unsigned n);
@@ -172,47 +174,95 @@ load_report_statuses(void)
 static void
 load_report_times(const load_pipe_t *pipe)
 {
-    char                 name[32];
-    unsigned             i;
-    load_hist_t         *all;
-    load_call_stat_t    *stat;
+    unsigned            i;
+    load_call_stat_t   *stat;
+    static load_hist_t  all;
 
     stat = load_call_stat();
-    all = load_alloc(sizeof(load_hist_t));
 
     (void) printf("%-24s%9s%9s%9s%9s%9s%9s\n", "milliseconds", "n", "p50",
                   "p90", "p99", "p99.9", "max");
 
     load_report_hist("late", &stat->late);
 
-    for (i = 0; i < LOAD_CALL_CLASSES; i++) {
-        (void) snprintf(name, sizeof(name), "202 %s", load_report_where[i]);
-        load_report_hist(name, &stat->accept[i]);
-    }
+    load_report_classes("202", stat->accept);
+    load_report_classes("answer", stat->answer);
 
     for (i = 0; i < LOAD_CALL_CLASSES; i++) {
-        (void) snprintf(name, sizeof(name), "answer %s", load_report_where[i]);
-        load_report_hist(name, &stat->answer[i]);
-        load_hist_merge(all, &stat->answer[i]);
+        load_hist_merge(&all, &stat->answer[i]);
     }
 
-    load_report_hist("answer all", all);
+    load_report_hist("answer all", &all);
 
     if (pipe) {
-        load_report_hist("pipe late", &pipe->late);
-        load_report_hist("pipe way", &pipe->way);
         load_report_hist("pipe trip", &pipe->trip);
+        load_report_hist("pipe late", &pipe->late);
     }
 
-    for (i = load_call_other; i < load_call_unknown; i++) {
-        (void) snprintf(name, sizeof(name), "%s - same", load_report_where[i]);
-        load_report_above(name, &stat->answer[i],
-                          &stat->answer[load_call_same]);
+    (void) printf("\n");
+
+    load_report_classes("served", stat->served);
+
+    if (pipe) {
+        load_report_hist("pipe echo", &pipe->echo);
     }
 
-    for (i = 0; pipe && i < load_call_unknown; i++) {
-        (void) snprintf(name, sizeof(name), "%s - trip", load_report_where[i]);
-        load_report_above(name, &stat->answer[i], &pipe->trip);
+    load_report_classes("behind", stat->behind);
+
+    if (pipe) {
+        load_report_hist("pipe way", &pipe->way);
+        load_report_handover(pipe);
+    }
+}
+
+
+static void
+load_report_classes(const char *what, const load_hist_t *h)
+{
+    char      name[32];
+    unsigned  i;
+
+    for (i = 0; i < LOAD_CALL_CLASSES; i++) {
+        (void) snprintf(name, sizeof(name), "%s %s", what,
+                        load_report_where[i]);
+        load_report_hist(name, &h[i]);
+    }
+}
+
+
+/*
+ * Differences of percentiles, which are no percentiles of differences: what a
+ * hand-over adds to a message, that above the pipe, and at the most the whole
+ * message above the pipe.
+ */
+
+static void
+load_report_handover(const load_pipe_t *pipe)
+{
+    char                name[32];
+    unsigned            i;
+    load_call_stat_t   *stat;
+    const load_hist_t  *same;
+
+    (void) printf("\n");
+
+    stat = load_call_stat();
+    same = &stat->served[load_call_same];
+
+    for (i = load_call_other; i <= load_call_instance; i++) {
+        (void) snprintf(name, sizeof(name), "handover %s",
+                        load_report_where[i]);
+        load_report_less(name, &stat->served[i], same, NULL);
+    }
+
+    for (i = load_call_other; i <= load_call_instance; i++) {
+        (void) snprintf(name, sizeof(name), "handover %s - way",
+                        load_report_where[i]);
+        load_report_less(name, &stat->served[i], same, &pipe->way);
+
+        (void) snprintf(name, sizeof(name), "served %s - echo",
+                        load_report_where[i]);
+        load_report_less(name, &stat->served[i], &pipe->echo, NULL);
     }
 }
 
@@ -242,16 +292,16 @@ load_report_hist(const char *name, const load_hist_t *h)
 }
 
 
-/* a difference of percentiles, which is no percentile of a difference */
+/* h - base - more, the latter if not NULL; nothing where one has no value */
 
 static void
-load_report_above(const char *name, const load_hist_t *h,
-    const load_hist_t *base)
+load_report_less(const char *name, const load_hist_t *h,
+    const load_hist_t *base, const load_hist_t *more)
 {
     double    ms;
     unsigned  i;
 
-    if (h->count == 0 || base->count == 0) {
+    if (h->count == 0 || base->count == 0 || (more && more->count == 0)) {
         return;
     }
 
@@ -259,7 +309,8 @@ load_report_above(const char *name, const load_hist_t *h,
 
     for (i = 0; i < LOAD_REPORT_SHARES; i++) {
         ms = load_report_ms(h, load_report_shares[i])
-             - load_report_ms(base, load_report_shares[i]);
+             - load_report_ms(base, load_report_shares[i])
+             - (more ? load_report_ms(more, load_report_shares[i]) : 0);
 
         (void) printf("%+9.3f", ms);
         load_report_key(name, load_report_suffixes[i], ms);

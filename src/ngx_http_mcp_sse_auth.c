@@ -79,6 +79,12 @@ ngx_http_mcp_sse_auth(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt resume)
                                       conf->auth_cache, r->pool,
                                       &ctx->verdict);
 
+    ngx_http_mcp_sse_count(rc == NGX_DECLINED
+                               ? NGX_HTTP_MCP_SSE_COUNT_AUTH_MISS
+                           : ctx->verdict.status
+                               ? NGX_HTTP_MCP_SSE_COUNT_AUTH_BAD
+                               : NGX_HTTP_MCP_SSE_COUNT_AUTH_GOOD);
+
     if (rc != NGX_DECLINED) {
         ctx->facts.user = ctx->verdict.principal;
         return rc;
@@ -168,6 +174,7 @@ ngx_http_mcp_sse_auth_answered(void *data,
     /* Frappe authenticates each call itself, so that an old word will do */
 
     if (ngx_http_mcp_sse_auth_stale(ctx) == NGX_OK) {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_AUTH_STALE);
         ngx_http_mcp_sse_auth_wake(ctx);
         return;
     }
@@ -260,6 +267,7 @@ ngx_http_mcp_sse_auth_late(void *data)
     ngx_http_mcp_sse_ctx_t  *ctx = data;
 
     if (ngx_http_mcp_sse_auth_stale(ctx) == NGX_OK) {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_AUTH_STALE);
         ngx_http_mcp_sse_auth_wake(ctx);
     }
 }

@@ -179,6 +179,7 @@ ngx_http_mcp_sse_bus_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
         rc = ngx_http_mcp_sse_inbox_accept(s, env);
 
         if (rc == NGX_OK) {
+            ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_OWN);
             ngx_http_mcp_sse_bus_owner->receive(s, env);
         }
 
@@ -188,6 +189,7 @@ ngx_http_mcp_sse_bus_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
     rc = ngx_http_mcp_sse_inbox_deliver(key, env, log);
 
     if (rc == NGX_OK) {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_ZONE);
         ngx_http_mcp_sse_envelope_free(env);
     }
 

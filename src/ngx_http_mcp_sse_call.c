@@ -7,6 +7,7 @@
  */
 
 #include "ngx_http_mcp_sse_call.h"
+#include "ngx_http_mcp_sse_counter.h"
 #include "ngx_http_mcp_sse_stub.h"
 
 
@@ -103,6 +104,7 @@ ngx_http_mcp_sse_call_start(ngx_http_mcp_sse_call_t *call)
     }
 
     call->started = ngx_current_msec;
+    call->began = ngx_http_mcp_sse_count_clock();
 
     call->event.handler = ngx_http_mcp_sse_call_event;
     call->event.data = call;
@@ -379,6 +381,14 @@ ngx_http_mcp_sse_call_event(ngx_event_t *ev)
 
     if (call->subrequest && !call->subrequest->logged) {
         ngx_http_mcp_sse_call_log_torn(call);
+    }
+
+    /* each is logged by now, and passes here once; look-ups have no judge */
+
+    if (call->judge) {
+        ngx_http_mcp_sse_count_call(&call->ctx.facts.method,
+                                    call->ctx.facts.result);
+        ngx_http_mcp_sse_count_time(NGX_HTTP_MCP_SSE_CALL_TIME, call->began);
     }
 
     call->handler(call);

@@ -62,6 +62,7 @@ struct ngx_http_mcp_sse_call_s {
     ngx_http_mcp_sse_event_t     *answer;      /* the body, or NULL */
     ngx_str_t                     challenge;   /* WWW-Authenticate */
     ngx_msec_t                    started;
+    uint64_t                      began;       /* on the counters' clock */
 
     /* of the engine */
 

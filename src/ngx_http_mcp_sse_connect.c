@@ -198,6 +198,10 @@ ngx_http_mcp_sse_connect_open(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_mcp_sse_connect_refuse(ngx_http_request_t *r, ngx_int_t rc)
 {
+    ngx_http_mcp_sse_count(rc == NGX_BUSY
+                               ? NGX_HTTP_MCP_SSE_COUNT_SESSIONS_FULL
+                               : NGX_HTTP_MCP_SSE_COUNT_ZONE_FULL);
+
     if (rc == NGX_BUSY) {
         return ngx_http_mcp_sse_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
                                        NGX_HTTP_MCP_SSE_TOO_MANY,

@@ -28,10 +28,16 @@ typedef enum {
     NGX_HTTP_MCP_SSE_COUNT_QUEUE_FULL,
     NGX_HTTP_MCP_SSE_COUNT_SEND_TIMEOUT,
 
-    /* POSTs accepted, by the way to the owner; see REDIS_ACCEPTED, too */
+    /*
+     * POSTs accepted, by the way to the owner; acknowledgements that came by
+     * Redis, by result: REDIS_ACCEPTED is one of both.
+     */
 
     NGX_HTTP_MCP_SSE_COUNT_OWN,
     NGX_HTTP_MCP_SSE_COUNT_ZONE,
+    NGX_HTTP_MCP_SSE_COUNT_REDIS_ACCEPTED,
+    NGX_HTTP_MCP_SSE_COUNT_REDIS_FULL,
+    NGX_HTTP_MCP_SSE_COUNT_REDIS_UNKNOWN,
 
     /* messages their owner has looked at, by ngx_http_mcp_..._type_e */
 
@@ -78,12 +84,9 @@ typedef enum {
     NGX_HTTP_MCP_SSE_COUNT_LOOKUP_BAD,
     NGX_HTTP_MCP_SSE_COUNT_LOOKUP_FAILED,  /* Frappe cannot be asked */
 
-    /* the producer's side of Redis */
+    /* the producer's side of Redis, besides acknowledgements */
 
     NGX_HTTP_MCP_SSE_COUNT_REDIS_SENT,     /* envelopes published */
-    NGX_HTTP_MCP_SSE_COUNT_REDIS_ACCEPTED, /* acknowledgements, by result */
-    NGX_HTTP_MCP_SSE_COUNT_REDIS_FULL,
-    NGX_HTTP_MCP_SSE_COUNT_REDIS_UNKNOWN,
     NGX_HTTP_MCP_SSE_COUNT_REDIS_RESENT,
     NGX_HTTP_MCP_SSE_COUNT_REDIS_UNANSWERED,   /* given up */
 
@@ -106,6 +109,39 @@ typedef enum {
 } ngx_http_mcp_sse_count_e;
 
 
+/* methods have labels of their own only if we know them */
+
+#define NGX_HTTP_MCP_SSE_METHODS       8
+
+#define NGX_HTTP_MCP_SSE_RESULTS       (NGX_HTTP_MCP_SSE_RESULT_REFUSED + 1)
+
+
+typedef enum {
+    NGX_HTTP_MCP_SSE_CALL_TIME = 0,
+    NGX_HTTP_MCP_SSE_DELIVERY_TIME,
+    NGX_HTTP_MCP_SSE_TIMES
+} ngx_http_mcp_sse_time_e;
+
+
+#define NGX_HTTP_MCP_SSE_BUCKETS       17      /* at most */
+
+
+typedef struct {
+    ngx_atomic_t   buckets[NGX_HTTP_MCP_SSE_BUCKETS];  /* not cumulative */
+    ngx_atomic_t   sum;                                /* microseconds */
+} ngx_http_mcp_sse_histogram_t;
+
+
+/* in the root of the zone */
+
+typedef struct {
+    ngx_atomic_t                   counts[NGX_HTTP_MCP_SSE_COUNTS];
+    ngx_atomic_t                   calls[NGX_HTTP_MCP_SSE_METHODS]
+                                        [NGX_HTTP_MCP_SSE_RESULTS];
+    ngx_http_mcp_sse_histogram_t   times[NGX_HTTP_MCP_SSE_TIMES];
+} ngx_http_mcp_sse_counters_t;
+
+
 /* what "redis" in a worker's record says; 0: it is not configured */
 
 #define NGX_HTTP_MCP_SSE_REDIS_NEVER   1       /* was not reached yet */
@@ -113,10 +149,48 @@ typedef enum {
 #define NGX_HTTP_MCP_SSE_REDIS_READY   3       /* both connections are */
 
 
-/* one of the enum; "n" of them */
+/*
+ * Counts one, or "n", of ngx_http_mcp_sse_count_e.  As all of these it costs
+ * atomic additions, takes no lock and cannot fail.
+ */
 
 void ngx_http_mcp_sse_count(ngx_uint_t which);
 void ngx_http_mcp_sse_count_n(ngx_uint_t which, ngx_uint_t n);
+
+/*
+ * A request is refused with that HTTP status.
+ */
+
+void ngx_http_mcp_sse_count_refused(ngx_uint_t status);
+
+/*
+ * A call, or what would be one if it were not answered here, has ended.
+ */
+
+void ngx_http_mcp_sse_count_call(ngx_str_t *method, ngx_uint_t result);
+
+/*
+ * Microseconds, comparable between the processes of one machine: the clock
+ * of nginx has a grain of some milliseconds, and a message is handed over in
+ * less than one.
+ */
+
+uint64_t ngx_http_mcp_sse_count_clock(void);
+
+/*
+ * Adds the time since "began" on that clock to one of
+ * ngx_http_mcp_sse_time_e; nothing if began is 0, for unknown.
+ */
+
+void ngx_http_mcp_sse_count_time(ngx_uint_t which, uint64_t began);
+
+/*
+ * For who prints them: the label of a method, by its place in "calls"; the
+ * upper bound of a bucket in microseconds, 0 for the last, which has none.
+ */
+
+const char *ngx_http_mcp_sse_count_method(ngx_uint_t i);
+uint64_t ngx_http_mcp_sse_count_bound(ngx_uint_t which, ngx_uint_t i);
 
 
 #endif /* _NGX_HTTP_MCP_SSE_COUNTER_H_INCLUDED_ */

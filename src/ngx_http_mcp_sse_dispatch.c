@@ -48,6 +48,9 @@ ngx_http_mcp_sse_dispatch(ngx_http_mcp_sse_session_t *s,
     ngx_int_t                    rc;
     ngx_http_mcp_sse_message_t   message;
 
+    ngx_http_mcp_sse_count_time(NGX_HTTP_MCP_SSE_DELIVERY_TIME,
+                                env->received);
+
     pos = NULL;
 
     for ( ;; ) {
@@ -58,6 +61,9 @@ ngx_http_mcp_sse_dispatch(ngx_http_mcp_sse_session_t *s,
         }
 
         s->messages++;
+
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REQUESTS
+                               + message.type - NGX_HTTP_MCP_SSE_REQUEST);
 
         ngx_http_mcp_sse_dispatch_one(s, env, &message);
     }
@@ -105,6 +111,7 @@ ngx_http_mcp_sse_dispatch_one(ngx_http_mcp_sse_session_t *s,
                           "answer is still to come, not run",
                           (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash);
 
+            ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REPEATED);
             ngx_http_mcp_sse_inbox_started(s, env);
             return;
         }
@@ -183,6 +190,10 @@ ngx_http_mcp_sse_dispatch_cancel(ngx_http_mcp_sse_session_t *s,
                   (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash,
                   task->call ? "running" : "waiting");
 
+    if (task->call == NULL) {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_CANCELLED);
+    }
+
     ngx_http_mcp_sse_task_cancel(task);
 }
 
@@ -227,6 +238,10 @@ ngx_http_mcp_sse_dispatch_local(ngx_http_mcp_sse_session_t *s,
     if ((s->conf->local & flag) == 0) {
         return 0;
     }
+
+    ngx_http_mcp_sse_count_call(&message->method,
+                                s->stream ? NGX_HTTP_MCP_SSE_RESULT_LOCAL
+                                          : NGX_HTTP_MCP_SSE_RESULT_DROPPED);
 
     if (s->stream) {
         ev = ngx_http_mcp_sse_reply_local(s->conf, &message->id, flag);
@@ -320,6 +335,7 @@ ngx_http_mcp_sse_dispatch_abandon(ngx_http_mcp_sse_session_t *s,
         task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
 
         ngx_http_mcp_sse_dispatch_answer(task, events, "no");
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_ABANDONED);
         ngx_http_mcp_sse_task_cancel(task);
     }
 }

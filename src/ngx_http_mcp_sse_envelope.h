@@ -24,6 +24,8 @@ struct ngx_http_mcp_sse_envelope_s {
     ngx_uint_t    refs;
     ngx_uint_t    nmessages;
     ngx_uint_t    unstarted;   /* messages not yet started by the owner */
+    uint64_t      received;    /* when the POST was complete, on the clock of
+                                  the counters; 0: unknown */
     size_t        size;
     u_char       *data;        /* behind this struct, in the same block */
 };

@@ -70,6 +70,7 @@ ngx_http_mcp_sse_inbox_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
 
     ngx_memcpy(entry->key, key, NGX_HTTP_MCP_SSE_DIGEST);
     entry->nmessages = env->nmessages;
+    entry->received = env->received;
     number = entry->number;
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -372,6 +373,7 @@ ngx_http_mcp_sse_inbox_hand_over(ngx_http_mcp_sse_zone_t *zone,
             continue;
         }
 
+        env->received = entry->received;
         p = env->data;
 
         for (chunk = entry->chunks; chunk; chunk = chunk->next) {

@@ -6,6 +6,7 @@
 
 #include "ngx_http_mcp_sse_lookup.h"
 #include "ngx_http_mcp_sse_call.h"
+#include "ngx_http_mcp_sse_counter.h"
 #include "ngx_http_mcp_sse_header.h"
 #include "ngx_http_mcp_sse_verdict.h"
 
@@ -294,6 +295,12 @@ ngx_http_mcp_sse_lookup_done(ngx_http_mcp_sse_call_t *call)
     ngx_http_mcp_sse_nlookups--;
 
     ngx_http_mcp_sse_lookup_read(call, &verdict);
+
+    ngx_http_mcp_sse_count(verdict.status == 0
+                               ? NGX_HTTP_MCP_SSE_COUNT_LOOKUP_GOOD
+                           : verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR
+                               ? NGX_HTTP_MCP_SSE_COUNT_LOOKUP_BAD
+                               : NGX_HTTP_MCP_SSE_COUNT_LOOKUP_FAILED);
 
     if (verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
         ngx_http_mcp_sse_verdict_put(lookup->credential.digest, &verdict);

@@ -222,6 +222,7 @@ ngx_http_mcp_sse_message_type(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
 {
+    uint64_t                 received;
     ngx_int_t                rc;
     ngx_uint_t               batch;
     ngx_array_t             *messages;
@@ -229,6 +230,8 @@ ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
     ngx_http_mcp_sse_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    received = ngx_http_mcp_sse_count_clock();
 
     if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
         return ngx_http_mcp_sse_refuse(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
@@ -272,6 +275,8 @@ ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
     if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ctx->envelope->received = received;
 
     return ngx_http_mcp_sse_message_deliver(r);
 }
@@ -342,6 +347,11 @@ ngx_http_mcp_sse_message_answer(ngx_http_request_t *r)
                                        : &ngx_http_mcp_sse_executed_no);
 
     default: /* NGX_BUSY: the inbox is full; NGX_ERROR: the zone is */
+
+        ngx_http_mcp_sse_count(ctx->outcome == NGX_BUSY
+                                   ? NGX_HTTP_MCP_SSE_COUNT_INBOX_FULL
+                                   : NGX_HTTP_MCP_SSE_COUNT_ZONE_FULL);
+
         return ngx_http_mcp_sse_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
                                        NGX_HTTP_MCP_SSE_TOO_MANY,
                                        "Too many messages");

@@ -138,6 +138,7 @@ ngx_http_mcp_sse_registry_record(ngx_http_mcp_sse_zone_t *zone,
 
     ngx_http_mcp_sse_zone_insert(&zone->root->records, &record->node,
                                  record->key);
+    zone->root->nrecords++;
     *rc = NGX_OK;
 
     return record;
@@ -388,6 +389,7 @@ ngx_http_mcp_sse_registry_leave(ngx_http_mcp_sse_session_t *s,
 
         ngx_queue_remove(&record->queue);
         ngx_queue_insert_tail(&zone->root->tombs, &record->queue);
+        zone->root->ntombs++;
 
         record->owner = NULL;
         record->active = ngx_current_msec + grace;
@@ -486,6 +488,12 @@ ngx_http_mcp_sse_registry_free(ngx_http_mcp_sse_zone_t *zone,
     }
 
     ngx_http_mcp_sse_registry_forget_user(zone, record);
+
+    zone->root->nrecords--;
+
+    if (record->owner == NULL) {
+        zone->root->ntombs--;
+    }
 
     ngx_queue_remove(&record->queue);
     ngx_slab_free_locked(zone->shpool, record);

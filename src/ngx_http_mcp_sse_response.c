@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_mcp_sse_response.h"
+#include "ngx_http_mcp_sse_counter.h"
 #include "ngx_http_mcp_sse_header.h"
 #include "ngx_http_mcp_sse_origin.h"
 
@@ -84,6 +85,8 @@ ngx_http_mcp_sse_refuse_data(ngx_http_request_t *r, ngx_uint_t status,
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "mcp sse: refused with %ui, \"%s\"", status, message);
+
+    ngx_http_mcp_sse_count_refused(status);
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_REFUSED;

@@ -211,6 +211,8 @@ ngx_http_mcp_sse_session_open(ngx_http_mcp_sse_session_t *s,
                   "SSE connection established: %*s for user: %V",
                   (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash, &s->user);
 
+    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_OPENED);
+
     ngx_http_mcp_sse_expiry_start(s);
 
     return rc;
@@ -483,6 +485,8 @@ ngx_http_mcp_sse_session_log(ngx_http_mcp_sse_session_t *s,
                   (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash,
                   &ngx_http_mcp_sse_endings[reason].word,
                   (ngx_current_msec - s->created) / 1000, s->messages);
+
+    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_ENDED + reason);
 }
 
 

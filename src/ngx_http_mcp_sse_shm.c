@@ -358,8 +358,16 @@ ngx_http_mcp_sse_shm_held(ngx_int_t n)
 
 
 void
+ngx_http_mcp_sse_shm_calls(ngx_int_t n)
+{
+    (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_self->calls, n);
+}
+
+
+void
 ngx_http_mcp_sse_shm_gauges(ngx_http_mcp_sse_gauges_t *gauges)
 {
+    ngx_uint_t                held;
     ngx_queue_t              *q;
     ngx_http_mcp_sse_peer_t  *peer;
     ngx_http_mcp_sse_zone_t  *zone;
@@ -376,9 +384,13 @@ ngx_http_mcp_sse_shm_gauges(ngx_http_mcp_sse_gauges_t *gauges)
     {
         peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
 
-        gauges->streams += peer->streams;
-        gauges->pending += peer->pending + peer->held;
+        held = peer->held;
 
+        gauges->workers++;
+        gauges->streams += peer->streams;
+        gauges->pending += peer->pending + held;
+        gauges->held += held;
+        gauges->calls += peer->calls;
         gauges->redis[peer->redis]++;
     }
 

@@ -37,8 +37,11 @@ ngx_int_t ngx_http_mcp_sse_shm_init(ngx_cycle_t *cycle,
 void ngx_http_mcp_sse_shm_exit(void);
 
 typedef struct {
+    ngx_uint_t   workers;
     ngx_uint_t   streams;
-    ngx_uint_t   pending;
+    ngx_uint_t   pending;        /* those held, too */
+    ngx_uint_t   held;
+    ngx_uint_t   calls;
     ngx_uint_t   redis[NGX_HTTP_MCP_SSE_REDIS_READY + 1];  /* workers */
 } ngx_http_mcp_sse_gauges_t;
 
@@ -48,6 +51,7 @@ typedef struct {
 
 void ngx_http_mcp_sse_shm_streams(ngx_int_t n);
 void ngx_http_mcp_sse_shm_held(ngx_int_t n);
+void ngx_http_mcp_sse_shm_calls(ngx_int_t n);
 void ngx_http_mcp_sse_shm_gauges(ngx_http_mcp_sse_gauges_t *gauges);
 
 /*

@@ -7,6 +7,7 @@
  */
 
 #include "ngx_http_mcp_sse_stream.h"
+#include "ngx_http_mcp_sse_counter.h"
 #include "ngx_http_mcp_sse_header.h"
 
 
@@ -259,6 +260,8 @@ ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
     }
 
     ngx_free(ev);
+
+    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_QUEUE_FULL);
 
     r = stream->request;
     c = r->connection;
@@ -527,6 +530,7 @@ ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r)
     if (c->write->timedout) {
         ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
                       "client timed out");
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_SEND_TIMEOUT);
         c->timedout = 1;
         stream->reason = NGX_HTTP_MCP_SSE_SLOW_READER;
         ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);

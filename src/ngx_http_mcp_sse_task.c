@@ -95,6 +95,7 @@ ngx_http_mcp_sse_task_start(ngx_http_mcp_sse_task_t *task)
         if (ngx_http_mcp_sse_call_start(call) == NGX_OK) {
             ngx_queue_insert_tail(&s->running, &task->queue);
             s->ncalls++;
+            ngx_http_mcp_sse_shm_calls(1);
             return;
         }
     }
@@ -288,6 +289,7 @@ ngx_http_mcp_sse_task_done(ngx_http_mcp_sse_call_t *call)
 
     ngx_queue_remove(&task->queue);
     s->ncalls--;
+    ngx_http_mcp_sse_shm_calls(-1);
 
     /* none of these after the answer */
 

@@ -37,6 +37,7 @@ typedef struct {
     ngx_atomic_t           streams;
     ngx_atomic_t           pending;      /* accepted for it, not started */
     ngx_atomic_t           held;         /* POSTs it holds */
+    ngx_atomic_t           calls;        /* that run */
     ngx_atomic_t           redis;        /* NGX_HTTP_MCP_SSE_REDIS_*, or 0 */
 
     unsigned               deaf:1;       /* it has no socket to be woken by */
@@ -92,6 +93,7 @@ typedef struct {
     ngx_queue_t                   queue;
     ngx_uint_t                    number;
     ngx_uint_t                    nmessages;
+    uint64_t                      received;
     size_t                        size;
     ngx_http_mcp_sse_chunk_t     *chunks;
     u_char                        key[NGX_HTTP_MCP_SSE_DIGEST];
@@ -124,6 +126,8 @@ typedef struct {
     ngx_queue_t            free_peers;   /* made with the root: a full zone
                                             must not keep a worker out */
     ngx_queue_t            tombs;        /* oldest first */
+    ngx_uint_t             nrecords;     /* tombs included */
+    ngx_uint_t             ntombs;
 
     ngx_uint_t             serial;       /* of entries */
     size_t                 inboxes;      /* bytes in all inboxes */
@@ -144,7 +148,7 @@ typedef struct {
     ngx_atomic_t           redis_said_at;
     ngx_atomic_t           redis_said;   /* see redis_complain() */
 
-    ngx_atomic_t           counts[NGX_HTTP_MCP_SSE_COUNTS];
+    ngx_http_mcp_sse_counters_t  counters;
 } ngx_http_mcp_sse_root_t;
 
 

@@ -12,6 +12,7 @@
 #include "ngx_http_mcp_sse_health.h"
 #include "ngx_http_mcp_sse_lookup.h"
 #include "ngx_http_mcp_sse_message.h"
+#include "ngx_http_mcp_sse_metrics.h"
 #include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_redis_url.h"
 #include "ngx_http_mcp_sse_session.h"
@@ -62,6 +63,10 @@ static ngx_http_mcp_sse_endpoint_t  ngx_http_mcp_sse_health_endpoint = {
     ngx_http_mcp_sse_health_handler, 0
 };
 
+static ngx_http_mcp_sse_endpoint_t  ngx_http_mcp_sse_metrics_endpoint = {
+    ngx_http_mcp_sse_metrics_handler, 0
+};
+
 
 static ngx_conf_num_bounds_t  ngx_http_mcp_sse_at_least_one = {
     ngx_conf_check_num_bounds, 1, NGX_MAX_INT32_VALUE
@@ -98,6 +103,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_health_endpoint },
+
+    { ngx_string("mcp_sse_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_mcp_sse_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_mcp_sse_metrics_endpoint },
 
     { ngx_string("mcp_sse_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,

@@ -18,6 +18,17 @@ ngx_int_t
 ngx_http_mcp_sse_respond(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body)
 {
+    static ngx_str_t  json = ngx_string("application/json");
+
+    return ngx_http_mcp_sse_respond_as(r, status, &json, body);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_respond_as(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body)
+{
+    size_t        len;
     ngx_int_t     rc;
     ngx_buf_t    *b;
     ngx_chain_t   out;
@@ -32,8 +43,12 @@ ngx_http_mcp_sse_respond(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.content_length_n = body ? (off_t) body->len : 0;
 
     if (body) {
-        ngx_str_set(&r->headers_out.content_type, "application/json");
-        r->headers_out.content_type_len = r->headers_out.content_type.len;
+        for (len = 0; len < type->len && type->data[len] != ';'; len++) {
+            /* void */
+        }
+
+        r->headers_out.content_type = *type;
+        r->headers_out.content_type_len = len;
         r->headers_out.content_type_lowcase = NULL;
     }
 

@@ -11,18 +11,20 @@
 
 
 /*
- * Both send an answer and return what the content handler is to return, or
+ * All send an answer and return what the content handler is to return, or
  * ngx_http_finalize_request() to be given.
  *
  * The first sends JSON, which must live as long as the request, or only
- * headers if "body" is NULL.
+ * headers if "body" is NULL; the second what is of another type.
  */
 
 ngx_int_t ngx_http_mcp_sse_respond(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
+ngx_int_t ngx_http_mcp_sse_respond_as(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
 
 /*
- * The second refuses the request with a JSON-RPC error whose id is null, and
+ * The third refuses the request with a JSON-RPC error whose id is null, and
  * says so in the log.  It adds what goes with the status: Allow, Retry-After,
  * WWW-Authenticate.
  */

@@ -125,7 +125,7 @@ ngx_http_mcp_sse_var_result(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    s = &ngx_http_mcp_sse_var_results[ctx->facts.result];
+    s = ngx_http_mcp_sse_var_name(ctx->facts.result);
 
     v->data = s->data;
     v->len = s->len;
@@ -134,6 +134,13 @@ ngx_http_mcp_sse_var_result(ngx_http_request_t *r,
     v->not_found = 0;
 
     return NGX_OK;
+}
+
+
+ngx_str_t *
+ngx_http_mcp_sse_var_name(ngx_uint_t result)
+{
+    return &ngx_http_mcp_sse_var_results[result];
 }
 
 

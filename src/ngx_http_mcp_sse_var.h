@@ -17,6 +17,12 @@
 ngx_int_t ngx_http_mcp_sse_var_add(ngx_conf_t *cf);
 
 /*
+ * The value of $mcp_sse_result, of ngx_http_mcp_sse_result_e.
+ */
+
+ngx_str_t *ngx_http_mcp_sse_var_name(ngx_uint_t result);
+
+/*
  * Fills what a message says of itself into facts, which point to it then.
  */
 

@@ -251,7 +251,7 @@ bad('mcp_sse_key of mode 0604', qr/\Q$dir\E/,
 
 # handlers
 
-for my $handler (qw(stream message health)) {
+for my $handler (qw(stream message health metrics)) {
     my $line = "mcp_sse_$handler;";
 
     good($line, handler => $line);
@@ -260,7 +260,7 @@ for my $handler (qw(stream message health)) {
     bad("mcp_sse_$handler with an argument", qr/number of arguments/,
         handler => "mcp_sse_$handler on;");
 
-    for my $second (qw(stream message health)) {
+    for my $second (qw(stream message health metrics)) {
         bad("mcp_sse_$handler and mcp_sse_$second in one location",
             qr/is duplicate/, handler => "$line mcp_sse_$second;");
     }
@@ -293,6 +293,8 @@ for my $handler (qw(stream message)) {
 }
 
 good('mcp_sse_health needs nothing', handler => 'mcp_sse_health;',
+    base => '');
+good('mcp_sse_metrics needs nothing', handler => 'mcp_sse_metrics;',
     base => '');
 good('no handler at all', handler => 'return 200;', base => '');
 good('the module loaded and not used', handler => 'return 200;', base => '',

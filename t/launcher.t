@@ -262,6 +262,14 @@ for my $dialect (qw(new old)) {
 
     if (kill 0, $pid) {
         is(get($port, '/health')->status, 200, "$dialect: /health");
+        like(get($port, '/metrics')->body, qr/^nginx_mcp_sse_workers 2$/m,
+            "$dialect: /metrics");
+
+        my $far = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $port, LocalAddr => '127.0.0.2') or die;
+
+        print {$far} "GET /metrics HTTP/1.0\r\n\r\n";
+        like(<$far> || '', qr/ 403 /, "$dialect: not from other addresses");
 
         for my $path ('/', '/mcp', '/register',
             '/.well-known/oauth-protected-resource',

@@ -16,6 +16,7 @@ use MCPTest::Backend;
 use MCPTest::Conn qw(now run_until sleep_for);
 use MCPTest::Frappe;
 use MCPTest::JSON qw(encode decode members raw_id);
+use MCPTest::Metrics;
 use MCPTest::Nginx;
 use MCPTest::Stream;
 
@@ -24,7 +25,7 @@ our @EXPORT = qw(
     encode decode members raw_id
     start_nginx start_frappe frappe start_backend
     connect_to connect_worker open_stream open_streams post post_many get
-    request call notification tool health session_of
+    request call notification tool health metrics session_of
     error_of is_error is_rejected accepted
     finish
 );
@@ -331,6 +332,15 @@ sub health {
     my ($nginx) = @_;
 
     return get($nginx, '/health')->json || {};
+}
+
+
+# /metrics: the values by name and labels, as they are written.
+
+sub metrics {
+    my ($nginx) = @_;
+
+    return MCPTest::Metrics->new(get($nginx, '/metrics')->body)->values;
 }
 
 

@@ -64,7 +64,7 @@ sub free_port {
 #   backend        port of the backend; the stand-in's, started if need be
 #   dialect        "new" (bare JSON-RPC, the default) or "old"
 #   main, events, http, server      more directives for that level
-#   stream, message, health         more directives for these locations
+#   stream, message, health, metrics   more directives for these locations
 #   call, user     more directives for the internal locations
 #   settings       instead of the mcp_sse_ lines of the http level
 #   locations      whole locations
@@ -139,7 +139,7 @@ sub template {
     my $dir  = $self->{dir};
     my $text = '';
 
-    for (qw(main events http server stream message health call user
+    for (qw(main events http server stream message health metrics call user
          locations))
     {
         $opt{$_} = '' unless defined $opt{$_};
@@ -180,14 +180,15 @@ EOT
         message => "mcp_sse_message; access_log $dir/logs/post.log audit; "
                    . $opt{message},
         health  => "mcp_sse_health; $opt{health}",
+        metrics => "mcp_sse_metrics; $opt{metrics}",
     );
 
     my %path = (stream => '/mcp/sse', message => '/mcp/messages',
-        health => '/health');
+        health => '/health', metrics => '/metrics');
 
     my $locations = '';
 
-    for my $name (qw(stream message health)) {
+    for my $name (qw(stream message health metrics)) {
         for my $path ($path{$name}, "$path{$name}/") {
             $locations .= "        location = $path { $inner{$name} }\n";
         }

@@ -1,0 +1,272 @@
+# /metrics: gauges vanish with their worker, counters stay; what limits, slow
+# readers and a Frappe that is down count.  CONTRACT 4.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use List::Util ();
+use MCPTest;
+use MCPTest::Metrics qw(gauge counters since moves page_faults);
+use Test::More;
+
+my $frappe = start_frappe();
+
+
+# Streams ended by the reasons that the log gives.
+
+sub reasons {
+    my ($nginx, $name) = @_;
+
+    my $now = counters($nginx);
+    my (%log, %ended);
+
+    for my $reason ($nginx->error_log
+        =~ /SSE connection closed: \w+, ([^,]+), /g)
+    {
+        $reason =~ tr/ /_/;
+        $log{$reason eq 'credential_refused' ? 'revoked' : $reason}++;
+    }
+
+    for (keys %$now) {
+        $ended{$1} = $now->{$_} if /\Astreams_ended (\w+)/ && $now->{$_};
+    }
+
+    is_deeply(\%ended, \%log, "$name: reasons are those of the log");
+
+    return $now->{streams_opened} - List::Util::sum(0, values %ended);
+}
+
+# ---- a worker is killed; a reload
+
+{
+    my $nginx   = start_nginx(workers => 2, stream => 'mcp_sse_max_calls 2;');
+    my @workers = $nginx->wait_workers;
+    my @streams = map { open_stream($nginx, worker => $_) } @workers;
+    my $victim  = $workers[0];
+
+    # each has two calls that run and one that waits
+
+    for my $s (@streams) {
+        post($nginx, $s, tool($_, 'sleep', { seconds => 1.2 })) for 1 .. 3;
+    }
+
+    run_until(sub { gauge($nginx, 'calls_running') == 4 }, 5);
+    is(gauge($nginx, 'messages_waiting'), 2, 'two messages wait');
+
+    my $before = counters($nginx);
+
+    $nginx->kill_worker($victim);
+
+    ok(run_until(sub { gauge($nginx, 'workers') == 2
+        && gauge($nginx, 'streams') == 1 }, 10),
+        'kill -9: its stream is not counted any more');
+    is(gauge($nginx, 'sessions'), 1, 'nor its session');
+    cmp_ok(gauge($nginx, 'calls_running'), '<=', 2, 'nor its calls');
+    cmp_ok(gauge($nginx, 'messages_waiting'), '<=', 1, 'nor what waits there');
+    ok($streams[1]->wait_answer($_, 10), "the other's call $_") for 1 .. 3;
+    run_until(sub { gauge($nginx, 'calls_running') == 0 }, 5);
+    is(gauge($nginx, 'calls_running'), 0, 'no call runs');
+    is(gauge($nginx, 'messages_waiting'), 0, 'nothing waits');
+    is_deeply(since($nginx, $before), { 'calls tools/call ok' => 3,
+        call_duration => 3 }, 'the counters have gone on');
+
+    $before = counters($nginx);
+    $streams[0]->close;
+
+    my @old = $nginx->reload;
+    my $new = open_stream($nginx);
+
+    call($nginx, $new, request(1, 'ping'));
+    $streams[1]->wait_ended(15);
+    $nginx->wait_gone(\@old, 15);
+
+    my $got  = since($nginx, $before);
+    my $path = exists $got->{'handovers own'} ? 'own' : 'zone';
+
+    is_deeply($got, { streams_opened => 1, 'messages request' => 1,
+        'streams_ended stopping' => 1, delivery_duration => 1,
+        'auth_cache_requests good' => 2, 'calls ping local' => 1,
+        "handovers $path" => 1 }, 'a reload: the counters go on');
+    is(gauge($nginx, 'workers'), 2, 'the old workers are gone');
+    is(gauge($nginx, 'streams'), 1, 'and their streams');
+    is(gauge($nginx, 'sessions'), 1, 'and sessions');
+    $new->close;
+
+    ok(run_until(sub { gauge($nginx, 'streams') == 0 }, 10),
+        'no stream is left');
+    is(reasons($nginx, 'killed'), 1, 'of one the end was not seen');
+}
+
+# ---- limits of sessions and of the zone, other ends of streams
+
+{
+    my $nginx = start_nginx(
+        http => 'mcp_sse_max_sessions 2; mcp_sse_idle_timeout 1s;');
+    my @streams;
+
+    moves($nginx, 'too many sessions', { 'auth_cache_requests good' => 2,
+        'auth_cache_requests miss' => 1, 'auth_lookups good' => 1,
+        streams_opened => 2, 'limit_refusals sessions' => 1,
+        'requests_refused 429' => 1, 'streams_ended idle' => 2 }, sub {
+            @streams = map { open_stream($nginx) } 1 .. 3;
+            $_->wait_ended(10) for @streams;
+        });
+    is(reasons($nginx, 'idle'), 0, 'all ended');
+    $_->close for @streams;
+}
+
+{
+    my $nginx = start_nginx(http => 'mcp_sse_auth_recheck 1s; '
+        . 'mcp_sse_auth_cache 1s;', stream => 'mcp_sse_max_sessions 10;');
+    my $stream = open_stream($nginx);
+    my $before = counters($nginx);
+
+    $frappe->set(revoke => 'alice-key');
+    $stream->wait_ended(15);
+
+    my $got = since($nginx, $before);
+
+    is($got->{'streams_ended revoked'}, 1, 'a revoked credential');
+    is($got->{'auth_lookups refused'}, 1, 'of which a look-up told');
+    is(reasons($nginx, 'revoked'), 0, 'all ended');
+    $frappe->reset;
+    $stream->close;
+}
+
+{
+    my $nginx  = start_nginx(http => 'mcp_sse_session_ttl 2s;');
+    my $stream = open_stream($nginx);
+
+    $stream->wait_ended(15);
+    is(counters($nginx)->{'streams_ended expired'}, 1, 'an old id');
+    is(reasons($nginx, 'expired'), 0, 'all ended');
+    $stream->close;
+}
+
+{
+    my $nginx = start_nginx(workers => 2, http =>
+        'mcp_sse_zone zone=mcp_sse:1040k; mcp_sse_max_message 4k; '
+        . 'mcp_sse_max_sessions 100000; mcp_sse_grace 1h;');
+    my $refused = 0;
+    my $stream  = open_stream($nginx);
+    my ($other) = grep { $_ != $stream->header('X-Worker') }
+        $nginx->wait_workers;
+    my $conn    = connect_worker($nginx, $other);
+    my $before  = counters($nginx);
+
+    for (1 .. 400) {
+        my @streams = open_streams($nginx, 50);
+
+        $refused = grep { ($_->status || 0) == 503 } @streams;
+        $_->close for @streams;
+        last if $refused;
+    }
+
+    my $got = since($nginx, $before);
+
+    ok($refused, 'the zone is full');
+    is($got->{'limit_refusals zone'}, $refused, 'which is counted');
+    is($got->{'requests_refused 503'}, $refused, 'with its status');
+    run_until(sub { gauge($nginx, 'streams') == 1 }, 10);
+    is(gauge($nginx, 'sessions'), 1, 'one session');
+    is(gauge($nginx, 'tombstones'), $got->{streams_opened},
+        'all others are tombstones');
+    cmp_ok(gauge($nginx, 'zone_free_bytes'), '<', 100_000, 'little is free');
+
+    moves($nginx, 'a message for which there is no room', {
+        'auth_cache_requests good' => 1, 'limit_refusals zone' => 1,
+        'requests_refused 429' => 1 }, sub {
+            post($nginx, $stream, tool(1, 'echo', { text => 'x' x 3500 }),
+                conn => $conn);
+        });
+    $_->close for $stream, $conn;
+}
+
+# ---- slow readers
+
+for my $case ([ queue_full => 4 ], [ send_timeout => 1 ]) {
+    my ($reason, $n) = @$case;
+    my $nginx = start_nginx(stream => 'mcp_sse_queue 100k; send_timeout 2s;',
+        config => sub {
+            my $text = $_[0]->template;
+
+            $text =~ s/(listen 127\.0\.0\.1:\d+)/$1 sndbuf=16k/;
+            return $text;
+        });
+    my $slow = open_stream($nginx, rcvbuf => 4096);
+    my $before = counters($nginx);
+
+    $slow->pause;
+    post($nginx, $slow, tool($_, 'big', { bytes => 2_000_000 }))
+        for 1 .. $n;
+    ok(run_until(sub { gauge($nginx, 'streams') == 0 }, 15),
+        "$reason: dropped");
+
+    my $got = since($nginx, $before);
+
+    is_deeply({ map { $_ => $got->{$_} } grep { /drops|ended/ } keys %$got },
+        { "queue_drops $reason" => 1, 'streams_ended slow_reader' => 1 },
+        "$reason: counted so");
+    is(reasons($nginx, $reason), 0, 'all ended');
+    $slow->close;
+}
+
+# ---- Frappe cannot be asked; nobody logs its calls
+
+{
+    my $nginx = start_nginx(
+        http   => 'mcp_sse_auth_cache 1s; mcp_sse_auth_wait 1s;',
+        config => sub {
+            my $text = $_[0]->template;
+
+            $text =~ s/log_subrequest on;//;
+            return $text;
+        });
+    my $s = open_stream($nginx);
+
+    moves($nginx, 'without log_subrequest', { 'handovers own' => 1,
+        delivery_duration => 1, 'messages request' => 1,
+        'calls tools/call ok' => 1, call_duration => 1,
+        'auth_cache_requests good' => 1 },
+        sub { call($nginx, $s, tool(1, 'echo', {})) });
+
+    sleep_for(1.5);
+    $frappe->set(down => '503');
+
+    moves($nginx, 'Frappe is down, an old entry is used', {
+        'handovers own' => 1, delivery_duration => 1, 'messages request' => 1,
+        'calls ping local' => 1, 'auth_cache_requests miss' => 1,
+        'auth_lookups failed' => 1, auth_cache_stale => 1 },
+        sub { call($nginx, $s, request(2, 'ping')) });
+
+    moves($nginx, 'and there is none', { 'auth_cache_requests miss' => 1,
+        'auth_lookups failed' => 1, 'requests_refused 503' => 1 }, sub {
+            is(post($nginx, $s, request(3, 'ping'),
+                auth => MCPTest::credential('bob'))->status, 503,
+                'is refused');
+        });
+
+    moves($nginx, 'a call meets it, too', { 'handovers own' => 1,
+        delivery_duration => 1, 'messages request' => 1,
+        'calls tools/list backend' => 1, call_duration => 1,
+        'auth_cache_requests miss' => 1, 'auth_lookups failed' => 1,
+        auth_cache_stale => 1 },
+        sub { call($nginx, $s, request(4, 'tools/list', {})) });
+
+    $frappe->reset;
+    $frappe->set(logged_user_delay => 3);
+
+    moves($nginx, 'Frappe is slow, an old entry is used', {
+        'handovers own' => 1, delivery_duration => 1, 'messages request' => 1,
+        'calls ping local' => 1, 'auth_cache_requests miss' => 1,
+        'auth_lookups good' => 1, auth_cache_stale => 1 },
+        sub { call($nginx, $s, request(5, 'ping')) });
+
+    $frappe->reset;
+    $s->close;
+}
+
+is_deeply([ page_faults() ], [], 'each page keeps to the format');
+
+finish();

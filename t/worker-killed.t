@@ -34,6 +34,14 @@ for my $round (1 .. 2) {
 
     my $from = now();
 
+    # a wake-up that it has not read hides its death for some milliseconds
+
+    ok(run_until(sub {
+        my $response = post($nginx, $dead[0], request(2, 'ping'),
+            conn => $conn);
+        return ($response->status || 0) != 202;
+    }, 3), "$round: its death is noticed");
+
     for my $stream (@dead) {
         my $response = post($nginx, $stream->session, request(2, 'ping'),
             conn => $conn);

@@ -398,9 +398,12 @@ for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
         'mcp_sse_auth_cache 1s; mcp_sse_auth_recheck 2s;');
     my $stream = open_stream($nginx);
     my $bob    = open_stream($nginx, auth => MCPTest::credential('bob'));
+    my $slept  = $frappe->tool_count('sleep');
 
     accepted(post($nginx, $stream, tool(1, 'sleep', { seconds => 20 })),
         'a long call');
+    ok(run_until(sub { $frappe->tool_count('sleep') > $slept }, 10),
+        'which runs');
     $frappe->set(revoke => 'alice-key');
 
     is($stream->wait_ended(15) || 'open', 'clean',

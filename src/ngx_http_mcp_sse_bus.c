@@ -12,6 +12,10 @@ static void ngx_http_mcp_sse_bus_up(void);
 static void ngx_http_mcp_sse_bus_packet(
     ngx_http_mcp_sse_received_t *received);
 static void ngx_http_mcp_sse_bus_second(void);
+static ngx_int_t ngx_http_mcp_sse_bus_forward(u_char *key,
+    ngx_http_mcp_sse_envelope_t *env, ngx_log_t *log);
+static ngx_int_t ngx_http_mcp_sse_bus_put(u_char *key,
+    ngx_http_mcp_sse_envelope_t *env, ngx_uint_t *path, ngx_log_t *log);
 static ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_bus_find(u_char *key);
 
 
@@ -81,7 +85,7 @@ ngx_http_mcp_sse_bus_packet(ngx_http_mcp_sse_received_t *received)
     switch (received->type) {
 
     case NGX_HTTP_MCP_SSE_PACKET_MESSAGE:
-        ngx_http_mcp_sse_receipt(received, ngx_http_mcp_sse_bus_deliver);
+        ngx_http_mcp_sse_receipt(received, ngx_http_mcp_sse_bus_forward);
         return;
 
     case NGX_HTTP_MCP_SSE_PACKET_VERDICT:
@@ -156,6 +160,37 @@ ngx_int_t
 ngx_http_mcp_sse_bus_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
     ngx_log_t *log)
 {
+    ngx_int_t   rc;
+    ngx_uint_t  path;
+
+    rc = ngx_http_mcp_sse_bus_put(key, env, &path, log);
+
+    if (rc == NGX_OK) {
+        ngx_http_mcp_sse_count(path);
+    }
+
+    return rc;
+}
+
+
+/*
+ * The same for what has come by way of Redis, and is counted there.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_bus_forward(u_char *key, ngx_http_mcp_sse_envelope_t *env,
+    ngx_log_t *log)
+{
+    ngx_uint_t  path;
+
+    return ngx_http_mcp_sse_bus_put(key, env, &path, log);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_bus_put(u_char *key, ngx_http_mcp_sse_envelope_t *env,
+    ngx_uint_t *path, ngx_log_t *log)
+{
     ngx_int_t                    rc;
     ngx_http_mcp_sse_record_t   *record;
     ngx_http_mcp_sse_session_t  *s;
@@ -176,20 +211,22 @@ ngx_http_mcp_sse_bus_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
     }
 
     if (record && record->listed) {
+        *path = NGX_HTTP_MCP_SSE_COUNT_OWN;
+
         rc = ngx_http_mcp_sse_inbox_accept(s, env);
 
         if (rc == NGX_OK) {
-            ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_OWN);
             ngx_http_mcp_sse_bus_owner->receive(s, env);
         }
 
         return rc;
     }
 
+    *path = NGX_HTTP_MCP_SSE_COUNT_ZONE;
+
     rc = ngx_http_mcp_sse_inbox_deliver(key, env, log);
 
     if (rc == NGX_OK) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_ZONE);
         ngx_http_mcp_sse_envelope_free(env);
     }
 

@@ -11,7 +11,7 @@
 
 
 /*
- * Takes a message and answers its sender.  "deliver" is
+ * Takes a message and answers its sender.  "deliver" is as
  * ngx_http_mcp_sse_bus_deliver().  One that was answered before gets the same
  * answer, and is not looked at again; one that has expired gets none.
  */

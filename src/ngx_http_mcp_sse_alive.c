@@ -6,15 +6,19 @@
 #include "ngx_http_mcp_sse_alive.h"
 
 
-#define NGX_HTTP_MCP_SSE_ALIVE_UNSURE     5000
-#define NGX_HTTP_MCP_SSE_ALIVE_SAY_AGAIN  10
-#define NGX_HTTP_MCP_SSE_MAX_DEAD         16
+#define NGX_HTTP_MCP_SSE_ALIVE_UNSURE      5000
+#define NGX_HTTP_MCP_SSE_ALIVE_SAY_AGAIN   10
+#define NGX_HTTP_MCP_SSE_ALIVE_SAY_POLICY  3600
+#define NGX_HTTP_MCP_SSE_MAX_DEAD          16
 
 
 static void ngx_http_mcp_sse_alive_touch(void);
 static void ngx_http_mcp_sse_alive_touched(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_mcp_sse_alive_written(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_http_mcp_sse_alive_ask_policy(void);
+static void ngx_http_mcp_sse_alive_policy(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_mcp_sse_alive_bury(void);
 static void ngx_http_mcp_sse_alive_buried(redisAsyncContext *ac, void *reply,
@@ -60,6 +64,53 @@ ngx_http_mcp_sse_alive_up(void)
     ngx_http_mcp_sse_alive_lost_at = ngx_current_msec;
 
     ngx_http_mcp_sse_alive_bury();
+    ngx_http_mcp_sse_alive_ask_policy();
+}
+
+
+/*
+ * A Redis made for caches throws away keys that others need.
+ */
+
+static void
+ngx_http_mcp_sse_alive_ask_policy(void)
+{
+    ngx_str_t  argv[3];
+
+    ngx_str_set(&argv[0], "CONFIG");
+    ngx_str_set(&argv[1], "GET");
+    ngx_str_set(&argv[2], "maxmemory-policy");
+
+    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_policy, NULL,
+                                          3, argv);
+}
+
+
+static void
+ngx_http_mcp_sse_alive_policy(redisAsyncContext *ac, void *reply, void *data)
+{
+    redisReply  *r = reply;
+
+    /* who must not ask does not learn it, and need not */
+
+    if (r == NULL
+        || r->type != REDIS_REPLY_ARRAY
+        || r->elements != 2
+        || r->element[1]->type != REDIS_REPLY_STRING
+        || ngx_strcmp(r->element[1]->str, "noeviction") == 0)
+    {
+        return;
+    }
+
+    if (ngx_http_mcp_sse_zone_once(
+                            &ngx_http_mcp_sse_zone()->root->redis_policy_said,
+                            NGX_HTTP_MCP_SSE_ALIVE_SAY_POLICY))
+    {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "mcp sse: the maxmemory-policy of redis is \"%s\", so "
+                      "that sessions may be forgotten; it should be "
+                      "\"noeviction\"", r->element[1]->str);
+    }
 }
 
 

@@ -145,6 +145,7 @@ typedef struct {
     ngx_atomic_t           forged_said;
     ngx_atomic_t           redis_refused_said;
     ngx_atomic_t           redis_empty_said;
+    ngx_atomic_t           redis_policy_said;
     ngx_atomic_t           redis_said_at;
     ngx_atomic_t           redis_said;   /* see redis_complain() */
 

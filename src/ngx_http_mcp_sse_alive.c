@@ -107,9 +107,10 @@ ngx_http_mcp_sse_alive_policy(redisAsyncContext *ac, void *reply, void *data)
                             NGX_HTTP_MCP_SSE_ALIVE_SAY_POLICY))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "mcp sse: the maxmemory-policy of redis is \"%s\", so "
-                      "that sessions may be forgotten; it should be "
-                      "\"noeviction\"", r->element[1]->str);
+                      "mcp sse: redis \"%V\" has the maxmemory-policy \"%s\" "
+                      "and may forget sessions, it should be \"noeviction\"",
+                      &ngx_http_mcp_sse_zone()->conf->redis->name,
+                      r->element[1]->str);
     }
 }
 
@@ -240,8 +241,9 @@ ngx_http_mcp_sse_alive_lost(void)
                               NGX_HTTP_MCP_SSE_ALIVE_SAY_AGAIN))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "mcp sse: redis has lost its data, all sessions are "
-                      "registered again");
+                      "mcp sse: redis \"%V\" has lost its data, all sessions "
+                      "are registered again",
+                      &ngx_http_mcp_sse_zone()->conf->redis->name);
     }
 
     ngx_http_mcp_sse_alive_touch();

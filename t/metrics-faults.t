@@ -48,7 +48,7 @@ sub reasons {
     # each has two calls that run and one that waits
 
     for my $s (@streams) {
-        post($nginx, $s, tool($_, 'sleep', { seconds => 1.2 })) for 1 .. 3;
+        post($nginx, $s, tool($_, 'sleep', { seconds => 2 })) for 1 .. 3;
     }
 
     run_until(sub { gauge($nginx, 'calls_running') == 4 }, 5);

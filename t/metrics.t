@@ -293,7 +293,7 @@ moves($nginx, 'a full inbox: 429', { %post, 'auth_cache_requests good' => 9,
     'handovers own' => 7, delivery_duration => 7, 'messages request' => 7,
     'calls tools/call ok' => 7, call_duration => 7,
     'requests_refused 429' => 2, 'limit_refusals inbox' => 2 }, sub {
-        post($nginx, $stream, tool(++$id, 'sleep', { seconds => 0.5 }),
+        post($nginx, $stream, tool(++$id, 'sleep', { seconds => 1 }),
             conn => $conn{$owner}) for 1 .. 9;
         run_until(sub { gauge($nginx, 'calls_running') == 0 }, 10);
     });
@@ -427,6 +427,12 @@ moves($nginx, 'a full inbox: 429', { %post, 'auth_cache_requests good' => 9,
                 conn => $conn{$_}) } @workers } @streams;
 
             run_until(sub { !grep { !$_->ended } @responses }, 20);
+
+            # the inbox is small
+
+            run_until(sub {
+                return !grep { $_->messages < 2 * $last } @streams;
+            }, 20);
         }
 
         my $got = {};

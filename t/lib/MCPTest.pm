@@ -13,17 +13,20 @@ use JSON::PP ();
 use Test::More ();
 
 use MCPTest::Backend;
-use MCPTest::Conn qw(now run_until sleep_for);
+use MCPTest::Conn qw(now run_until sleep_for ticker);
 use MCPTest::Frappe;
 use MCPTest::JSON qw(encode decode members raw_id);
 use MCPTest::Metrics;
 use MCPTest::Nginx;
+use MCPTest::Proxy;
+use MCPTest::Redis;
 use MCPTest::Stream;
 
 our @EXPORT = qw(
-    now run_until sleep_for
+    now run_until sleep_for ticker
     encode decode members raw_id
     start_nginx start_frappe frappe start_backend
+    start_redis start_instances ready wait_ready
     connect_to connect_worker open_stream open_streams post post_many get
     request call notification tool health metrics session_of
     error_of is_error is_rejected accepted
@@ -63,6 +66,45 @@ sub start_frappe {
 
 
 sub frappe { return $frappe ||= MCPTest::Frappe->start }
+
+
+sub start_redis { return MCPTest::Redis->start(@_) }
+
+
+# Several instances behind one Redis; a POST to one may be for a stream of
+# another: post($instance[1], $stream, ...).  Options as of start_nginx(), and
+# per: a list of hashes with options of single ones.
+
+sub start_instances {
+    my ($n, %opt) = @_;
+
+    my @per = @{ delete $opt{per} || [] };
+    my @all = map { start_nginx(%opt, %{ $per[$_] || {} }) } 0 .. $n - 1;
+
+    wait_ready(@all) if $opt{redis};
+
+    return @all;
+}
+
+
+# What /health?ready= says: true if 200.
+
+sub ready {
+    my ($nginx, $how) = @_;
+
+    return (get($nginx, '/health?ready=' . ($how || 'strict'))->status || 0)
+        == 200;
+}
+
+
+# Waits until all of them can use Redis; false if they cannot within the time.
+
+sub wait_ready {
+    my @all     = @_;
+    my $timeout = ref $all[-1] ? 10 : pop @all;
+
+    return run_until(sub { !grep { !ready($_) } @all }, $timeout);
+}
 
 
 # A backend written in the test; the user look-up is answered if the handler
@@ -439,6 +481,7 @@ sub _clean {
         $nginx->clean;
     }
 
+    $_->clean for MCPTest::Redis::all();
     $frappe->stop if $frappe;
 
     return;

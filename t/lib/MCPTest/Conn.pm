@@ -15,7 +15,7 @@ use Socket qw(AF_UNIX PF_INET SOCK_STREAM pack_sockaddr_in inet_aton
     IPPROTO_TCP TCP_NODELAY SOL_SOCKET SO_RCVBUF);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
-our @EXPORT_OK = qw(now run_until sleep_for);
+our @EXPORT_OK = qw(now run_until sleep_for ticker);
 
 my %open;                       # fileno => connection
 
@@ -28,7 +28,9 @@ sub now { return clock_gettime(CLOCK_MONOTONIC) }
 sub turn {
     my ($timeout) = @_;
 
-    for my $object (values %open) {
+    my @objects = values %open;
+
+    for my $object (@objects) {
         next unless $object->can('tick') && @{ $object->{steps} };
 
         $object->tick;
@@ -109,6 +111,24 @@ sub unregister {
     delete $open{ fileno $object->{sock} };
 
     return;
+}
+
+
+# Calls a function in every turn of the loop, at least every 20 ms, until the
+# object returned is stopped.
+
+sub ticker {
+    my ($function) = @_;
+
+    socketpair(my $sock, my $other, AF_UNIX, SOCK_STREAM, 0)
+        or die "socketpair: $!\n";
+
+    my $ticker = bless { sock => $sock, other => $other, out => '',
+        steps => [ $function ] }, 'MCPTest::Ticker';
+
+    register($ticker);
+
+    return $ticker;
 }
 
 
@@ -375,6 +395,44 @@ sub _read {
 
     return;
 }
+
+
+package MCPTest::Ticker;
+
+use strict;
+use warnings;
+
+
+# a function that waits, and so turns the loop, is not called again meanwhile
+
+sub tick {
+    my ($self) = @_;
+
+    return if $self->{busy} || !@{ $self->{steps} };
+
+    local $self->{busy} = 1;
+
+    $self->{steps}[0]->();
+
+    return;
+}
+
+
+sub stop {
+    my ($self) = @_;
+
+    return unless @{ $self->{steps} };
+
+    $self->{steps} = [];
+    MCPTest::Conn::unregister($self);
+    CORE::close($self->{$_}) for qw(sock other);
+
+    return;
+}
+
+
+sub _read  { return }
+sub _write { return }
 
 
 package MCPTest::Response;

@@ -92,6 +92,7 @@ sub control {
 
 sub stats    { return $_[0]->control('GET', 'stats') }
 sub requests { return @{ $_[0]->control('GET', 'requests') } }
+sub started  { return @{ $_[0]->control('GET', 'calls') } }
 sub reset    { return $_[0]->control('POST', 'reset', '') }
 
 

@@ -68,6 +68,9 @@ sub free_port {
 #   call, user     more directives for the internal locations
 #   settings       instead of the mcp_sse_ lines of the http level
 #   locations      whole locations
+#   redis          a MCPTest::Redis, or a URL: mcp_sse_redis and mcp_sse_key
+#   redis_opt      more parameters of mcp_sse_redis
+#   key_file       of mcp_sse_key (redis: the same one for all instances)
 #   config         instead of all this: the text, or a function of the object
 #   log_level      of the error log (info)
 #   allow          list of patterns of log lines that are no failure here
@@ -108,6 +111,68 @@ sub start {
     Test::More::diag(join "\n", 'nginx does not start:',
         splice @lines, @lines > 20 ? -20 : 0);
     die "nginx does not start\n";
+}
+
+
+# A file for mcp_sse_key, one secret per line; without any, one for all
+# instances of a test.
+
+my ($keys, $shared, $key_files);
+
+
+sub key_file {
+    my (@secrets) = @_;
+
+    return $shared if !@secrets && $shared;
+
+    $keys ||= File::Temp->newdir('mcp-keys-XXXXXX', TMPDIR => 1);
+
+    my $file = "$keys/" . ++$key_files;
+
+    $shared = $file unless @secrets;
+    write_keys($file, @secrets ? @secrets : random_key());
+
+    return $file;
+}
+
+
+sub random_key { return join '', map { sprintf '%02x', rand 256 } 1 .. 24 }
+
+
+# Replaces the file, as an operator would.
+
+sub write_keys {
+    my ($file, @secrets) = @_;
+
+    MCPTest::secret($_) for @secrets;
+
+    open my $out, '>', "$file.new" or die "$file.new: $!\n";
+    chmod 0600, "$file.new";
+    print {$out} map { "$_\n" } @secrets;
+    close $out or die "$file.new: $!\n";
+    rename "$file.new", $file or die "$file: $!\n";
+
+    return;
+}
+
+
+sub _redis {
+    my ($opt) = @_;
+
+    my $redis = $opt->{redis};
+    my $text  = '';
+
+    if (defined $redis) {
+        my $url = ref $redis ? $redis->url : $redis;
+        my $parameters = defined $opt->{redis_opt} ? " $opt->{redis_opt}" : '';
+
+        $text = "    mcp_sse_redis $url$parameters;\n";
+    }
+
+    my $file = defined $opt->{key_file} ? $opt->{key_file}
+        : defined $redis ? key_file() : '';
+
+    return $text . ($file eq '' ? '' : "    mcp_sse_key $file;\n");
 }
 
 
@@ -160,6 +225,8 @@ sub template {
     mcp_sse_user  /_mcp/user;
     mcp_sse_site  erp.example.com;
 EOT
+
+    my $redis = _redis(\%opt);
 
     my $temp = join '', map { "    ${_}_temp_path $dir/$_;\n" }
         qw(client_body proxy fastcgi uwsgi scgi);
@@ -221,7 +288,7 @@ http {
     absolute_redirect off;
 $temp
 $settings
-$opt{http}
+$redis$opt{http}
 
     upstream frappe {
         server 127.0.0.1:$backend;

@@ -1,0 +1,396 @@
+package MCPTest::History;
+
+# What clients sent, what came back on their streams and what the backend ran,
+# and whether these can be true together.
+#
+# Three lists of plain facts, so that a history can also be made up; all times
+# are of the monotonic clock:
+#
+#   sent      key, id, session, instance, method, sent (time); status and
+#             answered (time) of the POST, executed ("no", "unknown" or undef);
+#             call (false: nothing runs at the backend), silent (a
+#             notification, a cancelled request: no answer), excused (nobody
+#             knows: its instance was killed)
+#   answers   session, id, time, data (raw JSON)
+#   ran       key, time, tool
+#   sessions  session => true if each message accepted for it must have been
+#             answered: it lived on, or the server ended it in good order
+#
+# id and key are unique in a history.  Violations are hashes: rule, text and
+# the facts.  The rules:
+#
+#   lost-answer          a 202, the session lived on, and no answer
+#   second-answer        two answers to one request
+#   ran-twice            a call ran more than once
+#   ran-after-4xx        a call ran whose client was told that it would not
+#   ran-though-no        the same with 503 and data.executed "no"
+#   ran-after-refusal    a call started after its client had been refused
+#   answer-after-4xx     an answer to what was refused with 4xx
+#   answer-though-no     an answer to what was refused with "no"
+#   answer-to-silent     an answer to what has none
+#   foreign-answer       an answer on a stream of another session
+#   unknown-answer       an answer to what nobody sent
+#   wrong-answer         a result that is another call's
+#   result-not-run       a result of a call that never ran
+#   no-status            a POST without any answer
+#   unknown-run          a call ran that nobody sent
+
+use strict;
+use warnings;
+
+use MCPTest::Conn qw(now run_until);
+use MCPTest::JSON qw(decode encode);
+
+my $unique = 0;
+
+
+# A recorder.  Options: frappe, the stand-in; strict, true if nothing else
+# calls it.
+
+sub new {
+    my ($class, %opt) = @_;
+
+    return bless { %opt, posts => [], streams => [], name => "h$$" },
+        $class;
+}
+
+
+# An open stream whose session is to be followed; a stream that was opened
+# again with the same id is followed too.
+
+sub watch {
+    my ($self, @streams) = @_;
+
+    for my $stream (@streams) {
+        push @{ $self->{streams} }, $stream
+            unless grep { $_ == $stream } @{ $self->{streams} };
+    }
+
+    return @streams;
+}
+
+
+# Posts a call of a tool (echo) for a stream to an instance, and returns at
+# once.  Options: tool, arguments, auth, conn.
+
+sub call {
+    my ($self, $nginx, $stream, %opt) = @_;
+
+    my $id  = ++$unique + 1_000_000;
+    my $key = "$self->{name}-$id";
+
+    return $self->post($nginx, $stream, MCPTest::tool($id,
+        $opt{tool} || 'echo', { key => $key, %{ $opt{arguments} || {} } }),
+        %opt, key => $key, id => $id, call => 1,
+        method => 'tools/call ' . ($opt{tool} || 'echo'));
+}
+
+
+sub ping {
+    my ($self, $nginx, $stream, %opt) = @_;
+
+    my $id = ++$unique + 1_000_000;
+
+    return $self->post($nginx, $stream, MCPTest::request($id, 'ping'), %opt,
+        id => $id, method => 'ping');
+}
+
+
+# Posts a message; needs id, and key if it is a call.
+
+sub post {
+    my ($self, $nginx, $stream, $message, %opt) = @_;
+
+    $self->watch($stream) if ref $stream;
+
+    my %facts = map { $_ => delete $opt{$_} }
+        qw(id key call method silent excused);
+
+    my $post = {
+        %facts,
+        session  => MCPTest::session_of($stream),
+        instance => ref $nginx ? $nginx->port : $nginx,
+        sent     => now(),
+    };
+
+    $post->{response} = eval {
+        MCPTest::post($nginx, $stream, $message, %opt, async => 1);
+    };
+    $post->{refused} = !$post->{response};      # no connection
+
+    push @{ $self->{posts} }, $post;
+
+    return $post;
+}
+
+
+sub posts { return @{ $_[0]{posts} } }
+
+
+sub pending {
+    my ($self) = @_;
+
+    return grep { $_->{response} && !$_->{response}{ended} }
+        @{ $self->{posts} };
+}
+
+
+# Waits until all POSTs are answered, and all that is due has come; what has
+# not is for check() to say.
+
+sub settle {
+    my ($self, $timeout) = @_;
+
+    my $end = now() + ($timeout || 20);
+
+    run_until(sub { !$self->pending }, $timeout || 20);
+
+    run_until(sub {
+        my %lived = %{ $self->sessions };
+
+        return !grep { $lived{ $_->{session} } && !$_->{silent}
+            && $_->{response} && ($_->{response}->status || 0) == 202
+            && !$self->_answered($_) } @{ $self->{posts} };
+    }, $end - now());
+
+    MCPTest::sleep_for(0.3);
+
+    return;
+}
+
+
+sub _answered {
+    my ($self, $post) = @_;
+
+    return grep { ($_->session || '') eq $post->{session}
+        && $_->answers($post->{id}) } @{ $self->{streams} };
+}
+
+
+# How often the POSTs had each status: { 202 => 17, none => 1 }.
+
+sub statuses {
+    my ($self, @posts) = @_;
+
+    my %n;
+
+    $n{ $_->{response} && $_->{response}->status || 'none' }++
+        for @posts ? @posts : @{ $self->{posts} };
+
+    return \%n;
+}
+
+
+# A stream is alive, or ended as the server ends one.
+
+sub sessions {
+    my ($self) = @_;
+
+    my %lived;
+
+    for my $stream (@{ $self->{streams} }) {
+        my $id = $stream->session;
+        next unless defined $id;
+
+        $lived{$id} = !$stream->ended || $stream->ended eq 'clean' ? 1 : 0;
+    }
+
+    return \%lived;
+}
+
+
+# The facts, as described above.
+
+sub records {
+    my ($self) = @_;
+
+    my %records = (sessions => $self->sessions, sent => [], answers => [],
+        ran => [], strict => $self->{strict});
+
+    for my $post (@{ $self->{posts} }) {
+        my $response = $post->{response};
+        my $json     = $response && $response->json;
+        my $error    = ref $json eq 'HASH' ? $json->{error} : undef;
+
+        push @{ $records{sent} }, {
+            (map { $_ => $post->{$_} } qw(id key call method silent excused
+                session instance sent)),
+            excused  => $post->{excused} || $post->{refused},
+            status   => $response ? $response->status : undef,
+            answered => $response ? $response->{done} : undef,
+            executed => ref $error eq 'HASH' && ref $error->{data} eq 'HASH'
+                ? $error->{data}{executed} : undef,
+        };
+    }
+
+    for my $stream (@{ $self->{streams} }) {
+        for my $event ($stream->messages) {
+            next unless defined $event->{raw_id};
+
+            push @{ $records{answers} }, {
+                session => $stream->session,
+                id      => $event->{raw_id},
+                time    => $event->{time},
+                data    => $event->{data},
+            };
+        }
+    }
+
+    $records{ran} = [ $self->{frappe}->started ] if $self->{frappe};
+
+    return \%records;
+}
+
+
+# A test: settles, checks, and says what is wrong.
+
+sub ok {
+    my ($self, $name, %opt) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    $self->settle($opt{timeout});
+
+    my @violations = check($self->records);
+
+    Test::More::is(scalar @violations, 0, $name);
+    Test::More::diag("violation: $_->{rule}: $_->{text}")
+        for @violations[0 .. ($#violations > 9 ? 9 : $#violations)];
+    Test::More::diag('of ' . @violations . ' violations') if @violations > 10;
+
+    return !@violations;
+}
+
+
+# ---- the rules
+
+# The violations in the records, as a list.
+
+sub check {
+    my ($records) = @_;
+
+    my %all = (%{$records}, found => []);
+
+    $all{by_id}  = { map { $_->{id} => $_ } @{ $records->{sent} } };
+    $all{by_key} = { map { defined $_->{key} ? ($_->{key} => $_) : () }
+        @{ $records->{sent} } };
+
+    push @{ $all{got}{ $_->{id} } }, $_ for @{ $records->{answers} };
+    push @{ $all{started}{ $_->{key} } }, $_ for @{ $records->{ran} };
+
+    _check_sent(\%all, $_) for @{ $records->{sent} };
+    _check_answer(\%all, $_) for @{ $records->{answers} };
+
+    for my $run (@{ $records->{ran} }) {
+        _violation(\%all, 'unknown-run', undef, "key $run->{key}")
+            if $records->{strict} && !$all{by_key}{ $run->{key} };
+    }
+
+    return @{ $all{found} };
+}
+
+
+sub _violation {
+    my ($all, $rule, $post, $text) = @_;
+
+    if ($post) {
+        my $status = defined $post->{status} ? $post->{status} : 'none';
+
+        $status .= " executed $post->{executed}" if defined $post->{executed};
+        $text .= sprintf '; %s id %s at instance %s, sent %.3f, status %s%s',
+            $post->{method} || 'message', $post->{id},
+            defined $post->{instance} ? $post->{instance} : '?',
+            $post->{sent} || 0, $status,
+            defined $post->{answered}
+                ? sprintf(' at %.3f', $post->{answered}) : '';
+    }
+
+    push @{ $all->{found} }, { rule => $rule, post => $post, text => $text };
+
+    return;
+}
+
+
+sub _times {
+    return join ', ', map { sprintf '%.3f', $_->{time} } @_;
+}
+
+
+sub _check_sent {
+    my ($all, $post) = @_;
+
+    my $status = $post->{status} || 0;
+    my $no     = ($post->{executed} || '') eq 'no';
+    my @got    = @{ $all->{got}{ $post->{id} } || [] };
+    my @ran    = $post->{call}
+        ? @{ $all->{started}{ $post->{key} } || [] } : ();
+
+    my $say = sub { _violation($all, $_[0], $post, $_[1]); };
+
+    $say->('no-status', 'no answer to the POST')
+        if !$status && !$post->{excused};
+
+    $say->('second-answer', @got . ' answers at ' . _times(@got)) if @got > 1;
+    $say->('ran-twice', 'ran ' . @ran . ' times, at ' . _times(@ran))
+        if @ran > 1;
+
+    if ($status == 202) {
+        my $due = $all->{sessions}{ $post->{session} }
+            && !$post->{silent} && !$post->{excused};
+
+        $say->('lost-answer', 'accepted, never answered'
+            . (@ran ? ', though it ran at ' . _times(@ran) : '')
+            . ($post->{call} && !@ran ? ', and it never ran' : ''))
+            if $due && !@got;
+
+    } elsif ($status >= 400 && $status < 500) {
+        $say->('ran-after-4xx', 'ran at ' . _times(@ran)) if @ran;
+        $say->('answer-after-4xx', 'answered at ' . _times(@got)) if @got;
+
+    } elsif ($status >= 500) {
+        my @late = grep { $_->{time} > $post->{answered} } @ran;
+
+        $say->('ran-though-no', 'ran at ' . _times(@ran)) if $no && @ran;
+        $say->('answer-though-no', 'answered at ' . _times(@got))
+            if $no && @got;
+        $say->('ran-after-refusal', 'started at ' . _times(@late)) if @late;
+    }
+
+    $say->('answer-to-silent', 'answered at ' . _times(@got))
+        if $post->{silent} && @got;
+
+    return;
+}
+
+
+sub _check_answer {
+    my ($all, $answer) = @_;
+
+    my $post = $all->{by_id}{ $answer->{id} };
+
+    if (!$post) {
+        _violation($all, 'unknown-answer', undef, "id $answer->{id} at "
+            . _times($answer)) if $all->{strict};
+        return;
+    }
+
+    _violation($all, 'foreign-answer', $post, 'on the stream of another '
+        . 'session, at ' . _times($answer))
+        if $answer->{session} ne $post->{session};
+
+    return unless $post->{call} && defined $answer->{data};
+
+    my $result = $answer->{data} =~ /"result":/ ? 1 : 0;
+
+    _violation($all, 'result-not-run', $post, 'a result at '
+        . _times($answer)) if $result && !$all->{started}{ $post->{key} };
+
+    _violation($all, 'wrong-answer', $post, 'its key is not in the answer')
+        if $result && ($post->{method} || '') =~ /echo/
+        && $answer->{data} !~ /\Q$post->{key}\E\b/;
+
+    return;
+}
+
+
+1;

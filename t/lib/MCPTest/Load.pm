@@ -1,0 +1,262 @@
+package MCPTest::Load;
+
+# Clients that go on while a test does something else: they post to all
+# instances for the sessions of all, in the event loop, and somebody asks for
+# /health all the time.
+
+use strict;
+use warnings;
+
+use MCPTest::Conn qw(now run_until ticker);
+use MCPTest::History;
+
+
+# Options:
+#
+#   instances   list of MCPTest::Nginx
+#   history     MCPTest::History, own one if none is given
+#   frappe      for an own one
+#   sessions    how many at each instance (4)
+#   owners      the instances that have sessions (all)
+#   rate        messages a second, of all clients together (50)
+#   slow        every so manieth call sleeps 0.3 s at the backend (5)
+#   reopen      true: a session that ended is followed by a new one
+#   auth        credential
+
+sub new {
+    my ($class, %opt) = @_;
+
+    my $self = bless {
+        sessions => 4,
+        rate     => 50,
+        slow     => 5,
+        streams  => [],
+        conns    => {},
+        sent     => 0,
+        health   => [],         # [ time, instance, seconds, answer ]
+        probes   => {},
+        %opt,
+    }, $class;
+
+    $self->{owners}  ||= $self->{instances};
+    $self->{history} ||= MCPTest::History->new(frappe => $opt{frappe});
+
+    for my $nginx (@{ $self->{owners} }) {
+        push @{ $self->{streams} }, map { $self->_open($nginx) }
+            1 .. $self->{sessions};
+    }
+
+    run_until(sub { !grep { !$_->session && !$_->ended } $self->streams },
+        15);
+    $self->{history}->watch($self->streams);
+
+    return $self;
+}
+
+
+sub history { return $_[0]{history} }
+sub streams { return @{ $_[0]{streams} } }
+
+
+sub _open {
+    my ($self, $nginx) = @_;
+
+    return MCPTest::open_stream($nginx, wait => 0,
+        defined $self->{auth} ? (auth => $self->{auth}) : ());
+}
+
+
+# Goes on in the background until stop().
+
+sub start {
+    my ($self) = @_;
+
+    return $self if $self->{ticker};
+
+    $self->{due}    = now();
+    $self->{ticker} = ticker(sub { $self->_tick });
+
+    return $self;
+}
+
+
+sub stop {
+    my ($self) = @_;
+
+    my $ticker = delete $self->{ticker};
+    $ticker->stop if $ticker;
+
+    return $self;
+}
+
+
+# Runs for so many seconds.
+
+sub run {
+    my ($self, $seconds) = @_;
+
+    $self->start;
+    MCPTest::Conn::sleep_for($seconds);
+    $self->stop;
+
+    return $self;
+}
+
+
+sub _tick {
+    my ($self) = @_;
+
+    $self->_probe($_) for @{ $self->{instances} };
+    $self->_reopen if $self->{reopen};
+
+    my $n = 0;
+
+    while ($self->{due} < now() && $n++ < 20) {
+        $self->{due} += 1 / $self->{rate};
+        $self->_send;
+    }
+
+    # after a pause, do not make up for it
+
+    $self->{due} = now() if $self->{due} < now();
+
+    return;
+}
+
+
+sub _reopen {
+    my ($self) = @_;
+
+    for my $stream (@{ $self->{streams} }) {
+        if ($stream->ended && ($stream->{done} || 0) < now() - 0.1) {
+            my $fresh = eval { $self->_open($stream->{nginx}) } or next;
+
+            $stream = $fresh;
+        }
+
+        $self->{history}->watch($stream) if $stream->session;
+    }
+
+    return;
+}
+
+
+sub _send {
+    my ($self) = @_;
+
+    my @live = grep { $_->session && !$_->ended } @{ $self->{streams} };
+    return unless @live;
+
+    # every session through every instance, in turn
+
+    my $n      = $self->{sent}++;
+    my $stream = $live[ $n % @live ];
+    my @at     = @{ $self->{instances} };
+    my $nginx  = $at[ int($n / @live) % @at ];
+    my $conn   = $self->_conn($nginx);
+    my %opt    = $conn ? (conn => $conn) : ();
+
+    $opt{auth} = $self->{auth} if defined $self->{auth};
+
+    if ($n % 11 == 10) {
+        $self->{history}->ping($nginx, $stream, %opt);
+
+    } elsif ($self->{slow} && $n % $self->{slow} == 0) {
+        $self->{history}->call($nginx, $stream, %opt, tool => 'sleep',
+            arguments => { seconds => 0.3 });
+
+    } else {
+        $self->{history}->call($nginx, $stream, %opt);
+    }
+
+    return;
+}
+
+
+# A connection that has nothing to do.
+
+sub _conn {
+    my ($self, $nginx) = @_;
+
+    my $conns = $self->{conns}{ $nginx->port } ||= [];
+
+    @{$conns} = grep { !$_->{closed} } @{$conns};
+
+    my ($free) = grep { !@{ $_->{queue} } } @{$conns};
+    return $free if $free;
+
+    my $conn = eval { MCPTest::connect_to($nginx) };
+    push @{$conns}, $conn if $conn;
+
+    return $conn;
+}
+
+
+# /health, every 50 ms, one question at a time.
+
+sub _probe {
+    my ($self, $nginx) = @_;
+
+    my $probe = $self->{probes}{ $nginx->port } ||= { next => 0 };
+
+    if (my $response = $probe->{response}) {
+        return if !$response->ended;
+
+        push @{ $self->{health} }, [ $response->{sent}, $nginx,
+            $response->took, $response->json ] if $response->status;
+
+        delete $probe->{response};
+    }
+
+    return if now() < $probe->{next};
+
+    delete $probe->{conn} if $probe->{conn} && $probe->{conn}{closed};
+
+    $probe->{next} = now() + 0.05;
+    $probe->{conn} ||= eval { MCPTest::connect_to($nginx) } or return;
+    $probe->{response} = $probe->{conn}->request('GET', '/health',
+        host => 'erp.example.com');
+
+    return;
+}
+
+
+# What /health answered since a time; of one instance, if given.
+
+sub health_since {
+    my ($self, $from, $nginx) = @_;
+
+    return grep { $_->[0] >= $from && (!$nginx || $_->[1] == $nginx) }
+        @{ $self->{health} };
+}
+
+
+# The longest that /health took, one still unanswered included.
+
+sub slowest {
+    my ($self, $from) = @_;
+
+    my @took = map { $_->[2] } $self->health_since($from || 0);
+
+    push @took, map { $_->{response} && !$_->{response}->ended
+        ? now() - $_->{response}{sent} : () } values %{ $self->{probes} };
+
+    my ($max) = sort { $b <=> $a } @took, 0;
+
+    return $max;
+}
+
+
+sub close {
+    my ($self) = @_;
+
+    $self->stop;
+    $_->close for map { @{$_} } values %{ $self->{conns} };
+    $_->{conn} && $_->{conn}->close for values %{ $self->{probes} };
+    $_->close for $self->streams;
+
+    return;
+}
+
+
+1;

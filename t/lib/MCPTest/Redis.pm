@@ -1,0 +1,501 @@
+package MCPTest::Redis;
+
+# A redis-server of the test's own: processes, commands, what it holds, and
+# how it can be made to fail.
+
+use strict;
+use warnings;
+
+use File::Path ();
+use File::Temp ();
+use POSIX qw(WNOHANG _exit);
+use Scalar::Util qw(blessed);
+
+use MCPTest::Conn qw(now run_until);
+use MCPTest::RESP;
+
+my (@all, %patterns);
+
+
+# What the module says about Redis, in the error log and in /health: in one
+# place, since words change.
+
+%patterns = (
+    ready    => qr/\[notice\] .*mcp sse: redis "[^"]*" is ready/,
+    lost     => qr/\[error\] .*mcp sse: redis "[^"]*" is lost: /,
+    trouble  => qr/\[(?:warn|error)\] .*mcp sse: redis "/,
+    dropped  => qr/\[(?:warn|error|info|notice)\] .*mcp sse: .*(?:envelope|
+                   acknowledgement|message|bus)[ ].*(?:dropped|refused|forged|
+                   cannot\ be\ opened)/x,
+    reason   => qr/redis/i,
+    metric   => qr/^nginx_mcp_sse_\w*(?:dropped|refused|forged|rejected|
+                   invalid)\w*_total(?:\{[^}]*\})?\ (\d+)/mx,
+);
+
+
+sub pattern {
+    my ($name) = @_;
+
+    return $patterns{$name} || die "no such pattern: $name\n";
+}
+
+
+sub binary {
+    my ($server) = grep { -f && -x } $ENV{MCP_SSE_REDIS} || (),
+        map { "$_/redis-server" } split /:/, ($ENV{PATH} || '')
+            . ':/usr/bin:/usr/local/bin';
+
+    return $server;
+}
+
+
+# Whether a test that needs Redis can run: the first line of such a test.
+
+sub need {
+    return if binary() || $ENV{CI};
+
+    Test::More::plan(skip_all => 'no redis-server');
+
+    return;
+}
+
+
+# Starts a server on a port and on a Unix socket.  Options, all of them
+# optional:
+#
+#   requirepass    of the default user
+#   users          a list of lines as in an ACL file: "user mcp on >word ..."
+#   maxmemory      "2mb", with maxmemory_policy
+#   appendonly     true to keep the data over restart(), even kill9()
+#   replicaof      another of these objects
+#   config         a list of more lines for redis.conf
+#   started        0 to have only the address for now
+
+sub start {
+    my ($class, %opt) = @_;
+
+    my $self;
+
+    for (1 .. 5) {
+        $self = bless {
+            opt   => { %opt },
+            dir   => File::Temp::tempdir('mcp-redis-XXXXXX', TMPDIR => 1,
+                         CLEANUP => 0),
+            port  => MCPTest::Nginx::free_port(),
+            owner => $$,
+        }, $class;
+
+        push @all, $self;
+
+        return $self if exists $opt{started} && !$opt{started};
+        return $self if $self->run;
+        last if $self->log !~ /Address already in use/;
+
+        pop(@all)->clean;
+    }
+
+    my @lines = split /\n/, $self->log;
+
+    Test::More::diag(join "\n", 'redis-server does not start:',
+        splice @lines, @lines > 10 ? -10 : 0);
+    die "redis-server does not start\n";
+}
+
+
+sub port { return $_[0]{port} }
+sub unix { return "$_[0]{dir}/sock" }
+sub dir  { return $_[0]{dir} }
+sub pid  { return $_[0]{pid} }
+sub name { return "127.0.0.1:$_[0]{port}" }
+
+
+# The URL for mcp_sse_redis.  Options: user, pass, db, port (of a proxy),
+# unix (true for the socket).
+
+sub url {
+    my ($self, %opt) = @_;
+
+    my $pass = exists $opt{pass} ? $opt{pass} : $self->{opt}{requirepass};
+    my $user = defined $opt{user} ? $opt{user} : '';
+
+    return 'unix:' . $self->unix . (defined $opt{db} ? ":$opt{db}" : '')
+        if $opt{unix};
+
+    MCPTest::secret($pass);
+
+    return 'redis://' . (defined $pass ? "$user:$pass\@" : '')
+        . '127.0.0.1:' . ($opt{port} || $self->{port})
+        . (defined $opt{db} ? "/$opt{db}" : '');
+}
+
+
+sub _configure {
+    my ($self) = @_;
+
+    my %opt   = %{ $self->{opt} };
+    my $dir   = $self->{dir};
+    my @lines = (
+        'bind 127.0.0.1',
+        "port $self->{port}",
+        "unixsocket $dir/sock",
+        'unixsocketperm 777',
+        "dir $dir",
+        "logfile $dir/log",
+        'daemonize no',
+        'save ""',
+        'databases 16',
+        'repl-diskless-sync-delay 0',
+        'enable-debug-command yes',
+        'appendonly ' . ($opt{appendonly} ? 'yes' : 'no'),
+        'appendfsync no',
+    );
+
+    push @lines, "requirepass $opt{requirepass}"
+        if defined $opt{requirepass};
+    push @lines, "maxmemory $opt{maxmemory}" if defined $opt{maxmemory};
+    push @lines, "maxmemory-policy $opt{maxmemory_policy}"
+        if defined $opt{maxmemory_policy};
+    push @lines, @{ $opt{users} || [] }, @{ $opt{config} || [] };
+
+    if (my $master = $opt{replicaof}) {
+        push @lines, 'replicaof 127.0.0.1 ' . $master->port;
+        push @lines, "masterauth $master->{opt}{requirepass}"
+            if defined $master->{opt}{requirepass};
+    }
+
+    open my $file, '>', "$dir/redis.conf" or die "redis.conf: $!\n";
+    print {$file} map { "$_\n" } @lines;
+    close $file or die "redis.conf: $!\n";
+
+    return;
+}
+
+
+# Starts the process; true when it answers.
+
+sub run {
+    my ($self) = @_;
+
+    return 1 if $self->{pid};
+
+    my $server = binary() or die "no redis-server\n";
+
+    chmod 0755, $self->{dir};
+    $self->_configure;
+
+    my $pid = fork;
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>>', "$self->{dir}/log";
+        open STDERR, '>&', \*STDOUT;
+        MCPTest::Nginx::_end_with_parent();
+        exec $server, "$self->{dir}/redis.conf" or _exit(127);
+    }
+
+    $self->{pid} = $pid;
+
+    my $end = now() + 15;
+
+    while (now() < $end) {
+
+        if (waitpid($pid, WNOHANG) == $pid) {
+            delete $self->{pid};
+            return 0;
+        }
+
+        my $pong = eval { $self->cmd('PING') };
+        return 1 if defined $pong && $pong eq 'PONG';
+
+        MCPTest::Conn::sleep_for(0.02);
+    }
+
+    $self->kill9;
+
+    return 0;
+}
+
+
+sub log {
+    my ($self) = @_;
+
+    open my $file, '<', "$self->{dir}/log" or return '';
+    local $/;
+
+    my $text = <$file>;
+
+    return defined $text ? $text : '';
+}
+
+
+# ---- ends and returns
+
+sub _gone {
+    my ($self, $timeout) = @_;
+
+    my $pid  = $self->{pid} or return 1;
+    my $gone = run_until(sub { waitpid($pid, WNOHANG) != 0 }, $timeout);
+
+    if ($gone) {
+        delete $self->{pid};
+        $self->_forget;
+    }
+
+    return $gone;
+}
+
+
+sub _forget {
+    my ($self) = @_;
+
+    my $conn = delete $self->{conn};
+    $conn->close if $conn;
+
+    return;
+}
+
+
+sub stop {
+    my ($self) = @_;
+
+    return 1 unless $self->{pid} && $self->{owner} == $$;
+
+    kill CONT => $self->{pid};
+    kill TERM => $self->{pid};
+
+    return $self->_gone(5) || $self->kill9;
+}
+
+
+sub kill9 {
+    my ($self) = @_;
+
+    return 1 unless $self->{pid} && $self->{owner} == $$;
+
+    kill KILL => $self->{pid};
+
+    return $self->_gone(5);
+}
+
+
+# Killed if it runs, and started again: with its data (only if it was started
+# with appendonly) or without.
+
+sub restart {
+    my ($self, %opt) = @_;
+
+    $self->kill9;
+    $self->forget_data if !$opt{keep};
+
+    return $self->run;
+}
+
+
+sub forget_data {
+    my ($self) = @_;
+
+    File::Path::remove_tree("$self->{dir}/appendonlydir",
+        { error => \my $ignored });
+    unlink glob "$self->{dir}/*.rdb";
+
+    return;
+}
+
+
+# It does not answer, but its connections stay.
+
+sub pause { my ($self) = @_; kill STOP => $self->{pid}; return }
+sub cont  { my ($self) = @_; kill CONT => $self->{pid}; return }
+
+
+# ---- commands
+
+# A connection of the test's own, in its event loop.
+
+sub connect {
+    my ($self, %opt) = @_;
+
+    my $conn = MCPTest::RESP->connect_to($self->{port});
+    my $pass = exists $opt{pass} ? $opt{pass} : $self->{opt}{requirepass};
+
+    $conn->cmd('AUTH', defined $opt{user} ? $opt{user} : (), $pass)
+        if defined $pass;
+    $conn->cmd('SELECT', $opt{db}) if $opt{db};
+    $conn->cmd('CLIENT', 'SETNAME', $opt{name} || 'test');
+
+    return $conn;
+}
+
+
+# One command; the loop turns while it waits, 10 seconds at most.  An error
+# dies with its text.
+
+sub cmd {
+    my ($self, @words) = @_;
+
+    delete $self->{conn} if $self->{conn} && $self->{conn}{closed};
+
+    my $conn = $self->{conn} ||= $self->connect;
+
+    return $conn->cmd(@words);
+}
+
+
+# CLIENT LIST as a list of hashes; without the connections of the test itself
+# unless asked for.
+
+sub clients {
+    my ($self, %opt) = @_;
+
+    my @clients;
+
+    for my $line (split /\n/, $self->cmd('CLIENT', 'LIST')) {
+        my %client = map { /\A([^=]+)=(.*)\z/ ? ($1 => $2) : () }
+            split / /, $line;
+
+        push @clients, \%client
+            if $opt{own} || ($client{name} || '') ne 'test';
+    }
+
+    return @clients;
+}
+
+
+# Ends connections by "name" ("mcp-sse-cmd", "mcp-sse-sub") or by "type"
+# ("normal", "pubsub"); returns how many.
+
+sub kill_clients {
+    my ($self, %by) = @_;
+
+    return $self->cmd('CLIENT', 'KILL', 'TYPE', $by{type}, 'SKIPME', 'yes')
+        if defined $by{type};
+
+    my $n = 0;
+
+    for my $client ($self->clients) {
+        next if defined $by{name} && $client->{name} ne $by{name};
+        $n += $self->cmd('CLIENT', 'KILL', 'ID', $client->{id});
+    }
+
+    return $n;
+}
+
+
+# Collects what every client sends from now on; see MCPTest::RESP.
+
+sub monitor {
+    my ($self) = @_;
+
+    my $conn = $self->connect;
+
+    $conn->cmd('MONITOR');
+
+    return $conn;
+}
+
+
+# Collects what is published on channels of a pattern from now on.
+
+sub subscribe {
+    my ($self, $pattern) = @_;
+
+    my $conn = $self->connect;
+
+    $conn->{pushed} = [];
+    $conn->cmd('PSUBSCRIBE', $pattern);
+
+    return $conn;
+}
+
+
+# All keys of a database: { key => { type, value, ttl } }, ttl in
+# milliseconds, -1 if it has none.
+
+sub dump {
+    my ($self, %opt) = @_;
+
+    my $conn = $self->connect(db => $opt{db});
+    my $from = 0;
+    my %all;
+
+    my %read = (
+        string => sub { $conn->cmd('GET', $_[0]) },
+        list   => sub { $conn->cmd('LRANGE', $_[0], 0, -1) },
+        set    => sub { $conn->cmd('SMEMBERS', $_[0]) },
+        hash   => sub { $conn->cmd('HGETALL', $_[0]) },
+        zset   => sub { $conn->cmd('ZRANGE', $_[0], 0, -1, 'WITHSCORES') },
+        stream => sub { $conn->cmd('XRANGE', $_[0], '-', '+') },
+    );
+
+    do {
+        my $page = $conn->cmd('SCAN', $from, 'COUNT', 1000);
+
+        $from = $page->[0];
+
+        for my $key (@{ $page->[1] }) {
+            my $type = $conn->cmd('TYPE', $key);
+            next if $type eq 'none';
+
+            $all{$key} = {
+                type  => $type,
+                value => $read{$type}->($key),
+                ttl   => $conn->cmd('PTTL', $key),
+            };
+        }
+    } while ($from);
+
+    $conn->close;
+
+    return \%all;
+}
+
+
+# Makes it a replica of another one, or with undef a master again.
+
+sub replica_of {
+    my ($self, $master) = @_;
+
+    $self->cmd('REPLICAOF', $master ? ('127.0.0.1', $master->port)
+        : ('NO', 'ONE'));
+
+    return $self->wait_replica if $master;
+
+    return 1;
+}
+
+
+sub wait_replica {
+    my ($self) = @_;
+
+    return run_until(sub {
+        return $self->cmd('INFO', 'replication') =~ /master_link_status:up/;
+    }, 10);
+}
+
+
+# ---- the end
+
+sub clean {
+    my ($self) = @_;
+
+    return if $self->{owner} != $$ || $self->{cleaned}++;
+
+    $self->stop;
+    $self->_forget;
+
+    if ($ENV{KEEP} && !Test::More->builder->is_passing) {
+        Test::More::diag("kept: $self->{dir}");
+        return;
+    }
+
+    File::Path::remove_tree($self->{dir}, { safe => 0 });
+
+    return;
+}
+
+
+sub all { return @all }
+
+
+1;

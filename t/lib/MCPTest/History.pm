@@ -110,6 +110,7 @@ sub post {
         %facts,
         session  => MCPTest::session_of($stream),
         instance => ref $nginx ? $nginx->port : $nginx,
+        owner    => ref $stream ? $stream->{nginx}->port : undef,
         sent     => now(),
     };
 

@@ -247,6 +247,172 @@ sub slowest {
 }
 
 
+# The POSTs sent in a time: "own" ones, at the instance that has the stream,
+# "foreign" ones, or all.
+
+sub sent {
+    my ($self, $from, $to, $which) = @_;
+
+    my @posts = grep { $_->{sent} >= $from && $_->{sent} < $to }
+        $self->{history}->posts;
+
+    return @posts unless $which;
+
+    return grep { ($_->{owner} == $_->{instance}) == ($which eq 'own') }
+        @posts;
+}
+
+
+# How often those had each status.
+
+sub statuses {
+    my ($self, @posts) = @_;
+
+    run_until(sub {
+        return !grep { $_->{response} && !$_->{response}->ended } @posts;
+    }, 15);
+
+    return @posts ? $self->{history}->statuses(@posts) : {};
+}
+
+
+# One fault of Redis, seen by clients that go on:
+#
+#   name      of the tests
+#   begin     function that makes the fault
+#   during    function with tests, called when the fault is known
+#   seconds   how long it lasts (2)
+#   end       function that ends it, if it does not end by itself
+#   lost      true: Redis is lost meanwhile, /health must say so
+#   quiet     true: nobody must notice, all messages are accepted
+#   foreign   statuses that messages for other instances may have (202, 503)
+#   wait      seconds until all is well again (10)
+
+sub fault {
+    my ($self, %opt) = @_;
+
+    my @all  = @{ $self->{instances} };
+    my $name = $opt{name};
+
+    $self->start;
+    MCPTest::Conn::sleep_for(0.7);
+
+    my $from  = now();
+    my @lines = map { length $_->error_log } @all;
+
+    $opt{begin}->();
+
+    if ($opt{lost}) {
+        Test::More::ok(run_until(sub {
+            return !grep { my $nginx = $_; !grep {
+                ($_->[3]{status} || '') eq 'degraded' }
+                $self->health_since($from, $nginx) } @all;
+        }, 6), "$name: /health says degraded");
+    }
+
+    my $known = now();
+
+    $opt{during}->() if $opt{during};
+
+    my $left = ($opt{seconds} || 2) - (now() - $from);
+
+    MCPTest::Conn::sleep_for($left) if $left > 0;
+    $opt{end}->() if $opt{end};
+
+    Test::More::ok(MCPTest::wait_ready(@all, $opt{wait} || 10),
+        "$name: all is well again, without a restart");
+
+    # every worker, not only those that were asked
+
+    MCPTest::Conn::sleep_for(1.2);
+
+    my $to = now();
+
+    MCPTest::Conn::sleep_for(0.8);
+    $self->stop;
+
+    $self->_after($name, $from, $known, $to, \%opt);
+    $self->_logs($name, \@lines, \%opt);
+
+    return;
+}
+
+
+sub _after {
+    my ($self, $name, $from, $known, $to, $opt) = @_;
+
+    Test::More::is_deeply([ keys %{ $self->statuses($self->sent($from,
+        now(), 'own')) } ], [ 202 ], "$name: own sessions go on")
+        or Test::More::diag(Test::More::explain($self->statuses(
+            $self->sent($from, now(), 'own'))));
+
+    my %may = map { $_ => 1 } $opt->{quiet} ? 202
+        : $opt->{foreign} ? @{ $opt->{foreign} } : (202, 503);
+    my $got = $self->statuses($self->sent($from, $to, 'foreign'));
+    my @odd = grep { !$may{$_} } keys %{$got};
+
+    Test::More::is_deeply(\@odd, [], "$name: what others get is "
+        . join ' or ', sort keys %may)
+        or Test::More::diag(Test::More::explain($got));
+
+    my @refused = grep { ($_->{response}->status || 0) == 503 }
+        grep { $_->{response} } $self->sent($from, $to, 'foreign');
+    my @bad = grep { my $r = $_->{response};
+        !$r->header('Retry-After') || ($r->json->{error}{code} || 0) != -32003
+        || ($r->json->{error}{data}{executed} || '') !~ /\A(?:no|unknown)\z/
+    } @refused;
+
+    Test::More::is(scalar @bad, 0,
+        "$name: each 503 has Retry-After, -32003, data.executed")
+        or Test::More::diag($bad[0]{response}->body);
+
+    Test::More::is_deeply([ keys %{ $self->statuses($self->sent($to,
+        now())) } ], [ 202 ], "$name: then every message is accepted again")
+        or Test::More::diag(Test::More::explain($self->statuses(
+            $self->sent($to, now()))));
+
+    my $slowest = $self->slowest($from);
+
+    Test::More::cmp_ok($slowest, '<', 1.5, "$name: no worker is blocked");
+
+    $self->{history}->ok("$name: each accepted call is answered once, what "
+        . 'was refused does not run afterwards');
+
+    Test::More::is(scalar(grep { $_->ended } $self->streams), 0,
+        "$name: no stream has ended") if !$self->{reopen};
+
+    return;
+}
+
+
+# The error logs have the fault, and not for every message.
+
+sub _logs {
+    my ($self, $name, $lines, $opt) = @_;
+
+    for my $n (0 .. $#{ $self->{instances} }) {
+        my $nginx = $self->{instances}[$n];
+        my $log   = substr $nginx->error_log, $lines->[$n];
+
+        if ($opt->{lost}) {
+            Test::More::like($log, MCPTest::Redis::pattern('lost'),
+                "$name: the log says that Redis is lost");
+            Test::More::like($log, MCPTest::Redis::pattern('ready'),
+                "$name: and that it is back");
+        }
+
+        my @trouble = grep { /\[(?:warn|error|crit|alert)\].*mcp sse: /
+            && !/frappe|upstream/ } split /\n/, $log;
+
+        Test::More::cmp_ok(scalar @trouble, '<=', 12 * $nginx->{workers},
+            "$name: in few lines") or Test::More::diag(join "\n",
+            @trouble[0 .. 5]);
+    }
+
+    return;
+}
+
+
 sub close {
     my ($self) = @_;
 

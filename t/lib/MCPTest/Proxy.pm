@@ -158,6 +158,8 @@ sub _read {
 
     accept(my $client, $self->{sock}) or return;
 
+    my $number = ++$self->{count};
+
     socket(my $server, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
 
     if (!connect($server, pack_sockaddr_in($self->{server},
@@ -170,7 +172,7 @@ sub _read {
 
     $self->pairs;
     push @{ $self->{pairs} }, MCPTest::Proxy::Pair->new($self,
-        ++$self->{count}, $client, $server);
+        $number, $client, $server);
     $self->_update;
 
     return;

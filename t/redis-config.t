@@ -1,0 +1,164 @@
+# mcp_sse_redis and mcp_sse_key: what nginx -t takes and refuses.  DESIGN 8.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use File::Temp ();
+use Test::More;
+
+my $dir  = File::Temp->newdir;
+my $key  = MCPTest::Nginx::key_file();
+my $load = join '', map { "load_module $_;\n" } MCPTest::Nginx::modules();
+my $temp = join '', map { "    ${_}_temp_path $dir/$_;\n" }
+    qw(client_body proxy fastcgi uwsgi scgi);
+my $port = MCPTest::Nginx::free_port();
+
+{
+    open my $empty, '>', "$dir/empty" or die "empty: $!\n";
+    chmod 0600, "$dir/empty";
+}
+
+
+# nginx -t with these lines: exit status and what it printed.
+
+sub check {
+    my ($http, $location) = @_;
+
+    $location = '' unless defined $location;
+
+    open my $file, '>', "$dir/nginx.conf" or die "nginx.conf: $!\n";
+    print {$file} <<"EOT";
+$load
+error_log $dir/error.log info;
+pid $dir/nginx.pid;
+events {}
+http {
+    access_log off;
+$temp
+    mcp_sse_call /_mcp/call;
+    mcp_sse_user /_mcp/user;
+    $http
+    server {
+        listen 127.0.0.1:$port;
+        location = /mcp/sse { mcp_sse_stream; $location }
+    }
+}
+EOT
+    close $file;
+
+    return MCPTest::Nginx->check("$dir/nginx.conf", '-e', "$dir/error.log");
+}
+
+
+sub good {
+    my ($redis) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my ($status, $text) = check("mcp_sse_redis $redis; mcp_sse_key $key;");
+
+    ok($status == 0 && $text !~ /\[(?:warn|error|alert|crit|emerg)\]/,
+        "mcp_sse_redis $redis") or diag($text);
+
+    return;
+}
+
+
+sub bad {
+    my ($redis, $pattern, %opt) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $http = exists $opt{http} ? $opt{http}
+        : "mcp_sse_redis $redis; mcp_sse_key $key;";
+    my ($status, $text) = check($http, $opt{location});
+    my ($line) = $text =~ /^(.*\[emerg\].*)$/m;
+
+    like(defined $line && $status == 1 ? $line : "$status $text", $pattern,
+        'refused: ' . ($opt{name} || "mcp_sse_redis $redis"));
+
+    # a password is shown to nobody
+
+    unlike($text, qr/pass-of-redis/, 'and no password is shown')
+        if $redis =~ /pass-of-redis/;
+
+    return;
+}
+
+
+good($_) for 'redis://127.0.0.1:6379', 'redis://127.0.0.1:6379/0',
+    'redis://127.0.0.1:6379/15', 'redis://localhost:6379/1',
+    'redis://[::1]:6379/0', 'redis://127.0.0.1',
+    'redis://:secret@127.0.0.1:6379/0',
+    'redis://user:secret@127.0.0.1:6379/0',
+    'redis://user:p%40ss%2Fword@127.0.0.1:6379/0',
+    'unix:/run/redis/redis.sock', 'unix:/run/redis/redis.sock:2',
+    'redis://127.0.0.1:6379 prefix=mcp:',
+    'redis://127.0.0.1:6379 prefix=a-b_c: timeout=500ms connect_timeout=1s',
+    'redis://127.0.0.1:6379 timeout=2s';
+
+my $value = qr/mcp_sse_redis|invalid|URL|redis/;
+
+bad($_, $value) for '', '""', '127.0.0.1:6379', 'http://127.0.0.1:6379',
+    'redis:127.0.0.1', 'redis://', 'redis:///0', 'redis://:6379',
+    'redis://127.0.0.1:0', 'redis://127.0.0.1:65536', 'redis://127.0.0.1:x',
+    'redis://127.0.0.1:6379:1', 'redis://[::1', 'redis://a b',
+    'redis://127.0.0.1:6379?x=y', 'redis://127.0.0.1:6379/0#x',
+    'unix:', 'unix:relative', 'unix:/run/redis.sock:x',
+    'redis://user:pass-of-redis@127.0.0.1:x/0',
+    'redis://user:pass-of-redis@/0', 'redis://user:pass-of-redis%@127.0.0.1';
+
+bad("redis://127.0.0.1:6379/$_", $value) for 'x', '-1', '0x', '0/1',
+    '99999999999';
+
+# TLS is not there yet, and must not be taken for none
+
+bad('rediss://127.0.0.1:6379/0', qr/rediss|TLS/);
+bad('rediss://user:pass-of-redis@127.0.0.1:6379/0', qr/rediss|TLS/);
+
+# parameters
+
+bad("redis://127.0.0.1:6379 $_", qr/\Q$_\E|parameter|mcp_sse_redis/)
+    for 'x', 'x=y', 'timeout', 'timeout=', 'timeout=x', 'timeout=0',
+    'timeout=-1', 'connect_timeout=', 'connect_timeout=x', 'prefix',
+    'prefix=a prefix=b', 'timeout=1s timeout=2s',
+    'connect_timeout=1s connect_timeout=1s', 'Prefix=a',
+    'redis://127.0.0.1:6380';
+
+# what stands where
+
+bad('', qr/mcp_sse_redis" directive is duplicate/, name => 'twice',
+    http => "mcp_sse_redis redis://127.0.0.1; "
+    . "mcp_sse_redis redis://127.0.0.1; mcp_sse_key $key;");
+bad('', qr/mcp_sse_redis" directive is not allowed here/,
+    name => 'in a location', http => "mcp_sse_key $key;",
+    location => 'mcp_sse_redis redis://127.0.0.1;');
+bad('', qr/mcp_sse_key/, name => 'without mcp_sse_key',
+    http => 'mcp_sse_redis redis://127.0.0.1;');
+bad('', qr/mcp_sse_key/, name => 'with an empty file of keys', http =>
+    "mcp_sse_redis redis://127.0.0.1; mcp_sse_key $dir/empty;");
+
+# before or after mcp_sse_key is the same
+
+{
+    my ($status, $text) = check("mcp_sse_key $key; "
+        . 'mcp_sse_redis redis://127.0.0.1;');
+
+    ok($status == 0, 'mcp_sse_key may come first') or diag($text);
+}
+
+# nothing connects while nginx -t runs
+
+{
+    my $proxy = MCPTest::Proxy->new(port => 1);
+
+    check('mcp_sse_redis redis://127.0.0.1:' . $proxy->port
+        . "; mcp_sse_key $key;");
+    sleep_for(0.3);
+    is($proxy->count, 0, 'nginx -t does not connect');
+    $proxy->stop;
+}
+
+finish();

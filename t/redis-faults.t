@@ -1,0 +1,152 @@
+# Redis is not there, goes and comes back, with its data or without.  DESIGN 4,
+# "Degraded".
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::History;
+use MCPTest::Load;
+use Test::More;
+
+MCPTest::Redis::need();
+
+my $frappe = start_frappe();
+
+
+# Two instances of two workers, and their clients.
+
+sub load {
+    my ($redis, %opt) = @_;
+
+    my @nginx = start_instances(2, redis => $redis, workers => 2,
+        http => 'mcp_sse_grace 1s;', %opt);
+
+    return MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
+        rate => 60);
+}
+
+
+# absent at the start
+
+{
+    my $redis   = start_redis(started => 0);
+    my @nginx   = map { start_nginx(redis => $redis,
+        http => 'mcp_sse_grace 1s;') } 1, 2;
+    my ($here, $there) = @nginx;
+    my $history = MCPTest::History->new(frappe => $frappe);
+    my $from    = now();
+    my $stream  = open_stream($here);
+
+    ok($stream->session, 'without Redis, a stream opens');
+    cmp_ok(now() - $from, '<', 3, 'soon');
+    ok(call($here, $stream, tool(1, 'echo', {})), 'and works');
+    is(health($here)->{status}, 'degraded', 'it is degraded');
+    like(health($here)->{reason}, MCPTest::Redis::pattern('reason'),
+        'because of Redis');
+    is(get($here, '/health')->status, 200, 'alive');
+    ok(!ready($here, 1), 'not ready: Redis was never reached');
+    ok(!ready($here), 'not ready in the strict sense, either');
+
+    my $post = $history->call($there, $stream);
+
+    $post->{response}->wait(15);
+    is_rejected($post->{response}, 503, -32003, 'Backend unavailable',
+        'a message for another instance: 503');
+    is($post->{response}->header('Retry-After'), 1, 'with Retry-After');
+    is($post->{response}->json->{error}{data}{executed}, 'no',
+        'and surely not run');
+
+    my $initialized = post($there, $stream,
+        notification('notifications/initialized'));
+
+    accepted($initialized, 'notifications/initialized is accepted');
+    accepted(post($there, $stream, '{"jsonrpc":"2.0","id":7,"result":{}}'),
+        "a client's response, too");
+
+    sleep_for(2);
+
+    my @lines = grep { /\[(?:warn|error)\].*mcp sse: / }
+        split /\n/, $here->error_log;
+
+    cmp_ok(scalar @lines, '>', 0, 'the log says so');
+    cmp_ok(scalar @lines, '<', 12, 'in few lines');
+
+    ok($redis->run, 'Redis starts');
+    ok(wait_ready(@nginx, 15), 'it is found');
+    is(health($here)->{status}, 'healthy', 'healthy again');
+    ok($here->wait_log(MCPTest::Redis::pattern('ready'), 5),
+        'the log says so');
+
+    $history->call($there, $stream)->{response}->wait(10) for 1 .. 5;
+    is_deeply($history->statuses, { 503 => 1, 202 => 5 },
+        'the stream opened before is known now');
+    $history->ok('and answers');
+    $stream->close;
+}
+
+# killed, with clients that go on
+
+for my $keep (1, 0) {
+    my $redis = start_redis(appendonly => $keep);
+    my $load  = load($redis);
+    my $with  = $keep ? 'with its data' : 'without';
+    my ($here) = @{ $load->{instances} };
+
+    $load->fault(
+        name    => "killed and started again $with",
+        lost    => 1,
+        seconds => 3,
+        begin   => sub { $redis->kill9 },
+        during  => sub {
+            like(health($here)->{reason}, MCPTest::Redis::pattern('reason'),
+                'the reason is given');
+            ok(ready($here, 1), 'ready: Redis had been reached');
+            ok(!ready($here), 'not ready in the strict sense');
+
+            my $fresh = open_stream($here);
+
+            ok($fresh->session, 'a stream opens');
+            ok(call($here, $fresh, request(1, 'ping')), 'and works');
+            $fresh->close;
+        },
+        end     => sub { $redis->forget_data if !$keep; $redis->run },
+    );
+
+    $load->close;
+}
+
+# its data are gone, nothing else
+
+{
+    my $redis = start_redis();
+    my $load  = load($redis);
+    my $from;
+
+    $load->fault(
+        name    => 'FLUSHALL',
+        seconds => 3,
+        foreign => [ 202, 503 ],
+        begin   => sub { $redis->cmd('FLUSHALL') },
+    );
+
+    $load->fault(
+        name    => 'FLUSHALL again and again',
+        seconds => 3,
+        begin   => sub {
+            for (1 .. 8) {
+                $redis->cmd('FLUSHALL');
+                sleep_for(0.3);
+            }
+        },
+    );
+
+    is(scalar(grep { /\Amcp:s:/ } keys %{ $redis->dump }),
+        scalar $load->streams, 'every session is known again');
+    is(scalar(grep { /\Amcp:k:/ } keys %{ $redis->dump }), 4,
+        'and every worker');
+    $load->close;
+}
+
+finish();

@@ -1,0 +1,82 @@
+# Redis does not answer and does not close: stopped, or the network holds what
+# is sent.  Nobody waits for it.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::Load;
+use Test::More;
+
+MCPTest::Redis::need();
+
+my $frappe = start_frappe();
+
+# stopped for 10 seconds
+
+{
+    my $redis = start_redis();
+    my @nginx = start_instances(2, redis => $redis, workers => 2,
+        http => 'mcp_sse_grace 2s;');
+    my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
+        rate => 60);
+
+    $load->fault(
+        name    => 'stopped for 10 seconds',
+        lost    => 1,
+        seconds => 10,
+        begin   => sub { $redis->pause },
+        during  => sub {
+            my $from   = now();
+            my $stream = open_stream($nginx[0]);
+
+            ok($stream->session, 'a stream opens');
+            cmp_ok(now() - $from, '<', 3, 'soon');
+            ok(call($nginx[0], $stream, tool(1, 'echo', {})), 'and works');
+            $stream->close;
+        },
+        end     => sub { $redis->cont },
+        wait    => 15,
+    );
+
+    # shorter than anybody's patience
+
+    $load->fault(
+        name    => 'stopped for 200 ms',
+        seconds => 1,
+        quiet   => 1,
+        begin   => sub { $redis->pause; sleep_for(0.2); $redis->cont },
+    );
+
+    $load->close;
+}
+
+# a network that passes one direction only
+
+for my $way (qw(up down)) {
+    my $redis = start_redis();
+    my $proxy = MCPTest::Proxy->new(port => $redis->port);
+    my @nginx = map { start_nginx(redis => $redis->url(port => $proxy->port),
+        http => 'mcp_sse_grace 2s;') } 1, 2;
+
+    wait_ready(@nginx);
+
+    my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
+        rate => 40);
+
+    $load->fault(
+        name    => $way eq 'up' ? 'commands are held' : 'replies are held',
+        lost    => 1,
+        seconds => 4,
+        begin   => sub { $proxy->pause($way) },
+        end     => sub { $proxy->resume },
+        wait    => 15,
+    );
+
+    $load->close;
+    $_->stop for @nginx;
+    $proxy->stop;
+}
+
+finish();

@@ -1,0 +1,108 @@
+# A new mcp_sse_key without a pause: first as the second line everywhere, then
+# as the first, then alone.  DESIGN 5.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::Load;
+use Test::More;
+
+MCPTest::Redis::need();
+
+my $frappe = start_frappe();
+my $redis  = start_redis();
+my ($old, $new) = map { MCPTest::Nginx::random_key() } 1, 2;
+my $file   = MCPTest::Nginx::key_file($old);
+my @nginx  = start_instances(3, redis => $redis, key_file => $file,
+    http => 'mcp_sse_drain 1s; mcp_sse_grace 2s; mcp_sse_max_sessions 500;');
+my $load   = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
+    rate => 60, sessions => 3, reopen => 1);
+
+$load->run(1);
+is_deeply([ keys %{ $load->statuses($load->sent(0, now())) } ], [ 202 ],
+    'one key');
+
+# A reload ends the streams: their clients come again, messages that are late
+# get 400.
+
+for my $step ([ 'the new one is known', $old, $new ],
+    [ 'the new one signs', $new, $old ])
+{
+    my ($name, @keys) = @{$step};
+
+    MCPTest::Nginx::write_keys($file, @keys);
+    $load->start;
+
+    for my $nginx (@nginx) {
+        my @old = $nginx->reload;
+
+        sleep_for(0.5);
+        ok($nginx->wait_gone(\@old, 15), "$name: an instance is reloaded");
+    }
+
+    ok(wait_ready(@nginx), "$name: all are ready");
+    sleep_for(1);
+
+    my $from = now();
+
+    sleep_for(1.5);
+    $load->stop;
+
+    is_deeply([ keys %{ $load->statuses($load->sent($from, now())) } ],
+        [ 202 ], "$name: every message is accepted")
+        or diag(explain($load->statuses($load->sent($from, now()))));
+
+    my @odd = grep { !/\A(?:202|400)\z/ }
+        keys %{ $load->statuses($load->sent(0, now())) };
+
+    is_deeply(\@odd, [], "$name: meanwhile 202, or 400 for what has ended")
+        or diag(explain($load->statuses($load->sent(0, now()))));
+    $load->history->ok("$name: each accepted call is answered once");
+    cmp_ok($load->slowest, '<', 2, "$name: no worker is blocked");
+}
+
+# between the steps: one instance signs with the new key, others with the old
+# one, and they understand each other
+
+{
+    my @files = map { MCPTest::Nginx::key_file(@{$_}) } [ $old, $new ],
+        [ $new, $old ];
+    my @mixed = start_instances(2, redis => $redis,
+        redis_opt => 'prefix=mixed:', per => [ map { { key_file => $_ } }
+        @files ]);
+    my @streams = map { open_stream($_) } @mixed;
+
+    for my $n (0, 1) {
+        ok(call($mixed[1 - $n], $streams[$n], tool($n + 1, 'echo', {})),
+            "sealed with key $n, opened with the other first");
+    }
+
+    $_->close for @streams;
+}
+
+# the old one is gone: what it signed is nothing
+
+{
+    my $stream = open_stream($nginx[0]);
+    my $gone   = start_nginx(redis => $redis,
+        key_file => MCPTest::Nginx::key_file($new),
+        http => 'mcp_sse_grace 0;');
+    my $before = start_nginx(redis => $redis,
+        key_file => MCPTest::Nginx::key_file($old),
+        http => 'mcp_sse_grace 0;');
+
+    wait_ready($gone, $before);
+    ok(call($gone, $stream, tool(1, 'echo', {})),
+        'signed with the new key, sealed with it alone');
+
+    my $theirs = open_stream($before);
+
+    is_rejected(post($gone, $theirs, tool(1, 'echo', {})), 400, -32001,
+        'Invalid session ID', 'signed with the old key, which is gone');
+    $_->close for $stream, $theirs;
+}
+
+$load->close;
+finish();

@@ -1,0 +1,378 @@
+# Redis, and who can write to it, sees nothing, and cannot make anything run:
+# what is on the bus is sealed.  DESIGN 4, "Sealed".
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::History;
+use MIME::Base64 qw(encode_base64);
+use Test::More;
+
+MCPTest::Redis::need();
+
+my $frappe = start_frappe();
+
+
+# nothing to be read
+
+{
+    my $redis    = start_redis();
+    my $key      = MCPTest::Nginx::random_key();
+    my $monitor  = $redis->monitor;
+    my $listener = $redis->subscribe('*');
+    my ($here, $there) = start_instances(2, redis => $redis,
+        key_file => MCPTest::Nginx::key_file($key));
+    my $stream   = open_stream($here);
+    my $bearer   = open_stream($there, auth =>
+        MCPTest::credential('bob', 'bearer'));
+    my %seen;
+
+    # again and again, while messages go both ways
+
+    for my $n (1 .. 10) {
+        call($there, $stream, tool($n, 'echo', { text => 'Marker-of-text' }),
+            headers => [ 'User-Agent', 'Marker-of-agent' ]);
+        call($here, $bearer, request($n, 'tools/list'));
+        post($there, $stream, notification('notifications/marker-of-method'));
+        $seen{$_} = 1 for map { %{$_} } _flat($redis->dump);
+    }
+
+    post($there, $stream, tool(11, 'echo', { text => 'Marker-of-text' }),
+        auth => MCPTest::credential('alice', 'basic'));
+    sleep_for(0.5);
+
+    my @commands = $monitor->commands;
+    my $all = join "\0", keys %seen, map({ @{ $_->{args} } } @commands),
+        map { "$_->{channel}\0$_->{bytes}" } $listener->messages;
+
+    cmp_ok(scalar(grep { uc $_->{args}[0] eq 'PUBLISH' } @commands), '>=', 20,
+        'messages went through Redis');
+    cmp_ok(scalar(grep { /\Amcp:[sk]:/ } keys %seen), '>=', 4,
+        'and keys were there');
+    cmp_ok(scalar($listener->messages), '>=', 40, 'with acknowledgements');
+
+    my %secrets = (
+        'an API secret'      => 'alice-secret',
+        'an API key'         => 'alice-key',
+        'a bearer token'     => 'bob-token',
+        'a Basic credential' => 'YWxpY2Uta2V5OmFsaWNlLXNlY3JldA',
+        'an e-mail address'  => 'alice@example.com',
+        'a domain'           => '@example.com',
+        'an argument'        => 'Marker-of-text',
+        'a User-Agent'       => 'Marker-of-agent',
+        'a method'           => 'tools/',
+        'another method'     => 'marker-of-method',
+        'a word of JSON-RPC' => 'jsonrpc',
+        'a word of params'   => '"arguments"',
+        'a header'           => 'Authorization',
+        'a session id'       => $stream->session,
+        'another'            => $bearer->session,
+        'most of one'        => substr($stream->session, 2, 30),
+        'the key'            => $key,
+    );
+
+    for my $what (sort keys %secrets) {
+        my $secret = $secrets{$what};
+        my @forms  = ($secret, unpack('H*', $secret), uc unpack('H*', $secret),
+            join('', map { "$_\0" } split //, $secret));
+
+        # in base64 it may begin at any of three places
+
+        for my $skip (0 .. 2) {
+            my $text = encode_base64('x' x $skip . $secret, '');
+
+            $text = substr $text, $skip ? 4 : 0;
+            $text =~ s/.{0,3}=*\z//;
+            push @forms, $text if length $text >= 6;
+        }
+
+        is(scalar(grep { index(lc $all, lc $_) >= 0 } @forms), 0,
+            "Redis does not see $what");
+    }
+
+    # the same message twice is not the same bytes
+
+    my @large = grep { length $_->{bytes} > 100 } $listener->messages;
+    my %bytes = map { $_->{bytes} => 1 } @large;
+
+    is(scalar keys %bytes, scalar @large, 'no two messages are the same');
+
+    $_->close for $stream, $bearer, $monitor, $listener;
+}
+
+
+# Keys and values of a dump, as hashes of strings.
+
+sub _flat {
+    my ($dump) = @_;
+
+    return map { my $value = $dump->{$_}{value};
+        { $_ => ref $value ? join("\0", @{$value}) : $value } }
+        keys %{$dump};
+}
+
+
+# Changed copies of a message.
+
+sub forgeries {
+    my ($bytes) = @_;
+
+    my $length = length $bytes;
+    my %at     = map { $_ => 1 } 0 .. 95, $length - 40 .. $length - 1,
+        map { int rand $length } 1 .. 40;
+    my @all;
+
+    for my $n (sort { $a <=> $b } grep { $_ >= 0 && $_ < $length } keys %at) {
+        for my $bit (0x01, 0x80) {
+            my $copy = $bytes;
+
+            substr($copy, $n, 1) = chr(ord(substr $copy, $n, 1) ^ $bit);
+            push @all, $copy;
+        }
+    }
+
+    push @all, map { substr $bytes, 0, $_ } grep { $_ < $length }
+        0 .. 100, $length / 2, $length - 16, $length - 1;
+    push @all, substr($bytes, 1), "${bytes}x", $bytes x 2,
+        "\0" x $length, "\xff" x $length, 'x' x 2_000_000,
+        map { my $n = $_; join '', map { chr rand 256 } 1 .. $n }
+            1, 16, 64, 100, 1000;
+
+    return @all;
+}
+
+
+# Everything of an instance's bytes from Redis that is a message of more than
+# 5,000 bytes, or of less, can be lost on its way.
+
+my %lose;
+
+
+sub through {
+    my ($redis, $name) = @_;
+
+    return MCPTest::Proxy->new(port => $redis->port, filter => sub {
+        my ($way, $bytes) = @_;
+
+        return $bytes if $way ne 'down' || !$lose{$name}
+            || $bytes !~ /message\r\n/;
+        return $lose{$name} eq 'small' && length $bytes > 5000
+            ? $bytes : undef;
+    });
+}
+
+
+# nothing to be written
+
+{
+    my $redis    = start_redis();
+    my $listener = $redis->subscribe('mcp:w:*');
+    my %proxy    = map { $_ => through($redis, $_) } qw(here there);
+    my %nginx    = map { $_ => start_nginx(redis =>
+        $redis->url(port => $proxy{$_}->port), http => 'mcp_sse_grace 8s;') }
+        qw(here there);
+
+    $nginx{third} = start_nginx(redis => $redis,
+        http => 'mcp_sse_grace 8s;');
+    ok(wait_ready(values %nginx), 'three instances');
+
+    my ($here, $there, $third) = @nginx{qw(here there third)};
+    my $history = MCPTest::History->new(frappe => $frappe);
+    my $stream  = open_stream($here);
+    my $other   = open_stream($here);
+    my $pad     = 'x' x 6000;
+
+
+    # Publishes all these; false if Redis or an instance did not take them.
+
+    my $publish = sub {
+        my ($channel, @bytes) = @_;
+
+        my @slots = map { $redis->cmd('PUBLISH', $channel, $_) } @bytes;
+
+        sleep_for(0.2);
+
+        return !grep { $_ < 1 } @slots;
+    };
+
+    my $ran = sub {
+        my ($post) = @_;
+
+        return scalar grep { $_->{key} eq $post->{key} } $frappe->started;
+    };
+
+    # where messages for the owner go, and its acknowledgements
+
+    my $first = $history->call($there, $stream, arguments => { p => $pad });
+
+    $first->{response}->wait(10);
+    is($first->{response}->status, 202, 'a message');
+    run_until(sub { $listener->messages >= 2 }, 5);
+
+    my ($message) = grep { length $_->{bytes} > 5000 } $listener->messages;
+    my ($ack) = $message ? grep { $_->{channel} ne $message->{channel}
+        && $_->{time} >= $message->{time} } $listener->messages : ();
+
+    if (!ok($message && $ack, 'and its acknowledgement were seen')) {
+        finish();
+        exit;
+    }
+
+    my ($owner, $producer) = map { $_->{channel} } $message, $ack;
+    my ($elsewhere) = grep { $_ ne $owner && $_ ne $producer }
+        map { s/:k:/:w:/r } grep { /:k:/ } keys %{ $redis->dump };
+
+    isnt($owner, $producer, 'each worker has its channel');
+
+    # again: known numbers are not run
+
+    ok($publish->($owner, ($message->{bytes}) x 20), 'it is sent again');
+    ok($publish->($producer, ($ack->{bytes}) x 20), 'the other one, too');
+    is($ran->($first), 1, 'it is not run again');
+
+    # where they do not belong
+
+    $publish->($producer, $message->{bytes});
+    $publish->($owner, $ack->{bytes});
+    $publish->($elsewhere, $message->{bytes}, $ack->{bytes});
+    is($ran->($first), 1, 'sent to others, it is not run again');
+
+    # A message that never reached its owner: forged ones are as fresh as it
+    # is.  Its producer is gone, so that nobody sends it again.
+
+    my $lost = sub {
+        my ($at, $of) = @_;
+
+        $lose{here} = 'all';
+        $listener->{pushed} = [];
+
+        my $post = $history->call($at, $of, arguments => { p => $pad },
+            excused => 1);
+        my $seen;
+
+        run_until(sub {
+            ($seen) = grep { length $_->{bytes} > 5000 } $listener->messages;
+            return $seen;
+        }, 5);
+
+        kill KILL => $at->worker_pids, $at->pid;
+        $at->_wait_exit(5);
+        sleep_for(0.2);
+        $lose{here} = '';
+
+        return ($post, $seen ? $seen->{bytes} : '');
+    };
+
+    my ($fresh, $bytes) = $lost->($third, $stream);
+
+    cmp_ok(length $bytes, '>', 5000, 'a message that its owner has not seen');
+
+    my $before = length $here->error_log;
+
+    $publish->($owner, forgeries($bytes));
+    $publish->($producer, $bytes);
+    is($ran->($fresh), 0, 'changed, cut or extended, it does not run');
+    is(health($here)->{status}, 'healthy', 'the owner is well');
+    ok($stream->ended ? 0 : 1, 'the stream is open');
+
+    my $log   = substr $here->error_log, $before;
+    my @lines = split /\n/, $log;
+
+    like($log, MCPTest::Redis::pattern('dropped'),
+        'the log says that they were dropped');
+    cmp_ok(scalar(grep { /\[(?:warn|error)\]/ } @lines), '<', 20,
+        'in few lines') or diag(scalar @lines);
+
+    # and to prove that it is the right bytes to forge: unchanged, it runs
+
+    $publish->($owner, ($bytes) x 5);
+    is($ran->($fresh), 1, 'unchanged, it runs, once');
+    is($stream->answers($fresh->{id}), 1, 'and is answered, once');
+    is($other->messages, 0, 'on its own stream');
+
+    # too late
+
+    my $fourth = start_nginx(redis => $redis, http => 'mcp_sse_grace 1s;');
+
+    wait_ready($fourth);
+
+    ($fresh, $bytes) = $lost->($fourth, $stream);
+    cmp_ok(length $bytes, '>', 5000, 'another message nobody has seen');
+    sleep_for(2.5);
+    $publish->($owner, ($bytes) x 3);
+    is($ran->($fresh), 0, 'after its time it does not run');
+
+    # acknowledgements: the true one is lost, others do not make it accepted
+
+    $lose{there} = 'small';
+    $listener->{pushed} = [];
+
+    my $waiting = $history->call($there, $stream, arguments => { p => $pad });
+
+    ok(run_until(sub { grep { $_->{channel} eq $producer }
+        $listener->messages }, 5), 'an acknowledgement that is lost');
+
+    my ($true) = grep { $_->{channel} eq $producer } $listener->messages;
+
+    $lose{there} = '';
+
+    # (until it is sent again there are some hundred milliseconds)
+
+    $lose{here} = 'all';
+    $publish->($producer, $ack->{bytes}, $message->{bytes});
+    $publish->($producer, forgeries($true->{bytes}));
+    ok(!$waiting->{response}->ended,
+        'old, foreign or changed ones do not make a message accepted')
+        or diag($waiting->{response}->status);
+    $publish->($producer, $true->{bytes});
+    ok(run_until(sub { $waiting->{response}->ended }, 2),
+        'the true one does');
+    is($waiting->{response}->status || 'none', 202, 'with 202');
+    $lose{here} = '';
+
+    # the keys in the hands of somebody else
+
+    for my $value ('', 'x', "\0" x 32, 'f' x 32, 'x' x 100_000,
+        ($owner =~ /w:(.*)/)[0] . 'x')
+    {
+        $redis->cmd('SET', $_, $value)
+            for grep { /:s:/ } keys %{ $redis->dump };
+
+        my $post = $history->call($there, $stream);
+
+        sleep_for(0.2);
+    }
+
+    for my $key (keys %{ $redis->dump }) {
+        $redis->cmd('DEL', $key);
+        $redis->cmd('LPUSH', $key, 'x');
+    }
+
+    sleep_for(1.5);
+    ok(call($here, $stream, request(1, 'ping')), 'own sessions do not mind');
+    $redis->cmd('FLUSHALL');
+    ok(wait_ready($here, $there, 15), 'all is well again');
+
+    # the session's presence is written again within a second or two
+
+    my $again;
+
+    ok(run_until(sub {
+        $again = $history->call($there, $stream);
+        $again->{response}->wait(15);
+        return ($again->{response}->status || 0) == 202;
+    }, 15), 'and messages are delivered');
+
+    my @odd = grep { !/\A(?:202|400|503|none)\z/ }
+        keys %{ $history->statuses };
+
+    is_deeply(\@odd, [], 'nothing but 202, 400, 503 was said')
+        or diag(explain($history->statuses));
+    $history->ok('nothing ran twice, or after its client was refused');
+    $_->allow(qr/exited on signal 9/) for $third, $fourth;
+    $_->close for $stream, $other;
+}
+
+finish();

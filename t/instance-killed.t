@@ -1,5 +1,5 @@
-# An instance dies that has sessions: kill -9 of all its processes, or of the
-# machine under it.  Others notice, and go on.
+# An instance that has sessions dies: kill -9 of all its processes at once.
+# Others notice, and go on.
 
 use strict;
 use warnings;

@@ -1,0 +1,166 @@
+package MCPTest::Client;
+
+# The official TypeScript client, as the scripts of t/client: each line they
+# print is a test.
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use IO::Select;
+use POSIX qw(WNOHANG _exit);
+
+use MCPTest::Conn qw(now run_until);
+use MCPTest::JSON qw(decode);
+
+our @EXPORT_OK = qw(client);
+
+my $dir    = MCPTest::root() . '/t/client';
+my ($node) = grep { -f && -x } map { "$_/node" } split /:/, $ENV{PATH} || '';
+my %users  = map { uc $_ => MCPTest::credential($_) } qw(alice bob);
+my $child;                      # the script that runs
+
+
+# The first line of a test with the client: it cannot run, or is the one
+# pinned.
+
+sub need {
+    if (!$node || !-d "$dir/node_modules") {
+        my $missing = $node ? 't/client/node_modules (npm ci in t/client)'
+            : 'node';
+
+        Test::More::plan(skip_all => "no $missing") unless $ENV{CI};
+        Test::More::fail("CI has to run the official client, but there is no "
+            . $missing);
+        Test::More::done_testing();
+        exit;
+    }
+
+    my $sdk = '@modelcontextprotocol/sdk';
+
+    Test::More::is(_package("$dir/node_modules/$sdk")->{version},
+        _package($dir)->{dependencies}{$sdk},
+        'the client is the one pinned');
+
+    binmode(Test::More->builder->failure_output, ':utf8');
+
+    MCPTest::secret($_) for map { $_, (split /:/)[-1] } values %users;
+
+    return;
+}
+
+
+sub _package {
+    my ($of) = @_;
+
+    open my $file, '<', "$of/package.json" or return {};
+    local $/;
+
+    return decode(<$file>) || {};
+}
+
+
+# Runs a script against nginx and reports its tests under the label.
+#
+#   args    of the script
+#   env     more variables for it
+#   seconds it may take (60)
+#   on      what to do at its events: { name => sub }
+
+sub client {
+    my ($label, $nginx, $script, %opt) = @_;
+
+    MCPTest::frappe()->reset;
+
+    my $out   = _run($nginx, $script, %opt);
+    my $ready = IO::Select->new($out);
+    my $limit = now() + ($opt{seconds} || 60);
+    my $rest  = '';
+    my $ended = 0;
+
+    while ($ready->can_read($limit > now() ? $limit - now() : 0)) {
+        sysread $out, $rest, 65536, length $rest or last;
+
+        while ($rest =~ s/\A(.*)\n//) {
+            my $line = decode($1) || {};
+
+            if (defined $line->{name}) {
+                Test::More::ok($line->{ok}, "$label: $line->{name}")
+                    or Test::More::diag($line->{got} || 'nothing');
+
+            } elsif (defined $line->{event}) {
+                $opt{on}{ $line->{event} }->();
+
+            } elsif (defined $line->{secret}) {
+                MCPTest::secret($line->{secret});
+
+            } elsif ($line->{end}) {
+                $ended = 1;
+
+            } else {
+                Test::More::fail("$label: $1");
+            }
+        }
+    }
+
+    # it ends by itself after its last line
+
+    my $gone = run_until(sub { waitpid($child, WNOHANG) == $child }, 10);
+    my $exit = $gone ? $? : 'none';
+
+    _stop() if !$gone;
+    undef $child;
+
+    Test::More::ok($ended && $exit eq '0',
+        "$label: the script came to its end")
+        or Test::More::diag("exit status $exit");
+
+    return;
+}
+
+
+sub _run {
+    my ($nginx, $script, %opt) = @_;
+
+    $child = open my $out, '-|';
+    die "fork: $!\n" unless defined $child;
+
+    return $out if $child;
+
+    open STDIN, '<', '/dev/null';
+    delete $ENV{NODE_USE_ENV_PROXY};
+
+    %ENV = (%ENV, %users,
+        DIALECT        => $nginx->{opt}{dialect} || 'new',
+        MCP_URL        => 'http://127.0.0.1:' . $nginx->port . '/mcp/sse',
+        FRAPPE_CONTROL => 'http://127.0.0.1:' . MCPTest::frappe()->port
+            . '/_control',
+        %{ $opt{env} || {} },
+    );
+
+    exec $node, '--no-warnings', "$dir/$script.mjs", @{ $opt{args} || [] }
+        or _exit(127);
+}
+
+
+sub _stop {
+    return unless $child;
+
+    kill KILL => $child;
+    waitpid $child, 0;
+    undef $child;
+
+    return;
+}
+
+
+END {
+    my $status = $?;
+
+    _stop();
+
+    $? = $status;
+}
+
+
+1;

@@ -352,9 +352,6 @@ for my $back ($here, $there) {
     my @nginx  = map { start_nginx(redis => $redis->url(unix => 1, db => 3)) }
         1, 2;
 
-    # its URL has no place for a password
-
-    $redis->cmd('CONFIG', 'SET', 'requirepass', '');
     ok(wait_ready(@nginx), 'over a Unix socket');
 
     my $stream = open_stream($nginx[0]);

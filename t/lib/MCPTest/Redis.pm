@@ -24,12 +24,9 @@ my (@all, %patterns);
     ready    => qr/\[notice\] .*mcp sse: redis "[^"]*" is ready/,
     lost     => qr/\[error\] .*mcp sse: redis "[^"]*" is lost: /,
     trouble  => qr/\[(?:warn|error)\] .*mcp sse: redis "/,
-    dropped  => qr/\[(?:warn|error|info|notice)\] .*mcp sse: .*(?:envelope|
-                   acknowledgement|message|bus)[ ].*(?:dropped|refused|forged|
-                   cannot\ be\ opened)/x,
+    dropped  => qr/\[(?:warn|error)\] .*mcp sse: redis "[^"]*" brought a
+                   \ message\ that\ was\ not\ sealed/x,
     reason   => qr/redis/i,
-    metric   => qr/^nginx_mcp_sse_\w*(?:dropped|refused|forged|rejected|
-                   invalid)\w*_total(?:\{[^}]*\})?\ (\d+)/mx,
 );
 
 
@@ -118,13 +115,14 @@ sub url {
     my $pass = exists $opt{pass} ? $opt{pass} : $self->{opt}{requirepass};
     my $user = defined $opt{user} ? $opt{user} : '';
 
-    return 'unix:' . $self->unix . (defined $opt{db} ? ":$opt{db}" : '')
-        if $opt{unix};
-
     MCPTest::secret($pass);
 
-    return 'redis://' . (defined $pass ? "$user:$pass\@" : '')
-        . '127.0.0.1:' . ($opt{port} || $self->{port})
+    my $who = defined $pass ? "$user:$pass\@" : '';
+
+    return 'unix:' . ($who eq '' ? '' : "//$who") . $self->unix
+        . (defined $opt{db} ? "?db=$opt{db}" : '') if $opt{unix};
+
+    return "redis://${who}127.0.0.1:" . ($opt{port} || $self->{port})
         . (defined $opt{db} ? "/$opt{db}" : '');
 }
 

@@ -138,7 +138,7 @@ bad('', qr/mcp_sse_redis" directive is not allowed here/,
     location => 'mcp_sse_redis redis://127.0.0.1;');
 bad('', qr/mcp_sse_key/, name => 'without mcp_sse_key',
     http => 'mcp_sse_redis redis://127.0.0.1;');
-bad('', qr/mcp_sse_key/, name => 'with an empty file of keys', http =>
+bad('', qr/no secret/, name => 'with an empty file of keys', http =>
     "mcp_sse_redis redis://127.0.0.1; mcp_sse_key $dir/empty;");
 
 # before or after mcp_sse_key is the same

@@ -29,7 +29,7 @@ our @EXPORT = qw(
     start_redis start_instances ready wait_ready
     connect_to connect_worker open_stream open_streams post post_many get
     request call notification tool health metrics session_of
-    error_of is_error is_rejected accepted
+    error_of is_error is_rejected is_unavailable accepted
     finish
 );
 
@@ -81,7 +81,11 @@ sub start_instances {
     my @per = @{ delete $opt{per} || [] };
     my @all = map { start_nginx(%opt, %{ $per[$_] || {} }) } 0 .. $n - 1;
 
-    wait_ready(@all) if $opt{redis};
+    if ($opt{redis} && !wait_ready(@all)) {
+        Test::More::diag(join "\n", grep { /redis/ }
+            map { split /\n/, $_->error_log } @all);
+        die "Redis cannot be used\n";
+    }
 
     return @all;
 }
@@ -410,6 +414,26 @@ sub is_error {
         : defined $raw ? substr($raw, 0, 200) : 'no answer';
 
     return Test::More::is($got, "$code $message", $name);
+}
+
+
+# No acknowledgement from another instance: 503, and "no" or "unknown".
+
+sub is_unavailable {
+    my ($response, $executed, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $json  = $response->json;
+    my $error = ref $json eq 'HASH' && ref $json->{error} eq 'HASH'
+        ? $json->{error} : {};
+    my $retry = $response->header('Retry-After');
+
+    my $got = join ' ', map { defined $_ ? $_ : 'none' } $response->status,
+        $error->{code}, ref $error->{data} eq 'HASH'
+            ? $error->{data}{executed} : undef, 'Retry-After', $retry;
+
+    return Test::More::is($got, "503 -32003 $executed Retry-After 1", $name);
 }
 
 

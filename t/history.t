@@ -66,6 +66,8 @@ finds('accepted, and the session ended with its stream',
     history({}, undef, [], sessions => { s1 => 0 }));
 finds('accepted, not even run, and the session ended',
     history({}, [], [], sessions => { s1 => 0 }));
+finds('accepted, before the stream was cut and the session came back',
+    history({}, undef, [], cuts => { s1 => 1.15 }));
 finds('a cancelled call has no answer', history({ silent => 1 }, undef, []));
 finds('nobody knows what a killed instance answered',
     history({ status => undef, answered => undef, excused => 1 }, [], []));
@@ -81,6 +83,8 @@ finds('(a) run twice, answered twice',
 finds('(b) accepted, run, and no answer', history({}, undef, []),
     'lost-answer');
 finds('(b) accepted and never run', history({}, [], []), 'lost-answer');
+finds('(b) accepted after the session came back, and no answer',
+    history({}, undef, [], cuts => { s1 => 0.9 }), 'lost-answer');
 finds('(c) runs after a 503', history({ status => 503, answered => 6,
     executed => 'unknown' }, [ 6.1 ], []), 'ran-after-refusal');
 finds('(c) runs after a 503 with "no"', history({ status => 503,

@@ -8,7 +8,6 @@ use warnings;
 use lib 't/lib';
 use MCPTest;
 use MCPTest::History;
-use MCPTest::Load;
 use Test::More;
 
 MCPTest::Redis::need();
@@ -94,15 +93,6 @@ sub refused {
 }
 
 {
-    my $redis = start_redis(users => [ 'user mcp on >another-password '
-        . '~mcp:* &mcp:* +@all -@scripting' ]);
-
-    refused('a user without scripts', $redis,
-        $redis->url(user => 'mcp', pass => 'another-password'),
-        sub { $redis->cmd('ACL', 'SETUSER', 'mcp', '+@scripting') });
-}
-
-{
     my $master  = start_redis();
     my $replica = start_redis(replicaof => $master);
 
@@ -128,59 +118,6 @@ sub refused {
     ok(call($nginx[1], $stream, tool(1, 'echo', {})), 'is enough');
     $stream->close;
     $_->stop for @nginx;
-}
-
-# Redis has no memory left, then it has
-
-{
-    my $redis = start_redis(maxmemory_policy => 'noeviction');
-    my @nginx = start_instances(2, redis => $redis,
-        http => 'mcp_sse_grace 1s;');
-    my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
-        rate => 50);
-
-    $load->fault(
-        name    => 'maxmemory',
-        seconds => 4,
-        begin   => sub {
-            $redis->cmd('CONFIG', 'SET', 'maxmemory', '1mb');
-        },
-        during  => sub {
-            my $stream = open_stream($nginx[0]);
-
-            ok($stream->session, 'maxmemory: a stream opens');
-            ok(call($nginx[0], $stream, request(1, 'ping')),
-                'maxmemory: and works');
-            $stream->close;
-        },
-        end     => sub { $redis->cmd('CONFIG', 'SET', 'maxmemory', '0') },
-        wait    => 15,
-    );
-
-    $load->close;
-}
-
-# a master that becomes a replica and is one no longer: a failover, seen from
-# one side
-
-{
-    my $redis = start_redis();
-    my $other = start_redis();
-    my @nginx = start_instances(2, redis => $redis,
-        http => 'mcp_sse_grace 1s;');
-    my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
-        rate => 50);
-
-    $load->fault(
-        name    => 'becomes a replica',
-        lost    => 1,
-        seconds => 4,
-        begin   => sub { $redis->replica_of($other) },
-        end     => sub { $redis->replica_of(undef) },
-        wait    => 15,
-    );
-
-    $load->close;
 }
 
 # a policy that may evict our keys is worth a line

@@ -162,7 +162,7 @@ EOT
 
 $guide =~ s/localhost:808$_;/localhost:$ports[$_];/ for 0 .. 2;
 
-my $balancer = start_nginx(config => sub {
+my $balancer = start_nginx(plain => 1, config => sub {
     my ($self) = @_;
 
     my $home  = $self->dir;

@@ -15,6 +15,8 @@ package MCPTest::History;
 #   ran       key, time, tool
 #   sessions  session => true if each message accepted for it must have been
 #             answered: it lived on, or the server ended it in good order
+#   cuts      session => time when its stream was cut, and the session came
+#             back later: what was sent before need not be answered
 #
 # id and key are unique in a history.  Violations are hashes: rule, text and
 # the facts.  The rules:
@@ -148,8 +150,10 @@ sub settle {
 
     run_until(sub {
         my %lived = %{ $self->sessions };
+        my %cuts  = %{ $self->cuts };
 
         return !grep { $lived{ $_->{session} } && !$_->{silent}
+            && $_->{sent} > ($cuts{ $_->{session} } || 0)
             && $_->{response} && ($_->{response}->status || 0) == 202
             && !$self->_answered($_) } @{ $self->{posts} };
     }, $end - now());
@@ -200,13 +204,31 @@ sub sessions {
 }
 
 
+sub cuts {
+    my ($self) = @_;
+
+    my %cuts;
+
+    for my $stream (@{ $self->{streams} }) {
+        my $id = $stream->session;
+        next unless defined $id && $stream->ended
+            && $stream->ended ne 'clean';
+
+        $cuts{$id} = $stream->{done}
+            if !$cuts{$id} || $stream->{done} > $cuts{$id};
+    }
+
+    return \%cuts;
+}
+
+
 # The facts, as described above.
 
 sub records {
     my ($self) = @_;
 
-    my %records = (sessions => $self->sessions, sent => [], answers => [],
-        ran => [], strict => $self->{strict});
+    my %records = (sessions => $self->sessions, cuts => $self->cuts,
+        sent => [], answers => [], ran => [], strict => $self->{strict});
 
     for my $post (@{ $self->{posts} }) {
         my $response = $post->{response};
@@ -337,7 +359,8 @@ sub _check_sent {
 
     if ($status == 202) {
         my $due = $all->{sessions}{ $post->{session} }
-            && !$post->{silent} && !$post->{excused};
+            && !$post->{silent} && !$post->{excused}
+            && $post->{sent} > ($all->{cuts}{ $post->{session} } || 0);
 
         $say->('lost-answer', 'accepted, never answered'
             . (@ran ? ', though it ran at ' . _times(@ran) : '')

@@ -1,0 +1,85 @@
+# An instance that has sessions does not answer, then goes on: what was refused
+# meanwhile does not run, what was accepted is answered.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::History;
+use Test::More;
+
+MCPTest::Redis::need();
+
+my $frappe = start_frappe();
+my $redis  = start_redis();
+
+{
+    my @nginx = start_instances(2, redis => $redis,
+        redis_opt => 'prefix=stop:', http => 'mcp_sse_grace 2s;');
+    my ($here, $there) = @nginx;
+    my $history = MCPTest::History->new(frappe => $frappe);
+    my $stream  = open_stream($here);
+    my @pids    = $here->worker_pids;
+
+    $history->call($there, $stream);
+    run_until(sub { !$history->pending }, 10);
+
+    # longer than the grace: refused, and too late when it goes on
+
+    kill STOP => @pids;
+
+    my @posts = map { $history->call($there, $stream) } 1 .. 10;
+
+    run_until(sub { !$history->pending }, 15);
+    is_deeply($history->statuses(@posts), { 503 => 10 },
+        'an owner that does not answer: 503');
+
+    my %executed;
+
+    $executed{ $_->{response}->json->{error}{data}{executed} || 'none' }++
+        for grep { ref $_->{response}->json } @posts;
+    is_deeply(\%executed, { unknown => 10 },
+        'and nobody knows whether it ran');
+
+    kill CONT => @pids;
+    sleep_for(1);
+    $history->ok('nothing of it runs when the owner goes on');
+
+    my $ran = { map { $_->{key} => 1 } $frappe->started };
+
+    is(scalar(grep { $ran->{ $_->{key} } } @posts), 0, 'none of them');
+
+    # shorter: each message waits, and is accepted
+
+    kill STOP => @pids;
+    @posts = map { $history->call($there, $stream) } 1 .. 10;
+    sleep_for(1);
+    kill CONT => @pids;
+    run_until(sub { !$history->pending }, 15);
+    is_deeply($history->statuses(@posts), { 202 => 10 },
+        'an owner that is slow: sent again, and accepted');
+    $history->ok('and run once');
+
+    # at the edge of the grace: whatever it is, both sides agree
+
+    for my $ms (1600, 1700, 1800, 1900, 2000, 2100) {
+        kill STOP => @pids;
+
+        my $from = now();
+
+        @posts = map { $history->call($there, $stream) } 1 .. 5;
+        sleep_for($ms / 1000 - (now() - $from));
+        kill CONT => @pids;
+        run_until(sub { !$history->pending }, 15);
+    }
+
+    my @odd = grep { !/\A(?:202|503)\z/ } keys %{ $history->statuses };
+
+    is_deeply(\@odd, [], 'around the end of the grace: 202 or 503');
+    $history->ok('and what was refused does not run, what was not is '
+        . 'answered');
+    $stream->close;
+}
+
+finish();

@@ -1,0 +1,68 @@
+# Redis takes no writes for a while: no memory, or a replica.  Clients go on.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::Load;
+use Test::More;
+
+MCPTest::Redis::need();
+
+my $frappe = start_frappe();
+
+# Redis has no memory left, then it has
+
+{
+    my $redis = start_redis(maxmemory_policy => 'noeviction');
+    my @nginx = start_instances(2, redis => $redis,
+        http => 'mcp_sse_grace 1s;');
+    my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
+        rate => 50);
+
+    $load->fault(
+        name    => 'maxmemory',
+        seconds => 4,
+        begin   => sub {
+            $redis->cmd('CONFIG', 'SET', 'maxmemory', '1mb');
+        },
+        during  => sub {
+            my $stream = open_stream($nginx[0]);
+
+            ok($stream->session, 'maxmemory: a stream opens');
+            ok(call($nginx[0], $stream, request(1, 'ping')),
+                'maxmemory: and works');
+            $stream->close;
+        },
+        end     => sub { $redis->cmd('CONFIG', 'SET', 'maxmemory', '0') },
+        wait    => 15,
+    );
+
+    $load->close;
+}
+
+# a master that becomes a replica and is one no longer: a failover, seen from
+# one side
+
+{
+    my $redis = start_redis();
+    my $other = start_redis();
+    my @nginx = start_instances(2, redis => $redis,
+        http => 'mcp_sse_grace 1s;');
+    my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
+        rate => 50);
+
+    $load->fault(
+        name    => 'becomes a replica',
+        lost    => 1,
+        seconds => 4,
+        begin   => sub { $redis->replica_of($other) },
+        end     => sub { $redis->replica_of(undef) },
+        wait    => 15,
+    );
+
+    $load->close;
+}
+
+finish();

@@ -24,8 +24,7 @@ my (@all, %patterns);
     ready    => qr/\[notice\] .*mcp sse: redis "[^"]*" is ready/,
     lost     => qr/\[error\] .*mcp sse: redis "[^"]*" is lost: /,
     trouble  => qr/\[(?:warn|error)\] .*mcp sse: redis "/,
-    dropped  => qr/\[(?:warn|error)\] .*mcp sse: redis "[^"]*" brought a
-                   \ message\ that\ was\ not\ sealed/x,
+    dropped  => qr/\[(?:warn|error)\] .*mcp sse: redis "[^"]*" brought /,
     reason   => qr/redis/i,
 );
 

@@ -164,6 +164,21 @@ sub through {
 }
 
 
+# How many messages an instance did not believe, by reason.
+
+sub refused {
+    my ($nginx, @reasons) = @_;
+
+    my $values = metrics($nginx);
+    my $n = 0;
+
+    $n += $values->{qq(nginx_mcp_sse_redis_refused_total{reason="$_"})} || 0
+        for @reasons;
+
+    return $n;
+}
+
+
 # nothing to be written
 
 {
@@ -231,6 +246,8 @@ sub through {
     ok($publish->($owner, ($message->{bytes}) x 20), 'it is sent again');
     ok($publish->($producer, ($ack->{bytes}) x 20), 'the other one, too');
     is($ran->($first), 1, 'it is not run again');
+    is(metrics($here)->{nginx_mcp_sse_redis_duplicates_total}, 20,
+        'and counted');
 
     # where they do not belong
 
@@ -269,8 +286,13 @@ sub through {
 
     cmp_ok(length $bytes, '>', 5000, 'a message that its owner has not seen');
 
-    $publish->($owner, forgeries($bytes));
+    my $before    = refused($here, 'forged', 'malformed');
+    my @forgeries = forgeries($bytes);
+
+    $publish->($owner, @forgeries);
     $publish->($producer, $bytes);
+    is(refused($here, 'forged', 'malformed') - $before, scalar @forgeries,
+        'each forgery is counted');
     is($ran->($fresh), 0, 'changed, cut or extended, it does not run');
     is(health($here)->{status}, 'healthy', 'the owner is well');
     ok(!$stream->ended, 'the stream is open');
@@ -301,6 +323,7 @@ sub through {
     sleep_for(2.5);
     $publish->($owner, ($bytes) x 3);
     is($ran->($fresh), 0, 'after its time it does not run');
+    is(refused($here, 'expired'), 3, 'and is counted');
 
     # acknowledgements: the true one is lost, others do not make it accepted
 

@@ -63,6 +63,41 @@ $load->fault(
     },
 );
 
+# acknowledgements, which are small, are lost: what is sent again is known
+
+
+sub large_only {
+    my ($way, $bytes) = @_;
+
+    return $bytes if $way ne 'down';
+
+    my $push = qr/\*3\r\n\$7\r\nmessage\r\n\$\d+\r\n[^\r]*\r\n\$(\d+)\r\n/;
+    my $rest = '';
+
+    while ($bytes =~ /\A(.*?)($push)/s) {
+        my ($before, $head, $length) = ($1, $2, $3);
+        my $whole = length($head) + $length + 2;
+
+        $rest .= $before;
+        substr $bytes, 0, length $before, '';
+        $rest .= substr $bytes, 0, $whole if $length > 200;
+        substr $bytes, 0, $whole > length $bytes ? length $bytes : $whole, '';
+    }
+
+    return $rest . $bytes;
+}
+
+
+$load->fault(
+    name    => 'acknowledgements are lost',
+    seconds => 3,
+    begin   => sub {
+        $proxy->filter(\&large_only);
+        sleep_for(1.2);
+        $proxy->filter(undef);
+    },
+);
+
 # replies come late: the same message is sent twice
 
 $load->fault(

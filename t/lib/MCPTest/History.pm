@@ -275,6 +275,12 @@ sub ok {
     $self->settle($opt{timeout});
 
     my @violations = check($self->records);
+    my %seen;
+
+    # one of each rule first
+
+    @violations = map { $_->[1] } sort { $a->[0] <=> $b->[0] }
+        map { [ $seen{ $_->{rule} }++ ? 1 : 0, $_ ] } @violations;
 
     Test::More::is(scalar @violations, 0, $name);
     Test::More::diag("violation: $_->{rule}: $_->{text}")

@@ -20,6 +20,7 @@ static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_session_first(
 static void ngx_http_mcp_sse_session_receive(ngx_http_mcp_sse_session_t *s,
     ngx_http_mcp_sse_envelope_t *env);
 static void ngx_http_mcp_sse_session_event(ngx_event_t *ev);
+static void ngx_http_mcp_sse_session_gone(void *data, ngx_uint_t reason);
 static void ngx_http_mcp_sse_session_ended(ngx_http_mcp_sse_session_t *s);
 static void ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
     ngx_uint_t reason);
@@ -179,9 +180,10 @@ ngx_int_t
 ngx_http_mcp_sse_session_open(ngx_http_mcp_sse_session_t *s,
     ngx_http_request_t *r, ngx_uint_t keepalive_event)
 {
-    u_char                     digest[NGX_HTTP_MCP_SSE_DIGEST];
-    ngx_int_t                  rc;
-    ngx_http_mcp_sse_event_t  *first;
+    u_char                            digest[NGX_HTTP_MCP_SSE_DIGEST];
+    ngx_int_t                         rc;
+    ngx_http_mcp_sse_event_t         *first;
+    ngx_http_mcp_sse_stream_owner_t   owner;
 
     rc = ngx_http_mcp_sse_session_user(&s->site, &s->user, digest);
 
@@ -194,10 +196,15 @@ ngx_http_mcp_sse_session_open(ngx_http_mcp_sse_session_t *s,
         return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
     }
 
+    owner.stream = &s->stream;
+    owner.data = s;
+    owner.gone = ngx_http_mcp_sse_session_gone;
+    owner.conf = s->conf;
+    owner.keepalive_event = keepalive_event;
+
     first = ngx_http_mcp_sse_session_first(s);
 
-    rc = first ? ngx_http_mcp_sse_stream_open(r, s, first, keepalive_event,
-                                              ngx_http_mcp_sse_session_close)
+    rc = first ? ngx_http_mcp_sse_stream_open(r, &owner, first)
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     if (s->stream == NULL) {
@@ -322,6 +329,13 @@ ngx_http_mcp_sse_session_event(ngx_event_t *ev)
     }
 
     ngx_http_mcp_sse_session_check(s);
+}
+
+
+static void
+ngx_http_mcp_sse_session_gone(void *data, ngx_uint_t reason)
+{
+    ngx_http_mcp_sse_session_close(data, reason);
 }
 
 

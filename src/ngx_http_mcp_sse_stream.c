@@ -1,7 +1,7 @@
 
 /*
  * A stream lives in the pool of its request; the request's cleanup unlinks
- * it from the session and the tick.  The bytes of events are outside the
+ * it from its owner and the tick.  The bytes of events are outside the
  * pool, which would keep them until the stream ends; their bufs are in it
  * and are used again.
  */
@@ -12,24 +12,23 @@
 
 
 struct ngx_http_mcp_sse_stream_s {
-    ngx_http_request_t             *request;
-    ngx_http_mcp_sse_session_t     *session;
-    ngx_http_mcp_sse_stream_pt      gone;
-    ngx_http_mcp_sse_loc_conf_t    *conf;
+    ngx_http_request_t               *request;
+    ngx_http_mcp_sse_loc_conf_t      *conf;
+    ngx_http_mcp_sse_stream_owner_t   owner;   /* if owned */
 
-    ngx_queue_t                     queue;     /* events not yet given on */
-    ngx_queue_t                     sending;   /* events in bufs of busy */
-    size_t                          waiting;   /* bytes in queue */
+    ngx_queue_t                       queue;   /* events not yet given on */
+    ngx_queue_t                       sending; /* events in bufs of busy */
+    size_t                            waiting; /* bytes in queue */
 
-    ngx_chain_t                    *free;
-    ngx_chain_t                    *busy;
+    ngx_chain_t                      *free;
+    ngx_chain_t                      *busy;
 
-    ngx_http_mcp_sse_timer_t        heartbeat;
-    ngx_uint_t                      beats;
-    ngx_uint_t                      reason;
+    ngx_http_mcp_sse_timer_t          heartbeat;
+    ngx_uint_t                        beats;
+    ngx_uint_t                        reason;
 
-    unsigned                        keepalive_event:1;
-    unsigned                        last:1;    /* the end is to be sent */
+    unsigned                          owned:1;
+    unsigned                          last:1;  /* the end is to be sent */
 };
 
 
@@ -66,8 +65,7 @@ ngx_http_mcp_sse_stream_init(ngx_uint_t (*count)(void),
 
 ngx_int_t
 ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_event_t *first,
-    ngx_uint_t keepalive_event, ngx_http_mcp_sse_stream_pt gone)
+    ngx_http_mcp_sse_stream_owner_t *owner, ngx_http_mcp_sse_event_t *first)
 {
     ngx_int_t                   rc;
     ngx_http_cleanup_t         *cln;
@@ -85,10 +83,8 @@ ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
     }
 
     stream->request = r;
-    stream->session = s;
-    stream->gone = gone;
-    stream->conf = s->conf;
-    stream->keepalive_event = keepalive_event;
+    stream->owner = *owner;
+    stream->conf = owner->conf;
     stream->heartbeat.handler = ngx_http_mcp_sse_stream_beat;
     stream->heartbeat.data = stream;
 
@@ -146,7 +142,9 @@ ngx_http_mcp_sse_stream_start(ngx_http_mcp_sse_stream_t *stream)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     ctx->stream = stream;
-    stream->session->stream = stream;
+
+    *stream->owner.stream = stream;
+    stream->owned = 1;
 
     ngx_http_mcp_sse_tick_hold();
     ngx_http_mcp_sse_stream_changed(1);
@@ -203,19 +201,15 @@ ngx_http_mcp_sse_stream_cleanup(void *data)
 {
     ngx_http_mcp_sse_stream_t  *stream = data;
 
-    ngx_http_mcp_sse_session_t  *s;
-
     ngx_http_mcp_sse_tick_del(&stream->heartbeat);
 
     ngx_http_mcp_sse_stream_changed(-1);
     ngx_http_mcp_sse_tick_release();
 
-    s = stream->session;
-
-    if (s) {
-        stream->session = NULL;
-        s->stream = NULL;
-        stream->gone(s, stream->reason);
+    if (stream->owned) {
+        stream->owned = 0;
+        *stream->owner.stream = NULL;
+        stream->owner.gone(stream->owner.data, stream->reason);
     }
 }
 
@@ -283,8 +277,8 @@ void
 ngx_http_mcp_sse_stream_end(ngx_http_mcp_sse_stream_t *stream,
     ngx_queue_t *events)
 {
-    stream->session->stream = NULL;
-    stream->session = NULL;
+    *stream->owner.stream = NULL;
+    stream->owned = 0;
     stream->last = 1;
 
     ngx_http_mcp_sse_tick_del(&stream->heartbeat);
@@ -580,7 +574,7 @@ ngx_http_mcp_sse_stream_beat(void *data)
         return;
     }
 
-    if (stream->keepalive_event) {
+    if (stream->owner.keepalive_event) {
         ev = ngx_http_mcp_sse_event_format(160 + 3 * NGX_INT64_LEN,
                  ngx_cycle->log,
                  "event: ping\ndata: {\"type\":\"ping\",\"timestamp\":%T,"

@@ -11,25 +11,32 @@
 
 
 /*
- * Runs once, when the stream is gone for any other reason than
- * ngx_http_mcp_sse_stream_end(): the pointer to it is not valid any more.
- * May run inside ngx_http_mcp_sse_stream_send().
+ * Whose stream it is.  The owner lives at least as long as the stream, or
+ * until gone() has run or the stream was told to end.
+ *
+ * gone() runs once, when the stream is gone for any other reason than
+ * ngx_http_mcp_sse_stream_end(); *stream is NULL then.  May run inside
+ * ngx_http_mcp_sse_stream_send().
  */
 
-typedef void (*ngx_http_mcp_sse_stream_pt)(ngx_http_mcp_sse_session_t *s,
-    ngx_uint_t reason);
+typedef struct {
+    ngx_http_mcp_sse_stream_t    **stream;     /* the owner's pointer to it */
+    void                          *data;
+    void                         (*gone)(void *data, ngx_uint_t reason);
+    ngx_http_mcp_sse_loc_conf_t   *conf;
+    unsigned                       keepalive_event:1;
+} ngx_http_mcp_sse_stream_owner_t;
 
 
 /*
  * Opens the stream on r: headers and "first", an event, in one write.  Takes
- * over "first" in any case.  The caller returns the result from its content
- * handler, or gives it to ngx_http_finalize_request(); s->stream is set if
- * and only if the stream is open then.
+ * over "first" in any case, and copies *owner.  The caller returns the result
+ * from its content handler, or gives it to ngx_http_finalize_request();
+ * *owner->stream is set if and only if the stream is open then.
  */
 
 ngx_int_t ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_event_t *first,
-    ngx_uint_t keepalive_event, ngx_http_mcp_sse_stream_pt gone);
+    ngx_http_mcp_sse_stream_owner_t *owner, ngx_http_mcp_sse_event_t *first);
 
 /*
  * Sends an event, which it takes over.  If too much is waiting the stream is
@@ -42,7 +49,7 @@ void ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
 
 /*
  * Sends "events" (which it takes over; may be empty), in one write if the
- * client is ready, and ends the response in order.  Detaches the session at
+ * client is ready, and ends the response in order.  Detaches the owner at
  * once: gone() does not run.
  */
 

@@ -325,6 +325,8 @@ struct ngx_http_mcp_sse_session_s {
     unsigned                         announced:1;  /* Redis knew it once */
     unsigned                         draining:1;  /* ends when it can */
     unsigned                         ending:1;    /* starts nothing more */
+    unsigned                         streamable:1; /* of Streamable HTTP */
+    unsigned                         nameless:1;  /* its id is nobody's */
 };
 
 

@@ -21,8 +21,6 @@ static ngx_uint_t ngx_http_mcp_sse_dispatch_notification(
     ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_message_t *message);
 static ngx_uint_t ngx_http_mcp_sse_dispatch_local(
     ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_message_t *message);
-static void ngx_http_mcp_sse_dispatch_cancel(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_message_t *message);
 static ngx_http_mcp_sse_task_t *ngx_http_mcp_sse_dispatch_find(
     ngx_queue_t *tasks, ngx_str_t *id);
 static void ngx_http_mcp_sse_dispatch_answer(
@@ -103,9 +101,7 @@ ngx_http_mcp_sse_dispatch_one(ngx_http_mcp_sse_session_t *s,
 
     default: /* NGX_HTTP_MCP_SSE_REQUEST */
 
-        if (ngx_http_mcp_sse_dispatch_find(&s->running, &message->id)
-            || ngx_http_mcp_sse_dispatch_find(&s->waiting, &message->id))
-        {
+        if (ngx_http_mcp_sse_dispatch_known(s, &message->id)) {
             ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                           "mcp sse: session %*s repeats a request whose "
                           "answer is still to come, not run",
@@ -152,7 +148,7 @@ ngx_http_mcp_sse_dispatch_notification(ngx_http_mcp_sse_session_t *s,
     }
 
     if (ngx_http_mcp_sse_is(&message->method, "notifications/cancelled")) {
-        ngx_http_mcp_sse_dispatch_cancel(s, message);
+        ngx_http_mcp_sse_dispatch_cancel(s, &message->request_id);
         return 1;
     }
 
@@ -160,21 +156,20 @@ ngx_http_mcp_sse_dispatch_notification(ngx_http_mcp_sse_session_t *s,
 }
 
 
-static void
+void
 ngx_http_mcp_sse_dispatch_cancel(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_message_t *message)
+    ngx_str_t *id)
 {
     ngx_http_mcp_sse_task_t  *task;
 
-    if (message->request_id.data == NULL) {
+    if (id->data == NULL) {
         return;
     }
 
-    task = ngx_http_mcp_sse_dispatch_find(&s->waiting, &message->request_id);
+    task = ngx_http_mcp_sse_dispatch_find(&s->waiting, id);
 
     if (task == NULL) {
-        task = ngx_http_mcp_sse_dispatch_find(&s->running,
-                                              &message->request_id);
+        task = ngx_http_mcp_sse_dispatch_find(&s->running, id);
     }
 
     /* MCP: late and unknown ones are ignored, initialize stands */
@@ -195,6 +190,14 @@ ngx_http_mcp_sse_dispatch_cancel(ngx_http_mcp_sse_session_t *s,
     }
 
     ngx_http_mcp_sse_task_cancel(task);
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_dispatch_known(ngx_http_mcp_sse_session_t *s, ngx_str_t *id)
+{
+    return ngx_http_mcp_sse_dispatch_find(&s->running, id)
+           || ngx_http_mcp_sse_dispatch_find(&s->waiting, id);
 }
 
 
@@ -348,7 +351,7 @@ ngx_http_mcp_sse_dispatch_answer(ngx_http_mcp_sse_task_t *task,
     u_char                     data[sizeof("{\"executed\":\"unknown\"}")];
     ngx_http_mcp_sse_event_t  *ev;
 
-    if (task->silent || task->cancelled || task->session->stream == NULL) {
+    if (!ngx_http_mcp_sse_task_heard(task)) {
         return;
     }
 
@@ -358,7 +361,11 @@ ngx_http_mcp_sse_dispatch_answer(ngx_http_mcp_sse_task_t *task,
                                       NGX_HTTP_MCP_SSE_CLOSED,
                                       "Stream closed before the answer",
                                       (char *) data);
-    if (ev) {
+
+    if (task->sink) {
+        task->sink->tell(task->sink, task, ev, 1);
+
+    } else if (ev) {
         ngx_queue_insert_tail(events, &ev->queue);
     }
 }

@@ -21,6 +21,16 @@ void ngx_http_mcp_sse_dispatch(ngx_http_mcp_sse_session_t *s,
     ngx_http_mcp_sse_envelope_t *env);
 
 /*
+ * Cancels the request of the session that has this raw id, if there is one
+ * and it may be; whether there is one.
+ */
+
+void ngx_http_mcp_sse_dispatch_cancel(ngx_http_mcp_sse_session_t *s,
+    ngx_str_t *id);
+ngx_uint_t ngx_http_mcp_sse_dispatch_known(ngx_http_mcp_sse_session_t *s,
+    ngx_str_t *id);
+
+/*
  * The flag of a method that can be answered without the backend
  * (NGX_HTTP_MCP_SSE_LOCAL_*), or 0.
  */
@@ -34,9 +44,10 @@ ngx_uint_t ngx_http_mcp_sse_dispatch_flag(ngx_str_t *method);
 void ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s);
 
 /*
- * For a stream that the server ends: adds to "events" an answer for each
- * request of the session that has none yet.  Nothing that waits is run;
- * calls that run are cut if "cut" is set, and else go on unheard.
+ * For a stream that the server ends: adds to "events", or tells its sink, an
+ * answer for each request of the session that has none yet.  Nothing that
+ * waits is run; calls that run are cut if "cut" is set, and else go on
+ * unheard.
  */
 
 void ngx_http_mcp_sse_dispatch_abandon(ngx_http_mcp_sse_session_t *s,

@@ -100,7 +100,7 @@ ngx_http_mcp_sse_reply_judge(ngx_http_mcp_sse_call_t *call)
 
     if (result == NGX_HTTP_MCP_SSE_RESULT_OK
         && !task->silent
-        && task->session->stream == NULL)
+        && !ngx_http_mcp_sse_task_heard(task))
     {
         result = NGX_HTTP_MCP_SSE_RESULT_DROPPED;
     }

@@ -22,6 +22,8 @@ static void ngx_http_mcp_sse_task_facts(ngx_http_mcp_sse_task_t *task,
     ngx_http_mcp_sse_facts_t *facts);
 static void ngx_http_mcp_sse_task_done(ngx_http_mcp_sse_call_t *call);
 static void ngx_http_mcp_sse_task_progress(void *data);
+static void ngx_http_mcp_sse_task_tell(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_event_t *ev, ngx_uint_t is_answer);
 static void ngx_http_mcp_sse_task_free(ngx_http_mcp_sse_task_t *task);
 
 
@@ -76,10 +78,64 @@ ngx_http_mcp_sse_task_create(ngx_http_mcp_sse_session_t *s,
 
 
 void
+ngx_http_mcp_sse_task_attach(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_sink_t *sink)
+{
+    task->sink = sink;
+    ngx_queue_insert_tail(&sink->tasks, &task->mates);
+}
+
+
+void
+ngx_http_mcp_sse_task_unheard(ngx_http_mcp_sse_sink_t *sink)
+{
+    ngx_queue_t              *q;
+    ngx_http_mcp_sse_task_t  *task;
+
+    while (!ngx_queue_empty(&sink->tasks)) {
+        q = ngx_queue_head(&sink->tasks);
+        ngx_queue_remove(q);
+
+        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, mates);
+        task->sink = NULL;
+
+        ngx_http_mcp_sse_tick_del(&task->progress);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_task_heard(ngx_http_mcp_sse_task_t *task)
+{
+    return !task->silent
+           && !task->cancelled
+           && (task->sink || task->session->stream);
+}
+
+
+/*
+ * To whoever waits; the caller has asked whether anybody does.
+ */
+
+static void
+ngx_http_mcp_sse_task_tell(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_event_t *ev, ngx_uint_t is_answer)
+{
+    if (task->sink) {
+        task->sink->tell(task->sink, task, ev, is_answer);
+        return;
+    }
+
+    if (ev) {
+        ngx_http_mcp_sse_stream_send(task->session->stream, ev);
+    }
+}
+
+
+void
 ngx_http_mcp_sse_task_start(ngx_http_mcp_sse_task_t *task)
 {
     ngx_http_mcp_sse_call_t     *call;
-    ngx_http_mcp_sse_event_t    *ev;
     ngx_http_mcp_sse_session_t  *s;
 
     s = task->session;
@@ -98,19 +154,19 @@ ngx_http_mcp_sse_task_start(ngx_http_mcp_sse_task_t *task)
             ngx_http_mcp_sse_shm_calls(1);
             return;
         }
+
+        task->call = NULL;
     }
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "mcp sse: no memory for a call of session %*s",
                   (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash);
 
-    if (s->stream && !task->silent) {
-        ev = ngx_http_mcp_sse_reply_error(&task->message.id,
-                                          NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
-                                          "Internal server error", "");
-        if (ev) {
-            ngx_http_mcp_sse_stream_send(s->stream, ev);
-        }
+    if (ngx_http_mcp_sse_task_heard(task)) {
+        ngx_http_mcp_sse_task_tell(task,
+            ngx_http_mcp_sse_reply_error(&task->message.id,
+                                         NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
+                                         "Internal server error", ""), 1);
     }
 
     ngx_http_mcp_sse_task_free(task);
@@ -162,7 +218,7 @@ ngx_http_mcp_sse_task_facts(ngx_http_mcp_sse_task_t *task,
     s = task->session;
 
     facts->session.data = s->hash;
-    facts->session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
+    facts->session.len = s->nameless ? 0 : NGX_HTTP_MCP_SSE_HASH_LEN;
     facts->user = s->user;
     facts->site = s->site;
 
@@ -281,7 +337,6 @@ static void
 ngx_http_mcp_sse_task_done(ngx_http_mcp_sse_call_t *call)
 {
     ngx_http_mcp_sse_task_t     *task;
-    ngx_http_mcp_sse_event_t    *ev;
     ngx_http_mcp_sse_session_t  *s;
 
     task = call->data;
@@ -295,13 +350,9 @@ ngx_http_mcp_sse_task_done(ngx_http_mcp_sse_call_t *call)
 
     ngx_http_mcp_sse_tick_del(&task->progress);
 
-    if (s->stream && !task->silent && !task->cancelled) {
-
-        ev = ngx_http_mcp_sse_reply_answer(task);
-
-        if (ev) {
-            ngx_http_mcp_sse_stream_send(s->stream, ev);
-        }
+    if (ngx_http_mcp_sse_task_heard(task)) {
+        ngx_http_mcp_sse_task_tell(task, ngx_http_mcp_sse_reply_answer(task),
+                                   1);
     }
 
     ngx_http_mcp_sse_call_forget(call);
@@ -340,7 +391,7 @@ ngx_http_mcp_sse_task_progress(void *data)
 
     s = task->session;
 
-    if (s->stream == NULL) {
+    if (!ngx_http_mcp_sse_task_heard(task)) {
         return;
     }
 
@@ -349,7 +400,7 @@ ngx_http_mcp_sse_task_progress(void *data)
     ev = ngx_http_mcp_sse_reply_progress(task);
 
     if (ev) {
-        ngx_http_mcp_sse_stream_send(s->stream, ev);
+        ngx_http_mcp_sse_task_tell(task, ev, 0);
     }
 }
 
@@ -358,6 +409,12 @@ static void
 ngx_http_mcp_sse_task_free(ngx_http_mcp_sse_task_t *task)
 {
     ngx_http_mcp_sse_tick_del(&task->progress);
+
+    if (task->sink) {
+        ngx_queue_remove(&task->mates);
+        task->sink->ended(task->sink);
+    }
+
     ngx_http_mcp_sse_envelope_free(task->envelope);
     ngx_free(task);
 }

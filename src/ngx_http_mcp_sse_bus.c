@@ -251,6 +251,14 @@ ngx_http_mcp_sse_bus_unsure(void)
 }
 
 
+void
+ngx_http_mcp_sse_bus_announce(ngx_uint_t kind, u_char *key, u_char *data,
+    size_t len)
+{
+    (void) ngx_http_mcp_sse_news_tell(kind, key, data, len);
+}
+
+
 static ngx_http_mcp_sse_session_t *
 ngx_http_mcp_sse_bus_find(u_char *key)
 {

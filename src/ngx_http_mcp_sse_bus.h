@@ -9,7 +9,9 @@
 
 
 #include "ngx_http_mcp_sse_delivery.h"
+#include "ngx_http_mcp_sse_news.h"
 #include "ngx_http_mcp_sse_registry.h"
+#include "ngx_http_mcp_sse_revoked.h"
 #include "ngx_http_mcp_sse_shm.h"
 
 
@@ -61,6 +63,14 @@ ngx_int_t ngx_http_mcp_sse_bus_deliver_far(ngx_http_mcp_sse_delivery_t *d);
  */
 
 ngx_uint_t ngx_http_mcp_sse_bus_unsure(void);
+
+/*
+ * Tells every worker, see ngx_http_mcp_sse_news_tell(): this one from an
+ * event of its own.
+ */
+
+void ngx_http_mcp_sse_bus_announce(ngx_uint_t kind, u_char *key,
+    u_char *data, size_t len);
 
 
 #endif /* _NGX_HTTP_MCP_SSE_BUS_H_INCLUDED_ */

@@ -7,7 +7,9 @@
 #include "ngx_http_mcp_sse_shm.h"
 #include "ngx_http_mcp_sse_alive.h"
 #include "ngx_http_mcp_sse_inbox.h"
+#include "ngx_http_mcp_sse_news.h"
 #include "ngx_http_mcp_sse_registry.h"
+#include "ngx_http_mcp_sse_revoked.h"
 #include "ngx_http_mcp_sse_wakeup.h"
 
 
@@ -16,6 +18,7 @@
 #define NGX_HTTP_MCP_SSE_WAKE_AGAIN  20
 
 
+static ngx_uint_t ngx_http_mcp_sse_shm_wake(ngx_http_mcp_sse_peer_t *peer);
 static ngx_http_mcp_sse_peer_t *ngx_http_mcp_sse_shm_peer(
     ngx_http_mcp_sse_zone_t *zone);
 static void ngx_http_mcp_sse_shm_predecessor(ngx_http_mcp_sse_zone_t *zone);
@@ -120,6 +123,7 @@ ngx_http_mcp_sse_shm_peer(ngx_http_mcp_sse_zone_t *zone)
 
     peer->pid = ngx_pid;
     peer->slot = ngx_process_slot;
+    peer->heard = zone->root->last_news;
 
     ngx_queue_init(&peer->records);
     ngx_queue_init(&peer->ready);
@@ -203,25 +207,58 @@ ngx_http_mcp_sse_shm_news(ngx_http_mcp_sse_record_t *record, u_char *wake)
 
     ngx_memcpy(wake, owner->id, NGX_HTTP_MCP_SSE_WORKER_ID);
 
-    /*
-     * A socket holds ten datagrams, so that they are sent only while none is
-     * known to be on its way.  An old one is not trusted: were the owner
-     * dead, nobody would notice.
-     */
+    return ngx_http_mcp_sse_shm_wake(owner);
+}
 
-    if (owner->deaf) {
+
+/*
+ * A socket holds ten datagrams, so that they are sent only while none is
+ * known to be on its way.  An old one is not trusted: were the worker dead,
+ * nobody would notice.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_shm_wake(ngx_http_mcp_sse_peer_t *peer)
+{
+    if (peer->deaf) {
         return 0;
     }
 
-    if (owner->wake_at
-        && ngx_current_msec - owner->wake_at < NGX_HTTP_MCP_SSE_WAKE_AGAIN)
+    if (peer->wake_at
+        && ngx_current_msec - peer->wake_at < NGX_HTTP_MCP_SSE_WAKE_AGAIN)
     {
         return 0;
     }
 
-    owner->wake_at = ngx_current_msec ? ngx_current_msec : 1;
+    peer->wake_at = ngx_current_msec ? ngx_current_msec : 1;
 
     return 1;
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_shm_wakes(ngx_http_mcp_sse_zone_t *zone,
+    u_char (*wakes)[NGX_HTTP_MCP_SSE_WORKER_ID])
+{
+    ngx_uint_t                n;
+    ngx_queue_t              *q;
+    ngx_http_mcp_sse_peer_t  *peer;
+
+    n = 0;
+
+    for (q = ngx_queue_head(&zone->root->peers);
+         q != ngx_queue_sentinel(&zone->root->peers);
+         q = ngx_queue_next(q))
+    {
+        peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
+
+        if (peer != ngx_http_mcp_sse_self && ngx_http_mcp_sse_shm_wake(peer))
+        {
+            ngx_memcpy(wakes[n++], peer->id, NGX_HTTP_MCP_SSE_WORKER_ID);
+        }
+    }
+
+    return n;
 }
 
 
@@ -284,7 +321,8 @@ ngx_http_mcp_sse_shm_drain(void)
 
     if (ngx_http_mcp_sse_self == NULL
         || (ngx_http_mcp_sse_self->wake_at == 0
-            && ngx_queue_empty(&ngx_http_mcp_sse_self->ready)))
+            && ngx_queue_empty(&ngx_http_mcp_sse_self->ready)
+            && !ngx_http_mcp_sse_news_unheard()))
     {
         return;
     }
@@ -292,6 +330,10 @@ ngx_http_mcp_sse_shm_drain(void)
     zone = ngx_http_mcp_sse_zone();
 
     while (ngx_http_mcp_sse_shm_drain_one(zone)) { /* void */ }
+
+    if (ngx_http_mcp_sse_news_unheard()) {
+        ngx_http_mcp_sse_news_post();
+    }
 }
 
 
@@ -407,6 +449,8 @@ ngx_http_mcp_sse_shm_sweep(void *data)
 
     ngx_shmtx_lock(&zone->shpool->mutex);
     ngx_http_mcp_sse_registry_expire(zone);
+    ngx_http_mcp_sse_revoked_expire(zone);
+    ngx_http_mcp_sse_news_expire(zone);
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     ngx_http_mcp_sse_shm_probe(zone);

@@ -76,6 +76,14 @@ ngx_uint_t ngx_http_mcp_sse_shm_news(ngx_http_mcp_sse_record_t *record,
     u_char *wake);
 
 /*
+ * Under the mutex: there is something for every worker.  Returns how many
+ * ids, put into "wakes", are to be woken after the mutex is left.
+ */
+
+ngx_uint_t ngx_http_mcp_sse_shm_wakes(ngx_http_mcp_sse_zone_t *zone,
+    u_char (*wakes)[NGX_HTTP_MCP_SSE_WORKER_ID]);
+
+/*
  * Under the mutex: drops all that belongs to a dead worker.
  */
 

@@ -108,6 +108,12 @@ ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_rbtree_init(&root->verdicts, &root->verdicts_sentinel,
                     ngx_rbtree_insert_value);
 
+    ngx_rbtree_init(&root->revoked, &root->revoked_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->revoked_ends, &root->revoked_ends_sentinel,
+                    ngx_rbtree_insert_value);
+
+    ngx_queue_init(&root->news);
     ngx_queue_init(&root->peers);
     ngx_queue_init(&root->free_peers);
     ngx_queue_init(&root->tombs);

@@ -15,7 +15,7 @@
 #include "ngx_http_mcp_sse_counter.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d435037      /* of this layout */
+#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d435038      /* of this layout */
 
 #define NGX_HTTP_MCP_SSE_MAX_PEERS   256   /* workers, of all generations */
 
@@ -39,6 +39,7 @@ typedef struct {
     ngx_atomic_t           held;         /* POSTs it holds */
     ngx_atomic_t           calls;        /* that run */
     ngx_atomic_t           redis;        /* NGX_HTTP_MCP_SSE_REDIS_*, or 0 */
+    ngx_uint_t             heard;        /* number of the last announcement */
 
     unsigned               deaf:1;       /* it has no socket to be woken by */
 } ngx_http_mcp_sse_peer_t;
@@ -138,6 +139,16 @@ typedef struct {
     ngx_queue_t            bad;
     ngx_uint_t             ngood;
     ngx_uint_t             nbad;
+
+    ngx_queue_t            news;         /* announcements, oldest first */
+    ngx_uint_t             nnews;
+    ngx_uint_t             last_news;    /* its number */
+
+    ngx_rbtree_t           revoked;      /* ended session ids */
+    ngx_rbtree_node_t      revoked_sentinel;
+    ngx_rbtree_t           revoked_ends; /* the same by their natural end */
+    ngx_rbtree_node_t      revoked_ends_sentinel;
+    ngx_uint_t             nrevoked;
 
     /* unix seconds, for zone_once() */
 

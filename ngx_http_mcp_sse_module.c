@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_mcp_sse.h"
+#include "ngx_http_mcp_sse_actor.h"
 #include "ngx_http_mcp_sse_auth.h"
 #include "ngx_http_mcp_sse_call.h"
 #include "ngx_http_mcp_sse_capture.h"
@@ -17,6 +18,7 @@
 #include "ngx_http_mcp_sse_redis_url.h"
 #include "ngx_http_mcp_sse_session.h"
 #include "ngx_http_mcp_sse_sleep.h"
+#include "ngx_http_mcp_sse_streamable.h"
 #include "ngx_http_mcp_sse_var.h"
 #include "ngx_http_mcp_sse_zone.h"
 
@@ -59,6 +61,10 @@ static ngx_http_mcp_sse_endpoint_t  ngx_http_mcp_sse_message_endpoint = {
     ngx_http_mcp_sse_message_handler, 1
 };
 
+static ngx_http_mcp_sse_endpoint_t  ngx_http_mcp_sse_http_endpoint = {
+    ngx_http_mcp_sse_streamable_handler, 1
+};
+
 static ngx_http_mcp_sse_endpoint_t  ngx_http_mcp_sse_health_endpoint = {
     ngx_http_mcp_sse_health_handler, 0
 };
@@ -96,6 +102,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_message_endpoint },
+
+    { ngx_string("mcp_sse_http"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_mcp_sse_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_mcp_sse_http_endpoint },
 
     { ngx_string("mcp_sse_health"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
@@ -188,6 +201,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       0,
       NULL },
 
+    { ngx_string("mcp_sse_public_url"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_mcp_sse_conf_public_url,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("mcp_sse_message_uri"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_mcp_sse_conf_uri,
@@ -249,6 +269,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       ngx_http_mcp_sse_conf_time,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_mcp_sse_loc_conf_t, progress),
+      &ngx_http_mcp_sse_module },
+
+    { ngx_string("mcp_sse_stream_after"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_mcp_sse_conf_time,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_mcp_sse_loc_conf_t, stream_after),
       &ngx_http_mcp_sse_module },
 
     { ngx_string("mcp_sse_max_answer"),
@@ -482,7 +509,7 @@ ngx_http_mcp_sse_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     conf->call_uri, user_uri, message_uri = { 0, NULL };
+     *     conf->call_uri, user_uri, message_uri, public_url = { 0, NULL };
      *     conf->call_args, user_args = { 0, NULL };
      *     conf->principal, site = NULL;
      *     conf->api_secret = { 0, NULL };
@@ -502,6 +529,7 @@ ngx_http_mcp_sse_create_loc_conf(ngx_conf_t *cf)
     conf->call_timeout = NGX_CONF_UNSET_MSEC;
     conf->progress = NGX_CONF_UNSET_MSEC;
     conf->retry = NGX_CONF_UNSET_MSEC;
+    conf->stream_after = NGX_CONF_UNSET_MSEC;
     conf->max_answer = NGX_CONF_UNSET_SIZE;
     conf->queue = NGX_CONF_UNSET_SIZE;
     conf->max_calls = NGX_CONF_UNSET;
@@ -570,6 +598,8 @@ ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->call_timeout, prev->call_timeout, 300000);
     ngx_conf_merge_msec_value(conf->progress, prev->progress, 10000);
     ngx_conf_merge_msec_value(conf->retry, prev->retry, 1000);
+    ngx_conf_merge_msec_value(conf->stream_after, prev->stream_after, 2000);
+    ngx_conf_merge_str_value(conf->public_url, prev->public_url, "");
     ngx_conf_merge_size_value(conf->max_answer, prev->max_answer,
                               32 * 1024 * 1024);
     ngx_conf_merge_size_value(conf->queue, prev->queue, 1024 * 1024);
@@ -672,6 +702,7 @@ ngx_http_mcp_sse_init_process(ngx_cycle_t *cycle)
 
     ngx_http_mcp_sse_tick_init(cycle, ngx_http_mcp_sse_exiting);
     ngx_http_mcp_sse_expiry_init(ngx_http_mcp_sse_auth_recheck);
+    ngx_http_mcp_sse_actor_init();
 
     return ngx_http_mcp_sse_session_init(cycle);
 }
@@ -719,6 +750,7 @@ static void
 ngx_http_mcp_sse_stop(void *data)
 {
     ngx_http_mcp_sse_expiry_stop();
+    ngx_http_mcp_sse_actor_stop();
     ngx_http_mcp_sse_wake_all();
     ngx_http_mcp_sse_lookup_stop();
 }

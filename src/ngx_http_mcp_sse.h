@@ -31,6 +31,7 @@ typedef struct ngx_http_mcp_sse_stream_s    ngx_http_mcp_sse_stream_t;
 typedef struct ngx_http_mcp_sse_session_s   ngx_http_mcp_sse_session_t;
 typedef struct ngx_http_mcp_sse_lookup_s    ngx_http_mcp_sse_lookup_t;
 typedef struct ngx_http_mcp_sse_waiter_s    ngx_http_mcp_sse_waiter_t;
+typedef struct ngx_http_mcp_sse_exchange_s  ngx_http_mcp_sse_exchange_t;
 
 
 /* the values of $mcp_sse_result; the names are in _var.c */
@@ -60,7 +61,8 @@ typedef enum {
     NGX_HTTP_MCP_SSE_REVOKED,
     NGX_HTTP_MCP_SSE_EXPIRED,
     NGX_HTTP_MCP_SSE_STOPPING,
-    NGX_HTTP_MCP_SSE_NO_MEMORY
+    NGX_HTTP_MCP_SSE_NO_MEMORY,
+    NGX_HTTP_MCP_SSE_DELETED
 } ngx_http_mcp_sse_reason_e;
 
 
@@ -142,6 +144,8 @@ typedef struct {
     ngx_msec_t                   call_timeout;
     ngx_msec_t                   progress;     /* NGX_HTTP_MCP_SSE_OFF */
     ngx_msec_t                   retry;
+    ngx_msec_t                   stream_after; /* NGX_HTTP_MCP_SSE_OFF */
+    ngx_str_t                    public_url;
 
     size_t                       max_answer;
     size_t                       queue;
@@ -261,6 +265,7 @@ struct ngx_http_mcp_sse_ctx_s {
     /* a message */
 
     ngx_http_mcp_sse_sid_t           sid;
+    ngx_str_t                        sid_text; /* of a streamable one's GET */
     ngx_str_t                        body;
     size_t                           capacity; /* of body */
     size_t                           max_body;
@@ -271,6 +276,10 @@ struct ngx_http_mcp_sse_ctx_s {
     ngx_http_mcp_sse_delivery_t      delivery; /* to another instance */
     ngx_msec_t                       asked;    /* the other instances, last */
 
+    ngx_int_t                      (*body_done)(ngx_http_request_t *r,
+                                         ngx_int_t status);
+    ngx_http_mcp_sse_exchange_t     *exchange; /* of Streamable HTTP */
+
     unsigned                         cors:1;     /* its headers are added */
     unsigned                         asleep:1;
     unsigned                         cleanup:1;  /* is installed */
@@ -278,6 +287,11 @@ struct ngx_http_mcp_sse_ctx_s {
     unsigned                         is_held:1;
     unsigned                         lost:1;     /* its stream, a moment ago */
     unsigned                         foreign_body:1; /* read by another */
+    unsigned                         streamable:1; /* of Streamable HTTP: */
+    unsigned                         named:1;  /* sid is good */
+    unsigned                         batches:1;
+    unsigned                         accept_json:1;
+    unsigned                         accept_stream:1; /* by its name */
 };
 
 

@@ -19,11 +19,6 @@ static ngx_int_t ngx_http_mcp_sse_body_reserve(ngx_http_request_t *r,
     ngx_http_mcp_sse_ctx_t *ctx, size_t size);
 
 
-/* one kind of request has a body, so that one handler is enough */
-
-static ngx_http_mcp_sse_body_pt  ngx_http_mcp_sse_body_done;
-
-
 #define NGX_HTTP_MCP_SSE_BODY_MIN  4096
 
 
@@ -34,9 +29,8 @@ ngx_http_mcp_sse_body_read(ngx_http_request_t *r, size_t max,
     ngx_int_t                rc;
     ngx_http_mcp_sse_ctx_t  *ctx;
 
-    ngx_http_mcp_sse_body_done = done;
-
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    ctx->body_done = done;
     ctx->max_body = max;
 
     if (r->headers_in.content_length_n > 0) {
@@ -74,7 +68,8 @@ ngx_http_mcp_sse_body_begin(ngx_http_request_t *r)
 static void
 ngx_http_mcp_sse_body_handler(ngx_http_request_t *r)
 {
-    ngx_int_t  rc;
+    ngx_int_t                rc;
+    ngx_http_mcp_sse_ctx_t  *ctx;
 
     rc = ngx_http_mcp_sse_body_more(r);
 
@@ -84,15 +79,17 @@ ngx_http_mcp_sse_body_handler(ngx_http_request_t *r)
 
     r->read_event_handler = ngx_http_block_reading;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
     switch (rc) {
 
     case NGX_OK:
-        rc = ngx_http_mcp_sse_body_done(r, 0);
+        rc = ctx->body_done(r, 0);
         break;
 
     case NGX_HTTP_BAD_REQUEST:
     case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
-        rc = ngx_http_mcp_sse_body_done(r, rc);
+        rc = ctx->body_done(r, rc);
     }
 
     ngx_http_finalize_request(r, ngx_http_mcp_sse_result(r, rc));

@@ -281,6 +281,48 @@ ngx_http_mcp_sse_conf_urls(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/*
+ * As given, but for a slash at its end: paths are put behind it.
+ */
+
+char *
+ngx_http_mcp_sse_conf_public_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+
+    ngx_int_t   rc;
+    ngx_str_t  *value, normal;
+
+    if (mlcf->public_url.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rc = ngx_http_mcp_sse_origin_normalize(cf->temp_pool, &value[1], &normal);
+
+    if (rc == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URL \"%V\" in \"%V\" directive, it must "
+                           "be http[s]://HOST[:PORT]", &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    mlcf->public_url = value[1];
+
+    if (value[1].data[value[1].len - 1] == '/') {
+        mlcf->public_url.len--;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 char *
 ngx_http_mcp_sse_conf_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {

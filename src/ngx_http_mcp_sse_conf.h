@@ -37,6 +37,8 @@ char *ngx_http_mcp_sse_conf_urls(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_mcp_sse_conf_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_mcp_sse_conf_public_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_mcp_sse_conf_local(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_mcp_sse_conf_keepalive(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -17,6 +17,7 @@
 
 static ngx_int_t ngx_http_mcp_sse_connect_authorized(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_connect_server_url(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_connect_answer(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_connect_head(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_connect_open(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_connect_refuse(ngx_http_request_t *r,
@@ -82,6 +83,25 @@ ngx_http_mcp_sse_connect_authorized(ngx_http_request_t *r)
                                        "server_url is not served here");
     }
 
+    return ngx_http_mcp_sse_connect_answer(r);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_connect_stream(ngx_http_request_t *r, ngx_str_t *text)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    ctx->sid_text = *text;
+
+    return ngx_http_mcp_sse_connect_answer(r);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_connect_answer(ngx_http_request_t *r)
+{
     if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
         return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
                                        NGX_HTTP_MCP_SSE_INVALID_REQUEST,
@@ -176,9 +196,11 @@ ngx_http_mcp_sse_connect_open(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* the session may be gone before the request is logged */
-
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    s->streamable = ctx->streamable;
+
+    /* the session may be gone before the request is logged */
 
     ctx->facts.session.data = ngx_pnalloc(r->pool, NGX_HTTP_MCP_SSE_HASH_LEN);
     if (ctx->facts.session.data) {
@@ -230,6 +252,14 @@ ngx_http_mcp_sse_connect_id(ngx_http_request_t *r,
     ngx_http_mcp_sse_zone_t        *zone;
     ngx_http_mcp_sse_header_pos_t   pos;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ctx->streamable) {
+        *sid = ctx->sid;
+        ngx_memcpy(text, ctx->sid_text.data, NGX_HTTP_MCP_SSE_ID_LEN);
+        return NGX_OK;
+    }
+
     ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
     ngx_str_null(&old);
 
@@ -254,7 +284,6 @@ ngx_http_mcp_sse_connect_id(ngx_http_request_t *r,
         return rc;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     zone = ngx_http_mcp_sse_zone();
 
     return ngx_http_mcp_sse_sid_make(sid, text, zone->secrets->elts,
@@ -294,7 +323,16 @@ ngx_http_mcp_sse_connect_events(ngx_http_request_t *r)
     ngx_str_t                     value;
     ngx_http_mcp_sse_loc_conf_t  *conf;
 
+    ngx_http_mcp_sse_ctx_t       *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    /* Streamable HTTP has no such event */
+
+    if (ctx->streamable) {
+        return 0;
+    }
 
     if (ngx_http_arg(r, (u_char *) "keepalive", sizeof("keepalive") - 1,
                      &value)

@@ -16,5 +16,13 @@
 
 ngx_int_t ngx_http_mcp_sse_connect_handler(ngx_http_request_t *r);
 
+/*
+ * Opens the stream of an authorized request of Streamable HTTP whose session
+ * id, "text", is good; or answers HEAD as it would.
+ */
+
+ngx_int_t ngx_http_mcp_sse_connect_stream(ngx_http_request_t *r,
+    ngx_str_t *text);
+
 
 #endif /* _NGX_HTTP_MCP_SSE_CONNECT_H_INCLUDED_ */

@@ -61,7 +61,8 @@ ngx_http_mcp_sse_count_refused(ngx_uint_t status)
     ngx_uint_t  i;
 
     static ngx_uint_t  statuses[] = {
-        400, 401, 403, 405, 413, 415, 429, 431, 500, 502, 503, 504
+        400, 401, 403, 404, 405, 406, 413, 415, 429, 431, 500, 502, 503,
+        504
     };
 
     for (i = 0; i < sizeof(statuses) / sizeof(ngx_uint_t); i++) {

@@ -21,7 +21,7 @@ typedef enum {
     NGX_HTTP_MCP_SSE_COUNT_OPENED = 0,
     NGX_HTTP_MCP_SSE_COUNT_ENDED,
     NGX_HTTP_MCP_SSE_COUNT_ENDED_LAST = NGX_HTTP_MCP_SSE_COUNT_ENDED
-                                        + NGX_HTTP_MCP_SSE_NO_MEMORY,
+                                        + NGX_HTTP_MCP_SSE_DELETED,
 
     /* why slow readers were dropped */
 
@@ -62,7 +62,9 @@ typedef enum {
     NGX_HTTP_MCP_SSE_COUNT_400,
     NGX_HTTP_MCP_SSE_COUNT_401,
     NGX_HTTP_MCP_SSE_COUNT_403,
+    NGX_HTTP_MCP_SSE_COUNT_404,
     NGX_HTTP_MCP_SSE_COUNT_405,
+    NGX_HTTP_MCP_SSE_COUNT_406,
     NGX_HTTP_MCP_SSE_COUNT_413,
     NGX_HTTP_MCP_SSE_COUNT_415,
     NGX_HTTP_MCP_SSE_COUNT_429,

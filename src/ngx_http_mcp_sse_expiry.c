@@ -36,7 +36,9 @@ ngx_http_mcp_sse_expiry_start(ngx_http_mcp_sse_session_t *s)
     s->drain.handler = ngx_http_mcp_sse_expiry_drained;
     s->drain.data = s;
 
-    if (s->conf->idle_timeout != NGX_HTTP_MCP_SSE_OFF) {
+    /* the messages of Streamable HTTP come by other ways */
+
+    if (s->conf->idle_timeout != NGX_HTTP_MCP_SSE_OFF && !s->streamable) {
         ngx_http_mcp_sse_tick_set(&s->idle, s->conf->idle_timeout);
     }
 

@@ -24,7 +24,6 @@
 
 static ngx_int_t ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_message_session(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_message_type(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_message_body(ngx_http_request_t *r,
     ngx_int_t status);
 static void ngx_http_mcp_sse_message_facts(ngx_http_request_t *r,
@@ -172,7 +171,7 @@ ngx_http_mcp_sse_message_session(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_mcp_sse_message_type(ngx_http_request_t *r)
 {
     size_t                          len;
@@ -229,33 +228,18 @@ ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
     ngx_http_cleanup_t      *cln;
     ngx_http_mcp_sse_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-
     received = ngx_http_mcp_sse_count_clock();
 
-    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       "Message too large");
+    if (ngx_http_mcp_sse_message_scan(r, status, &messages, &batch, &rc)
+        != NGX_OK)
+    {
+        return rc;
     }
 
-    rc = status ? NGX_HTTP_MCP_SSE_PARSE_ERROR
-                : ngx_http_mcp_sse_jsonrpc_scan(r->pool, &ctx->body,
-                                                &messages, &batch);
-
-    if (rc == NGX_HTTP_MCP_SSE_PARSE_ERROR) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, rc,
-                                       "Parse error");
-    }
-
-    if (rc == NGX_HTTP_MCP_SSE_INVALID_REQUEST) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, rc,
-                                       "Invalid Request");
-    }
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     cln = ngx_http_cleanup_add(r, 0);
-
-    if (rc != NGX_OK || cln == NULL) {
+    if (cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -279,6 +263,48 @@ ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
     ctx->envelope->received = received;
 
     return ngx_http_mcp_sse_message_deliver(r);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_message_scan(ngx_http_request_t *r, ngx_int_t status,
+    ngx_array_t **messages, ngx_uint_t *batch, ngx_int_t *rc)
+{
+    ngx_int_t                code;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        *rc = ngx_http_mcp_sse_refuse(r, status,
+                                      NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                      "Message too large");
+        return NGX_DECLINED;
+    }
+
+    code = status ? NGX_HTTP_MCP_SSE_PARSE_ERROR
+                  : ngx_http_mcp_sse_jsonrpc_scan(r->pool, &ctx->body,
+                                                  messages, batch);
+
+    switch (code) {
+
+    case NGX_OK:
+        return NGX_OK;
+
+    case NGX_HTTP_MCP_SSE_PARSE_ERROR:
+        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, code,
+                                      "Parse error");
+        return NGX_DECLINED;
+
+    case NGX_HTTP_MCP_SSE_INVALID_REQUEST:
+        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, code,
+                                      "Invalid Request");
+        return NGX_DECLINED;
+
+    default:
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_DECLINED;
+    }
 }
 
 

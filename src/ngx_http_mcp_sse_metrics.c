@@ -74,7 +74,7 @@ static ngx_str_t    ngx_http_mcp_sse_metrics_type =
 
 static const char  *ngx_http_mcp_sse_reasons[] = {
     "client_left", "slow_reader", "idle", "evicted", "replaced", "revoked",
-    "expired", "stopping", "no_memory", NULL
+    "expired", "stopping", "no_memory", "deleted", NULL
 };
 
 static const char  *ngx_http_mcp_sse_drops[] = {
@@ -98,8 +98,8 @@ static const char  *ngx_http_mcp_sse_limits[] = {
 };
 
 static const char  *ngx_http_mcp_sse_statuses[] = {
-    "400", "401", "403", "405", "413", "415", "429", "431", "500", "502",
-    "503", "504", "other", NULL
+    "400", "401", "403", "404", "405", "406", "413", "415", "429", "431",
+    "500", "502", "503", "504", "other", NULL
 };
 
 static const char  *ngx_http_mcp_sse_hits[] = {

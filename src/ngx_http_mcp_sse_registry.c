@@ -404,6 +404,27 @@ ngx_http_mcp_sse_registry_leave(ngx_http_mcp_sse_session_t *s,
 }
 
 
+void
+ngx_http_mcp_sse_registry_active(u_char *key, ngx_uint_t n)
+{
+    ngx_http_mcp_sse_zone_t    *zone;
+    ngx_http_mcp_sse_record_t  *record;
+
+    zone = ngx_http_mcp_sse_zone();
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    record = ngx_http_mcp_sse_registry_find(zone, key);
+
+    if (record && record->owner) {
+        record->messages += n;
+        record->active = ngx_current_msec;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
 ngx_uint_t
 ngx_http_mcp_sse_registry_opened_with(u_char *key, u_char *credential)
 {

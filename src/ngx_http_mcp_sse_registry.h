@@ -36,6 +36,13 @@ void ngx_http_mcp_sse_registry_leave(ngx_http_mcp_sse_session_t *s,
     ngx_msec_t grace);
 
 /*
+ * Messages for the session with that key, if it is open, came by another way
+ * than its inbox: it is in use.
+ */
+
+void ngx_http_mcp_sse_registry_active(u_char *key, ngx_uint_t n);
+
+/*
  * Whether a session with that key is open, and was opened with that
  * credential.
  */

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_mcp_sse_response.h"
+#include "ngx_http_mcp_sse_challenge.h"
 #include "ngx_http_mcp_sse_counter.h"
 #include "ngx_http_mcp_sse_header.h"
 #include "ngx_http_mcp_sse_origin.h"
@@ -11,7 +12,6 @@
 
 static ngx_int_t ngx_http_mcp_sse_response_headers(ngx_http_request_t *r,
     ngx_uint_t status);
-static ngx_int_t ngx_http_mcp_sse_response_challenge(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -138,13 +138,17 @@ ngx_http_mcp_sse_response_headers(ngx_http_request_t *r, ngx_uint_t status)
 {
     ngx_http_mcp_sse_ctx_t  *ctx;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
     switch (status) {
 
     case NGX_HTTP_UNAUTHORIZED:
-        return ngx_http_mcp_sse_response_challenge(r);
+
+        /* Frappe's own challenge names its authorization server */
+
+        return ngx_http_mcp_sse_challenge(r, &ctx->verdict.challenge);
 
     case NGX_HTTP_NOT_ALLOWED:
-        ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
         return ngx_http_mcp_sse_header_set(r, "Allow", &ctx->methods);
 
     case NGX_HTTP_TOO_MANY_REQUESTS:
@@ -153,45 +157,4 @@ ngx_http_mcp_sse_response_headers(ngx_http_request_t *r, ngx_uint_t status)
     }
 
     return NGX_OK;
-}
-
-
-/*
- * Frappe's own challenge names its authorization server.
- */
-
-static ngx_int_t
-ngx_http_mcp_sse_response_challenge(ngx_http_request_t *r)
-{
-    ngx_str_t                value, *host;
-    ngx_uint_t               i;
-    ngx_http_mcp_sse_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-
-    value = ctx->verdict.challenge;
-
-    if (value.len == 0) {
-
-        host = r->headers_in.server.len ? &r->headers_in.server
-                                        : &ctx->facts.site;
-
-        for (i = 0; i < host->len; i++) {
-            if (host->data[i] == '"' || host->data[i] == '\\') {
-                host = &ctx->facts.site;
-                break;
-            }
-        }
-
-        value.data = ngx_pnalloc(r->pool, sizeof("Bearer realm=\"\"")
-                                          + host->len);
-        if (value.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        value.len = ngx_sprintf(value.data, "Bearer realm=\"%V\"", host)
-                    - value.data;
-    }
-
-    return ngx_http_mcp_sse_header_set(r, "WWW-Authenticate", &value);
 }

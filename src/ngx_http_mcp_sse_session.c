@@ -60,7 +60,9 @@ static ngx_http_mcp_sse_ending_t  ngx_http_mcp_sse_endings[] = {
     { ngx_string("stopping"), 0, NULL, 0, 1 },
 
     { ngx_string("no memory"),
-      NGX_HTTP_MCP_SSE_INTERNAL_ERROR, "Internal server error", 0, 1 }
+      NGX_HTTP_MCP_SSE_INTERNAL_ERROR, "Internal server error", 0, 1 },
+
+    { ngx_string("deleted"), 0, NULL, 0, 0 }
 };
 
 
@@ -277,6 +279,11 @@ ngx_http_mcp_sse_session_first(ngx_http_mcp_sse_session_t *s)
 {
     ngx_str_t  *uri;
 
+    if (s->streamable) {
+        return ngx_http_mcp_sse_event_format(sizeof(": stream\n\n"),
+                                             ngx_cycle->log, ": stream\n\n");
+    }
+
     uri = &s->conf->message_uri;
 
     return ngx_http_mcp_sse_event_format(
@@ -410,7 +417,8 @@ ngx_http_mcp_sse_session_close(ngx_http_mcp_sse_session_t *s,
 
     ngx_http_mcp_sse_session_log(s, reason);
 
-    grace = (reason == NGX_HTTP_MCP_SSE_CLIENT_LEFT) ? s->conf->grace : 0;
+    grace = (reason == NGX_HTTP_MCP_SSE_CLIENT_LEFT && !s->streamable)
+            ? s->conf->grace : 0;
 
     ngx_http_mcp_sse_bus_unregister(s, grace);
 
@@ -466,7 +474,9 @@ ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
              + (ending->code ? ngx_strlen(ending->message) : 0),
              ngx_cycle->log, "");
 
-    if (ev && ending->code) {
+    /* Streamable HTTP has no such event */
+
+    if (ev && ending->code && !s->streamable) {
         ev->last = ngx_slprintf(ev->last, ev->end,
                                 "event: error\ndata: {\"jsonrpc\":\"2.0\","
                                 "\"error\":{\"code\":%i,\"message\":\"%s\"},"

@@ -45,6 +45,14 @@ ngx_http_mcp_sse_event_frame(ngx_http_mcp_sse_event_t *ev)
 }
 
 
+void
+ngx_http_mcp_sse_event_data(ngx_http_mcp_sse_event_t *ev, ngx_str_t *data)
+{
+    data->data = ev->pos + ngx_http_mcp_sse_head.len;
+    data->len = ev->last - data->data - (sizeof("\n\n") - 1);
+}
+
+
 ngx_http_mcp_sse_event_t *
 ngx_http_mcp_sse_event_format(size_t size, ngx_log_t *log, const char *fmt,
     ...)

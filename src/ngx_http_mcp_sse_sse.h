@@ -45,6 +45,13 @@ ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_event_alloc(size_t size,
 void ngx_http_mcp_sse_event_frame(ngx_http_mcp_sse_event_t *ev);
 
 /*
+ * The data of an event that was framed so.
+ */
+
+void ngx_http_mcp_sse_event_data(ngx_http_mcp_sse_event_t *ev,
+    ngx_str_t *data);
+
+/*
  * Makes an event of bytes that are framed already, in the manner of
  * ngx_sprintf(); "size" is at least their length.
  */

@@ -1,0 +1,251 @@
+
+/*
+ * Nothing is kept here.
+ */
+
+#include "ngx_http_mcp_sse_negotiate.h"
+#include "ngx_http_mcp_sse_header.h"
+
+
+/* how well a media range of Accept names a type */
+
+#define NGX_HTTP_MCP_SSE_ANY_TYPE     1    /* both wildcards */
+#define NGX_HTTP_MCP_SSE_ANY_SUBTYPE  2
+#define NGX_HTTP_MCP_SSE_NAMED        3
+
+
+typedef struct {
+    ngx_str_t      name;
+    unsigned       batches:1;
+} ngx_http_mcp_sse_served_t;
+
+
+typedef struct {
+    ngx_str_t      type;
+    ngx_str_t      subtype;
+    ngx_uint_t     least;      /* range that counts */
+
+    ngx_uint_t     best;       /* range so far */
+    ngx_uint_t     accepted;
+} ngx_http_mcp_sse_media_t;
+
+
+static void ngx_http_mcp_sse_negotiate_range(ngx_http_mcp_sse_media_t *media,
+    u_char *p, u_char *last);
+static ngx_uint_t ngx_http_mcp_sse_negotiate_match(
+    ngx_http_mcp_sse_media_t *media, u_char *p, u_char *last);
+static ngx_uint_t ngx_http_mcp_sse_negotiate_zero(u_char *p, u_char *last);
+
+
+static ngx_http_mcp_sse_served_t  ngx_http_mcp_sse_served[] = {
+    { ngx_string("2024-11-05"), 1 },
+    { ngx_string("2025-03-26"), 1 },
+    { ngx_string("2025-06-18"), 0 },
+    { ngx_string("2025-11-25"), 0 },
+    { ngx_null_string, 0 }
+};
+
+static ngx_str_t  ngx_http_mcp_sse_version_header =
+                                       ngx_string("mcp-protocol-version");
+static ngx_str_t  ngx_http_mcp_sse_accept_header = ngx_string("accept");
+
+
+/*
+ * Without the header it is 2025-03-26, or an initialize.
+ */
+
+ngx_int_t
+ngx_http_mcp_sse_negotiate_version(ngx_http_request_t *r)
+{
+    ngx_table_elt_t                *h;
+    ngx_http_mcp_sse_ctx_t         *ctx;
+    ngx_http_mcp_sse_served_t      *version;
+    ngx_http_mcp_sse_header_pos_t   pos;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    ctx->batches = 1;
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+    for ( ;; ) {
+        h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                         &ngx_http_mcp_sse_version_header,
+                                         &pos);
+        if (h == NULL) {
+            return NGX_OK;
+        }
+
+        for (version = ngx_http_mcp_sse_served; version->name.len; version++) {
+
+            if (h->value.len == version->name.len
+                && ngx_strncmp(h->value.data, version->name.data,
+                               h->value.len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (version->name.len == 0) {
+            return NGX_DECLINED;
+        }
+
+        if (!version->batches) {
+            ctx->batches = 0;
+        }
+    }
+}
+
+
+/*
+ * RFC 9110, section 12.5.1, except that an event stream is to be asked for by
+ * its name: whoever takes anything may not know what to do with one.
+ */
+
+void
+ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r)
+{
+    u_char                         *p, *last, *end;
+    ngx_table_elt_t                *h;
+    ngx_http_mcp_sse_ctx_t         *ctx;
+    ngx_http_mcp_sse_media_t        json, stream;
+    ngx_http_mcp_sse_header_pos_t   pos;
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&json, sizeof(ngx_http_mcp_sse_media_t));
+    ngx_memzero(&stream, sizeof(ngx_http_mcp_sse_media_t));
+
+    ngx_str_set(&json.type, "application");
+    ngx_str_set(&json.subtype, "json");
+    json.least = NGX_HTTP_MCP_SSE_ANY_TYPE;
+    json.accepted = 1;
+
+    ngx_str_set(&stream.type, "text");
+    ngx_str_set(&stream.subtype, "event-stream");
+    stream.least = NGX_HTTP_MCP_SSE_NAMED;
+
+    for ( ;; ) {
+        h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                         &ngx_http_mcp_sse_accept_header,
+                                         &pos);
+        if (h == NULL) {
+            break;
+        }
+
+        /* without any Accept everything is accepted */
+
+        if (json.best == 0 && h->value.len) {
+            json.accepted = 0;
+        }
+
+        end = h->value.data + h->value.len;
+
+        for (p = h->value.data; p < end; p = last + 1) {
+            last = ngx_strlchr(p, end, ',');
+            last = last ? last : end;
+
+            ngx_http_mcp_sse_negotiate_range(&json, p, last);
+            ngx_http_mcp_sse_negotiate_range(&stream, p, last);
+        }
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    ctx->accept_json = json.accepted;
+    ctx->accept_stream = stream.accepted;
+}
+
+
+static void
+ngx_http_mcp_sse_negotiate_range(ngx_http_mcp_sse_media_t *media, u_char *p,
+    u_char *last)
+{
+    u_char      *range;
+    ngx_uint_t   how;
+
+    range = ngx_strlchr(p, last, ';');
+    range = range ? range : last;
+
+    how = ngx_http_mcp_sse_negotiate_match(media, p, range);
+
+    /* the range that names it best decides */
+
+    if (how >= media->least && how >= media->best) {
+        media->best = how;
+        media->accepted = !ngx_http_mcp_sse_negotiate_zero(range, last);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_mcp_sse_negotiate_match(ngx_http_mcp_sse_media_t *media, u_char *p,
+    u_char *last)
+{
+    u_char  *slash;
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    while (last > p && (last[-1] == ' ' || last[-1] == '\t')) {
+        last--;
+    }
+
+    if (last - p == 3 && ngx_strncmp(p, "*/*", 3) == 0) {
+        return NGX_HTTP_MCP_SSE_ANY_TYPE;
+    }
+
+    slash = ngx_strlchr(p, last, '/');
+
+    if (slash == NULL
+        || (size_t) (slash - p) != media->type.len
+        || ngx_strncasecmp(p, media->type.data, media->type.len) != 0)
+    {
+        return 0;
+    }
+
+    slash++;
+
+    if (last - slash == 1 && *slash == '*') {
+        return NGX_HTTP_MCP_SSE_ANY_SUBTYPE;
+    }
+
+    return ((size_t) (last - slash) == media->subtype.len
+            && ngx_strncasecmp(slash, media->subtype.data, media->subtype.len)
+               == 0)
+           ? NGX_HTTP_MCP_SSE_NAMED : 0;
+}
+
+
+/*
+ * Whether parameters say that it is not accepted: q=0, or 0.000.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_negotiate_zero(u_char *p, u_char *last)
+{
+    u_char  *end;
+
+    while (p < last) {
+
+        for (p++; p < last && (*p == ' ' || *p == '\t'); p++) { /* void */ }
+
+        end = ngx_strlchr(p, last, ';');
+        end = end ? end : last;
+
+        if (end - p > 2 && (p[0] | 0x20) == 'q' && p[1] == '=') {
+
+            for (p += 2; p < end; p++) {
+                if (*p != '0' && *p != '.' && *p != ' ' && *p != '\t') {
+                    return 0;
+                }
+            }
+
+            return 1;
+        }
+
+        p = end;
+    }
+
+    return 0;
+}

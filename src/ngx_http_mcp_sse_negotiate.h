@@ -1,0 +1,28 @@
+
+/*
+ * What a request of Streamable HTTP says of itself in headers: the version
+ * of the protocol, what answers it takes.
+ */
+
+#ifndef _NGX_HTTP_MCP_SSE_NEGOTIATE_H_INCLUDED_
+#define _NGX_HTTP_MCP_SSE_NEGOTIATE_H_INCLUDED_
+
+
+#include "ngx_http_mcp_sse.h"
+
+
+/*
+ * Checks MCP-Protocol-Version and sets ctx->batches.  NGX_OK, also if there
+ * is none; NGX_DECLINED: not a version that is served.
+ */
+
+ngx_int_t ngx_http_mcp_sse_negotiate_version(ngx_http_request_t *r);
+
+/*
+ * Sets ctx->accept_json and ctx->accept_stream by Accept.
+ */
+
+void ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_MCP_SSE_NEGOTIATE_H_INCLUDED_ */

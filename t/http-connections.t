@@ -1,0 +1,287 @@
+# Streamable HTTP on its connections: keep-alive, HTTP/1.0, HTTP/2, many at
+# once; progress; nothing stays behind.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::H2;
+use MCPTest::HTTP;
+use Test::More;
+
+my $frappe = start_frappe();
+my $h2port = MCPTest::Nginx::free_port();
+my $nginx  = start_http(workers => 2,
+    server => "listen 127.0.0.1:$h2port http2;",
+    mcp    => 'mcp_sse_stream_after 1s; mcp_sse_keepalive 1s; '
+              . 'mcp_sse_progress 1s;');
+my $id = session_id($nginx);
+
+
+sub idle {
+    my ($name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $health;
+
+    return ok(run_until(sub {
+        $health = health($nginx);
+        return $health->{active_connections} == 0
+            && $health->{pending_requests} == 0;
+    }, 15), $name);
+}
+
+
+# keep-alive: JSON, 202, refusals and streams on one connection
+
+{
+    my $conn = connect_to($nginx);
+    my @got;
+
+    for my $round (1 .. 3) {
+        push @got, http_post($nginx, tool(1, 'echo', {}), conn => $conn),
+            http_post($nginx, notification('notifications/initialized'),
+                conn => $conn),
+            http_post($nginx, '{', conn => $conn),
+            http_post($nginx, tool(2, 'sleep', { seconds => 0.2 }),
+                conn => $conn, session => $id),
+            http_post($nginx, request(3, 'ping'), conn => $conn,
+                accept => 'text/event-stream'),
+            http_post($nginx, $_, conn => $conn, session => 'x'),
+            http($nginx, 'GET', conn => $conn),
+            http_post($nginx, tool(4, 'sleep', { seconds => 1.5 }),
+                conn => $conn);
+    }
+
+    is_deeply([ map { $_->status } @got ],
+        [ (200, 202, 400, 200, 200, 404, 405, 200) x 3 ],
+        'all on one connection');
+    ok($got[-1]->is_stream, 'streams among them');
+    is_deeply([ grep { ($_->ended || '') ne 'clean' } @got ], [],
+        'each is whole');
+    $conn->close;
+}
+
+# pipelined: one is answered after the other
+
+{
+    my $conn = connect_to($nginx);
+    my @got  = map {
+        http_post($nginx, tool($_, 'sleep', { seconds => $_ == 1 ? 1.5
+            : 0.1 }), conn => $conn, async => 1)
+    } 1 .. 4;
+
+    run_until(sub { !grep { !$_->ended } @got }, 15);
+    is_deeply([ map { decode($_->answer)->{id} } @got ], [ 1 .. 4 ],
+        'pipelined requests');
+    $conn->close;
+}
+
+# HTTP/1.0
+
+{
+    my $json = http_post($nginx, tool(1, 'echo', {}), version => '1.0');
+
+    is($json->status, 200, 'HTTP/1.0');
+    is($json->header('Content-Length'), length $json->body, 'JSON');
+
+    my $stream = http_post($nginx, tool(1, 'sleep', { seconds => 1.5 }),
+        version => '1.0');
+
+    ok($stream->is_stream && $stream->answer, 'a stream');
+    is($stream->header('Transfer-Encoding'), undef, 'without chunks');
+    is($stream->ended, 'eof', 'until the connection ends');
+    is(http_post($nginx, notification('notifications/x'), version => '1.0')
+        ->status, 202, 'a notification');
+}
+
+# HTTP/2
+
+{
+    my $h2 = MCPTest::H2->connect_to($h2port);
+    my @opt = (conn => $h2, async => 1);
+
+    my %got = (
+        json   => http_post($nginx, tool(1, 'echo', { text => 'j2' }), @opt),
+        late   => http_post($nginx, tool(2, 'sleep', { seconds => 2 }),
+            @opt),
+        stream => http_post($nginx, tool(3, 'echo', { text => 's2' }), @opt,
+            accept => 'text/event-stream'),
+        hang   => http_post($nginx, tool(4, 'hang', {}), @opt,
+            session => $id),
+        gone   => http_post($nginx, tool(5, 'hang', {}), @opt,
+            session => $id),
+        get    => http($nginx, 'GET', @opt, session => $id),
+        ping   => http_post($nginx, request(6, 'ping'), @opt),
+        note   => http_post($nginx, notification('notifications/x'), @opt),
+    );
+
+    ok(run_until(sub { $got{ping}->ended && $got{json}->ended
+        && $got{stream}->ended && $got{note}->ended }, 10),
+        'HTTP/2: quick answers while slow ones wait');
+    ok(!$got{late}->ended && !$got{hang}->ended, 'which go on');
+    run_until(sub { $frappe->tool_count('hang') == 2 }, 10);
+    $h2->reset($got{gone});
+
+    http_post($nginx, notification('notifications/cancelled',
+        { requestId => 4 }), @opt, session => $id);
+    ok($got{hang}->wait(5), 'cancelled on the same connection');
+    ok($got{late}->wait(10), 'a stream ends');
+    like($got{json}->body, qr/\A\{.*j2/, 'JSON');
+    like($got{stream}->body . $got{stream}->{rest} . join('', map {
+        $_->{text} } $got{stream}->events), qr/data: .*s2/, 'a stream');
+    is($got{note}->status, 202, 'a notification');
+    ok(!$got{get}->ended, 'the stream of the session stays');
+
+    my $delete = http_delete($nginx, $id, @opt);
+
+    ok($delete->wait(5) && $got{get}->wait(5), 'and is ended by DELETE');
+    http_post($nginx, tool(9, 'hang', {}), @opt);
+    sleep_for(0.5);
+    $h2->close;
+}
+
+$id = session_id($nginx);
+
+# 100 at once, quick and slow, with and without session
+
+{
+    $frappe->reset;
+
+    my @got;
+
+    for my $n (1 .. 100) {
+        push @got, http_post($nginx, $n % 4
+            ? tool($n, 'echo', { text => "t$n" })
+            : tool($n, 'sleep', { seconds => 1.5, text => "t$n" }),
+            async => 1, $n % 2 ? (session => $id) : ());
+    }
+
+    ok(run_until(sub { !grep { !$_->ended } @got }, 40), '100 at once');
+    is(scalar(grep { $_->status == 200 } @got), 100, 'all are answered');
+    is_deeply([ map { decode($_->answer)->{id} } @got ], [ 1 .. 100 ],
+        'each with its own answer');
+    is(scalar(grep { ($_->answer || '') =~ /slept|"?t\d/ } @got), 100,
+        'which is no error');
+}
+
+# 100 clients that leave at any moment
+
+{
+    my @conns;
+
+    for my $n (1 .. 100) {
+        my $answer = http_post($nginx, tool($n, 'sleep', { seconds => 1 }),
+            async => 1, session => $id,
+            accept => $n % 3 ? 'text/event-stream'
+                : 'application/json, text/event-stream');
+
+        push @conns, $answer->{conn};
+        sleep_for(0.02) if $n % 10 == 0;
+        $conns[int rand @conns]->abort if $n % 2;
+    }
+
+    $_->abort for @conns;
+    idle('nothing is left of 100 clients that left');
+}
+
+# progress
+
+{
+    my $token = sub { return (_meta => { progressToken => $_[0] }) };
+    my $early = start_http(mcp => 'mcp_sse_stream_after off; '
+        . 'mcp_sse_progress 1s;');
+
+    my $call = http_post($early, tool(1, 'sleep', { seconds => 3.5 },
+        $token->('abc')));
+
+    ok($call->is_stream, 'progress makes it a stream');
+
+    my @progress = $call->notifications('notifications/progress');
+
+    cmp_ok(scalar @progress, '>=', 2, 'with progress');
+    is($progress[0]{params}{progressToken}, 'abc', 'of its token');
+    cmp_ok($progress[1]{params}{progress}, '>',
+        $progress[0]{params}{progress}, 'that increases');
+    is(($call->messages)[-1]{raw_id}, 1, 'and ends with the answer');
+
+    my $json = http_post($early, tool(1, 'sleep', { seconds => 2.5 },
+        $token->('abc')), accept => 'application/json');
+
+    ok(!$json->is_stream && $json->answer, 'not without a stream');
+
+    my $none = http_post($early, tool(1, 'sleep', { seconds => 2.5 }));
+
+    ok(!$none->is_stream && $none->answer,
+        'no token, no progress; mcp_sse_stream_after off');
+
+    my $two = http_post($early, '[' . join(',',
+        tool(1, 'sleep', { seconds => 3 }, $token->('one')),
+        tool(2, 'sleep', { seconds => 2 }, $token->('two'))) . ']');
+
+    my %seen = map { $_->{params}{progressToken} => 1 }
+        $two->notifications('notifications/progress');
+
+    is_deeply([ sort keys %seen ], [ 'one', 'two' ], 'of each of a batch');
+}
+
+# memory does not grow with messages (what a sanitizer keeps is no measure)
+
+{
+    my $one  = start_http(workers => 1, mcp => 'mcp_sse_stream_after 1s;');
+    my ($pid) = $one->wait_workers;
+    my $key  = session_id($one);
+    my $conn = connect_to($one);
+    my $bound = $ENV{MCP_SSE_SANITIZE} ? 9 ** 9 : 1500;
+
+    my $rss = sub {
+        open my $file, '<', "/proc/$pid/status" or return 0;
+        return join('', <$file>) =~ /^VmRSS:\s+(\d+)/m ? $1 : 0;
+    };
+    my $round = sub {
+        for my $n (1 .. $_[0]) {
+            http_post($one, tool($n, 'echo', { text => 'x' x 3000 }),
+                conn => $conn, $n % 2 ? (session => $key) : (),
+                $n % 3 ? () : (accept => 'text/event-stream'));
+            http_post($one, notification('notifications/cancelled',
+                { requestId => $n }), conn => $conn, session => $key)
+                if $n % 10 == 0;
+            http_delete($one, session_id($one, conn => $conn),
+                conn => $conn) if $n % 10 == 5;
+        }
+    };
+
+    $round->(500);
+
+    my $before = $rss->();
+
+    $round->(1500);
+    cmp_ok($rss->() - $before, '<', $bound, 'memory does not grow');
+    $conn->close;
+}
+
+# a reader that is too slow loses its stream, others do not
+
+{
+    my $strict = start_http(mcp => 'mcp_sse_queue 64k; '
+        . 'mcp_sse_stream_after 1s;', server => 'send_timeout 2s;');
+    my $slow = http_post($strict, tool(1, 'big', { bytes => 12_000_000 }),
+        async => 1, accept => 'text/event-stream',
+        connect => { rcvbuf => 4096 });
+
+    stream_of($slow);
+    $slow->{conn}->pause;
+    ok(http_post($strict, tool(1, 'echo', {}))->answer,
+        'another client is served');
+    ok(run_until(sub { health($strict)->{active_connections} == 0 }, 15),
+        'a reader that takes nothing is dropped');
+    like($strict->error_log, qr/client timed out|reads too slowly/,
+        'and the log says so');
+    $slow->{conn}->close;
+}
+
+idle('nothing is left');
+
+finish();

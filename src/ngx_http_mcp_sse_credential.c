@@ -256,7 +256,7 @@ ngx_http_mcp_sse_credential_cookie(ngx_http_request_t *r,
 
     ngx_str_null(&cred->csrf_token);
 
-    if (r->method == NGX_HTTP_POST) {
+    if (r->method & (NGX_HTTP_POST|NGX_HTTP_DELETE)) {
 
         ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
 

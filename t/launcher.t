@@ -271,8 +271,7 @@ for my $dialect (qw(new old)) {
         print {$far} "GET /metrics HTTP/1.0\r\n\r\n";
         like(<$far> || '', qr/ 403 /, "$dialect: not from other addresses");
 
-        for my $path ('/', '/mcp', '/register',
-            '/.well-known/oauth-protected-resource',
+        for my $path ('/', '/register', '/mcp/x', '/.well-known/x',
             '/.well-known/oauth-authorization-server/mcp/sse',
             '/mcp/sse/x', '/mcp/messages/x')
         {
@@ -284,6 +283,38 @@ for my $dialect (qw(new old)) {
 
         is(get($port, $_)->status, 404, "$dialect: $_ is internal")
             for '/_mcp/call', '/_mcp/user';
+
+        for my $document ('oauth-protected-resource',
+            'oauth-authorization-server', 'openid-configuration')
+        {
+            for my $suffix ('', '/mcp', '/mcp/') {
+                my $got = get($port, "/.well-known/$document$suffix");
+
+                is($got->status, 200, "$dialect: $document$suffix");
+                ok(($got->json || {})->{ $document =~ /resource/
+                    ? 'resource' : 'issuer' }, "$dialect: Frappe's");
+                is($got->header('Access-Control-Allow-Origin'), '*',
+                    "$dialect: for every page");
+            }
+        }
+
+        for my $path ('/mcp', '/mcp/') {
+            my $refused = post($port, undef, request(1, 'tools/list'),
+                path => $path, auth => undef);
+
+            is($refused->status, 401, "$dialect: $path: 401");
+            like($refused->header('WWW-Authenticate'), qr{resource_metadata=
+                "http://[^"/]+/\.well-known/oauth-protected-resource
+                (?:/mcp)?"}x, "$dialect: and where to look");
+
+            my $answer = post($port, undef, tool(5, 'echo', { text => 'x' }),
+                path => $path, headers => [ Accept =>
+                    'application/json, text/event-stream' ]);
+
+            is($answer->status, 200, "$dialect: $path: 200");
+            ok($answer->json && !error_of($answer->body),
+                "$dialect: with an answer");
+        }
 
         my $stream = open_stream($port, path => '/mcp/sse?server_url='
             . 'http://127.0.0.1:' . $frappe->port);

@@ -4,11 +4,13 @@
  */
 
 #include "ngx_http_mcp_sse_bus.h"
+#include "ngx_http_mcp_sse_broadcast.h"
 #include "ngx_http_mcp_sse_presence.h"
 #include "ngx_http_mcp_sse_receipt.h"
 
 
 static void ngx_http_mcp_sse_bus_up(void);
+static void ngx_http_mcp_sse_bus_restore(void);
 static void ngx_http_mcp_sse_bus_packet(
     ngx_http_mcp_sse_received_t *received);
 static void ngx_http_mcp_sse_bus_second(void);
@@ -50,7 +52,7 @@ ngx_http_mcp_sse_bus_init(ngx_cycle_t *cycle,
         return NGX_OK;
     }
 
-    ngx_http_mcp_sse_alive_init(ngx_http_mcp_sse_presence_all);
+    ngx_http_mcp_sse_alive_init(ngx_http_mcp_sse_bus_restore);
     ngx_http_mcp_sse_presence_init(owner, ngx_http_mcp_sse_bus_find);
 
     return ngx_http_mcp_sse_redis_init(ngx_http_mcp_sse_shm_self(),
@@ -75,7 +77,19 @@ static void
 ngx_http_mcp_sse_bus_up(void)
 {
     ngx_http_mcp_sse_alive_up();
+    ngx_http_mcp_sse_bus_restore();
+}
+
+
+/*
+ * Puts all that Redis is to know there, for the first time or again.
+ */
+
+static void
+ngx_http_mcp_sse_bus_restore(void)
+{
     ngx_http_mcp_sse_presence_all();
+    ngx_http_mcp_sse_broadcast_ended();
 }
 
 
@@ -90,6 +104,10 @@ ngx_http_mcp_sse_bus_packet(ngx_http_mcp_sse_received_t *received)
 
     case NGX_HTTP_MCP_SSE_PACKET_VERDICT:
         ngx_http_mcp_sse_delivery_verdict(received);
+        return;
+
+    case NGX_HTTP_MCP_SSE_PACKET_NEWS:
+        ngx_http_mcp_sse_broadcast_hear(received);
         return;
 
     case NGX_HTTP_MCP_SSE_PACKET_REPLACED:
@@ -256,6 +274,27 @@ ngx_http_mcp_sse_bus_announce(ngx_uint_t kind, u_char *key, u_char *data,
     size_t len)
 {
     (void) ngx_http_mcp_sse_news_tell(kind, key, data, len);
+
+    ngx_http_mcp_sse_broadcast(kind, key, 0, data, len);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_bus_revoke(u_char *key, time_t end)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_mcp_sse_revoked_add(key, end);
+
+    if (rc == NGX_OK) {
+        (void) ngx_http_mcp_sse_news_tell(NGX_HTTP_MCP_SSE_NEWS_ENDED, key,
+                                          NULL, 0);
+
+        ngx_http_mcp_sse_broadcast(NGX_HTTP_MCP_SSE_NEWS_ENDED, key, end,
+                                   NULL, 0);
+    }
+
+    return rc;
 }
 
 

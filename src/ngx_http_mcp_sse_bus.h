@@ -65,12 +65,19 @@ ngx_int_t ngx_http_mcp_sse_bus_deliver_far(ngx_http_mcp_sse_delivery_t *d);
 ngx_uint_t ngx_http_mcp_sse_bus_unsure(void);
 
 /*
- * Tells every worker, see ngx_http_mcp_sse_news_tell(): this one from an
- * event of its own.
+ * Tells every worker of every instance, see ngx_http_mcp_sse_news_tell():
+ * this one from an event of its own.
  */
 
 void ngx_http_mcp_sse_bus_announce(ngx_uint_t kind, u_char *key,
     u_char *data, size_t len);
+
+/*
+ * Ends a session id before its time, everywhere: see
+ * ngx_http_mcp_sse_revoked_add() for what it takes and returns.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_revoke(u_char *key, time_t end);
 
 
 #endif /* _NGX_HTTP_MCP_SSE_BUS_H_INCLUDED_ */

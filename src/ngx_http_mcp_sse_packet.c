@@ -38,6 +38,7 @@ static ngx_http_mcp_sse_sender_t *ngx_http_mcp_sse_packet_add(u_char *id,
 static void ngx_http_mcp_sse_packet_forget(ngx_http_mcp_sse_sender_t *sender);
 
 
+static u_char         ngx_http_mcp_sse_packet_all[NGX_HTTP_MCP_SSE_PACKET_ID];
 static u_char        *ngx_http_mcp_sse_packet_self;
 static u_char         ngx_http_mcp_sse_packet_own[NGX_HTTP_MCP_SSE_CIPHER_KEY];
 static uint64_t       ngx_http_mcp_sse_packet_last;
@@ -148,7 +149,8 @@ ngx_http_mcp_sse_packet_seal(ngx_http_mcp_sse_packet_t *packet,
 
     p = ngx_cpymem(p, ngx_http_mcp_sse_packet_keys[0].id, 4);
     p = ngx_cpymem(p, ngx_http_mcp_sse_packet_self, NGX_HTTP_MCP_SSE_PACKET_ID);
-    p = ngx_cpymem(p, receiver, NGX_HTTP_MCP_SSE_PACKET_ID);
+    p = ngx_cpymem(p, receiver ? receiver : ngx_http_mcp_sse_packet_all,
+                   NGX_HTTP_MCP_SSE_PACKET_ID);
     (void) ngx_http_mcp_sse_packet_put(p, packet->number);
 
     ad.len = NGX_HTTP_MCP_SSE_PACKET_HEADER;
@@ -176,7 +178,7 @@ ngx_int_t
 ngx_http_mcp_sse_packet_open(ngx_http_mcp_sse_received_t *received,
     ngx_str_t *data, ngx_log_t *log)
 {
-    u_char     *p;
+    u_char     *p, *receiver;
     ngx_int_t   rc;
     ngx_str_t  *secret;
 
@@ -196,9 +198,12 @@ ngx_http_mcp_sse_packet_open(ngx_http_mcp_sse_received_t *received,
 
     secret = ngx_http_mcp_sse_packet_secret(p + NGX_HTTP_MCP_SSE_PACKET_KEY);
 
+    receiver = (received->type == NGX_HTTP_MCP_SSE_PACKET_NEWS)
+               ? ngx_http_mcp_sse_packet_all : ngx_http_mcp_sse_packet_self;
+
     if (secret == NULL
-        || ngx_memcmp(p + NGX_HTTP_MCP_SSE_PACKET_RECEIVER,
-                      ngx_http_mcp_sse_packet_self, NGX_HTTP_MCP_SSE_PACKET_ID)
+        || ngx_memcmp(p + NGX_HTTP_MCP_SSE_PACKET_RECEIVER, receiver,
+                      NGX_HTTP_MCP_SSE_PACKET_ID)
            != 0)
     {
         return NGX_DECLINED;

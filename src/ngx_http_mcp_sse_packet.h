@@ -12,7 +12,7 @@
  * tag.  The encrypting key is derived from that line and the sender's id,
  * which is drawn anew in each process; the number is the sender's counter and
  * the nonce.  Since the receiver is part of it, a packet that was meant for
- * one worker can never be given to another.
+ * one worker can never be given to another; that of news is all zero.
  */
 
 #ifndef _NGX_HTTP_MCP_SSE_PACKET_H_INCLUDED_
@@ -36,6 +36,7 @@
 #define NGX_HTTP_MCP_SSE_PACKET_MESSAGE   1
 #define NGX_HTTP_MCP_SSE_PACKET_VERDICT   2
 #define NGX_HTTP_MCP_SSE_PACKET_REPLACED  3
+#define NGX_HTTP_MCP_SSE_PACKET_NEWS      4   /* to all */
 
 
 /* another worker that has sent something; kept for the life of the process */
@@ -87,7 +88,8 @@ ngx_http_mcp_sse_packet_t *ngx_http_mcp_sse_packet_alloc(size_t len,
     ngx_log_t *log);
 
 /*
- * Gives it the next number and seals it, once.  NGX_OK or NGX_ERROR.
+ * Gives it the next number and seals it, once.  The receiver of news is
+ * NULL.  NGX_OK or NGX_ERROR.
  */
 
 ngx_int_t ngx_http_mcp_sse_packet_seal(ngx_http_mcp_sse_packet_t *packet,

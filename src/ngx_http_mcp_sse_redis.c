@@ -168,49 +168,18 @@ ngx_http_mcp_sse_redis_publish(u_char *id, ngx_str_t *bytes,
 }
 
 
-void
-ngx_http_mcp_sse_redis_key(ngx_str_t *key, u_char *buf, u_char kind,
-    u_char *id)
-{
-    u_char     *p;
-    ngx_str_t  *prefix;
-
-    prefix = &ngx_http_mcp_sse_redis_conf->prefix;
-
-    p = ngx_cpymem(buf, prefix->data, prefix->len);
-    *p++ = kind;
-    *p++ = ':';
-    p = ngx_hex_dump(p, id, NGX_HTTP_MCP_SSE_DIGEST);
-
-    key->data = buf;
-    key->len = p - buf;
-}
-
-
 ngx_int_t
-ngx_http_mcp_sse_redis_id(u_char *id, redisReply *reply)
+ngx_http_mcp_sse_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
+    void *data)
 {
-    ngx_int_t   n;
-    ngx_uint_t  i;
+    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    ngx_str_t  argv[3];
 
-    if (reply->type != REDIS_REPLY_STRING
-        || reply->len != NGX_HTTP_MCP_SSE_REDIS_HEX)
-    {
-        return NGX_DECLINED;
-    }
+    ngx_str_set(&argv[0], "PUBLISH");
+    ngx_http_mcp_sse_redis_word(&argv[1], buf, "all");
+    argv[2] = *bytes;
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_WORKER_ID; i++) {
-
-        n = ngx_hextoi((u_char *) reply->str + 2 * i, 2);
-
-        if (n == NGX_ERROR) {
-            return NGX_DECLINED;
-        }
-
-        id[i] = (u_char) n;
-    }
-
-    return NGX_OK;
+    return ngx_http_mcp_sse_redis_command(handler, data, 3, argv);
 }
 
 
@@ -235,20 +204,22 @@ ngx_http_mcp_sse_redis_cmd_ready(ngx_http_mcp_sse_redis_conn_t *conn)
 static void
 ngx_http_mcp_sse_redis_sub_ready(ngx_http_mcp_sse_redis_conn_t *conn)
 {
-    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
-    ngx_str_t  argv[2];
+    u_char     own[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    u_char     all[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    ngx_str_t  argv[3];
 
     ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_CONNECTS);
 
     ngx_http_mcp_sse_redis_heard = 0;
 
     ngx_str_set(&argv[0], "SUBSCRIBE");
-    ngx_http_mcp_sse_redis_key(&argv[1], buf, 'w',
+    ngx_http_mcp_sse_redis_word(&argv[1], all, "all");
+    ngx_http_mcp_sse_redis_key(&argv[2], own, 'w',
                                ngx_http_mcp_sse_redis_self->id);
 
     if (ngx_http_mcp_sse_redis_conn_command(conn,
                                             ngx_http_mcp_sse_redis_message,
-                                            NULL, 2, argv)
+                                            NULL, 3, argv)
         != NGX_OK)
     {
         ngx_http_mcp_sse_redis_conn_fail(conn, "no memory");

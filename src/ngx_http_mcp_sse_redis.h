@@ -14,9 +14,7 @@
 #include "ngx_http_mcp_sse_zone.h"
 #include "ngx_http_mcp_sse_packet.h"
 #include "ngx_http_mcp_sse_redis_conn.h"
-
-
-#define NGX_HTTP_MCP_SSE_REDIS_HEX  (2 * NGX_HTTP_MCP_SSE_DIGEST)
+#include "ngx_http_mcp_sse_redis_key.h"
 
 
 /* what the bus does; none of them runs before redis_init() has returned */
@@ -88,21 +86,11 @@ ngx_int_t ngx_http_mcp_sse_redis_publish(u_char *id, ngx_str_t *bytes,
     redisCallbackFn *handler, void *data);
 
 /*
- * A key: the prefix, "kind", and the 16 bytes of "id" in hexadecimal digits.
- * "buf" has NGX_HTTP_MCP_SSE_REDIS_MAX_KEY bytes.
+ * The same to all workers of all instances, this one included.
  */
 
-#define NGX_HTTP_MCP_SSE_REDIS_MAX_KEY     (NGX_HTTP_MCP_SSE_REDIS_MAX_PREFIX \
-                                            + 2 + NGX_HTTP_MCP_SSE_REDIS_HEX)
-
-void ngx_http_mcp_sse_redis_key(ngx_str_t *key, u_char *buf, u_char kind,
-    u_char *id);
-
-/*
- * The worker's id in a reply: NGX_OK, or NGX_DECLINED if it is not one.
- */
-
-ngx_int_t ngx_http_mcp_sse_redis_id(u_char *id, redisReply *reply);
+ngx_int_t ngx_http_mcp_sse_redis_publish_all(ngx_str_t *bytes,
+    redisCallbackFn *handler, void *data);
 
 /*
  * Says, not more than once in 10 seconds, what Redis answered instead.

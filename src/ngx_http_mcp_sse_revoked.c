@@ -129,6 +129,54 @@ ngx_http_mcp_sse_revoked(u_char *key)
 }
 
 
+/*
+ * They are copied: nobody is to wait for what the handler does.
+ */
+
+void
+ngx_http_mcp_sse_revoked_each(void (*handler)(u_char *key, time_t end))
+{
+    ngx_uint_t                   i, n;
+    ngx_rbtree_node_t           *node;
+    ngx_http_mcp_sse_zone_t     *zone;
+    ngx_http_mcp_sse_revoked_t  *all, *revoked;
+
+    zone = ngx_http_mcp_sse_zone();
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    n = zone->root->nrevoked;
+
+    all = n ? ngx_alloc(n * sizeof(ngx_http_mcp_sse_revoked_t),
+                        ngx_cycle->log)
+            : NULL;
+
+    if (all == NULL) {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return;
+    }
+
+    node = ngx_rbtree_min(zone->root->revoked_ends.root,
+                          zone->root->revoked_ends.sentinel);
+
+    for (i = 0; node && i < n; i++) {
+        revoked = (ngx_http_mcp_sse_revoked_t *)
+                      ((u_char *) node
+                       - offsetof(ngx_http_mcp_sse_revoked_t, end));
+        all[i] = *revoked;
+        node = ngx_rbtree_next(&zone->root->revoked_ends, node);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    for (n = i, i = 0; i < n; i++) {
+        handler(all[i].key, (time_t) all[i].end.key);
+    }
+
+    ngx_free(all);
+}
+
+
 void
 ngx_http_mcp_sse_revoked_expire(ngx_http_mcp_sse_zone_t *zone)
 {

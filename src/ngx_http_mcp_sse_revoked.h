@@ -21,6 +21,12 @@
 ngx_int_t ngx_http_mcp_sse_revoked_add(u_char *key, time_t end);
 
 /*
+ * Calls handler for each id of the list, without the mutex.
+ */
+
+void ngx_http_mcp_sse_revoked_each(void (*handler)(u_char *key, time_t end));
+
+/*
  * Whether the id with that key is on the list.
  */
 

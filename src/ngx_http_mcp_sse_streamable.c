@@ -362,8 +362,8 @@ ngx_http_mcp_sse_streamable_delete(ngx_http_request_t *r)
                                        "Mcp-Session-Id is missing");
     }
 
-    rc = ngx_http_mcp_sse_revoked_add(ctx->sid.key,
-                                      ctx->sid.issued + conf->session_ttl);
+    rc = ngx_http_mcp_sse_bus_revoke(ctx->sid.key,
+                                     ctx->sid.issued + conf->session_ttl);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_mcp_sse_streamable_not_found(r);
@@ -374,9 +374,6 @@ ngx_http_mcp_sse_streamable_delete(ngx_http_request_t *r)
                                        NGX_HTTP_MCP_SSE_UNAVAILABLE,
                                        "No room for another ended session");
     }
-
-    ngx_http_mcp_sse_bus_announce(NGX_HTTP_MCP_SSE_NEWS_ENDED, ctx->sid.key,
-                                  NULL, 0);
 
     return ngx_http_mcp_sse_respond(r, NGX_HTTP_NO_CONTENT, NULL);
 }

@@ -193,7 +193,8 @@ ngx_http_mcp_sse_packet_open(ngx_http_mcp_sse_received_t *received,
     received->type = p[NGX_HTTP_MCP_SSE_PACKET_TYPE];
 
     if (received->type == NGX_HTTP_MCP_SSE_PACKET_HELLO) {
-        return NGX_DONE;
+        return data->len == NGX_HTTP_MCP_SSE_PACKET_HEADER ? NGX_DONE
+                                                           : NGX_ABORT;
     }
 
     secret = ngx_http_mcp_sse_packet_secret(p + NGX_HTTP_MCP_SSE_PACKET_KEY);

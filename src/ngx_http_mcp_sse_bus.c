@@ -25,6 +25,11 @@ static ngx_rbtree_t                   ngx_http_mcp_sse_bus_table;
 static ngx_rbtree_node_t              ngx_http_mcp_sse_bus_sentinel;
 static ngx_http_mcp_sse_bus_owner_t  *ngx_http_mcp_sse_bus_owner;
 
+static ngx_http_mcp_sse_receipt_bus_t  ngx_http_mcp_sse_bus_receipt = {
+    ngx_http_mcp_sse_bus_forward,
+    ngx_http_mcp_sse_bus_find
+};
+
 static ngx_http_mcp_sse_redis_user_t  ngx_http_mcp_sse_bus_redis = {
     ngx_http_mcp_sse_alive_join,
     ngx_http_mcp_sse_bus_up,
@@ -99,11 +104,15 @@ ngx_http_mcp_sse_bus_packet(ngx_http_mcp_sse_received_t *received)
     switch (received->type) {
 
     case NGX_HTTP_MCP_SSE_PACKET_MESSAGE:
-        ngx_http_mcp_sse_receipt(received, ngx_http_mcp_sse_bus_forward);
+        ngx_http_mcp_sse_receipt(received, &ngx_http_mcp_sse_bus_receipt);
         return;
 
     case NGX_HTTP_MCP_SSE_PACKET_VERDICT:
         ngx_http_mcp_sse_delivery_verdict(received);
+        return;
+
+    case NGX_HTTP_MCP_SSE_PACKET_HEARD:
+        ngx_http_mcp_sse_receipt_heard(received);
         return;
 
     case NGX_HTTP_MCP_SSE_PACKET_NEWS:
@@ -125,7 +134,13 @@ ngx_http_mcp_sse_bus_packet(ngx_http_mcp_sse_received_t *received)
 static void
 ngx_http_mcp_sse_bus_second(void)
 {
-    ngx_http_mcp_sse_packet_expire(ngx_http_mcp_sse_redis_now());
+    int64_t  now;
+
+    now = ngx_http_mcp_sse_redis_now();
+
+    ngx_http_mcp_sse_packet_expire(now);
+    ngx_http_mcp_sse_receipt_expire(now);
+
     ngx_http_mcp_sse_alive_second();
     ngx_http_mcp_sse_presence_second();
 }

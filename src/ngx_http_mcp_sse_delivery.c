@@ -46,6 +46,9 @@ static void ngx_http_mcp_sse_delivery_sent(redisAsyncContext *ac, void *reply,
 static ngx_int_t ngx_http_mcp_sse_delivery_alive(ngx_http_mcp_sse_job_t *job);
 static void ngx_http_mcp_sse_delivery_is_alive(redisAsyncContext *ac,
     void *reply, void *data);
+static void ngx_http_mcp_sse_delivery_heard(ngx_http_mcp_sse_job_t *job);
+static void ngx_http_mcp_sse_delivery_was_heard(redisAsyncContext *ac,
+    void *reply, void *data);
 static void ngx_http_mcp_sse_delivery_timer(void *data);
 static void ngx_http_mcp_sse_delivery_wait(ngx_http_mcp_sse_job_t *job);
 
@@ -429,6 +432,11 @@ ngx_http_mcp_sse_delivery_verdict(ngx_http_mcp_sse_received_t *received)
 
     switch (p[16]) {
 
+    case NGX_HTTP_MCP_SSE_VERDICT_WAITS:
+        ngx_http_mcp_sse_delivery_heard(job);
+
+        /* fall through */
+
     case NGX_HTTP_MCP_SSE_VERDICT_ACCEPTED:
         ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_ACCEPTED);
         rc = NGX_OK;
@@ -451,6 +459,49 @@ ngx_http_mcp_sse_delivery_verdict(ngx_http_mcp_sse_received_t *received)
     job->delivery->doubtful = 0;
 
     ngx_http_mcp_sse_delivery_end(job, rc);
+}
+
+
+/*
+ * It waits for its turn, which may come when a client that has heard nothing
+ * was refused: the owner is to know that this one has not been.
+ */
+
+static void
+ngx_http_mcp_sse_delivery_heard(ngx_http_mcp_sse_job_t *job)
+{
+    ngx_str_t                   bytes;
+    ngx_http_mcp_sse_packet_t  *packet;
+
+    packet = ngx_http_mcp_sse_packet_alloc(8, ngx_cycle->log);
+    if (packet == NULL) {
+        return;
+    }
+
+    (void) ngx_http_mcp_sse_packet_put(packet->body, job->packet->number);
+
+    if (ngx_http_mcp_sse_packet_seal(packet, NGX_HTTP_MCP_SSE_PACKET_HEARD,
+                                     job->owner)
+        == NGX_OK)
+    {
+        bytes.len = packet->size;
+        bytes.data = packet->data;
+
+        (void) ngx_http_mcp_sse_redis_publish(job->owner, &bytes,
+                                    ngx_http_mcp_sse_delivery_was_heard, NULL);
+    }
+
+    ngx_free(packet);
+}
+
+
+static void
+ngx_http_mcp_sse_delivery_was_heard(redisAsyncContext *ac, void *reply,
+    void *data)
+{
+    if (reply) {
+        ngx_http_mcp_sse_redis_refused(reply);
+    }
 }
 
 

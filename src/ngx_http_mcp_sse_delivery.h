@@ -17,6 +17,7 @@
 #define NGX_HTTP_MCP_SSE_VERDICT_FULL      2
 #define NGX_HTTP_MCP_SSE_VERDICT_UNKNOWN   3
 #define NGX_HTTP_MCP_SSE_VERDICT_LOST      4   /* its stream may come back */
+#define NGX_HTTP_MCP_SSE_VERDICT_WAITS     5   /* accepted; say that you know */
 
 /* of a verdict's body: job, number, verdict */
 

@@ -21,6 +21,8 @@ static ngx_uint_t ngx_http_mcp_sse_dispatch_notification(
     ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_message_t *message);
 static ngx_uint_t ngx_http_mcp_sse_dispatch_local(
     ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_message_t *message);
+static ngx_uint_t ngx_http_mcp_sse_dispatch_late(
+    ngx_http_mcp_sse_task_t *task);
 static ngx_http_mcp_sse_task_t *ngx_http_mcp_sse_dispatch_find(
     ngx_queue_t *tasks, ngx_str_t *id);
 static void ngx_http_mcp_sse_dispatch_answer(
@@ -308,8 +310,63 @@ ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s)
             continue;
         }
 
+        if (ngx_http_mcp_sse_dispatch_late(task)) {
+
+            /* telling so may have changed the list */
+
+            ngx_http_mcp_sse_dispatch_next(s);
+            return;
+        }
+
         ngx_http_mcp_sse_task_start(task);
     }
+}
+
+
+/*
+ * A message of another instance, which may have refused its client since
+ * then: it is not run but answered, should it be waited for nevertheless.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_dispatch_late(ngx_http_mcp_sse_task_t *task)
+{
+    ngx_http_mcp_sse_event_t     *ev;
+    ngx_http_mcp_sse_session_t   *s;
+    ngx_http_mcp_sse_envelope_t  *env;
+
+    env = task->envelope;
+    s = task->session;
+
+    if (!env->unconfirmed
+        || (ngx_msec_int_t) (env->late - ngx_current_msec) > 0)
+    {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "mcp sse: a call of session %*s came too late to its turn, "
+                  "its client may have been refused, not run",
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash);
+
+    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_EXPIRED);
+
+    ev = NULL;
+
+    if (s->stream && !task->silent) {
+        ev = ngx_http_mcp_sse_reply_error(&task->message.id,
+                                          NGX_HTTP_MCP_SSE_UNAVAILABLE,
+                                          "No answer to another instance",
+                                          "{\"executed\":\"no\"}");
+    }
+
+    ngx_http_mcp_sse_task_cancel(task);
+
+    if (ev) {
+        ngx_http_mcp_sse_stream_send(s->stream, ev);
+    }
+
+    return 1;
 }
 
 

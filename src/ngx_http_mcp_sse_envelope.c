@@ -112,6 +112,7 @@ ngx_http_mcp_sse_envelope_alloc(size_t size, ngx_uint_t nmessages,
     env->nmessages = nmessages;
     env->unstarted = nmessages;
     env->received = 0;
+    env->unconfirmed = 0;
     env->size = size;
     env->data = (u_char *) (env + 1);
 

@@ -26,8 +26,10 @@ struct ngx_http_mcp_sse_envelope_s {
     ngx_uint_t    unstarted;   /* messages not yet started by the owner */
     uint64_t      received;    /* when the POST was complete, on the clock of
                                   the counters; 0: unknown */
+    ngx_msec_t    late;        /* if unconfirmed: not to be started then */
     size_t        size;
     u_char       *data;        /* behind this struct, in the same block */
+    unsigned      unconfirmed:1;  /* its client may be told it was refused */
 };
 
 

@@ -37,6 +37,7 @@
 #define NGX_HTTP_MCP_SSE_PACKET_VERDICT   2
 #define NGX_HTTP_MCP_SSE_PACKET_REPLACED  3
 #define NGX_HTTP_MCP_SSE_PACKET_NEWS      4   /* to all */
+#define NGX_HTTP_MCP_SSE_PACKET_HEARD     5   /* of a verdict */
 
 
 /* another worker that has sent something; kept for the life of the process */

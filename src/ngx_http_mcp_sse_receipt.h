@@ -11,14 +11,38 @@
 
 
 /*
- * Takes a message and answers its sender.  "deliver" is as
- * ngx_http_mcp_sse_bus_deliver().  One that was answered before gets the same
- * answer, and is not looked at again; one that has expired gets none.
+ * What the bus does for it: "deliver" is as ngx_http_mcp_sse_bus_deliver(),
+ * "local" finds a session of this worker by its key.
+ */
+
+typedef struct {
+    ngx_int_t                   (*deliver)(u_char *key,
+                                    ngx_http_mcp_sse_envelope_t *env,
+                                    ngx_log_t *log);
+    ngx_http_mcp_sse_session_t *(*local)(u_char *key);
+} ngx_http_mcp_sse_receipt_bus_t;
+
+
+/*
+ * Takes a message and answers its sender.  One that was answered before gets
+ * the same answer, and is not looked at again; one that has expired gets
+ * none.
  */
 
 void ngx_http_mcp_sse_receipt(ngx_http_mcp_sse_received_t *received,
-    ngx_int_t (*deliver)(u_char *key, ngx_http_mcp_sse_envelope_t *env,
-        ngx_log_t *log));
+    ngx_http_mcp_sse_receipt_bus_t *bus);
+
+/*
+ * The sender knows that its message was accepted.
+ */
+
+void ngx_http_mcp_sse_receipt_heard(ngx_http_mcp_sse_received_t *received);
+
+/*
+ * Forgets messages whose senders have not said so in time.
+ */
+
+void ngx_http_mcp_sse_receipt_expire(int64_t now);
 
 
 #endif /* _NGX_HTTP_MCP_SSE_RECEIPT_H_INCLUDED_ */

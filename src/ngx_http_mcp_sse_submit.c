@@ -13,6 +13,7 @@
 #include "ngx_http_mcp_sse_pack.h"
 #include "ngx_http_mcp_sse_reply.h"
 #include "ngx_http_mcp_sse_response.h"
+#include "ngx_http_mcp_sse_text.h"
 #include "ngx_http_mcp_sse_version.h"
 
 
@@ -39,11 +40,6 @@ static void ngx_http_mcp_sse_submit_own(ngx_http_mcp_sse_exchange_t *x,
 static void ngx_http_mcp_sse_submit_task(ngx_http_mcp_sse_exchange_t *x,
     ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_envelope_t *env,
     ngx_http_mcp_sse_message_t *message);
-
-
-#define ngx_http_mcp_sse_is(s, text)                                          \
-    ((s)->len == sizeof(text) - 1                                             \
-     && ngx_strncmp((s)->data, text, sizeof(text) - 1) == 0)
 
 
 ngx_int_t

@@ -15,7 +15,7 @@
 #include "ngx_http_mcp_sse_counter.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d435039      /* of this layout */
+#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d43503a      /* of this layout */
 
 #define NGX_HTTP_MCP_SSE_MAX_PEERS   256   /* workers, of all generations */
 

@@ -53,6 +53,11 @@ ngx_http_mcp_sse_hold(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt answer)
     rc = ngx_http_mcp_sse_hold_try(ctx);
 
     if (rc == NGX_DONE || rc == NGX_AGAIN) {
+
+        /* it may be woken before anything is decided */
+
+        ctx->outcome = NGX_AGAIN;
+
         return ngx_http_mcp_sse_hold_sleep(r, answer);
     }
 

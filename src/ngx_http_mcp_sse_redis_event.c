@@ -42,6 +42,14 @@ ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
     c->write->handler = ngx_http_mcp_sse_redis_event_write;
     c->write->log = log;
 
+    /*
+     * as the channel to the master: not a client's, so that worker_shutdown_
+     * timeout leaves it to its owner, which closes it in exit_process
+     */
+
+    c->read->channel = 1;
+    c->write->channel = 1;
+
     ngx_http_mcp_sse_redis_event_seen = seen;
 
     ac->ev.addRead = ngx_http_mcp_sse_redis_event_add_read;
@@ -63,13 +71,6 @@ ngx_http_mcp_sse_redis_event_read(ngx_event_t *rev)
 
     c = rev->data;
     ac = c->data;
-
-    /* on behalf of ngx_shutdown_timer_handler(): the worker ends anyway */
-
-    if (c->close) {
-        redisAsyncFree(ac);
-        return;
-    }
 
     ngx_http_mcp_sse_redis_event_seen(ac->data);
 

@@ -471,7 +471,6 @@ ngx_http_mcp_sse_redis_conn_role(redisAsyncContext *ac, void *reply,
         return;
     }
 
-    conn->attempts = 0;
     conn->is_ready = 1;
 
     conn->ready(conn);

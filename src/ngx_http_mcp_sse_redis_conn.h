@@ -32,7 +32,8 @@ struct ngx_http_mcp_sse_redis_conn_s {
     ngx_resolver_ctx_t              *resolving;
     ngx_http_mcp_sse_timer_t         timer;
     ngx_msec_t                       waiting;   /* for a reply, since */
-    ngx_uint_t                       attempts;  /* without success */
+    ngx_uint_t                       attempts;  /* the user sets it to 0 when
+                                                   the connection was of use */
     u_char                           reason[128];  /* of the last failure,
                                                       with a NUL */
     unsigned                         is_ready:1;

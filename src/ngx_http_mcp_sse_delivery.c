@@ -265,7 +265,7 @@ static ngx_int_t
 ngx_http_mcp_sse_delivery_seal(ngx_http_mcp_sse_job_t *job)
 {
     u_char                       *p;
-    int64_t                       expires;
+    int64_t                       now, expires;
     ngx_http_mcp_sse_packet_t    *packet;
     ngx_http_mcp_sse_delivery_t  *d;
     ngx_http_mcp_sse_envelope_t  *env;
@@ -285,8 +285,11 @@ ngx_http_mcp_sse_delivery_seal(ngx_http_mcp_sse_job_t *job)
 
     job->packet = packet;
 
-    expires = ngx_http_mcp_sse_redis_now()
-              + (ngx_msec_int_t) (d->deadline - ngx_current_msec)
+    /* sets ngx_current_msec */
+
+    now = ngx_http_mcp_sse_redis_now();
+
+    expires = now + (ngx_msec_int_t) (d->deadline - ngx_current_msec)
               - NGX_HTTP_MCP_SSE_DELIVERY_GUARD;
 
     p = ngx_http_mcp_sse_packet_put(packet->body, job->node.key);

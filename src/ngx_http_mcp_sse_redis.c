@@ -44,7 +44,8 @@ static ngx_http_mcp_sse_peer_t        *ngx_http_mcp_sse_redis_self;
 static ngx_http_mcp_sse_timer_t  ngx_http_mcp_sse_redis_timer;
 static ngx_uint_t                ngx_http_mcp_sse_redis_up;
 static ngx_msec_t                ngx_http_mcp_sse_redis_since;   /* not up */
-static const u_char             *ngx_http_mcp_sse_redis_reason;
+static const u_char             *ngx_http_mcp_sse_redis_reason =
+                               (u_char *) "it takes more than 100 ms to answer";
 
 static ngx_msec_t                ngx_http_mcp_sse_redis_asked;   /* hello */
 static ngx_uint_t                ngx_http_mcp_sse_redis_asking;
@@ -53,7 +54,6 @@ static ngx_uint_t                ngx_http_mcp_sse_redis_heard;
 static int64_t                   ngx_http_mcp_sse_redis_offset;
 static ngx_msec_t                ngx_http_mcp_sse_redis_clock_at;
 static ngx_uint_t                ngx_http_mcp_sse_redis_clock;   /* is known */
-static ngx_msec_t                ngx_http_mcp_sse_redis_clock_asked;
 
 
 ngx_int_t
@@ -378,10 +378,10 @@ ngx_http_mcp_sse_redis_ask_time(void)
 
     ngx_str_set(&argv[0], "TIME");
 
-    ngx_http_mcp_sse_redis_clock_asked = ngx_current_msec;
+    /* when this one was asked: others may be on their way */
 
-    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_redis_time, NULL, 1,
-                                          argv);
+    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_redis_time,
+                              (void *) (uintptr_t) ngx_current_msec, 1, argv);
 }
 
 
@@ -408,9 +408,11 @@ ngx_http_mcp_sse_redis_time(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    trip = ngx_current_msec - ngx_http_mcp_sse_redis_clock_asked;
-
     /* one that took too long says little; there will be another */
+
+    ngx_time_update();
+
+    trip = ngx_current_msec - (ngx_msec_t) (uintptr_t) data;
 
     if (trip > NGX_HTTP_MCP_SSE_REDIS_ROUND_TRIP) {
         return;
@@ -546,7 +548,7 @@ ngx_http_mcp_sse_redis_second(void *data)
                                               "does not come back");
     }
 
-    if (!ngx_http_mcp_sse_redis_up && ngx_http_mcp_sse_redis_reason) {
+    if (ngx_http_mcp_sse_redis_down() > 2 * NGX_HTTP_MCP_SSE_REDIS_SECOND) {
         ngx_http_mcp_sse_redis_complain();
     }
 

@@ -232,6 +232,7 @@ typedef struct {
 
     uint64_t                         job;      /* 0: none is under way */
     unsigned                         doubtful:1;  /* it may have been run */
+    unsigned                         unsure:1;    /* its session may live */
 } ngx_http_mcp_sse_delivery_t;
 
 

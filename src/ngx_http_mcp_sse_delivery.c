@@ -68,6 +68,8 @@ ngx_http_mcp_sse_delivery_start(ngx_http_mcp_sse_delivery_t *d)
 {
     ngx_http_mcp_sse_job_t  *job;
 
+    d->unsure = 1;
+
     if (!ngx_http_mcp_sse_redis_is_up()) {
         return ngx_http_mcp_sse_redis_down() < NGX_HTTP_MCP_SSE_DELIVERY_HOPE
                ? NGX_AGAIN : NGX_ABORT;
@@ -160,6 +162,10 @@ ngx_http_mcp_sse_delivery_end(ngx_http_mcp_sse_job_t *job, ngx_int_t rc)
 
     d = job->delivery;
     d->job = 0;
+
+    if (rc == NGX_DECLINED) {
+        d->unsure = 0;
+    }
 
     ngx_http_mcp_sse_delivery_free(job);
 
@@ -366,7 +372,8 @@ ngx_http_mcp_sse_delivery_sent(redisAsyncContext *ac, void *reply, void *data)
 
 
 /*
- * Nobody listens: its subscription may be coming back.
+ * Nobody listens: its subscription may be coming back; or the worker is gone,
+ * and the stream may be opened again elsewhere.
  */
 
 static ngx_int_t
@@ -393,13 +400,17 @@ ngx_http_mcp_sse_delivery_is_alive(redisAsyncContext *ac, void *reply,
 
     job = ngx_http_mcp_sse_delivery_job(data);
 
-    if (job) {
-        ngx_http_mcp_sse_delivery_end(job,
-                                      (r && r->type == REDIS_REPLY_INTEGER
-                                       && r->integer == 0
-                                       && !ngx_http_mcp_sse_alive_unsure())
-                                      ? NGX_DECLINED : NGX_AGAIN);
+    if (job == NULL) {
+        return;
     }
+
+    if (r && r->type == REDIS_REPLY_INTEGER && r->integer == 0
+        && !ngx_http_mcp_sse_alive_unsure())
+    {
+        job->delivery->unsure = 0;
+    }
+
+    ngx_http_mcp_sse_delivery_end(job, NGX_AGAIN);
 }
 
 
@@ -451,6 +462,7 @@ ngx_http_mcp_sse_delivery_verdict(ngx_http_mcp_sse_received_t *received)
         break;
 
     case NGX_HTTP_MCP_SSE_VERDICT_LOST:
+        job->delivery->unsure = 0;
         rc = NGX_AGAIN;
         break;
 

@@ -39,7 +39,8 @@
  *     NGX_OK        the owner has it
  *     NGX_BUSY      the owner has no room for it
  *     NGX_DECLINED  there is no such session
- *     NGX_AGAIN     not now, and it was not run: try again
+ *     NGX_AGAIN     not now, and it was not run: try again; d->unsure, unless
+ *                   the session has no stream at the moment
  *     NGX_ABORT     no answer until d->deadline; d->doubtful, if it may have
  *                   been run
  *

@@ -342,7 +342,8 @@ ngx_http_mcp_sse_hold_decided(ngx_http_mcp_sse_ctx_t *ctx, ngx_int_t rc)
             return;
         }
 
-        rc = ngx_http_mcp_sse_bus_unsure() ? NGX_ABORT : NGX_DECLINED;
+        rc = (ctx->delivery.unsure || ngx_http_mcp_sse_bus_unsure())
+             ? NGX_ABORT : NGX_DECLINED;
     }
 
     if (rc == NGX_ABORT && ngx_http_mcp_sse_hold_idle(ctx)) {

@@ -279,7 +279,9 @@ ngx_http_mcp_sse_presence_checked(redisAsyncContext *ac, void *reply,
 
     ngx_free(asked);
 
-    if (s == NULL) {
+    /* one that is not announced is a new one, opened since this was asked */
+
+    if (s == NULL || !s->announced) {
         return;
     }
 

@@ -289,6 +289,7 @@ void
 ngx_http_mcp_sse_redis_conn_fail(ngx_http_mcp_sse_redis_conn_t *conn,
     const char *reason)
 {
+    u_char             *p;
     ngx_uint_t          was_ready;
     redisAsyncContext  *ac;
 
@@ -297,6 +298,14 @@ ngx_http_mcp_sse_redis_conn_fail(ngx_http_mcp_sse_redis_conn_t *conn,
     }
 
     (void) ngx_cpystrn(conn->reason, (u_char *) reason, sizeof(conn->reason));
+
+    /* an unknown command is quoted with its arguments; AUTH's is a password */
+
+    p = (u_char *) ngx_strstr(conn->reason, ", with args");
+
+    if (p) {
+        *p = '\0';
+    }
 
     was_ready = conn->is_ready;
     conn->is_ready = 0;

@@ -124,6 +124,17 @@ sub sure {
     $nginx->stop;
 }
 
+# a Redis without AUTH quotes the password; finish() looks for it
+
+{
+    my $redis = start_redis(config => [ 'rename-command AUTH NO' ]);
+    my $nginx = start_nginx(redis => $redis->url(pass => 'a-long-password'));
+
+    ok($nginx->wait_log(qr/redis ".*" is lost: ERR unknown command/, 10),
+        'a Redis without AUTH');
+    $nginx->stop;
+}
+
 # a Redis that is too slow is not used, and that is said
 
 {

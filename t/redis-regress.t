@@ -119,7 +119,7 @@ sub sure {
     sleep_for(4);
     cmp_ok($count->() - $before, '<', 12,
         'connections are made again after longer and longer times');
-    $redis->cmd('ACL', 'SETUSER', 'mcp', '&mcp:w:*');
+    $redis->cmd('ACL', 'SETUSER', 'mcp', '&mcp:*');
     ok(wait_ready($nginx, 10), 'and it is used when it can be');
     $nginx->stop;
 }

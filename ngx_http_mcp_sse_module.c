@@ -1,6 +1,6 @@
 
 /*
- * Directives, merging, life cycle.
+ * Directives, life cycle.
  */
 
 #include "ngx_http_mcp_sse.h"
@@ -12,6 +12,7 @@
 #include "ngx_http_mcp_sse_connect.h"
 #include "ngx_http_mcp_sse_health.h"
 #include "ngx_http_mcp_sse_lookup.h"
+#include "ngx_http_mcp_sse_merge.h"
 #include "ngx_http_mcp_sse_message.h"
 #include "ngx_http_mcp_sse_metrics.h"
 #include "ngx_http_mcp_sse_expiry.h"
@@ -23,8 +24,7 @@
 #include "ngx_http_mcp_sse_zone.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_SIZE    (8 * 1024 * 1024)
-#define NGX_HTTP_MCP_SSE_BEFORE_END   1000
+#define NGX_HTTP_MCP_SSE_BEFORE_END  1000
 
 
 typedef struct {
@@ -35,13 +35,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_mcp_sse_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf);
-static void *ngx_http_mcp_sse_create_main_conf(ngx_conf_t *cf);
-static char *ngx_http_mcp_sse_init_main_conf(ngx_conf_t *cf, void *conf);
-static void *ngx_http_mcp_sse_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child);
-static char *ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
-    ngx_http_mcp_sse_loc_conf_t *conf);
 static char *ngx_http_mcp_sse_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_mcp_sse_init_process(ngx_cycle_t *cycle);
@@ -411,53 +404,6 @@ ngx_http_mcp_sse_preconfiguration(ngx_conf_t *cf)
 }
 
 
-static void *
-ngx_http_mcp_sse_create_main_conf(ngx_conf_t *cf)
-{
-    ngx_http_mcp_sse_main_conf_t  *mcf;
-
-    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_main_conf_t));
-    if (mcf == NULL) {
-        return NULL;
-    }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     mcf->zone_name = { 0, NULL };
-     *     mcf->zone = NULL;
-     *     mcf->keys = NULL;
-     *     mcf->redis = NULL;
-     *     mcf->used = 0;
-     *     mcf->longest_call = 0;
-     */
-
-    mcf->max_inbox = NGX_CONF_UNSET;
-    mcf->max_message = NGX_CONF_UNSET_SIZE;
-    mcf->drain = NGX_CONF_UNSET_MSEC;
-
-    return mcf;
-}
-
-
-static char *
-ngx_http_mcp_sse_init_main_conf(ngx_conf_t *cf, void *conf)
-{
-    ngx_http_mcp_sse_main_conf_t  *mcf = conf;
-
-    ngx_conf_init_value(mcf->max_inbox, 256);
-    ngx_conf_init_size_value(mcf->max_message, 1024 * 1024);
-    ngx_conf_init_msec_value(mcf->drain, 4000);
-
-    if (mcf->zone_name.len == 0) {
-        ngx_str_set(&mcf->zone_name, "mcp_sse");
-        mcf->zone_size = NGX_HTTP_MCP_SSE_ZONE_SIZE;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
 /*
  * The zone is there only where it is used.
  */
@@ -493,172 +439,6 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
     ngx_http_mcp_sse_capture_init();
 
     return NGX_OK;
-}
-
-
-static void *
-ngx_http_mcp_sse_create_loc_conf(ngx_conf_t *cf)
-{
-    ngx_http_mcp_sse_loc_conf_t  *conf;
-
-    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_loc_conf_t));
-    if (conf == NULL) {
-        return NULL;
-    }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     conf->call_uri, user_uri, message_uri, public_url = { 0, NULL };
-     *     conf->call_args, user_args = { 0, NULL };
-     *     conf->principal, site = NULL;
-     *     conf->api_secret = { 0, NULL };
-     *     conf->handler = { 0, NULL };
-     */
-
-    conf->server_urls = NGX_CONF_UNSET_PTR;
-    conf->origins = NGX_CONF_UNSET_PTR;
-    conf->any_origin = NGX_CONF_UNSET;
-    conf->local = NGX_CONF_UNSET_UINT;
-    conf->ping_result = NGX_CONF_UNSET_UINT;
-    conf->keepalive = NGX_CONF_UNSET_MSEC;
-    conf->keepalive_event = NGX_CONF_UNSET_UINT;
-    conf->grace = NGX_CONF_UNSET_MSEC;
-    conf->idle_timeout = NGX_CONF_UNSET_MSEC;
-    conf->session_ttl = NGX_CONF_UNSET;
-    conf->call_timeout = NGX_CONF_UNSET_MSEC;
-    conf->progress = NGX_CONF_UNSET_MSEC;
-    conf->retry = NGX_CONF_UNSET_MSEC;
-    conf->stream_after = NGX_CONF_UNSET_MSEC;
-    conf->max_answer = NGX_CONF_UNSET_SIZE;
-    conf->queue = NGX_CONF_UNSET_SIZE;
-    conf->max_calls = NGX_CONF_UNSET;
-    conf->max_sessions = NGX_CONF_UNSET;
-    conf->auth_cache = NGX_CONF_UNSET_MSEC;
-    conf->auth_recheck = NGX_CONF_UNSET_MSEC;
-    conf->auth_wait = NGX_CONF_UNSET_MSEC;
-    conf->auth_stale = NGX_CONF_UNSET_MSEC;
-    conf->cookie = NGX_CONF_UNSET;
-    conf->pass_headers = NGX_CONF_UNSET_PTR;
-
-    return conf;
-}
-
-
-static char *
-ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
-{
-    ngx_http_mcp_sse_loc_conf_t  *prev = parent;
-    ngx_http_mcp_sse_loc_conf_t  *conf = child;
-
-    if (conf->call_uri.data == NULL) {
-        conf->call_uri = prev->call_uri;
-        conf->call_args = prev->call_args;
-    }
-
-    if (conf->user_uri.data == NULL) {
-        conf->user_uri = prev->user_uri;
-        conf->user_args = prev->user_args;
-    }
-
-    if (conf->principal == NULL) {
-        conf->principal = prev->principal;
-    }
-
-    if (conf->site == NULL) {
-        conf->site = prev->site;
-    }
-
-    if (conf->origins == NGX_CONF_UNSET_PTR) {
-        conf->any_origin = prev->any_origin;
-    }
-
-    if (conf->keepalive == NGX_CONF_UNSET_MSEC) {
-        conf->keepalive_event = prev->keepalive_event;
-    }
-
-    ngx_conf_merge_ptr_value(conf->server_urls, prev->server_urls, NULL);
-    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
-    ngx_conf_merge_value(conf->any_origin, prev->any_origin, 0);
-    ngx_conf_merge_str_value(conf->message_uri, prev->message_uri,
-                             "/mcp/messages");
-    ngx_conf_merge_uint_value(conf->local, prev->local,
-                              NGX_HTTP_MCP_SSE_LOCAL_PING
-                              |NGX_HTTP_MCP_SSE_LOCAL_RESOURCES);
-    ngx_conf_merge_uint_value(conf->ping_result, prev->ping_result,
-                              NGX_HTTP_MCP_SSE_PING_META);
-    ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
-    ngx_conf_merge_uint_value(conf->keepalive_event, prev->keepalive_event,
-                              0);
-    ngx_conf_merge_msec_value(conf->grace, prev->grace, 5000);
-    ngx_conf_merge_msec_value(conf->idle_timeout, prev->idle_timeout,
-                              NGX_HTTP_MCP_SSE_OFF);
-    ngx_conf_merge_sec_value(conf->session_ttl, prev->session_ttl,
-                             7 * 24 * 3600);
-    ngx_conf_merge_msec_value(conf->call_timeout, prev->call_timeout, 300000);
-    ngx_conf_merge_msec_value(conf->progress, prev->progress, 10000);
-    ngx_conf_merge_msec_value(conf->retry, prev->retry, 1000);
-    ngx_conf_merge_msec_value(conf->stream_after, prev->stream_after, 2000);
-    ngx_conf_merge_str_value(conf->public_url, prev->public_url, "");
-    ngx_conf_merge_size_value(conf->max_answer, prev->max_answer,
-                              32 * 1024 * 1024);
-    ngx_conf_merge_size_value(conf->queue, prev->queue, 1024 * 1024);
-    ngx_conf_merge_value(conf->max_calls, prev->max_calls, 32);
-    ngx_conf_merge_value(conf->max_sessions, prev->max_sessions, 64);
-    ngx_conf_merge_msec_value(conf->auth_cache, prev->auth_cache, 60000);
-    ngx_conf_merge_msec_value(conf->auth_recheck, prev->auth_recheck, 600000);
-    ngx_conf_merge_msec_value(conf->auth_wait, prev->auth_wait, 20000);
-    ngx_conf_merge_msec_value(conf->auth_stale, prev->auth_stale, 600000);
-    ngx_conf_merge_str_value(conf->api_secret, prev->api_secret, "");
-    ngx_conf_merge_value(conf->cookie, prev->cookie, 0);
-    ngx_conf_merge_ptr_value(conf->pass_headers, prev->pass_headers, NULL);
-
-    return ngx_http_mcp_sse_check_endpoint(cf, conf);
-}
-
-
-static char *
-ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
-    ngx_http_mcp_sse_loc_conf_t *conf)
-{
-    ngx_http_core_loc_conf_t      *clcf;
-    ngx_http_mcp_sse_main_conf_t  *mcf;
-
-    if (conf->handler.len == 0) {
-        return NGX_CONF_OK;
-    }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);
-
-    mcf->used = 1;
-
-    if (!conf->calls) {
-        return NGX_CONF_OK;
-    }
-
-    if (conf->call_uri.len == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%V\" in location \"%V\" needs \"mcp_sse_call\"",
-                      &conf->handler, &clcf->name);
-        return NGX_CONF_ERROR;
-    }
-
-    if (conf->user_uri.len == 0 && conf->principal == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%V\" in location \"%V\" needs \"mcp_sse_user\" or "
-                      "\"mcp_sse_principal\"",
-                      &conf->handler, &clcf->name);
-        return NGX_CONF_ERROR;
-    }
-
-    mcf->longest_call = ngx_max(mcf->longest_call, conf->call_timeout);
-
-    /* mcp_sse_max_message decides, after the credential was checked */
-
-    clcf->client_max_body_size = 0;
-
-    return NGX_CONF_OK;
 }
 
 

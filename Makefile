@@ -3,6 +3,8 @@
 #   make            build/ngx_http_mcp_sse_module.so, for this machine's nginx
 #   make run        run it in the foreground, before $FRAPPE_URL or a stand-in
 #   make test       run all tests; TEST="t/a.t t/b.t" runs these
+#   make conformance
+#                   the official conformance suite, for Streamable HTTP
 #   make lint       style, gcc -fanalyzer, cppcheck, clang-tidy, shellcheck
 #   make bench      build/load, the load generator; see bench/README.md
 #   make sanitize   the tests under ASan and UBSan; FULL=1: valgrind too
@@ -25,7 +27,7 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test lint bench sanitize install clean
+.PHONY: build run test conformance lint bench sanitize install clean
 
 build:
 	@util/build
@@ -35,6 +37,9 @@ run:
 
 test:
 	@util/test $(TEST)
+
+conformance:
+	@util/conformance
 
 lint:
 	@util/lint

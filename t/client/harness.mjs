@@ -32,6 +32,12 @@ export function event(name) {
     say({ event: name });
 }
 
+export function secret(text) {
+    if (text) {
+        say({ secret: text });
+    }
+}
+
 export function ok(value, name, got) {
     say({ ok: Boolean(value), name, got: value ? undefined : show(got) });
 }

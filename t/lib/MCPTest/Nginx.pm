@@ -427,6 +427,7 @@ sub _slurp {
 
 sub error_log { return $_[0]->_slurp('error.log') }
 sub stderr    { return $_[0]->_slurp('stderr') }
+sub log       { my ($self, $name) = @_; return $self->_slurp($name) }
 
 
 # Waits until the error log matches; returns what matched.
@@ -601,6 +602,17 @@ sub stop {
     $self->_wait_exit(5);
 
     return 0;
+}
+
+
+# Ends it, whatever it does, and starts it again on the same port.
+
+sub restart {
+    my ($self) = @_;
+
+    $self->stop;
+
+    return $self->_run || die "nginx does not start again\n";
 }
 
 

@@ -1,7 +1,8 @@
 
 /*
  * Nothing is kept here: announcements are passed on at once, and ended ids
- * are in the zone.
+ * are in the zone.  One that Redis is told of is in a block that the handler
+ * of the reply frees.
  */
 
 #include "ngx_http_mcp_sse_broadcast.h"
@@ -20,9 +21,21 @@
 #define NGX_HTTP_MCP_SSE_BROADCAST_LIMIT  "10000"
 
 
+typedef struct {
+    u_char   key[NGX_HTTP_MCP_SSE_DIGEST];
+    time_t   end;
+} ngx_http_mcp_sse_broadcast_id_t;
+
+
+static void ngx_http_mcp_sse_broadcast_tell(ngx_uint_t kind, u_char *key,
+    time_t end, u_char *data, size_t len);
 static void ngx_http_mcp_sse_broadcast_publish(
     ngx_http_mcp_sse_packet_t *packet);
-static void ngx_http_mcp_sse_broadcast_add(u_char *key, time_t end);
+static void ngx_http_mcp_sse_broadcast_again(u_char *key, time_t end);
+static void ngx_http_mcp_sse_broadcast_added(redisAsyncContext *ac,
+    void *reply, void *data);
+static ngx_int_t ngx_http_mcp_sse_broadcast_add(u_char *key, time_t end,
+    redisCallbackFn *handler, void *data);
 static void ngx_http_mcp_sse_broadcast_trim(ngx_str_t *name, ngx_str_t *now);
 static void ngx_http_mcp_sse_broadcast_read(redisAsyncContext *ac,
     void *reply, void *data);
@@ -34,13 +47,26 @@ void
 ngx_http_mcp_sse_broadcast(ngx_uint_t kind, u_char *key, time_t end,
     u_char *data, size_t len)
 {
-    u_char                     *p;
-    int64_t                     expires;
-    ngx_http_mcp_sse_packet_t  *packet;
-
     if (!ngx_http_mcp_sse_redis_is_up()) {
         return;
     }
+
+    ngx_http_mcp_sse_broadcast_tell(kind, key, end, data, len);
+
+    if (end) {
+        (void) ngx_http_mcp_sse_broadcast_add(key, end,
+                                       ngx_http_mcp_sse_broadcast_done, NULL);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_broadcast_tell(ngx_uint_t kind, u_char *key, time_t end,
+    u_char *data, size_t len)
+{
+    u_char                     *p;
+    int64_t                     expires;
+    ngx_http_mcp_sse_packet_t  *packet;
 
     packet = ngx_http_mcp_sse_packet_alloc(NGX_HTTP_MCP_SSE_BROADCAST_HEAD
                                            + len, ngx_cycle->log);
@@ -64,10 +90,6 @@ ngx_http_mcp_sse_broadcast(ngx_uint_t kind, u_char *key, time_t end,
     ngx_http_mcp_sse_broadcast_publish(packet);
 
     ngx_free(packet);
-
-    if (end) {
-        ngx_http_mcp_sse_broadcast_add(key, end);
-    }
 }
 
 
@@ -158,7 +180,7 @@ ngx_http_mcp_sse_broadcast_ended(void)
 
     /* ours, for the others */
 
-    ngx_http_mcp_sse_revoked_each(ngx_http_mcp_sse_broadcast_add);
+    ngx_http_mcp_sse_revoked_each(ngx_http_mcp_sse_broadcast_again);
 
     /* theirs, for us */
 
@@ -180,7 +202,56 @@ ngx_http_mcp_sse_broadcast_ended(void)
 
 
 static void
-ngx_http_mcp_sse_broadcast_add(u_char *key, time_t end)
+ngx_http_mcp_sse_broadcast_again(u_char *key, time_t end)
+{
+    ngx_http_mcp_sse_broadcast_id_t  *id;
+
+    id = ngx_alloc(sizeof(ngx_http_mcp_sse_broadcast_id_t), ngx_cycle->log);
+    if (id == NULL) {
+        return;
+    }
+
+    ngx_memcpy(id->key, key, NGX_HTTP_MCP_SSE_DIGEST);
+    id->end = end;
+
+    if (ngx_http_mcp_sse_broadcast_add(key, end,
+                                       ngx_http_mcp_sse_broadcast_added, id)
+        != NGX_OK)
+    {
+        ngx_free(id);
+    }
+}
+
+
+/*
+ * What Redis did not know, others that were here before do not know either.
+ */
+
+static void
+ngx_http_mcp_sse_broadcast_added(redisAsyncContext *ac, void *reply,
+    void *data)
+{
+    redisReply                       *r = reply;
+    ngx_http_mcp_sse_broadcast_id_t  *id = data;
+
+    if (r
+        && r->type == REDIS_REPLY_INTEGER
+        && r->integer
+        && ngx_http_mcp_sse_redis_is_up())
+    {
+        ngx_http_mcp_sse_broadcast_tell(NGX_HTTP_MCP_SSE_NEWS_ENDED, id->key,
+                                        id->end, NULL, 0);
+    }
+
+    ngx_http_mcp_sse_broadcast_done(ac, reply, NULL);
+
+    ngx_free(id);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_broadcast_add(u_char *key, time_t end,
+    redisCallbackFn *handler, void *data)
 {
     u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY], time[NGX_TIME_T_LEN];
     u_char     hex[NGX_HTTP_MCP_SSE_REDIS_HEX];
@@ -193,8 +264,7 @@ ngx_http_mcp_sse_broadcast_add(u_char *key, time_t end)
     argv[3].data = hex;
     argv[3].len = ngx_hex_dump(hex, key, NGX_HTTP_MCP_SSE_DIGEST) - hex;
 
-    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_broadcast_done,
-                                          NULL, 4, argv);
+    return ngx_http_mcp_sse_redis_command(handler, data, 4, argv);
 }
 
 

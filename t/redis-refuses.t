@@ -80,7 +80,7 @@ sub refused {
 
     refused('a user without channels', $redis,
         $redis->url(user => 'mcp', pass => 'another-password'),
-        sub { $redis->cmd('ACL', 'SETUSER', 'mcp', '&mcp:w:*') });
+        sub { $redis->cmd('ACL', 'SETUSER', 'mcp', '&mcp:*') });
 }
 
 {
@@ -105,8 +105,9 @@ sub refused {
 
 {
     my $redis = start_redis(users => [ 'user mcp on >another-password '
-        . '~mcp:* &mcp:w:* -@all +publish +subscribe +set +getex +mget '
-        . '+exists +del +time +role +client|setname' ]);
+        . '~mcp:* &mcp:* -@all +publish +subscribe +set +getex +mget '
+        . '+exists +del +zadd +zrangebyscore +zremrangebyscore +time +role '
+        . '+client|setname' ]);
     my @nginx = start_instances(2, redis => $redis->url(user => 'mcp',
         pass => 'another-password'));
 

@@ -113,6 +113,7 @@ typedef struct {
 #define NGX_HTTP_MCP_SSE_LOCAL_TEMPLATES   0x0004
 #define NGX_HTTP_MCP_SSE_LOCAL_PROMPTS     0x0008
 
+#define NGX_HTTP_MCP_SSE_PING_DEFAULT      0    /* as the handler has it */
 #define NGX_HTTP_MCP_SSE_PING_META         1
 #define NGX_HTTP_MCP_SSE_PING_RESULT       2
 #define NGX_HTTP_MCP_SSE_PING_EMPTY        3

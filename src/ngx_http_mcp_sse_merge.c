@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_mcp_sse_merge.h"
+#include "ngx_http_mcp_sse_text.h"
 
 
 #define NGX_HTTP_MCP_SSE_ZONE_SIZE  (8 * 1024 * 1024)
@@ -150,7 +151,7 @@ ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_MCP_SSE_LOCAL_PING
                               |NGX_HTTP_MCP_SSE_LOCAL_RESOURCES);
     ngx_conf_merge_uint_value(conf->ping_result, prev->ping_result,
-                              NGX_HTTP_MCP_SSE_PING_META);
+                              NGX_HTTP_MCP_SSE_PING_DEFAULT);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_uint_value(conf->keepalive_event, prev->keepalive_event,
                               0);
@@ -196,6 +197,14 @@ ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);
 
     mcf->used = 1;
+
+    /* the specification's, where no guide says anything else */
+
+    if (conf->ping_result == NGX_HTTP_MCP_SSE_PING_DEFAULT) {
+        conf->ping_result = ngx_http_mcp_sse_is(&conf->handler, "mcp_sse_http")
+                            ? NGX_HTTP_MCP_SSE_PING_EMPTY
+                            : NGX_HTTP_MCP_SSE_PING_META;
+    }
 
     if (!conf->calls) {
         return NGX_CONF_OK;

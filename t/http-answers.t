@@ -116,6 +116,8 @@ sub slow {
         accept => 'text/event-stream');
 
     ok($local->is_stream && $local->answer, 'a local one as well');
+    is($local->answer, '{"jsonrpc":"2.0","result":{},"id":1}',
+        'which is the specification\'s, without mcp_sse_ping_result');
 
     my $began = slow(1, 2, accept => 'text/event-stream', async => 1);
 

@@ -17,6 +17,7 @@ static void ngx_http_mcp_sse_alive_touched(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_mcp_sse_alive_written(redisAsyncContext *ac, void *reply,
     void *data);
+static void ngx_http_mcp_sse_alive_doubt(void);
 static void ngx_http_mcp_sse_alive_ask_policy(void);
 static void ngx_http_mcp_sse_alive_policy(redisAsyncContext *ac, void *reply,
     void *data);
@@ -28,8 +29,6 @@ static void ngx_http_mcp_sse_alive_buried(redisAsyncContext *ac, void *reply,
 static void      (*ngx_http_mcp_sse_alive_again)(void);
 
 static ngx_uint_t  ngx_http_mcp_sse_alive_known;
-static ngx_msec_t  ngx_http_mcp_sse_alive_lost_at;
-static ngx_uint_t  ngx_http_mcp_sse_alive_was_lost;
 
 static u_char      ngx_http_mcp_sse_alive_graves[NGX_HTTP_MCP_SSE_MAX_DEAD]
                                                 [NGX_HTTP_MCP_SSE_WORKER_ID];
@@ -53,15 +52,22 @@ ngx_http_mcp_sse_alive_join(void)
 
 
 /*
- * What happened to the data in between is not known, nor whether the others
- * are back.
+ * Unless another worker of this instance was there, what happened to the data
+ * in between is not known, nor whether the others are back.
  */
 
 void
 ngx_http_mcp_sse_alive_up(void)
 {
-    ngx_http_mcp_sse_alive_was_lost = 1;
-    ngx_http_mcp_sse_alive_lost_at = ngx_current_msec;
+    ngx_http_mcp_sse_gauges_t  gauges;
+
+    ngx_http_mcp_sse_shm_gauges(&gauges);
+
+    /* this worker is one of those that are ready */
+
+    if (gauges.redis[NGX_HTTP_MCP_SSE_REDIS_READY] == 1) {
+        ngx_http_mcp_sse_alive_doubt();
+    }
 
     ngx_http_mcp_sse_alive_bury();
     ngx_http_mcp_sse_alive_ask_policy();
@@ -233,8 +239,7 @@ ngx_http_mcp_sse_alive_lost(void)
     }
 
     ngx_http_mcp_sse_alive_known = 0;
-    ngx_http_mcp_sse_alive_was_lost = 1;
-    ngx_http_mcp_sse_alive_lost_at = ngx_current_msec;
+    ngx_http_mcp_sse_alive_doubt();
 
     if (ngx_http_mcp_sse_zone_once(
                               &ngx_http_mcp_sse_zone()->root->redis_empty_said,
@@ -251,12 +256,19 @@ ngx_http_mcp_sse_alive_lost(void)
 }
 
 
+static void
+ngx_http_mcp_sse_alive_doubt(void)
+{
+    ngx_http_mcp_sse_zone()->root->redis_doubt = ngx_current_msec;
+}
+
+
 ngx_uint_t
 ngx_http_mcp_sse_alive_unsure(void)
 {
-    return !ngx_http_mcp_sse_alive_was_lost
-           || ngx_current_msec - ngx_http_mcp_sse_alive_lost_at
-              < NGX_HTTP_MCP_SSE_ALIVE_UNSURE;
+    return (ngx_msec_t) (ngx_current_msec
+                         - ngx_http_mcp_sse_zone()->root->redis_doubt)
+           < NGX_HTTP_MCP_SSE_ALIVE_UNSURE;
 }
 
 

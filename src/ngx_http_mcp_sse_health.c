@@ -82,6 +82,7 @@ static const char *
 ngx_http_mcp_sse_health_trouble(ngx_http_mcp_sse_gauges_t *gauges,
     ngx_uint_t *grave)
 {
+    ngx_uint_t                lost;
     ngx_http_mcp_sse_zone_t  *zone;
 
     *grave = 1;
@@ -98,15 +99,18 @@ ngx_http_mcp_sse_health_trouble(ngx_http_mcp_sse_gauges_t *gauges,
         return "zone is full";
     }
 
-    if (gauges->redis[NGX_HTTP_MCP_SSE_REDIS_NEVER]) {
+    lost = gauges->redis[NGX_HTTP_MCP_SSE_REDIS_NEVER]
+           + gauges->redis[NGX_HTTP_MCP_SSE_REDIS_LOST];
+
+    if (lost && !zone->root->redis_reached) {
         return "redis was not reached";
     }
 
     *grave = 0;
 
-    /* sessions of this instance go on */
+    /* sessions of this instance go on, and it takes new ones */
 
-    return gauges->redis[NGX_HTTP_MCP_SSE_REDIS_LOST] ? "redis is lost" : NULL;
+    return lost ? "redis is lost" : NULL;
 }
 
 

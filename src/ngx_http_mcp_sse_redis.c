@@ -457,6 +457,7 @@ ngx_http_mcp_sse_redis_joined(void)
     }
 
     ngx_http_mcp_sse_redis_up = 1;
+    ngx_http_mcp_sse_zone()->root->redis_reached = 1;
     ngx_http_mcp_sse_redis_self->redis = NGX_HTTP_MCP_SSE_REDIS_READY;
 
     ngx_http_mcp_sse_redis_cmd.attempts = 0;

@@ -160,6 +160,12 @@ ngx_http_mcp_sse_redis_url_user(ngx_conf_t *cf,
     last = rest->data + rest->len;
     at = NULL;
 
+    /* the path of a socket may have an "@" */
+
+    if (rest->len && rest->data[0] == '/') {
+        return NULL;
+    }
+
     /* a password may have an "@" that nobody has encoded */
 
     for (p = rest->data; p < last; p++) {

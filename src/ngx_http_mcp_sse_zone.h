@@ -15,7 +15,7 @@
 #include "ngx_http_mcp_sse_counter.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d43503a      /* of this layout */
+#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d43503b      /* of this layout */
 
 #define NGX_HTTP_MCP_SSE_MAX_PEERS   256   /* workers, of all generations */
 
@@ -159,6 +159,10 @@ typedef struct {
     ngx_atomic_t           redis_policy_said;
     ngx_atomic_t           redis_said_at;
     ngx_atomic_t           redis_said;   /* see redis_complain() */
+
+    ngx_atomic_t           redis_doubt;  /* its data were lost, or may have
+                                            been; on the clock of timers */
+    ngx_atomic_t           redis_reached;
 
     ngx_http_mcp_sse_counters_t  counters;
 } ngx_http_mcp_sse_root_t;

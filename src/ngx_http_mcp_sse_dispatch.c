@@ -314,8 +314,8 @@ ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s)
 
             /* telling so may have changed the list */
 
-            ngx_http_mcp_sse_dispatch_next(s);
-            return;
+            next = ngx_queue_head(&s->waiting);
+            continue;
         }
 
         ngx_http_mcp_sse_task_start(task);

@@ -21,6 +21,10 @@
 
 #define NGX_HTTP_MCP_SSE_SHA256        32
 
+/* of a secret that is kept prepared, at most */
+
+#define NGX_HTTP_MCP_SSE_HMAC_KEEP     128
+
 
 static ngx_int_t ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid,
     u_char *mac, ngx_str_t *secret, const char *purpose, ngx_str_t *site,
@@ -28,6 +32,8 @@ static ngx_int_t ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid,
 static ngx_int_t ngx_http_mcp_sse_sid_key(ngx_http_mcp_sse_sid_t *sid);
 static ngx_int_t ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac,
     ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n);
+static ngx_int_t ngx_http_mcp_sse_hmac_init(EVP_MAC_CTX *ctx,
+    ngx_str_t *secret);
 static EVP_MAC_CTX *ngx_http_mcp_sse_hmac_ctx(void);
 static ngx_int_t ngx_http_mcp_sse_sha256(u_char *digest, u_char *data,
     size_t len);
@@ -282,7 +288,7 @@ ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
     size_t      size;
     ngx_uint_t  i;
 
-    if (EVP_MAC_init(ctx, secret->data, secret->len, NULL) != 1) {
+    if (ngx_http_mcp_sse_hmac_init(ctx, secret) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -308,6 +314,39 @@ ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
         || size != NGX_HTTP_MCP_SSE_SHA256)
     {
         return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Most digests are made with one secret.  Taking it again as it was prepared
+ * is half the work; it is compared, since another may stand at its place.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret)
+{
+    static size_t  len;
+    static u_char  last[NGX_HTTP_MCP_SSE_HMAC_KEEP];
+
+    if (secret->len == len
+        && len
+        && CRYPTO_memcmp(secret->data, last, len) == 0)
+    {
+        return EVP_MAC_init(ctx, NULL, 0, NULL) == 1 ? NGX_OK : NGX_ERROR;
+    }
+
+    len = 0;
+
+    if (EVP_MAC_init(ctx, secret->data, secret->len, NULL) != 1) {
+        return NGX_ERROR;
+    }
+
+    if (secret->len <= NGX_HTTP_MCP_SSE_HMAC_KEEP) {
+        ngx_memcpy(last, secret->data, secret->len);
+        len = secret->len;
     }
 
     return NGX_OK;

@@ -403,7 +403,25 @@ ngx_http_mcp_sse_hmac_ctx(void)
 static ngx_int_t
 ngx_http_mcp_sse_sha256(u_char *digest, u_char *data, size_t len)
 {
-    if (EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) != 1) {
+    static EVP_MD      *md;
+    static EVP_MD_CTX  *ctx;
+
+    /* both are kept, as the context of the other digest is */
+
+    if (md == NULL) {
+        md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    }
+
+    if (ctx == NULL) {
+        ctx = EVP_MD_CTX_new();
+    }
+
+    if (md == NULL
+        || ctx == NULL
+        || EVP_DigestInit_ex(ctx, md, NULL) != 1
+        || EVP_DigestUpdate(ctx, data, len) != 1
+        || EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
+    {
         ERR_clear_error();
         return NGX_ERROR;
     }

@@ -198,7 +198,7 @@ ngx_http_mcp_sse_redis_event_cleanup(void *data)
 size_t
 ngx_http_mcp_sse_redis_event_queued(redisAsyncContext *ac)
 {
-#if (NGX_HAVE_HI_SDSLEN)
+#ifdef NGX_HAVE_HI_SDSLEN
     return hi_sdslen(ac->c.obuf);
 #else
     return sdslen(ac->c.obuf);

@@ -213,4 +213,11 @@ export async function end() {
     }
 
     say({ end: true });
+
+    // After a garbage collection Node 18 has forgotten the signal given to
+    // fetch(): close() leaves the stream open, and that keeps the process.
+
+    if (process.version.startsWith('v18.')) {
+        setTimeout(() => process.exit(), 2000).unref();
+    }
 }

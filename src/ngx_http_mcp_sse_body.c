@@ -48,6 +48,14 @@ ngx_http_mcp_sse_body_read(ngx_http_request_t *r, size_t max,
 
     rc = ngx_http_read_client_request_body(r, ngx_http_mcp_sse_body_begin);
 
+    /* what has come with the headers is no body: who knows where it ends? */
+
+    if (rc == NGX_HTTP_BAD_REQUEST || rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE)
+    {
+        r->keepalive = 0;
+        return done(r, rc);
+    }
+
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
     }

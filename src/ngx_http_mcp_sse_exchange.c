@@ -205,13 +205,9 @@ ngx_http_mcp_sse_exchange_judge(ngx_http_mcp_sse_exchange_t *x,
 
     x->granted = 1;
 
-    if (x->offered.len == 0) {
-        return NGX_OK;
-    }
-
     ngx_http_mcp_sse_event_data(ev, &answer);
 
-    rc = ngx_http_mcp_sse_version_limit(pool, &answer, &x->offered);
+    rc = ngx_http_mcp_sse_version_limit(pool, &answer, &x->newest);
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }

@@ -27,7 +27,7 @@ struct ngx_http_mcp_sse_exchange_s {
     ngx_http_mcp_sse_timer_t      timer;
 
     ngx_str_t                     session;     /* id for an initialize */
-    ngx_str_t                     offered;     /* version of it */
+    ngx_str_t                     newest;      /* version of its answer */
 
     ngx_uint_t                    status;      /* of a refusal, or 0 */
     ngx_str_t                     challenge;

@@ -30,12 +30,16 @@ typedef struct {
 } ngx_http_mcp_sse_media_t;
 
 
+static ngx_http_mcp_sse_served_t *ngx_http_mcp_sse_negotiate_served(
+    ngx_str_t *name);
 static void ngx_http_mcp_sse_negotiate_range(ngx_http_mcp_sse_media_t *media,
     u_char *p, u_char *last);
 static ngx_uint_t ngx_http_mcp_sse_negotiate_match(
     ngx_http_mcp_sse_media_t *media, u_char *p, u_char *last);
 static ngx_uint_t ngx_http_mcp_sse_negotiate_zero(u_char *p, u_char *last);
 
+
+/* oldest first */
 
 static ngx_http_mcp_sse_served_t  ngx_http_mcp_sse_served[] = {
     { ngx_string("2024-11-05"), 1 },
@@ -75,16 +79,7 @@ ngx_http_mcp_sse_negotiate_version(ngx_http_request_t *r)
             return NGX_OK;
         }
 
-        for (version = ngx_http_mcp_sse_served; version->name.len; version++) {
-
-            if (h->value.len == version->name.len
-                && ngx_strncmp(h->value.data, version->name.data,
-                               h->value.len)
-                   == 0)
-            {
-                break;
-            }
-        }
+        version = ngx_http_mcp_sse_negotiate_served(&h->value);
 
         if (version->name.len == 0) {
             return NGX_DECLINED;
@@ -94,6 +89,43 @@ ngx_http_mcp_sse_negotiate_version(ngx_http_request_t *r)
             ctx->batches = 0;
         }
     }
+}
+
+
+/*
+ * The end of the list, if it is none of them.
+ */
+
+static ngx_http_mcp_sse_served_t *
+ngx_http_mcp_sse_negotiate_served(ngx_str_t *name)
+{
+    ngx_http_mcp_sse_served_t  *version;
+
+    for (version = ngx_http_mcp_sse_served; version->name.len; version++) {
+
+        if (name->len == version->name.len
+            && ngx_strncmp(name->data, version->name.data, name->len) == 0)
+        {
+            break;
+        }
+    }
+
+    return version;
+}
+
+
+ngx_str_t
+ngx_http_mcp_sse_negotiate_limit(ngx_str_t *offered)
+{
+    ngx_http_mcp_sse_served_t  *version;
+
+    version = ngx_http_mcp_sse_negotiate_served(offered);
+
+    if (version->name.len == 0) {
+        version--;
+    }
+
+    return version->name;
 }
 
 

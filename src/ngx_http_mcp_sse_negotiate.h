@@ -19,6 +19,14 @@
 ngx_int_t ngx_http_mcp_sse_negotiate_version(ngx_http_request_t *r);
 
 /*
+ * The newest version that may be the answer to an initialize that offers
+ * this one, or none if it is empty: of another, the next request would be
+ * refused.
+ */
+
+ngx_str_t ngx_http_mcp_sse_negotiate_limit(ngx_str_t *offered);
+
+/*
  * Sets ctx->accept_json and ctx->accept_stream by Accept.
  */
 

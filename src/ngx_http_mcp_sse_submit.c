@@ -10,6 +10,7 @@
 #include "ngx_http_mcp_sse_counter.h"
 #include "ngx_http_mcp_sse_dispatch.h"
 #include "ngx_http_mcp_sse_exchange.h"
+#include "ngx_http_mcp_sse_negotiate.h"
 #include "ngx_http_mcp_sse_pack.h"
 #include "ngx_http_mcp_sse_reply.h"
 #include "ngx_http_mcp_sse_response.h"
@@ -114,6 +115,7 @@ ngx_http_mcp_sse_submit_session(ngx_http_mcp_sse_exchange_t *x,
     ngx_http_mcp_sse_message_t *message)
 {
     u_char                   *hash;
+    ngx_str_t                 offered;
     ngx_http_mcp_sse_sid_t    sid;
     ngx_http_mcp_sse_zone_t  *zone;
 
@@ -149,9 +151,18 @@ ngx_http_mcp_sse_submit_session(ngx_http_mcp_sse_exchange_t *x,
     x->ctx->facts.session.data = hash;
     x->ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
 
-    return ngx_http_mcp_sse_version_offered(x->request->pool,
-                                            &message->params, &x->offered)
-           == NGX_ERROR ? NGX_ERROR : NGX_OK;
+    ngx_str_null(&offered);
+
+    if (ngx_http_mcp_sse_version_offered(x->request->pool, &message->params,
+                                         &offered)
+        == NGX_ERROR)
+    {
+        return NGX_ERROR;
+    }
+
+    x->newest = ngx_http_mcp_sse_negotiate_limit(&offered);
+
+    return NGX_OK;
 }
 
 

@@ -49,7 +49,7 @@ ngx_http_mcp_sse_version_offered(ngx_pool_t *pool, ngx_str_t *params,
 
 ngx_int_t
 ngx_http_mcp_sse_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
-    ngx_str_t *offered)
+    ngx_str_t *newest)
 {
     ngx_int_t  rc;
     ngx_str_t  version;
@@ -61,11 +61,11 @@ ngx_http_mcp_sse_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
 
     /* they are dates: the later one is the larger string */
 
-    if (ngx_memcmp(version.data, offered->data, offered->len) <= 0) {
+    if (ngx_memcmp(version.data, newest->data, newest->len) <= 0) {
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(version.data, offered->data, offered->len);
+    ngx_memcpy(version.data, newest->data, newest->len);
 
     return NGX_OK;
 }

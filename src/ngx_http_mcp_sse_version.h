@@ -22,11 +22,11 @@ ngx_int_t ngx_http_mcp_sse_version_offered(ngx_pool_t *pool,
 
 /*
  * Replaces, in place, the version in the raw answer to an initialize request
- * if it is newer than the one offered.  Returns the same.
+ * if it is newer than "newest", which has that form.  Returns the same.
  */
 
 ngx_int_t ngx_http_mcp_sse_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
-    ngx_str_t *offered);
+    ngx_str_t *newest);
 
 
 #endif /* _NGX_HTTP_MCP_SSE_VERSION_H_INCLUDED_ */

@@ -282,6 +282,10 @@ ngx_http_mcp_sse_actor_hear(ngx_uint_t kind, u_char *key, u_char *data,
     case NGX_HTTP_MCP_SSE_NEWS_ENDED:
         ngx_http_mcp_sse_actor_ended(key);
         return;
+
+    case NGX_HTTP_MCP_SSE_NEWS_LOOK:
+        ngx_http_mcp_sse_actor_ended(NULL);
+        return;
     }
 }
 
@@ -310,7 +314,7 @@ ngx_http_mcp_sse_actor_cancel(u_char *key, ngx_str_t *id)
 
 /*
  * Of a session that its client has ended, calls go on: each has a POST that
- * waits for its answer.
+ * waits for its answer.  Without a key: of all that were ended.
  */
 
 static void
@@ -327,7 +331,9 @@ ngx_http_mcp_sse_actor_ended(u_char *key)
         s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
 
         if (s->streamable
-            && ngx_memcmp(s->sid.key, key, NGX_HTTP_MCP_SSE_DIGEST) == 0)
+            && s->open
+            && (key ? ngx_memcmp(s->sid.key, key, NGX_HTTP_MCP_SSE_DIGEST) == 0
+                    : ngx_http_mcp_sse_revoked(s->sid.key)))
         {
             ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_DELETED);
         }

@@ -313,13 +313,14 @@ ngx_http_mcp_sse_broadcast_read(redisAsyncContext *ac, void *reply,
 
         end = ngx_atotm((u_char *) score->str, score->len);
 
-        if (end != (time_t) NGX_ERROR
-            && ngx_http_mcp_sse_revoked_add(key, end) == NGX_OK)
-        {
-            ngx_http_mcp_sse_news_tell_self(NGX_HTTP_MCP_SSE_NEWS_ENDED, key,
-                                            NULL, 0);
+        if (end != (time_t) NGX_ERROR) {
+            (void) ngx_http_mcp_sse_revoked_add(key, end);
         }
     }
+
+    /* another worker may have read, and added, the same before */
+
+    ngx_http_mcp_sse_news_look();
 }
 
 

@@ -25,6 +25,7 @@ static ngx_http_mcp_sse_news_t *ngx_http_mcp_sse_news_add(
     ngx_http_mcp_sse_zone_t *zone, size_t len, ngx_uint_t *lost);
 static ngx_uint_t ngx_http_mcp_sse_news_drop(ngx_http_mcp_sse_zone_t *zone);
 static ngx_uint_t ngx_http_mcp_sse_news_known(ngx_http_mcp_sse_zone_t *zone);
+static ngx_uint_t ngx_http_mcp_sse_news_missed(ngx_http_mcp_sse_zone_t *zone);
 static ngx_uint_t ngx_http_mcp_sse_news_next(ngx_http_mcp_sse_zone_t *zone,
     ngx_http_mcp_sse_news_t *news, u_char *data);
 static void ngx_http_mcp_sse_news_event(ngx_event_t *ev);
@@ -128,6 +129,17 @@ ngx_http_mcp_sse_news_tell_self(ngx_uint_t kind, u_char *key, u_char *data,
 
 
 void
+ngx_http_mcp_sse_news_look(void)
+{
+    u_char  key[NGX_HTTP_MCP_SSE_DIGEST];
+
+    ngx_memzero(key, NGX_HTTP_MCP_SSE_DIGEST);
+
+    ngx_http_mcp_sse_news_tell_self(NGX_HTTP_MCP_SSE_NEWS_LOOK, key, NULL, 0);
+}
+
+
+void
 ngx_http_mcp_sse_news_post(void)
 {
     ngx_post_event(&ngx_http_mcp_sse_news_hearing, &ngx_posted_events);
@@ -166,15 +178,25 @@ static ngx_http_mcp_sse_news_t *
 ngx_http_mcp_sse_news_add(ngx_http_mcp_sse_zone_t *zone, size_t len,
     ngx_uint_t *lost)
 {
+    size_t                    size, max;
     ngx_http_mcp_sse_news_t  *news;
+
+    size = sizeof(ngx_http_mcp_sse_news_t) + len;
+
+    /* clients choose the ids in them; the slab may take twice as much */
+
+    max = zone->size / 16;
+
+    ngx_http_mcp_sse_news_expire(zone);
 
     for ( ;; ) {
 
         news = NULL;
 
-        if (zone->root->nnews < NGX_HTTP_MCP_SSE_MAX_NEWS) {
-            news = ngx_slab_alloc_locked(zone->shpool,
-                                     sizeof(ngx_http_mcp_sse_news_t) + len);
+        if (zone->root->nnews < NGX_HTTP_MCP_SSE_MAX_NEWS
+            && zone->root->news_size + size <= max)
+        {
+            news = ngx_slab_alloc_locked(zone->shpool, size);
         }
 
         if (news) {
@@ -196,6 +218,7 @@ ngx_http_mcp_sse_news_add(ngx_http_mcp_sse_zone_t *zone, size_t len,
 
     ngx_queue_insert_tail(&zone->root->news, &news->queue);
     zone->root->nnews++;
+    zone->root->news_size += size;
 
     return news;
 }
@@ -219,6 +242,7 @@ ngx_http_mcp_sse_news_drop(ngx_http_mcp_sse_zone_t *zone)
 
     ngx_queue_remove(q);
     zone->root->nnews--;
+    zone->root->news_size -= sizeof(ngx_http_mcp_sse_news_t) + news->len;
 
     ngx_slab_free_locked(zone->shpool, news);
 
@@ -296,9 +320,40 @@ ngx_http_mcp_sse_news_hear(void)
 
     zone = ngx_http_mcp_sse_zone();
 
+    if (ngx_http_mcp_sse_news_missed(zone)) {
+        ngx_http_mcp_sse_news_look();
+    }
+
     while (ngx_http_mcp_sse_news_next(zone, &news, data)) {
         ngx_http_mcp_sse_news_listener(news.kind, news.key, data, news.len);
     }
+}
+
+
+/*
+ * Whether some that this worker has not heard were dropped.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_news_missed(ngx_http_mcp_sse_zone_t *zone)
+{
+    ngx_uint_t                first;
+    ngx_queue_t              *q;
+    ngx_http_mcp_sse_news_t  *news;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    first = zone->root->last_news + 1;
+
+    if (zone->root->nnews) {
+        q = ngx_queue_head(&zone->root->news);
+        news = ngx_queue_data(q, ngx_http_mcp_sse_news_t, queue);
+        first = news->number;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return first > ngx_http_mcp_sse_shm_self()->heard + 1;
 }
 
 

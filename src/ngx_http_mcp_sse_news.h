@@ -21,7 +21,9 @@
 
 typedef enum {
     NGX_HTTP_MCP_SSE_NEWS_CANCEL = 1,  /* key: a session; data: a raw id */
-    NGX_HTTP_MCP_SSE_NEWS_ENDED        /* key: a session; no data */
+    NGX_HTTP_MCP_SSE_NEWS_ENDED,       /* key: a session; no data */
+    NGX_HTTP_MCP_SSE_NEWS_LOOK         /* some ENDED may not have been heard:
+                                          what is revoked?  no data */
 } ngx_http_mcp_sse_news_e;
 
 
@@ -55,6 +57,12 @@ ngx_int_t ngx_http_mcp_sse_news_tell(ngx_uint_t kind, u_char *key,
 
 void ngx_http_mcp_sse_news_tell_self(ngx_uint_t kind, u_char *key,
     u_char *data, size_t len);
+
+/*
+ * Says NGX_HTTP_MCP_SSE_NEWS_LOOK to this worker alone.
+ */
+
+void ngx_http_mcp_sse_news_look(void);
 
 /*
  * Whether there may be some that this worker has not heard, asked without

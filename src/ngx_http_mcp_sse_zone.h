@@ -15,7 +15,7 @@
 #include "ngx_http_mcp_sse_counter.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d43503b      /* of this layout */
+#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d43503c      /* of this layout */
 
 #define NGX_HTTP_MCP_SSE_MAX_PEERS   256   /* workers, of all generations */
 
@@ -142,6 +142,7 @@ typedef struct {
 
     ngx_queue_t            news;         /* announcements, oldest first */
     ngx_uint_t             nnews;
+    size_t                 news_size;    /* their bytes */
     ngx_uint_t             last_news;    /* its number */
 
     ngx_rbtree_t           revoked;      /* ended session ids */

@@ -15,6 +15,7 @@ static ngx_int_t ngx_http_mcp_sse_actor_key(ngx_http_mcp_sse_ctx_t *ctx,
     u_char *key);
 static ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_actor_create(
     ngx_http_request_t *r, u_char *key);
+static ngx_uint_t ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r);
 static ngx_queue_t *ngx_http_mcp_sse_actor_list(u_char *key);
 static ngx_uint_t ngx_http_mcp_sse_actor_waiting(
     ngx_http_mcp_sse_session_t *s, size_t *size);
@@ -26,6 +27,7 @@ static void ngx_http_mcp_sse_actor_ended(u_char *key);
 
 
 static ngx_queue_t  ngx_http_mcp_sse_actors[NGX_HTTP_MCP_SSE_ACTOR_LISTS];
+static ngx_uint_t   ngx_http_mcp_sse_nactors;
 
 
 void
@@ -46,8 +48,9 @@ ngx_http_mcp_sse_actor_init(void)
  * locations do not share one.
  */
 
-ngx_http_mcp_sse_session_t *
-ngx_http_mcp_sse_actor_get(ngx_http_request_t *r)
+ngx_int_t
+ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
+    ngx_http_mcp_sse_session_t **actor)
 {
     u_char                       key[NGX_HTTP_MCP_SSE_DIGEST];
     ngx_queue_t                 *q, *list;
@@ -57,7 +60,7 @@ ngx_http_mcp_sse_actor_get(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (ngx_http_mcp_sse_actor_key(ctx, key) != NGX_OK) {
-        return NULL;
+        return NGX_ERROR;
     }
 
     list = ngx_http_mcp_sse_actor_list(key);
@@ -72,11 +75,71 @@ ngx_http_mcp_sse_actor_get(ngx_http_request_t *r)
             && s->cscf == ngx_http_get_module_srv_conf(r, ngx_http_core_module)
             && ngx_memcmp(s->sid.key, key, NGX_HTTP_MCP_SSE_DIGEST) == 0)
         {
-            return s;
+            *actor = s;
+            return NGX_OK;
         }
     }
 
-    return ngx_http_mcp_sse_actor_create(r, key);
+    if (ctx->named && ngx_http_mcp_sse_actor_too_many(r)) {
+        return NGX_BUSY;
+    }
+
+    *actor = ngx_http_mcp_sse_actor_create(r, key);
+
+    return *actor ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Session ids are to be had for the asking, and each would come with its own
+ * mcp_sse_max_calls.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r)
+{
+    ngx_uint_t                    i, n, max;
+    ngx_queue_t                  *q, *list;
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_session_t   *s;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    max = conf->max_sessions;
+
+    if (ngx_http_mcp_sse_nactors < max) {
+        return 0;
+    }
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_MCP_SSE_ACTOR_LISTS; i++) {
+        list = &ngx_http_mcp_sse_actors[i];
+
+        for (q = ngx_queue_head(list);
+             q != ngx_queue_sentinel(list);
+             q = ngx_queue_next(q))
+        {
+            s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+
+            if (!s->nameless
+                && s->user.len == ctx->facts.user.len
+                && s->site.len == ctx->facts.site.len
+                && ngx_memcmp(s->user.data, ctx->facts.user.data,
+                              s->user.len) == 0
+                && ngx_memcmp(s->site.data, ctx->facts.site.data,
+                              s->site.len) == 0
+                && ngx_http_mcp_sse_session_busy(s)
+                && ++n == max)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 
@@ -156,6 +219,7 @@ ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, u_char *key)
     s->event.log = ngx_cycle->log;
 
     ngx_queue_insert_tail(ngx_http_mcp_sse_actor_list(key), &s->queue);
+    ngx_http_mcp_sse_nactors++;
 
     return s;
 }
@@ -261,6 +325,7 @@ ngx_http_mcp_sse_actor_event(ngx_event_t *ev)
     }
 
     ngx_queue_remove(&s->queue);
+    ngx_http_mcp_sse_nactors--;
     ngx_free(s);
 }
 

@@ -23,10 +23,12 @@ void ngx_http_mcp_sse_actor_init(void);
 /*
  * Finds or makes the actor for the calls of r, whose context says whose they
  * are.  After ngx_http_mcp_sse_session_check() it is freed as soon as it has
- * nothing to do, but not before the next event.  NULL if memory is short.
+ * nothing to do, but not before the next event.  NGX_OK; NGX_BUSY: calls of
+ * too many sessions of this user run already; NGX_ERROR: memory is short.
  */
 
-ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_actor_get(ngx_http_request_t *r);
+ngx_int_t ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
+    ngx_http_mcp_sse_session_t **actor);
 
 /*
  * Whether an envelope whose messages may have to wait can be taken: NGX_OK

@@ -78,11 +78,13 @@ ngx_http_mcp_sse_submit(ngx_http_request_t *r, ngx_array_t *messages,
                                        "Headers too large");
 
     case NGX_BUSY:
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_INBOX_FULL);
+        ngx_http_mcp_sse_count(s ? NGX_HTTP_MCP_SSE_COUNT_INBOX_FULL
+                                 : NGX_HTTP_MCP_SSE_COUNT_SESSIONS_FULL);
 
         return ngx_http_mcp_sse_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
                                        NGX_HTTP_MCP_SSE_TOO_MANY,
-                                       "Too many messages");
+                                       s ? "Too many messages"
+                                         : "Too many sessions");
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -186,9 +188,11 @@ ngx_http_mcp_sse_submit_envelope(ngx_http_request_t *r,
         return rc;
     }
 
-    *s = ngx_http_mcp_sse_actor_get(r);
+    rc = ngx_http_mcp_sse_actor_get(r, s);
 
-    rc = *s ? ngx_http_mcp_sse_actor_room(*s, *env) : NGX_ERROR;
+    if (rc == NGX_OK) {
+        rc = ngx_http_mcp_sse_actor_room(*s, *env);
+    }
 
     if (rc != NGX_OK) {
         ngx_http_mcp_sse_envelope_free(*env);

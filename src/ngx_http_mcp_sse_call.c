@@ -21,6 +21,10 @@
 
 #define NGX_HTTP_MCP_SSE_TRY_AGAIN   10
 
+/* what Frappe says of a method that it does not have */
+
+#define NGX_HTTP_MCP_SSE_NO_METHOD   417
+
 
 static ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_call_get(ngx_log_t *log);
 static ngx_int_t ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
@@ -258,6 +262,48 @@ ngx_http_mcp_sse_call_forget(ngx_http_mcp_sse_call_t *call)
 
 
 void
+ngx_http_mcp_sse_call_complain(ngx_http_mcp_sse_call_t *call,
+    const char *what)
+{
+    const char  *hint;
+
+    hint = "";
+
+    if (!call->proxied) {
+        hint = (call->status == NGX_HTTP_NOT_FOUND)
+               ? " by nginx itself: is there a location with proxy_pass for "
+                 "it?"
+               : " by nginx itself";
+
+    } else if (call->status == NGX_HTTP_OK
+               || call->status == NGX_HTTP_BAD_REQUEST)
+    {
+        hint = " without a usable body";
+
+    } else if (call->status == NGX_HTTP_BAD_GATEWAY
+               || call->status == NGX_HTTP_GATEWAY_TIME_OUT)
+    {
+        hint = ": does Frappe run where proxy_pass (FRAPPE_URL) says?";
+
+    } else if (call->status == NGX_HTTP_MCP_SSE_NO_METHOD) {
+        hint = ": does Frappe have the method that proxy_pass "
+               "(FRAPPE_METHOD) names?";
+
+    } else if (call->status == NGX_HTTP_NOT_FOUND) {
+        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                      "mcp sse: %s at \"%V\" answered 404: does Frappe know "
+                      "the site \"%V\" of mcp_sse_site (FRAPPE_SITE)?",
+                      what, &call->uri, &call->ctx.facts.site);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                  "mcp sse: %s at \"%V\" answered %ui%s", what, &call->uri,
+                  call->status, hint);
+}
+
+
+void
 ngx_http_mcp_sse_call_oversize(ngx_http_mcp_sse_call_t *call)
 {
     ngx_http_mcp_sse_call_end(call, NGX_HTTP_MCP_SSE_CALL_OVERSIZE);
@@ -281,6 +327,8 @@ ngx_http_mcp_sse_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         sr->headers_out.status = rc;
         call->status = rc;
     }
+
+    call->proxied = (sr->upstream != NULL);
 
     if (call->end == 0) {
         call->end = (rc == NGX_ERROR || call->status == 0)

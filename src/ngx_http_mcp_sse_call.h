@@ -59,6 +59,7 @@ struct ngx_http_mcp_sse_call_s {
     ngx_uint_t                    end;         /* ngx_http_mcp_..._call_end_e */
     ngx_uint_t                    status;      /* HTTP status */
     off_t                         length;      /* announced, or -1 */
+    ngx_uint_t                    proxied;     /* not answered by nginx */
     ngx_http_mcp_sse_event_t     *answer;      /* the body, or NULL */
     ngx_str_t                     challenge;   /* WWW-Authenticate */
     ngx_msec_t                    started;
@@ -121,6 +122,14 @@ void ngx_http_mcp_sse_call_cancel(ngx_http_mcp_sse_call_t *call);
  */
 
 void ngx_http_mcp_sse_call_forget(ngx_http_mcp_sse_call_t *call);
+
+/*
+ * Logs, at level error, that "what" has ended with a status that is no use,
+ * and what may be the matter.
+ */
+
+void ngx_http_mcp_sse_call_complain(ngx_http_mcp_sse_call_t *call,
+    const char *what);
 
 /*
  * For the capture filter: the answer is larger than max_answer.

@@ -475,17 +475,7 @@ ngx_http_mcp_sse_lookup_fault(ngx_http_mcp_sse_call_t *call)
                ? NGX_HTTP_GATEWAY_TIME_OUT : NGX_HTTP_BAD_GATEWAY;
     }
 
-    if (call->status == NGX_HTTP_NOT_FOUND) {
-        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                      "mcp sse: user look-up at \"%V\" answered 404: is there "
-                      "an internal location for it, and does Frappe know the "
-                      "site \"%V\"?", &call->uri, &call->ctx.facts.site);
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                      "mcp sse: user look-up at \"%V\" answered %ui",
-                      &call->uri, call->status);
-    }
+    ngx_http_mcp_sse_call_complain(call, "user look-up");
 
     switch (call->status) {
 

@@ -194,6 +194,34 @@ ngx_http_mcp_sse_reply_status(ngx_http_mcp_sse_task_t *task)
 }
 
 
+void
+ngx_http_mcp_sse_reply_complain(ngx_http_mcp_sse_task_t *task)
+{
+    ngx_http_mcp_sse_call_t  *call;
+
+    call = task->call;
+
+    if (call->end != NGX_HTTP_MCP_SSE_CALL_DONE) {
+        return;
+    }
+
+    switch (ngx_http_mcp_sse_reply_status(task)) {
+
+    case NGX_HTTP_MCP_SSE_REPLY_REFUSED:
+        ngx_log_error(NGX_LOG_INFO, &call->log, 0,
+                      "mcp sse: call at \"%V\" answered %ui: is the user "
+                      "\"%V\" enabled, and allowed to use the assistant?",
+                      &call->uri, call->status, &call->ctx.facts.user);
+        break;
+
+    case NGX_HTTP_MCP_SSE_REPLY_DOWN:
+    case NGX_HTTP_MCP_SSE_REPLY_TIMEOUT:
+    case NGX_HTTP_MCP_SSE_REPLY_BROKEN:
+        ngx_http_mcp_sse_call_complain(call, "call");
+    }
+}
+
+
 ngx_http_mcp_sse_event_t *
 ngx_http_mcp_sse_reply_answer(ngx_http_mcp_sse_task_t *task)
 {

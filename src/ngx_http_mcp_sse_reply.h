@@ -21,6 +21,13 @@
 void ngx_http_mcp_sse_reply_judge(ngx_http_mcp_sse_call_t *call);
 
 /*
+ * Logs of a task whose call has ended and was judged what is wrong at
+ * Frappe's side, if it is; nothing of the body.
+ */
+
+void ngx_http_mcp_sse_reply_complain(ngx_http_mcp_sse_task_t *task);
+
+/*
  * The answer to the request of a task whose call has ended and was judged.
  * Takes the call's answer over if it can be framed where it is.
  */

@@ -350,6 +350,8 @@ ngx_http_mcp_sse_task_done(ngx_http_mcp_sse_call_t *call)
 
     ngx_http_mcp_sse_tick_del(&task->progress);
 
+    ngx_http_mcp_sse_reply_complain(task);
+
     if (ngx_http_mcp_sse_task_heard(task)) {
         ngx_http_mcp_sse_task_tell(task, ngx_http_mcp_sse_reply_answer(task),
                                    1);

@@ -89,6 +89,14 @@ typedef struct {
 } ngx_http_mcp_sse_redis_conf_t;
 
 
+/* the last URI of a kind that leads nowhere, while configurations merge */
+
+typedef struct {
+    ngx_http_core_srv_conf_t    *server;
+    u_char                      *uri;
+} ngx_http_mcp_sse_warned_t;
+
+
 typedef struct {
     ngx_str_t                    zone_name;
     size_t                       zone_size;
@@ -105,6 +113,7 @@ typedef struct {
 
     ngx_uint_t                   used;         /* a handler is configured */
     ngx_msec_t                   longest_call; /* of all locations */
+    ngx_http_mcp_sse_warned_t    warned[3];    /* call, user, message */
 } ngx_http_mcp_sse_main_conf_t;
 
 
@@ -250,6 +259,7 @@ struct ngx_http_mcp_sse_ctx_s {
 
     ngx_str_t                        origin;   /* allowed one */
     ngx_str_t                        methods;  /* of the endpoint */
+    const char                      *reason;   /* of a refusal, for the log */
 
     /* authentication */
 

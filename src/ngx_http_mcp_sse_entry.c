@@ -198,11 +198,26 @@ ngx_http_mcp_sse_entry_options(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     if (ctx->verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
+
+        if (conf->principal) {
+            ctx->reason = "mcp_sse_principal is empty";
+
+        } else if (ctx->credential.value.len) {
+            ctx->reason = "Frappe does not take the credential, are key and "
+                          "secret right and is the user enabled?";
+
+        } else {
+            ctx->reason = "there is no Authorization \"token KEY:SECRET\" "
+                          "or \"Bearer TOKEN\"";
+        }
+
         return ngx_http_mcp_sse_refuse(r, NGX_HTTP_UNAUTHORIZED,
                                        NGX_HTTP_MCP_SSE_UNAUTHORIZED,
                                        "Invalid authorization");

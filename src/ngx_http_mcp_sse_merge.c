@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_mcp_sse_merge.h"
+#include "ngx_http_mcp_sse_locate.h"
 #include "ngx_http_mcp_sse_text.h"
 
 
@@ -33,6 +34,7 @@ ngx_http_mcp_sse_create_main_conf(ngx_conf_t *cf)
      *     mcf->redis = NULL;
      *     mcf->used = 0;
      *     mcf->longest_call = 0;
+     *     mcf->warned = { { NULL, NULL } };
      */
 
     mcf->max_inbox = NGX_CONF_UNSET;
@@ -224,6 +226,8 @@ ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
                       &conf->handler, &clcf->name);
         return NGX_CONF_ERROR;
     }
+
+    ngx_http_mcp_sse_locate(cf, conf);
 
     mcf->longest_call = ngx_max(mcf->longest_call, conf->call_timeout);
 

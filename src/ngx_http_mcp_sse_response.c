@@ -98,12 +98,14 @@ ngx_http_mcp_sse_refuse_data(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t                body, null;
     ngx_http_mcp_sse_ctx_t  *ctx;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "mcp sse: refused with %ui, \"%s\"", status, message);
+                  "mcp sse: refused with %ui, \"%s\"%s%s", status, message,
+                  ctx->reason ? ": " : "", ctx->reason ? ctx->reason : "");
 
     ngx_http_mcp_sse_count_refused(status);
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_REFUSED;
 
     ngx_str_null(&null);

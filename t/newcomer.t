@@ -1,0 +1,459 @@
+# What goes wrong on the first day: each mistake has one line, in the error
+# log, of nginx -t or of the launcher, that says what to do.  README,
+# "Troubleshooting".
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use IO::Socket::INET;
+use POSIX qw(WNOHANG _exit);
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+my $root  = MCPTest::root();
+my $dir   = File::Temp->newdir;
+my $sites = 'mcp_sse_call /_mcp/call; mcp_sse_user /_mcp/user;';
+my $http  = 'location = /mcp { mcp_sse_http; mcp_sse_auth_wait 1s; }';
+
+mkdir "$dir/$_" for qw(cwd run logs);
+
+
+# A pattern of these literal words.
+
+sub line { my $text = join ' ', @_; return qr/\Q$text\E/ }
+
+
+# A POST to /mcp, and how many lines of the error log match.
+
+sub ask {
+    my ($nginx, $pattern, %opt) = @_;
+
+    truncate $nginx->dir . '/logs/error.log', 0;
+
+    my $response = post($nginx, undef, request(1, 'tools/list', {}),
+        path => '/mcp', timeout => 20, headers => [ Accept =>
+        'application/json, text/event-stream' ], %opt);
+
+    $nginx->wait_log($pattern, 5);
+
+    return ($response, scalar grep { /$pattern/ }
+        split /\n/, $nginx->error_log);
+}
+
+
+sub says {
+    my ($name, $nginx, $status, $pattern, %opt) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my ($response, $lines) = ask($nginx, $pattern, %opt);
+
+    is($response->status, $status, "$name: $status");
+    is($lines, 1, "$name: one line says what to do")
+        or diag($nginx->error_log);
+
+    return $response;
+}
+
+
+# ---- Frappe
+
+{
+    my $nginx = start_nginx(locations => $http,
+        backend => MCPTest::Nginx::free_port());
+
+    my $got = says('Frappe is not there', $nginx, 502, 
+        line('mcp sse: user look-up at "/_mcp/user" answered 502: does Frappe',
+            'run where proxy_pass (FRAPPE_URL) says?'));
+
+    is_rejected($got, 502, -32003, 'Backend unavailable', 'and the answer');
+}
+
+{
+    my $nginx = start_nginx(locations => $http,
+        settings => "$sites mcp_sse_site nosuch.example.com;");
+
+    my $got = says('an unknown site', $nginx, 502, 
+        line('mcp sse: user look-up at "/_mcp/user" answered 404: does Frappe',
+            'know the site "nosuch.example.com" of mcp_sse_site',
+            '(FRAPPE_SITE)?'));
+
+    is_rejected($got, 502, -32003, 'Backend unavailable', 'and the answer');
+}
+
+{
+    my $nginx = start_nginx(locations => $http,
+        call => 'rewrite ^ /api/method/no.such.method break;');
+
+    my $got = says('a method that Frappe does not have', $nginx, 200,
+        line('mcp sse: call at "/_mcp/call" answered 417: does Frappe have',
+            'the method that proxy_pass (FRAPPE_METHOD) names?'));
+
+    is_error($got->body, -32603, 'Backend error', 'and the answer');
+}
+
+# ---- credentials
+
+{
+    my $nginx = start_nginx(locations => $http);
+    my $begin = 'mcp sse: refused with 401, "Invalid authorization":';
+    my $none  = line($begin, 'there is no Authorization "token KEY:SECRET"',
+        'or "Bearer TOKEN"');
+    my $wrong = line($begin, 'Frappe does not take the credential, are key',
+        'and secret right and is the user enabled?');
+
+    says('no credential', $nginx, 401, $none, auth => undef);
+    says('a key alone', $nginx, 401, $none, auth => 'alice-key');
+    says('three words', $nginx, 401, $none, auth => 'token alice-key x');
+    says('a wrong secret', $nginx, 401, $wrong,
+        auth => 'token alice-key:wrong-secret');
+    says('a wrong secret, again', $nginx, 401, $wrong,
+        auth => 'token alice-key:wrong-secret');
+    says('a wrong key', $nginx, 401, $wrong, auth => 'token nobody:secret-x');
+    says('a wrong token', $nginx, 401, $wrong, auth => 'Bearer wrong-token');
+
+    my $user = line('mcp sse: call at "/_mcp/call" answered 401: is the user',
+        '"disabled@example.com" enabled, and allowed to use the assistant?');
+
+    my $got = says('a disabled user', $nginx, 401, $user,
+        auth => 'token disabled-key:disabled-secret');
+
+    is_error($got->body, -32001, 'Not permitted', 'and the answer');
+    unlike($nginx->error_log, qr/mcp sse: .*answered 200/, 'nothing else');
+}
+
+{
+    my $nginx = start_nginx(locations => $http,
+        settings => "$sites mcp_sse_principal \$http_x_user;");
+
+    says('mcp_sse_principal is empty', $nginx, 401,
+        qr/refused with 401, .*: mcp_sse_principal is empty/);
+}
+
+# ---- Redis
+
+{
+    my $nginx = start_nginx(locations => $http,
+        redis => 'redis://127.0.0.1:' . MCPTest::Nginx::free_port());
+
+    ok($nginx->wait_log(qr/\[error\].* redis "127\.0\.0\.1:\d+" is lost: /
+        . line('Connection refused; sessions of this instance go on, messages',
+            'for those of others are answered 503 until it is back'), 5),
+        'Redis is not there: a line');
+    is(get($nginx, '/health?ready=1')->status, 503, 'and /health?ready=1');
+    like(get($nginx, '/health')->body,
+        qr/"status":"degraded".*"reason":"redis was not reached"/,
+        'and why in /health');
+    is(post($nginx, undef, request(1, 'tools/list', {}), path => '/mcp')
+        ->status, 200, 'a call is answered');
+}
+
+# ---- too few connections, too few descriptors
+
+for my $limit ([ 'worker_connections 2048', 'worker_connections 12',
+        qr/worker_connections are not enough/ ],
+    [ 'worker_rlimit_nofile 8192', 'worker_rlimit_nofile 24',
+        qr/accept4?\(\) failed \(24: Too many open files\)/ ])
+{
+    my ($from, $to, $line) = @{$limit};
+
+    my $nginx = start_nginx(config => sub {
+        my $text = $_[0]->template;
+        $text =~ s/\Q$from\E/$to/;
+        return $text;
+    }, allow => [ $line, qr/24: Too many open files/ ]);
+
+    my @streams = map { open_stream($nginx, wait => 0) } 1 .. 20;
+
+    ok($nginx->wait_log($line, 10), "$to: nginx says it");
+    $_->close for @streams;
+}
+
+# ---- a proxy in front that keeps what it should pass on
+
+{
+    my $nginx = start_nginx();
+
+    for my $case ([ 'a proxy that buffers', '', 200 ],
+        [ 'one that ignores X-Accel-Buffering',
+            'proxy_ignore_headers X-Accel-Buffering;', undef ])
+    {
+        my ($name, $line, $status) = @{$case};
+
+        my $proxy = start_nginx(plain => 1, locations => 'location /front/ {'
+            . ' proxy_pass http://127.0.0.1:' . $nginx->port . '/;'
+            . " proxy_buffering on; $line }");
+
+        my $before = () = $nginx->error_log =~ /SSE connection established/g;
+        my $stream = open_stream($proxy, path => '/front/mcp/sse',
+            timeout => $status ? 10 : 2);
+
+        my @events = $stream->events;
+
+        is(scalar @events, $status ? 1 : 0,
+            $name . ($status ? ': X-Accel-Buffering turns it off'
+                : ': the client gets no event'));
+
+        my $after = () = $nginx->error_log =~ /SSE connection established/g;
+
+        is($after, $before + 1, "$name: the log has the stream");
+        $stream->close;
+    }
+}
+
+# ---- locations: nginx -t
+
+# nginx -t on a server with these lines: its warnings.
+
+sub warnings_of {
+    my (%lines) = @_;
+
+    my $load = join '', map { "load_module $_;\n" } MCPTest::Nginx::modules();
+    my $temp = join '', map { "    ${_}_temp_path $dir/$_;\n" }
+        qw(client_body proxy fastcgi uwsgi scgi);
+    my $port = MCPTest::Nginx::free_port();
+
+    $lines{http} = $sites unless defined $lines{http};
+    $lines{call} = 'location = /_mcp/call { internal; }'
+        unless defined $lines{call};
+    $lines{user} = 'location = /_mcp/user { internal; }'
+        unless defined $lines{user};
+    $lines{message} = 'location = /mcp/messages { mcp_sse_message; }'
+        unless defined $lines{message};
+
+    open my $file, '>', "$dir/nginx.conf" or die;
+    print {$file} <<"EOT";
+$load
+error_log $dir/logs/error.log info;
+pid $dir/nginx.pid;
+events {}
+http {
+    access_log off;
+$temp
+    $lines{http}
+    server {
+        listen 127.0.0.1:$port;
+        location = /mcp/sse { mcp_sse_stream; }
+        location = /mcp/sse/ { mcp_sse_stream; }
+        $lines{message}
+        $lines{call}
+        $lines{user}
+    }
+}
+EOT
+    close $file;
+
+    my ($status, $text) = MCPTest::Nginx->check("$dir/nginx.conf",
+        '-p', "$dir/");
+
+    diag($text) if $status;
+
+    return join '', map { "$_\n" } grep { /\[(?:warn|emerg)\]/ }
+        split /\n/, $text;
+}
+
+
+sub warns {
+    my ($name, $pattern, %lines) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $text  = warnings_of(%lines);
+    my $count = () = $text =~ /\n/g;
+
+    ok($count == 1 && $text =~ $pattern, "nginx -t warns once: $name")
+        or diag($text);
+
+    return;
+}
+
+my $inner = qr/calls of Frappe will fail/;
+my $open  = qr/is not "internal": clients can use it themselves/;
+
+is(warnings_of(), '', 'nginx -t: nothing to say');
+
+warns('no location for mcp_sse_call',
+    qr{"mcp_sse_call" names "/_mcp/call", and there is no.*$inner},
+    call => '');
+warns('no location for mcp_sse_user',
+    qr{"mcp_sse_user" names "/_mcp/user", and there is no.*$inner},
+    user => '');
+warns('only a longer one', qr/"mcp_sse_call".*$inner/,
+    call => 'location = /_mcp/calls { internal; }');
+warns('that of mcp_sse_call is not internal',
+    qr{"mcp_sse_call" names "/_mcp/call", and location "/_mcp/call".*$open},
+    call => 'location = /_mcp/call { }');
+warns('"location /" is taken for it',
+    qr{"mcp_sse_user" names "/_mcp/user", and location "/" .*$open},
+    user => 'location / { }');
+warns('that of mcp_sse_user is not internal', qr/"mcp_sse_user".*$open/,
+    user => 'location /_mcp/user { }');
+warns('no mcp_sse_message where mcp_sse_message_uri says',
+    line('streams announce "/elsewhere", and no location with',
+        '"mcp_sse_message" is there: set "mcp_sse_message_uri"'),
+    http => "$sites mcp_sse_message_uri /elsewhere;");
+warns('no mcp_sse_message at all', qr{streams announce "/mcp/messages"},
+    message => '');
+warns('none at the default', qr{streams announce "/mcp/messages"},
+    message => 'location = /mcp/message { mcp_sse_message; }');
+
+for my $fine (
+    [ 'one location for both', call => 'location /_mcp/ { internal; }',
+        user => '' ],
+    [ 'nested locations', user => '', call => 'location / {'
+        . ' location = /_mcp/call { internal; }'
+        . ' location = /_mcp/user { internal; } }' ],
+    [ 'an exact one before a shorter one',
+        user => 'location = /_mcp/user { internal; } location / { }' ],
+    [ 'regular expressions', user => '',
+        call => 'location ~ ^/_mcp/(call|user)$ { internal; }' ],
+    [ 'no look-up with mcp_sse_principal', user => '',
+        http => "$sites mcp_sse_principal \$remote_user;" ],
+    [ 'a proxy that takes a prefix away',
+        http => "$sites mcp_sse_message_uri /bridge/mcp/messages;" ],
+    [ 'a query', http => "$sites mcp_sse_message_uri /mcp/messages?a=b;" ])
+{
+    my ($name, %lines) = @{$fine};
+
+    is(warnings_of(%lines), '', "nginx -t: $name is fine");
+}
+
+# and with the first request
+
+{
+    my $nginx = start_nginx(locations => $http, settings =>
+        'mcp_sse_call /_mcp/none; mcp_sse_user /_mcp/user;'
+        . ' mcp_sse_site erp.example.com;');
+
+    my $got = says('no location for mcp_sse_call', $nginx, 200,
+        line('mcp sse: call at "/_mcp/none" answered 404 by nginx itself: is',
+            'there a location with proxy_pass for it?'));
+
+    is_error($got->body, -32603, 'Backend error', 'and the answer');
+
+    $nginx = start_nginx(locations => $http, settings =>
+        'mcp_sse_call /_mcp/call; mcp_sse_user /_mcp/none;'
+        . ' mcp_sse_site erp.example.com;');
+
+    says('no location for mcp_sse_user', $nginx, 502,
+        line('mcp sse: user look-up at "/_mcp/none" answered 404 by nginx',
+            'itself: is there a location with proxy_pass for it?'));
+}
+
+# ---- the launcher
+
+# Runs it; what it says of itself, as a list of lines.
+
+sub launch {
+    my ($env, $limit) = @_;
+
+    my $port = $env->{PORT} || MCPTest::Nginx::free_port();
+    my $pid  = fork;
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$dir/log";
+        open STDERR, '>&', \*STDOUT;
+        chdir "$dir/cwd";
+        %ENV = (PATH => $ENV{PATH}, HOME => "$dir", WORKERS => 1,
+            MCP_SSE_RUN_DIR => "$dir/run", FRAPPE_SITE => 'erp.example.com',
+            FRAPPE_URL => 'http://127.0.0.1:' . frappe()->port,
+            MCP_SSE_NGINX => MCPTest::Nginx::binary(), PORT => $port,
+            MCPTest::Nginx::sanitizers(), %{$env});
+        exec 'sh', '-c', ($limit || ':') . "; exec $root/util/mcp-sse-bridge"
+            or _exit(127);
+    }
+
+    my $ended;
+
+    run_until(sub {
+        return $ended = 1 if waitpid($pid, WNOHANG) == $pid;
+
+        return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $port) if !$env->{PORT};
+    }, 20);
+
+    if (!$ended) {
+        sleep_for(0.5);
+        kill TERM => $pid;
+        run_until(sub { waitpid($pid, WNOHANG) != 0 }, 15)
+            or kill KILL => $pid;
+    }
+
+    open my $file, '<', "$dir/log" or die;
+
+    return grep { /\Afrappe-sse-bridge: / } <$file>;
+}
+
+
+# The module, with something in it changed.
+
+sub changed {
+    my ($name, $from, $to) = @_;
+
+    my ($module) = MCPTest::Nginx::modules();
+
+    open my $in, '<:raw', $module or die "$module: $!\n";
+    my $bytes = do { local $/; <$in> };
+
+    $bytes =~ s/$from/$to/ or die "$name: nothing to change\n";
+
+    open my $out, '>:raw', "$dir/$name.so" or die;
+    print {$out} $bytes;
+    close $out or die;
+
+    return "$dir/$name.so";
+}
+
+SKIP: {
+    my ($module) = MCPTest::Nginx::modules();
+
+    skip 'the launcher loads the module, and this nginx has it', 4
+        unless $module;
+
+    my $port   = MCPTest::Nginx::free_port();
+    my $listen = IO::Socket::INET->new(Listen => 1, ReuseAddr => 1,
+        LocalAddr => '127.0.0.1', LocalPort => $port) or die;
+
+    my @lines = launch({ PORT => $port, MCP_SSE_MODULE => $module });
+
+    my $only = sub {
+        my ($name, $pattern) = @_;
+
+        ok(@lines == 1 && $lines[0] =~ $pattern, "launcher: $name")
+            or diag(@lines);
+    };
+
+    $only->('the port is in use', line("port $port of 127.0.0.1 is in use:",
+        'stop what listens there, or set PORT to another'));
+
+    @lines = launch({ MCP_SSE_MODULE => changed('other-nginx',
+        qr/(?<=\d,\d,\d,)0(?=[01]{20})/, '1') });
+
+    $only->('a module for another nginx', line('was built for another nginx',
+        'than ' . MCPTest::Nginx::binary() . ': run make clean and make, or',
+        'set MCP_SSE_NGINX or MCP_SSE_MODULE'));
+
+    @lines = launch({ MCP_SSE_MODULE => changed('no-library',
+        qr/(?<=libyajl\.so\.)\d(?=\0)/, '9') });
+
+    $only->('a library is missing', line('needs the library libyajl.so.9,',
+        'which is not installed: install it, or build the module on this',
+        'machine (make clean, make)'));
+
+    @lines = launch({ MCP_SSE_MODULE => $module, WORKER_CONNECTIONS => 2000 },
+        'ulimit -n 1024');
+
+    my $few = line('warning: at most 1024 open files, WORKER_CONNECTIONS=2000',
+        'wants 4000: raise the limit (ulimit -Hn, LimitNOFILE of systemd), or',
+        'set WORKER_CONNECTIONS to 512');
+
+    is(scalar(grep { /$few/ } @lines), 1, 'launcher: too few descriptors')
+        or diag(@lines);
+}
+
+finish();

@@ -135,6 +135,9 @@ like(config(LOG_LEVEL => 'critical'), qr/error_log\s+\S+\s+crit;/,
     'critical');
 like(config(LOG_LEVEL => 'error', DEBUG => 'true'),
     qr/error_log\s+\S+\s+debug;/, 'DEBUG');
+is(scalar(() = config(MCP_SSE_ACCESS_LOG => '/dev/stdout')
+    =~ m{access_log\s+"/dev/stdout"\s+mcp_(?:access|audit)}g), 2,
+    'MCP_SSE_ACCESS_LOG');
 like(config(), qr/worker_processes\s+auto;/, 'WORKERS');
 like(config(WORKERS => 4), qr/worker_processes\s+4;/, 'WORKERS=4');
 like(config(WORKER_CONNECTIONS => 1000), qr/worker_connections\s+1000;/,
@@ -174,6 +177,8 @@ like(config(FRAPPE_URL => 'https://erp.example.com'),
 
 # bad values
 
+refuses('a relative MCP_SSE_ACCESS_LOG', qr/MCP_SSE_ACCESS_LOG/,
+    MCP_SSE_ACCESS_LOG => 'log');
 refuses('no FRAPPE_URL', qr/FRAPPE_URL/, FRAPPE_URL => '');
 refuses("FRAPPE_URL $_", qr/FRAPPE_URL/, FRAPPE_URL => $_)
     for 'erp.example.com', 'ftp://a', 'http://', 'http://a b',

@@ -8,6 +8,7 @@
 #   make lint       style, gcc -fanalyzer, cppcheck, clang-tidy, shellcheck
 #   make bench      build/load, the load generator; see bench/README.md
 #   make sanitize   the tests under ASan and UBSan; FULL=1: valgrind too
+#   make image      the image of the Dockerfile; see util/image
 #   make install    DESTDIR, PREFIX, MODULESDIR, DOCDIR
 #   make clean
 #
@@ -27,7 +28,7 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test conformance lint bench sanitize install clean
+.PHONY: build run test conformance lint bench sanitize image install clean
 
 build:
 	@util/build
@@ -53,6 +54,9 @@ $(BUILD)/load: bench/load*.c bench/load*.h
 
 sanitize:
 	@util/sanitize $(TEST)
+
+image:
+	@util/image
 
 install: build
 	$(INSTALL) -d $(DESTDIR)$(MODULESDIR) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)

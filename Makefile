@@ -9,6 +9,7 @@
 #   make bench      build/load, the load generator; see bench/README.md
 #   make sanitize   the tests under ASan and UBSan; FULL=1: valgrind too
 #   make image      the image of the Dockerfile; see util/image
+#   make image-test build it and run it, and compose.yaml, with podman
 #   make install    DESTDIR, PREFIX, MODULESDIR, DOCDIR
 #   make clean
 #
@@ -28,7 +29,7 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test conformance lint bench sanitize image install clean
+.PHONY: build run test conformance lint bench sanitize image image-test install clean
 
 build:
 	@util/build
@@ -57,6 +58,9 @@ sanitize:
 
 image:
 	@util/image
+
+image-test:
+	@util/image-test
 
 install: build
 	$(INSTALL) -d $(DESTDIR)$(MODULESDIR) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)

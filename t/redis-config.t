@@ -43,6 +43,8 @@ $temp
     server {
         listen 127.0.0.1:$port;
         location = /mcp/sse { mcp_sse_stream; $location }
+        location = /mcp/messages { mcp_sse_message; }
+        location /_mcp/ { internal; return 204; }
     }
 }
 EOT

@@ -1,0 +1,382 @@
+# README: every block of code is tried, or says why it is not, by a line
+# <!-- not run by a test: ... --> above it.  Links lead somewhere.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::HTTP;
+use Test::More;
+
+my $root = MCPTest::root();
+my $dir  = File::Temp->newdir;
+
+mkdir "$dir/$_" for qw(bin logs modules cwd run);
+
+MCPTest::secret('alice-secret');
+
+open my $file, '<', "$root/README.md" or die "README.md: $!\n";
+my @lines = <$file>;
+close $file;
+
+
+# The blocks: their line, kind ("" where indented), text, and excuse.
+
+sub blocks {
+    my (@found, $block, $fence, $excuse);
+
+    for my $i (0 .. $#lines) {
+        local $_ = $lines[$i];
+
+        if ($fence) {
+            $fence = 0, next if /\A```/;
+            $block->{text} .= $_;
+
+        } elsif (/\A```(\w*)/) {
+            $fence = 1;
+            push @found, $block = { line => $i + 1, kind => $1, text => '',
+                excuse => $excuse };
+            $excuse = undef;
+
+        } elsif (/\A<!-- not run by a test: (\S.*) -->/) {
+            $excuse = $1;
+
+        } elsif (/\A {4}(.*\n)/) {
+            my $text = $1;
+
+            if ($i && ($lines[$i - 1] =~ /\A\s*\z/ || $excuse)
+                && !($block && $block->{next} && $block->{next} == $i))
+            {
+                push @found, $block = { line => $i + 1, kind => '',
+                    text => '', excuse => $excuse };
+                $excuse = undef;
+            }
+
+            $block->{text} .= $text;
+            $block->{next} = $i + 1;
+
+        } elsif (/\A\s*\z/ && $block && $block->{next}
+            && $block->{next} == $i)
+        {
+            $block->{text} .= "\n";
+            $block->{next} = $i + 1;
+        }
+    }
+
+    return @found;
+}
+
+
+# ---- what they talk to: the Synopsis, with ports of this test
+
+my @blocks     = blocks();
+my ($synopsis) = grep { $_->{kind} eq 'nginx' && $_->{text} =~ /load_module/ }
+    @blocks;
+my $frappe = frappe();
+my $port   = MCPTest::Nginx::free_port();
+
+
+sub here {
+    my ($text) = @_;
+
+    my $load = join '', map { "load_module $_;\n" } MCPTest::Nginx::modules();
+    my $temp = join '', map { "    ${_}_temp_path $dir/$_;\n" }
+        qw(client_body proxy fastcgi uwsgi scgi);
+
+    $text =~ s/^load_module .*\n/$load/m;
+    $text =~ s/127\.0\.0\.1:8000/'127.0.0.1:' . $frappe->port/ge;
+    $text =~ s/listen 80;/listen 127.0.0.1:$port;/;
+    $text =~ s/^http \{\n/http {\n$temp    access_log off;\n/m;
+
+    return $text;
+}
+
+ok($synopsis, 'there is a Synopsis') or BAIL_OUT('no Synopsis');
+
+my $nginx = start_nginx(config => sub {
+    my ($self) = @_;
+
+    $self->{port} = $port;
+
+    return ($> == 0 ? "user root;\n" : '') . "daemon off;\npid $self->{dir}"
+        . "/nginx.pid;\nerror_log $self->{dir}/logs/error.log info;\n"
+        . here($synopsis->{text});
+});
+
+unlike($nginx->error_log, qr/\[(?:warn|emerg)\]/, 'Synopsis: no warning');
+
+
+# The same text with our addresses and users.
+
+sub ours {
+    my ($text) = @_;
+
+    $text =~ s{https://erp\.example\.com}{http://127.0.0.1:$port}g;
+    $text =~ s{http://127\.0\.0\.1:8080}{http://127.0.0.1:$port}g;
+    $text =~ s{127\.0\.0\.1:8000}{'127.0.0.1:' . $frappe->port}ge;
+    $text =~ s/API_KEY:API_SECRET/alice-key:alice-secret/g;
+
+    return $text;
+}
+
+
+sub write_file {
+    my ($name, $text, $mode) = @_;
+
+    open my $out, '>', "$dir/$name" or die "$name: $!\n";
+    print {$out} $text;
+    close $out;
+    chmod $mode || 0600, "$dir/$name";
+
+    return "$dir/$name";
+}
+
+
+# Runs sh with a script: status and what it printed.
+
+sub sh {
+    my ($script, %env) = @_;
+
+    my $name = write_file('script', $script);
+
+    local %ENV = (PATH => "$dir/bin:$ENV{PATH}", HOME => "$dir",
+        MCPTest::Nginx::sanitizers(), %env);
+    my $text = qx(cd $dir/cwd && timeout 20 sh $name 2>&1 < /dev/null);
+
+    return ($? >> 8, $text);
+}
+
+sub has { my ($name) = @_; return !system "command -v $name > /dev/null 2>&1" }
+
+
+# ---- kinds of blocks
+
+# A whole nginx.conf, or lines that nginx -t takes at one of the levels.
+
+sub try_nginx {
+    my ($block) = @_;
+
+    my $text = $block->{text};
+    my $key  = write_file('key', 'k' x 40 . "\n");
+    my $all  = '';
+
+    $text =~ s{/etc/nginx/mcp_sse\.key}{$key};
+
+    my $begin = "load_module x;\nerror_log $dir/logs/error.log;\n"
+        . "pid $dir/nginx.pid;\n";
+    my $use = 'server { listen 80; mcp_sse_call /c; mcp_sse_user /c;'
+        . ' location /c { internal; } location = /mcp { mcp_sse_http; }';
+    my $events = 'events { }';
+
+    for my $conf ($text =~ /load_module/ ? ($text . "pid $dir/nginx.pid;\n"
+            . "error_log $dir/logs/error.log;\n")
+        : ("$begin$text\nhttp {\n$use } }\n",
+            "$begin$events\nhttp {\n$text\n$use } }\n",
+            "$begin$events\nhttp {\n$use $text } }\n",
+            "$begin$events\nhttp {\n$use } $text }\n"))
+    {
+        my ($status, $said) = MCPTest::Nginx->check(
+            write_file('nginx.conf', here($conf)), '-p', "$dir/");
+
+        return pass("line $block->{line}: nginx -t")
+            if $status == 0 && $said !~ /\[emerg\]/;
+
+        $all .= $said;
+    }
+
+    diag($all);
+
+    return fail("line $block->{line}: nginx -t");
+}
+
+
+# A client's configuration: where it would send what, and what comes back.
+# mcp-remote itself is for real-clients.t: npx only says here what it was
+# given.
+
+sub try_client {
+    my ($block) = @_;
+
+    my $json = decode(ours($block->{text}));
+    my ($server) = ref $json eq 'HASH' ? values %{ $json->{mcpServers} } : ();
+
+    return fail("line $block->{line}: JSON") unless $server;
+
+    my ($url, $auth) = ($server->{url}, ($server->{headers} || {})
+        ->{Authorization});
+    my %env = (FRAPPE_KEY => 'alice-key:alice-secret',
+        %{ $server->{env} || {} });
+
+    if ($server->{command}) {
+        write_file('bin/npx', "#!/bin/sh\nfor a; do echo \"\$a\"; done\n",
+            0700);
+        $env{API_KEY}    = 'alice-key' if $env{API_KEY};
+        $env{API_SECRET} = 'alice-secret' if $env{API_SECRET};
+
+        my $command = join ' ', map { my $a = $_; $a =~ s/'/'\\''/g; "'$a'" }
+            $server->{command}, @{ $server->{args} };
+        my ($status, $said) = sh("$command\n", %env);
+
+        is($status, 0, "line $block->{line}: the command");
+        like($said, qr/^-y\nmcp-remote\n/, "line $block->{line}: mcp-remote");
+
+        ($url)  = $said =~ m{^(http\S+)$}m;
+        ($auth) = $said =~ m{^Authorization:(.*)$}m;
+    }
+
+    $auth =~ s/\$\{(?:env:)?(\w+)\}/$env{$1}/g if defined $auth;
+
+    is($auth, 'token alice-key:alice-secret', "line $block->{line}: header");
+
+    my ($path) = ($url || '') =~ m{\Ahttp://127\.0\.0\.1:$port(/.*)};
+
+    return fail("line $block->{line}: the URL") unless $path;
+
+    if ($path eq '/mcp/sse') {
+        my $stream = open_stream($nginx, path => $path, auth => $auth);
+
+        is($stream->status, 200, "line $block->{line}: a stream");
+        $stream->close;
+        return;
+    }
+
+    return is(http_post($nginx, request(1, 'tools/list'), path => $path,
+        auth => $auth)->status, 200, "line $block->{line}: an answer");
+}
+
+
+# Lines of sh: make, curl, the launcher, its variables.
+
+sub try_commands {
+    my ($block) = @_;
+
+    my $text = $block->{text};
+
+    $text =~ s/\\\n\s*//g;
+
+    for my $command (grep { /\S/ } split /\n/, $text) {
+        my $name = "line $block->{line}: " . substr $command, 0, 60;
+
+        $command =~ s/\s+#.*//;
+
+        if ($command =~ /\A(?:\w+=\S+ )*make\b/) {
+            my ($status, $said) = sh("cd $root && $command -n\n");
+
+            is($status, 0, $name) or diag($said);
+
+        } elsif ($command =~ /\Acurl\b/) {
+            SKIP: {
+                skip 'no curl', 1 unless has('curl');
+
+                my $stream = $command =~ / -N /;
+                my ($status, $said) = sh(ours($command) . " -sS --noproxy '*'"
+                    . ' --max-time ' . ($stream ? 2 : 15) . "\n");
+
+                ok($said =~ ($stream ? qr/^event: endpoint$/m
+                    : qr/"result":|"message":"alice\@example\.com"/), $name)
+                    or diag($said);
+            }
+
+        } elsif ($command =~ /\bfrappe-sse-bridge\z|\A[A-Z]\w+=\S+\z/) {
+            my ($vars) = $command =~ /\A(.*?)(?: frappe-sse-bridge)?\z/;
+            my ($status, $said) = sh("FRAPPE_URL=http://127.0.0.1:8000 $vars"
+                . " $root/util/mcp-sse-bridge --print-config\n");
+
+            is($status, 0, $name) or diag($said);
+            $said =~ /\Q$_\E/ or fail("$name: $_")
+                for map { s/.*=(?:http:\/\/)?//r } split ' ', $vars;
+
+        } elsif ($command =~ m{\A(?:bench|util|t)/\S+\z}) {
+            ok(-x "$root/$command", $name);
+
+        } elsif ($command =~ m{\AGET (/\S+)\z}) {
+            is(get($nginx, $1)->status, 200, $name);
+
+        } elsif ($command =~ /\A\{/) {
+            my ($health, $said) = (health($nginx), decode($command));
+
+            is(join(' ', sort keys %{$said}), join(' ', sort keys %{$health}),
+                $name);
+
+        } elsif ($command =~ /\AACL SETUSER /) {
+            SKIP: {
+                skip 'no redis-server', 1 unless MCPTest::Redis::binary();
+
+                my $redis = start_redis();
+
+                is($redis->cmd(split ' ', $command), 'OK', $name);
+            }
+
+        } else {
+            fail("$name: this test does not know it");
+        }
+    }
+
+    return;
+}
+
+
+sub try_script {
+    my ($block) = @_;
+
+    SKIP: {
+        skip 'no node', 1 unless has('node');
+
+        write_file('cwd/script.mjs', ours($block->{text}));
+
+        my ($status, $said) = sh("timeout 3 node script.mjs\n");
+
+        like($said, qr/^event: endpoint$/m, "line $block->{line}: script");
+    }
+
+    return;
+}
+
+
+my %try = (nginx => \&try_nginx, json => \&try_client, js => \&try_script,
+    '' => \&try_commands);
+
+for my $block (@blocks) {
+
+    if (defined $block->{excuse}) {
+        pass("line $block->{line}: $block->{excuse}");
+        next;
+    }
+
+    my $try = $try{ $block->{kind} };
+
+    $try ? $try->($block)
+         : fail("line $block->{line}: a block of $block->{kind}");
+}
+
+cmp_ok(scalar @blocks, '>', 20, 'blocks were found');
+cmp_ok(scalar(grep { defined $_->{excuse} } @blocks), '<', 5,
+    'few are not run');
+
+# ---- links
+
+my %anchor;
+
+for (@lines) {
+    next unless /\A#+ (.*)/;
+
+    my $name = lc $1;
+    $name =~ s/[^\w -]//g;
+    $name =~ s/ /-/g;
+    $anchor{"#$name"} = 1;
+}
+
+my $text = join '', @lines;
+
+while ($text =~ /\]\(([^)\s]+)\)/g) {
+    my $to = $1;
+
+    next if $to =~ /\Ahttps:/;
+
+    ok($to =~ /\A#/ ? $anchor{$to} : -e "$root/$to", "a link: $to");
+}
+
+finish();

@@ -120,8 +120,13 @@ ngx_http_mcp_sse_registry_record(ngx_http_mcp_sse_zone_t *zone,
     }
 
     ngx_memcpy(record->key, s->sid.key, NGX_HTTP_MCP_SSE_DIGEST);
-    ngx_memcpy(record->credential, s->credential.digest,
-               NGX_HTTP_MCP_SSE_DIGEST);
+
+    /* only legacy messages ask for it, and must find none of the others */
+
+    if (!s->streamable) {
+        ngx_memcpy(record->credential, s->credential.digest,
+                   NGX_HTTP_MCP_SSE_DIGEST);
+    }
 
     record->owner = ngx_http_mcp_sse_shm_self();
     record->created = ngx_current_msec;

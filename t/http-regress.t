@@ -172,6 +172,26 @@ my $frappe = start_frappe();
     $_->{conn}->abort for @calls;
 }
 
+# Frappe cannot be asked: a stream's own credential is none for the other
+# transport
+
+{
+    my $nginx  = start_http(http => 'mcp_sse_auth_cache 1s; '
+        . 'mcp_sse_auth_stale 1s; mcp_sse_auth_wait 1s;');
+    my $id     = session_id($nginx);
+    my $stream = http_get($nginx, session => $id);
+
+    sleep_for(1.5);
+    $frappe->set(down => 'refuse');
+    is(http_post($nginx, request(7, 'ping'),
+        path => "/mcp/messages?session_id=$id")->status, 503,
+        'a session of the other transport, while Frappe is down');
+    sleep_for(0.5);
+    is(scalar($stream->messages), 0, 'and no answer on its stream');
+    $frappe->reset;
+    $stream->{conn}->abort;
+}
+
 # ended elsewhere while Redis could not be reached: each worker ends its streams
 
 SKIP: {

@@ -25,11 +25,20 @@ close $file;
 
 # The blocks: their line, kind ("" where indented), text, and excuse.
 
+# sections whose blocks another program runs, since they need more than this
+
+my %elsewhere = ('With Docker' => 'make image-test');
+
+
 sub blocks {
-    my (@found, $block, $fence, $excuse);
+    my (@found, $block, $fence, $excuse, $section);
 
     for my $i (0 .. $#lines) {
         local $_ = $lines[$i];
+
+        $section = $1 if !$fence && /\A## (.*)$/;
+        $excuse = "run by $elsewhere{$section}"
+            if $section && $elsewhere{$section};
 
         if ($fence) {
             $fence = 0, next if /\A```/;
@@ -353,7 +362,7 @@ for my $block (@blocks) {
 }
 
 cmp_ok(scalar @blocks, '>', 20, 'blocks were found');
-cmp_ok(scalar(grep { defined $_->{excuse} } @blocks), '<', 5,
+cmp_ok(scalar(grep { ($_->{excuse} || 'run') !~ /\Arun/ } @blocks), '<', 5,
     'few are not run');
 
 # ---- links

@@ -29,7 +29,8 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test conformance lint bench sanitize image image-test install clean
+.PHONY: build run test conformance lint bench sanitize image image-test \
+        install install-launcher clean
 
 build:
 	@util/build
@@ -62,17 +63,25 @@ image:
 image-test:
 	@util/image-test
 
-install: build
-	$(INSTALL) -d $(DESTDIR)$(MODULESDIR) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(DOCDIR)
+install: build install-launcher
+	$(INSTALL) -d $(DESTDIR)$(MODULESDIR) $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(MODULE) $(DESTDIR)$(MODULESDIR)/
-	sed "s/^version=.*/version=$$(util/mcp-sse-bridge --version | sed 's/.* //')/" \
-	    util/mcp-sse-bridge > $(BUILD)/frappe-sse-bridge
-	$(INSTALL) -m 755 $(BUILD)/frappe-sse-bridge $(DESTDIR)$(PREFIX)/bin/frappe-sse-bridge
 	$(INSTALL) -m 644 nginx.conf.example LICENSE $(DESTDIR)$(DOCDIR)/
 	@echo
 	@echo "Put this line at the top of nginx.conf; $(DOCDIR)/nginx.conf.example has the rest:"
 	@echo
 	@echo "    load_module $(MODULESDIR)/ngx_http_mcp_sse_module.so;"
+
+install-launcher:
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge
+	$(INSTALL) -m 755 util/mcp-sse-bridge $(DESTDIR)$(PREFIX)/bin/frappe-sse-bridge
+	sed -i "s/^version=.*/version=$$(util/mcp-sse-bridge --version | sed 's/.* //')/" \
+	    $(DESTDIR)$(PREFIX)/bin/frappe-sse-bridge
+	$(INSTALL) -m 644 contrib/* $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/
+	chmod 755 $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/bench-nginx-patch
+	sed -i "s|/usr/bin/frappe-sse-bridge|$(PREFIX)/bin/frappe-sse-bridge|" \
+	    $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/*.service \
+	    $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/supervisor.conf
 
 clean:
 	rm -rf $(BUILD) t/servroot*

@@ -27,7 +27,10 @@ close $file;
 
 # sections whose blocks another program runs, since they need more than this
 
-my %elsewhere = ('With Docker' => 'make image-test');
+my %elsewhere = (
+    'With bench'  => 't/contrib.t and util/deb-test',
+    'With Docker' => 'make image-test',
+);
 
 
 sub blocks {

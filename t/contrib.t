@@ -1,0 +1,714 @@
+# contrib/: what runs and places the bridge on a machine with bench.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use IO::Socket::INET;
+use POSIX qw(WNOHANG _exit);
+
+use lib 't/lib';
+use MCPTest;
+use Test::More;
+
+my $root = MCPTest::root();
+my $dir  = File::Temp->newdir;
+
+chmod 0755, "$dir";
+
+my ($module) = MCPTest::Nginx::modules();
+
+plan skip_all => 'they load the module, and this nginx has it'
+    unless $module;
+
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $file, '<', $name or die "$name: $!\n";
+    local $/;
+    my $text = <$file>;
+
+    return defined $text ? $text : '';
+}
+
+
+sub spew {
+    my ($name, $text) = @_;
+
+    open my $file, '>', $name or die "$name: $!\n";
+    print {$file} $text;
+    close $file or die "$name: $!\n";
+
+    return $name;
+}
+
+
+# Runs a command: its status, and what it printed.
+
+sub run {
+    my (@command) = @_;
+
+    my $pid = open my $out, '-|';
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDERR, '>&', \*STDOUT;
+        exec @command or _exit(127);
+    }
+
+    my $text = do { local $/; <$out> };
+    close $out;
+
+    return ($? >> 8, defined $text ? $text : '');
+}
+
+
+sub installed {
+    my ($name) = @_;
+
+    my ($path) = grep { -x } map { "$_/$name" } split(/:/, $ENV{PATH}),
+        '/usr/sbin', '/sbin';
+
+    return $path;
+}
+
+
+sub patch { return run('sh', "$root/contrib/bench-nginx-patch", @_) }
+
+
+# The template of bench, in an nginx of ours.
+
+sub bench {
+    my ($port, $frappe) = @_;
+
+    my $text = slurp("$root/t/bench/nginx.conf");
+
+    $text =~ s/listen 80;/listen 127.0.0.1:$port;/g;
+    $text =~ s/listen 8001;/listen unix:$dir\/second.sock;/;
+    $text =~ s/127\.0\.0\.1:8000/127.0.0.1:$frappe/;
+    $text =~ s/\/var\/log\/nginx/$dir/g;
+
+    return $text;
+}
+
+
+sub docker {
+    my ($text) = @_;
+
+    my %value = (BACKEND => '127.0.0.1:8000', PROXY_READ_TIMEOUT => 120,
+        FRAPPE_SITE_NAME_HEADER => '$host', CLIENT_MAX_BODY_SIZE => '50m',
+        UPSTREAM_REAL_IP_ADDRESS => '127.0.0.1',
+        UPSTREAM_REAL_IP_HEADER => 'X-Forwarded-For');
+
+    $text =~ s/\$\{(\w+)\}/defined $value{$1} ? $value{$1} : "?$1?"/ge;
+    $text =~ s/listen 8080;/listen unix:$dir\/docker.sock;/;
+
+    return $text;
+}
+
+
+sub main_conf {
+    my ($file, $logs) = @_;
+
+    my $user = $> == 0 ? 'user root;' : '';
+
+    return <<"EOT";
+$user
+daemon off;
+pid $logs/nginx.pid;
+error_log $logs/error.log info;
+
+events {
+}
+
+include $file.d/*;
+
+# http {
+http {
+    access_log off;
+    include $file;
+    client_body_temp_path $logs/body;
+    proxy_temp_path $logs/proxy;
+    fastcgi_temp_path $logs/fastcgi;
+    uwsgi_temp_path $logs/uwsgi;
+    scgi_temp_path $logs/scgi;
+}
+EOT
+}
+
+
+# bench-nginx-patch, on both templates: before, after, twice, removed
+
+for my $kind ('bench', 'docker') {
+    mkdir "$dir/$kind";
+    mkdir "$dir/$kind/modules-enabled";
+
+    my $file = "$dir/$kind/site.conf";
+    my $main = "$dir/$kind/nginx.conf";
+    my $old  = $kind eq 'bench' ? bench(8099, 8000)
+        : slurp("$root/t/bench/frappe.conf.template");
+    my $conf = main_conf($kind eq 'bench' ? $file : "$file.out",
+        "$dir/$kind");
+    my @run  = ('--main', $main, '--module', $module, $file);
+
+    my $check = sub {
+        spew("$file.out", docker(slurp($file)));
+        return MCPTest::Nginx->check($main, '-p', "$dir/$kind/");
+    };
+
+    spew($file, $old);
+    chmod 0640, $file;
+    spew($main, $conf);
+
+    my ($status, $text) = $check->();
+    is($status, 0, "$kind: nginx -t before") or diag($text);
+
+    ($status, $text) = patch(@run);
+    is($status, 0, "$kind: it is patched") or diag($text);
+    like($text, qr/\Q$file\E changed/, "$kind: and says so");
+
+    my $new = slurp($file);
+
+    isnt($new, $old, "$kind: changed");
+    is((stat $file)[2] & 07777, 0640, "$kind: its mode is not");
+    like(slurp($main), qr/^load_module  \Q$module\E;$/m, "$kind: load_module");
+
+    ($status, $text) = $check->();
+    is($status, 0, "$kind: nginx -t after") or diag($text);
+    unlike($text, qr/\[(?:warn|error|alert|crit|emerg)\]/,
+        "$kind: without a warning");
+
+    # again, and after it was generated again
+
+    ($status, $text) = patch(@run);
+    is("$status$text", '0', "$kind: nothing to do a second time");
+    is(slurp($file), $new, "$kind: the same");
+
+    spew($file, $old);
+    patch(@run);
+    is(slurp($file), $new, "$kind: the same after bench setup nginx");
+    is(() = slurp($main) =~ /load_module/g, 1, "$kind: one load_module");
+
+    # options
+
+    my $key = spew("$dir/$kind/key", 'k' x 40 . "\n");
+    chmod 0600, $key;
+
+    patch('--key', $key, '--call', 'a.b.handle_assistant_request',
+        '--public-url', 'https://erp.example.com:8443', @run);
+
+    my $options = slurp($file);
+
+    like($options, qr/^mcp_sse_key  \Q$key\E;$/m, "$kind: --key");
+    like($options, qr{/api/method/a\.b\.handle_assistant_request;},
+        "$kind: --call");
+    like($options, qr/mcp_sse_local +ping resources\/list;/,
+        "$kind: an old endpoint");
+    like($options, qr{mcp_sse_public_url +https://erp\.example\.com:8443;},
+        "$kind: --public-url");
+
+    ($status, $text) = $check->();
+    is($status, 0, "$kind: nginx -t with them") or diag($text);
+
+    patch(@run);
+    is(slurp($file), $new, "$kind: the same without them");
+
+    # removed
+
+    ($status, $text) = patch('--remove', @run);
+    is($status, 0, "$kind: --remove");
+    is(slurp($file), $old, "$kind: as it was");
+    is(slurp($main), $conf, "$kind: the main configuration, too");
+
+    # the package loads the module
+
+    spew("$dir/$kind/modules-enabled/50-mod-http-mcp-sse.conf",
+        "load_module modules/ngx_http_mcp_sse_module.so;\n");
+    patch(@run);
+    is(slurp($file), $new, "$kind: with the package: the same");
+    is(slurp($main), $conf, "$kind: but no second load_module");
+    unlink "$dir/$kind/modules-enabled/50-mod-http-mcp-sse.conf";
+
+    # as a whole configuration, through a link
+
+    $conf =~ s/ include \S+;\n/ $old/;
+    spew("$file.whole", $conf);
+    symlink 'site.conf.whole', "$file.link";
+
+    patch('--main', "$dir/none", '--module', $module, '--key', $key,
+        "$file.link");
+    ok(-l "$file.link", "$kind: a link stays one");
+
+    my $whole = slurp("$file.whole");
+
+    like($whole, qr/\A# frappe-sse-bridge: begin\nload_module /,
+        "$kind: load_module at the top");
+    spew("$file.whole.out", docker($whole));
+    ($status, $text) = MCPTest::Nginx->check("$file.whole.out", '-p',
+        "$dir/$kind/");
+    is($status, 0, "$kind: nginx -t") or diag($text);
+}
+
+# only servers that have Frappe behind them
+
+{
+    my $new = slurp("$dir/bench/site.conf");
+
+    is(() = $new =~ /begin$/mg, 3, 'bench: two servers, and a limit of none');
+    is(() = $new =~ /wrong\.example\.com/g, 1, 'bench: what @webserver has');
+    like($new, qr/ = \/_mcp\/call \{[^}]*proxy_read_timeout +120;/,
+        'bench: its time-out');
+}
+
+# refusals, which change nothing
+
+{
+    my $file = spew("$dir/plain.conf", "server {\n    location / {\n    }\n}\n");
+    my ($status, $text) = patch('--main', 'none', $file);
+
+    isnt($status, 0, 'no Frappe in it');
+    like($text, qr/\@webserver/, 'and why');
+    unlike(slurp($file), qr/frappe-sse-bridge/, 'unchanged');
+
+    spew($file, my $cut = bench(1, 2) . "# frappe-sse-bridge: begin\n");
+    ($status, $text) = patch('--main', 'none', $file);
+    isnt($status, 0, 'a begin without an end');
+    is(slurp($file), $cut, 'unchanged');
+
+    for my $bad ([ '--key', 'a;b' ], [ '--call', 'a b' ], [ '--call', '' ],
+        [ '--nonsense' ], [ '--key' ])
+    {
+        ($status) = patch(@$bad);
+        isnt($status, 0, "refuses @$bad");
+    }
+
+    ($status, $text) = run('sh', '-c', "cd $dir && exec sh "
+        . "$root/contrib/bench-nginx-patch --main none");
+    isnt($status, 0, 'no file');
+    like($text, qr/config\/nginx\.conf/, 'it says which');
+}
+
+
+# what comes of it: requests through bench's configuration
+
+{
+    my $frappe = frappe();
+    my $file   = "$dir/running.conf";
+
+    my $nginx = start_nginx(config => sub {
+        my ($self) = @_;
+
+        spew($file, bench($self->port, $frappe->port));
+        spew("$dir/running.main", main_conf($file, "$self->{dir}/logs"));
+
+        my ($status, $text) = patch('--main', "$dir/running.main",
+            '--module', $module, $file);
+        die $text if $status;
+
+        return slurp("$dir/running.main");
+    });
+    my $port = $nginx->port;
+    my @host = (host => 'www.example.com');
+
+    is(get($port, '/mcp/health', @host)->status, 200, 'bench: /mcp/health');
+    is(get($port, '/mcp/metrics', @host)->status, 200, 'bench: /mcp/metrics');
+
+    for my $path ('/mcp', '/mcp/') {
+        my $got = post($port, undef, tool(1, 'echo', { text => 'x' x 3000 }),
+            path => $path, @host, headers => [
+                Accept => 'application/json, text/event-stream',
+                'Accept-Encoding' => 'gzip' ]);
+
+        is($got->status, 200, "bench: $path");
+        ok($got->json && !error_of($got->body),
+            "bench: $path: answered, beyond client_max_body_size");
+    }
+
+    # the map of bench says which site it is
+
+    my ($seen) = grep { $_->{path} =~ /handle_mcp/ } reverse
+        @{ decode(get($frappe->port, '/_control/requests')->body) };
+    my %header = map { lc $_->[0] => $_->[1] } @{ $seen->{headers} || [] };
+
+    is($header{'x-frappe-site-name'}, 'erp.example.com', 'bench: the site');
+    ok(!exists $header{'x-use-x-accel-redirect'},
+        'bench: Frappe answers itself');
+
+    # more streams than limit_conn lets through, which leave room for pages,
+    # not compressed
+
+    my @streams = map { open_stream($port, path => '/mcp/sse', @host,
+        headers => [ 'Accept-Encoding' => 'gzip' ]) } 1 .. 12;
+
+    is(scalar(grep { $_->status == 200 } @streams), 12, 'bench: 12 streams');
+
+    for my $message (request(2, 'tools/list'), tool(3, 'accel', {})) {
+        my $raw = call($port, $streams[11], $message, @host);
+
+        ok($raw && !error_of($raw), 'bench: an answer on a stream');
+    }
+
+    # its error pages are for browsers
+
+    my $refused = post($port, undef, request(3, 'tools/list'), path => '/mcp',
+        auth => undef, @host);
+
+    is($refused->status, 401, 'bench: 401');
+    ok($refused->json, 'bench: in JSON');
+
+    # documents of OAuth; everything else of /.well-known stays Frappe's
+
+    for my $suffix ('', '/mcp', '/mcp/') {
+        my $got = get($port,
+            "/.well-known/oauth-protected-resource$suffix", @host);
+
+        is($got->status, 200, "bench: metadata$suffix");
+        is($got->header('Access-Control-Allow-Origin'), '*',
+            "bench: metadata$suffix: for every page");
+    }
+
+    is(get($port, '/api/method/ping', @host)->status, 200,
+        "bench: Frappe's own pages");
+    is(get($port, '/_mcp/call', @host)->status, 404, 'bench: internal');
+
+    my @sessions = map { $_->session } @streams;
+
+    $_->close for @streams;
+    sleep_for(0.3);
+
+    my $log = slurp("$dir/erp.example.com_access.log");
+
+    like($log, qr{"POST /mcp/messages HTTP/1\.1" 202}, 'bench: its log');
+    is(scalar(grep { index($log, $_) >= 0 } @sessions), 0,
+        'bench: without session ids');
+}
+
+
+# frappe-sse-bridge, as "make install" leaves it
+
+my $bin = "$dir/usr/bin/frappe-sse-bridge";
+my $share = "$dir/usr/share/frappe-sse-bridge";
+
+{
+    local %ENV = (PATH => $ENV{PATH});
+    my ($status, $text) = run('make', '-s', '-C', $root, 'install-launcher',
+        "DESTDIR=$dir", 'PREFIX=/usr');
+
+    is($status, 0, 'make install-launcher') or diag($text);
+    is((run($bin, '--version'))[1],
+        (run("$root/util/mcp-sse-bridge", '--version'))[1], 'its version');
+    ok(-x "$share/bench-nginx-patch", 'bench-nginx-patch');
+}
+
+# What README says of bench, below a root of its own, with stand-ins for what
+# would change the machine.
+
+{
+    my ($section) = slurp("$root/README.md") =~ /^## With bench\n(.*?)^## /ms;
+    my @blocks = grep { !/\A<!-- not run/ }
+        ($section || '') =~ /^((?:<!--[^\n]*-->\n)?(?:    [^\n]*\n)+)/mg;
+
+    is(scalar(@blocks), 4, 'README: four blocks');
+
+    my $top = "$dir/readme";
+
+    run('mkdir', '-p', "$top/bench/config", "$top/bin", "$top/usr/share",
+        map { "$top/etc/$_" } qw(nginx default systemd/system logrotate.d
+            supervisor/conf.d));
+    run('cp', '-R', $share, "$top/usr/share/");
+    spew("$top/bench/Procfile", "web: bench serve\nsse_bridge: old\n");
+    spew("$top/etc/nginx/nginx.conf", "events {\n}\n");
+    spew("$top/var.conf", bench(8099, 8000));
+
+    for my $name (qw(systemctl journalctl supervisorctl nginx tail)) {
+        spew("$top/bin/$name", "#!/bin/sh\necho $name \$* >> $top/ran\n");
+    }
+
+    spew("$top/bin/sudo", "#!/bin/sh\nexec \"\$@\"\n");
+    spew("$top/bin/bench", "#!/bin/sh\ncp $top/var.conf config/nginx.conf\n");
+    chmod 0755, glob "$top/bin/*";
+
+    my $patch = "$top/usr/share/frappe-sse-bridge/bench-nginx-patch";
+    my $script = slurp($patch);
+
+    $script =~ s{^main=}{main=$top}m;
+    spew($patch, $script);
+
+    for my $block (@blocks) {
+        $block =~ s{(?<=\s)/(?=usr/share|etc|var)}{$top/}g;
+
+        my ($status, $text) = run('env', "PATH=$top/bin:$ENV{PATH}", 'sh',
+            '-ec', "cd $top/bench\n$block");
+
+        is($status, 0, 'README: ' . (split ' ', $block)[0]) or diag($text);
+    }
+
+    is(slurp("$top/etc/systemd/system/frappe-sse-bridge.service"),
+        slurp("$share/frappe-sse-bridge.service"), 'README: the unit');
+    ok(-s "$top/etc/default/frappe-sse-bridge", 'README: its variables');
+    ok(-s "$top/etc/supervisor/conf.d/frappe-sse-bridge.conf",
+        'README: supervisor');
+    ok(-s "$top/etc/logrotate.d/frappe-sse-bridge", 'README: logrotate');
+    ok(-d "$top/var/log/frappe", 'README: the place of the log');
+    is(slurp("$top/bench/Procfile"), "web: bench serve\n"
+        . slurp("$root/contrib/Procfile"), 'README: Procfile');
+    like(slurp("$top/bench/config/nginx.conf"), qr/mcp_sse_http;/,
+        'README: bench-nginx-patch');
+    like(slurp("$top/etc/nginx/nginx.conf"), qr/\A# .*\nload_module /,
+        'README: load_module');
+
+    my $ran = slurp("$top/ran");
+
+    # the guide's lines
+
+    like($ran, qr/^systemctl enable --now frappe-sse-bridge$/m,
+        'the name of the service');
+    like($ran, qr/^journalctl -u frappe-sse-bridge$/m, 'and of its log');
+    like($ran, qr{^tail \S*/var/log/frappe/sse-bridge\.log$}m,
+        'and of that of supervisor');
+}
+
+# nobody may read what is below directories of root's only
+
+sub for_all {
+    my ($path) = @_;
+
+    while ($path =~ s{/[^/]*\z}{} && $path ne '') {
+        return 0 unless (stat $path)[2] & 01;
+    }
+
+    return 1;
+}
+
+system 'cp', $module, "$dir/module.so";
+chmod 0755, "$dir/module.so";
+
+my %env = (HOME => "$dir/home", MCP_SSE_MODULE => "$dir/module.so",
+    MCP_SSE_NGINX => MCPTest::Nginx::binary(), MCPTest::Nginx::sanitizers());
+our $drop = $> == 0 && for_all(MCPTest::Nginx::binary());
+
+# Runs a command in a directory of its own, as a user without rights, and
+# returns the process id of its group.
+
+sub start {
+    my ($name, $env, @command) = @_;
+
+    mkdir "$dir/$name";
+    chown 65534, 65534, "$dir/$name" if $drop;
+
+    my $pid = fork;
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        setpgrp;
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$dir/$name.log";
+        open STDERR, '>&', \*STDOUT;
+        chdir "$dir/$name";
+        %ENV = (%$env, %env, MCP_SSE_RUN_DIR => "$dir/$name/run",
+            PATH => "$dir/usr/bin:$ENV{PATH}");
+
+        if ($drop) {
+            $) = '65534 65534';
+            POSIX::setgid(65534);
+            POSIX::setuid(65534);
+        }
+
+        exec @command or _exit(127);
+    }
+
+    return $pid;
+}
+
+
+sub up {
+    my ($port) = @_;
+
+    return run_until(sub {
+        my $sock = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $port) or return 0;
+
+        local $SIG{PIPE} = 'IGNORE';
+        print {$sock} "GET /health HTTP/1.0\r\n\r\n";
+
+        return (<$sock> || '') =~ / 200 /;
+    }, 20);
+}
+
+
+# the end of a group: all of its processes
+
+sub gone {
+    my ($pid, $signal) = @_;
+
+    kill $signal => $signal eq 'TERM' ? -$pid : $pid;
+
+    return run_until(sub {
+        waitpid $pid, WNOHANG;
+        return !kill 0, -$pid;
+    }, 20);
+}
+
+
+# The site's name in the last call that Frappe got.
+
+sub asked {
+    my ($port, @auth) = @_;
+
+    my $got = post($port, undef, request(1, 'tools/list'), path => '/mcp',
+        @auth);
+
+    is($got->status, 200, 'a call');
+
+    my ($seen) = grep { $_->{path} =~ /handle_mcp/ } reverse
+        @{ decode(get(frappe()->port, '/_control/requests')->body) };
+    my %header = map { lc $_->[0] => $_->[1] } @{ $seen->{headers} || [] };
+
+    return $header{'x-frappe-site-name'};
+}
+
+
+# Procfile, as honcho runs it: with a PORT of its own, by sh, from the bench
+
+{
+    my $line = slurp("$root/contrib/Procfile");
+    my $port = MCPTest::Nginx::free_port();
+
+    is(() = $line =~ /\n/g, 1, 'Procfile: one line');
+    like($line, qr/^sse_bridge: PORT=8080 .*frappe-sse-bridge$/,
+        'Procfile: its name and port');
+
+    $line =~ s/^sse_bridge: //;
+    $line =~ s/PORT=8080/PORT=$port/;
+
+    mkdir "$dir/procfile";
+    mkdir "$dir/procfile/sites";
+    spew("$dir/procfile/sites/currentsite.txt", "other.example.com\n");
+
+    my $pid = start('procfile', { PORT => 5400, FRAPPE_URL =>
+        'http://127.0.0.1:' . frappe()->port }, 'sh', '-c', $line);
+
+    ok(up($port), 'Procfile: it runs') or diag(slurp("$dir/procfile.log"));
+    is(asked($port, auth => MCPTest::credential('alice', 'other')),
+        'other.example.com', 'Procfile: the site of the bench');
+    ok(gone($pid, 'TERM'), 'Procfile: it ends with bench');
+    unlike(slurp("$dir/procfile.log"), qr/\[(?:alert|crit|emerg)\]/,
+        'Procfile: log');
+}
+
+
+# the variables of systemd's unit
+
+{
+    my $port = MCPTest::Nginx::free_port();
+    my %vars = slurp("$root/contrib/frappe-sse-bridge.env")
+        =~ /^([A-Z_]+)=(.+)$/mg;
+
+    is($vars{PORT}, 8080, 'env: PORT');
+
+    $vars{PORT} = $port;
+    $vars{FRAPPE_URL} =~ s/8000/frappe()->port/e;
+
+    my $pid = start('unit', \%vars, $bin);
+
+    ok(up($port), 'env: it runs') or diag(slurp("$dir/unit.log"));
+    is(asked($port), 'erp.example.com', 'env: FRAPPE_SITE');
+    ok(gone($pid, 'QUIT'), 'env: QUIT ends it');
+}
+
+SKIP: {
+    my $analyze = installed('systemd-analyze')
+        or skip 'no systemd-analyze', 2;
+    my $unit = slurp("$share/frappe-sse-bridge.service");
+
+    $unit =~ s{/usr/bin/frappe-sse-bridge}{$bin};
+
+    my $file = spew("$dir/frappe-sse-bridge.service", $unit);
+    my ($status, $text) = run($analyze, '--man=no', 'verify', $file);
+
+    is($status, 0, 'systemd-analyze verify');
+    is($text, '', 'has nothing to say');
+}
+
+
+# supervisor
+
+{
+    my ($status, $text) = run('python3', '-c', <<'EOT', "$share/supervisor.conf");
+import configparser, sys
+c = configparser.RawConfigParser(inline_comment_prefixes=(";",))
+c.read(sys.argv[1])
+p = c["program:frappe-sse-bridge"]
+assert c.sections() == ["program:frappe-sse-bridge"]
+print(p["command"], p["stdout_logfile"], p["stopsignal"], p["user"])
+EOT
+
+    is($status, 0, 'supervisor: an ini file');
+    is($text, '/usr/bin/frappe-sse-bridge /var/log/frappe/sse-bridge.log '
+        . "QUIT frappe\n", 'supervisor: names as in the guide');
+}
+
+SKIP: {
+    my $supervisord = installed('supervisord')
+        or skip 'no supervisord', 5;
+    my $port = MCPTest::Nginx::free_port();
+    my $conf = slurp("$share/supervisor.conf");
+    my $set = join ',', map { "$_=\"$env{$_}\"" } grep { /MCP/ } sort keys %env;
+
+    $conf =~ s{/usr/bin/frappe-sse-bridge}{$bin};
+    $conf =~ s{/var/log/frappe}{$dir/supervisor}g;
+    $conf =~ s/^user=frappe$/$drop ? 'user=nobody' : ''/me;
+    $conf =~ s/"8080"/"$port"/;
+    $conf =~ s/:8000/':' . frappe()->port/e;
+    $conf =~ s{^environment=}{environment=MCP_SSE_RUN_DIR="$dir/supervisor/run",$set,}m;
+
+    mkdir "$dir/supervisor";
+    chmod 0777, "$dir/supervisor";
+    spew("$dir/supervisor.conf", "[supervisord]\nnodaemon=true\n"
+        . "logfile=$dir/supervisord.log\npidfile=$dir/supervisord.pid\n"
+        . ($> == 0 ? "user=root\n" : '') . "childlogdir=$dir\n$conf");
+
+    local $drop = 0;
+    my $pid = start('supervised', {}, $supervisord, '-c',
+        "$dir/supervisor.conf");
+
+    ok(up($port), 'supervisor: it runs') or diag(slurp("$dir/supervised.log"));
+    is(asked($port), 'erp.example.com', 'supervisor: FRAPPE_SITE');
+    like(slurp("$dir/supervisor/sse-bridge.log"),
+        qr/"POST \/mcp HTTP\/1\.1" 200/, 'supervisor: its log');
+
+    # logrotate under its nose
+
+    SKIP: {
+        my $logrotate = installed('logrotate') or skip 'no logrotate', 3;
+        my $rotate = slurp("$share/logrotate");
+
+        $rotate =~ s{/var/log/frappe}{$dir/supervisor}g;
+        spew("$dir/logrotate", $rotate);
+        chmod 0644, "$dir/logrotate";
+        chmod 0755, "$dir/supervisor";
+        run($logrotate, '-f', '-s', "$dir/rotated", "$dir/logrotate");
+
+        like(slurp("$dir/supervisor/sse-bridge.log.1"), qr/POST \/mcp/,
+            'logrotate: the old log');
+        unlike(slurp("$dir/supervisor/sse-bridge.log"), qr/POST/,
+            'logrotate: a new one');
+        asked($port);
+        ok(run_until(sub { slurp("$dir/supervisor/sse-bridge.log")
+            =~ /\A[^\0]*POST/ }, 5), 'logrotate: which goes on');
+    }
+
+    ok(gone($pid, 'QUIT'), 'supervisor: QUIT ends it');
+}
+
+SKIP: {
+    my $logrotate = installed('logrotate') or skip 'no logrotate', 2;
+    my ($status, $text) = run($logrotate, '-d', "$share/logrotate");
+
+    is($status, 0, 'logrotate -d');
+    unlike($text, qr/error/, 'logrotate has nothing against it');
+}
+
+finish();

@@ -11,6 +11,7 @@
 #   make image      the image of the Dockerfile; see util/image
 #   make image-test build it and run it, and compose.yaml, with podman
 #   make install    DESTDIR, PREFIX, MODULESDIR, DOCDIR
+#   make deb        build/deb/libnginx-mod-http-mcp-sse_*.deb; REVISION
 #   make clean
 #
 # The variables of util/build (BUILD, NGINX_SRC, CFLAGS, CPPFLAGS, LDFLAGS)
@@ -30,7 +31,7 @@ INSTALL    = install
 export BUILD
 
 .PHONY: build run test conformance lint bench sanitize image image-test \
-        install install-launcher clean
+        install install-launcher deb clean
 
 build:
 	@util/build
@@ -82,6 +83,9 @@ install-launcher:
 	sed -i "s|/usr/bin/frappe-sse-bridge|$(PREFIX)/bin/frappe-sse-bridge|" \
 	    $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/*.service \
 	    $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/supervisor.conf
+
+deb:
+	@util/deb
 
 clean:
 	rm -rf $(BUILD) t/servroot*

@@ -17,6 +17,11 @@
 #include "ngx_http_mcp_sse_version.h"
 
 
+/* how often a stream that is full is looked at */
+
+#define NGX_HTTP_MCP_SSE_EXCHANGE_LOOK  100
+
+
 static void ngx_http_mcp_sse_exchange_tell(ngx_http_mcp_sse_sink_t *sink,
     ngx_http_mcp_sse_task_t *task, ngx_http_mcp_sse_event_t *ev,
     ngx_uint_t is_answer);
@@ -254,14 +259,16 @@ ngx_http_mcp_sse_exchange_event(ngx_event_t *ev)
 
 
 /*
- * The stream ends with the last answer, and with it the request; a client
- * that reads too slowly ends it before.
+ * The stream ends with the last answer, and with it the request.  Answers
+ * that came faster than the client reads wait here, as they would for an
+ * array; beyond that, it reads too slowly.
  */
 
 static void
 ngx_http_mcp_sse_exchange_flush(ngx_http_mcp_sse_exchange_t *x)
 {
-    ngx_queue_t  *q;
+    ngx_queue_t               *q;
+    ngx_http_mcp_sse_event_t  *ev;
 
     if (x->ntasks == 0) {
         x->answered = 1;
@@ -272,11 +279,22 @@ ngx_http_mcp_sse_exchange_flush(ngx_http_mcp_sse_exchange_t *x)
     ngx_http_mcp_sse_exchange_flushed = x;
 
     while (!ngx_queue_empty(&x->events)) {
+
+        if (x->size <= x->conf->max_answer
+            && ngx_http_mcp_sse_stream_full(x->stream))
+        {
+            ngx_http_mcp_sse_tick_set(&x->timer,
+                                      NGX_HTTP_MCP_SSE_EXCHANGE_LOOK);
+            break;
+        }
+
         q = ngx_queue_head(&x->events);
         ngx_queue_remove(q);
 
-        ngx_http_mcp_sse_stream_send(x->stream,
-                        ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue));
+        ev = ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue);
+        x->size -= ev->last - ev->pos;
+
+        ngx_http_mcp_sse_stream_send(x->stream, ev);
 
         if (ngx_http_mcp_sse_exchange_flushed == NULL) {
             return;
@@ -284,7 +302,6 @@ ngx_http_mcp_sse_exchange_flush(ngx_http_mcp_sse_exchange_t *x)
     }
 
     ngx_http_mcp_sse_exchange_flushed = NULL;
-    x->size = 0;
 }
 
 

@@ -45,8 +45,6 @@ static ngx_int_t ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r);
 static void ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r);
 static void ngx_http_mcp_sse_stream_flush(ngx_http_mcp_sse_stream_t *stream);
 static void ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream);
-static size_t ngx_http_mcp_sse_stream_unsent(
-    ngx_http_mcp_sse_stream_t *stream);
 static void ngx_http_mcp_sse_stream_beat(void *data);
 
 
@@ -245,7 +243,7 @@ ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
-    if (ngx_http_mcp_sse_stream_unsent(stream) < stream->conf->queue) {
+    if (!ngx_http_mcp_sse_stream_full(stream)) {
         ngx_queue_insert_tail(&stream->queue, &ev->queue);
         stream->waiting += ev->last - ev->pos;
 
@@ -536,11 +534,11 @@ ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r)
 
 
 /*
- * Bytes that the client has not taken.
+ * What counts is what the client has not taken.
  */
 
-static size_t
-ngx_http_mcp_sse_stream_unsent(ngx_http_mcp_sse_stream_t *stream)
+ngx_uint_t
+ngx_http_mcp_sse_stream_full(ngx_http_mcp_sse_stream_t *stream)
 {
     size_t        size;
     ngx_chain_t  *cl;
@@ -551,7 +549,7 @@ ngx_http_mcp_sse_stream_unsent(ngx_http_mcp_sse_stream_t *stream)
         size += ngx_buf_size(cl->buf);
     }
 
-    return size;
+    return size >= stream->conf->queue;
 }
 
 

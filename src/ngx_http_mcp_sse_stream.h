@@ -48,6 +48,12 @@ void ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
     ngx_http_mcp_sse_event_t *ev);
 
 /*
+ * Whether ngx_http_mcp_sse_stream_send() would drop the stream now.
+ */
+
+ngx_uint_t ngx_http_mcp_sse_stream_full(ngx_http_mcp_sse_stream_t *stream);
+
+/*
  * Sends "events" (which it takes over; may be empty), in one write if the
  * client is ready, and ends the response in order.  Detaches the owner at
  * once: gone() does not run.

@@ -172,6 +172,35 @@ my $frappe = start_frappe();
     $_->{conn}->abort for @calls;
 }
 
+# a batch whose answers come faster than they can be read
+
+{
+    my $nginx = start_http(mcp => 'mcp_sse_queue 64k;');
+    my $batch = http_post($nginx, '[' . join(',', (map {
+        tool($_, 'big', { bytes => 200_000 })
+    } 1 .. 20), tool(21, 'sleep', { seconds => 2 })) . ']', async => 1,
+        connect => { rcvbuf => 4096 });
+
+    ok($batch->wait(30), 'a batch with large answers');
+    is($batch->ended, 'clean', 'is whole');
+    is(scalar(grep { defined $_->{raw_id} } $batch->messages), 21,
+        'with all of them');
+    $batch->{conn}->close;
+
+    my $small = start_http(mcp => 'mcp_sse_queue 64k; '
+        . 'mcp_sse_max_answer 300k;');
+
+    $batch = http_post($small, '[' . join(',', (map {
+        tool($_, 'big', { bytes => 250_000 })
+    } 1 .. 40), tool(41, 'sleep', { seconds => 9 })) . ']', async => 1,
+        connect => { rcvbuf => 4096 });
+    stream_of($batch);
+    $batch->{conn}->pause;
+    ok($small->wait_log(qr/reads too slowly/, 10),
+        'who reads nothing is dropped when there are too many');
+    $batch->{conn}->close;
+}
+
 # Frappe cannot be asked: a stream's own credential is none for the other
 # transport
 

@@ -153,7 +153,7 @@ ngx_http_mcp_sse_broadcast_hear(ngx_http_mcp_sse_received_t *received)
         return;
     }
 
-    if (ngx_http_mcp_sse_window_enter(&received->sender->window,
+    if (ngx_http_mcp_sse_window_enter(&received->sender->news,
                                       received->number, expires, &seen,
                                       ngx_cycle->log)
         != NGX_OK)

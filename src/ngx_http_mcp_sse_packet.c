@@ -361,6 +361,7 @@ ngx_http_mcp_sse_packet_add(u_char *id, ngx_log_t *log)
     ngx_memcpy(&sender->node.key, id, sizeof(ngx_rbtree_key_t));
 
     ngx_http_mcp_sse_window_init(&sender->window);
+    ngx_http_mcp_sse_window_init(&sender->news);
 
     ngx_rbtree_insert(&ngx_http_mcp_sse_senders, &sender->node);
     ngx_queue_insert_head(&ngx_http_mcp_sse_senders_order, &sender->queue);
@@ -374,6 +375,7 @@ static void
 ngx_http_mcp_sse_packet_forget(ngx_http_mcp_sse_sender_t *sender)
 {
     ngx_http_mcp_sse_window_expire(&sender->window, INT64_MAX);
+    ngx_http_mcp_sse_window_expire(&sender->news, INT64_MAX);
 
     ngx_rbtree_delete(&ngx_http_mcp_sse_senders, &sender->node);
     ngx_queue_remove(&sender->queue);
@@ -396,6 +398,7 @@ ngx_http_mcp_sse_packet_expire(int64_t now)
         sender = ngx_queue_data(q, ngx_http_mcp_sse_sender_t, queue);
 
         ngx_http_mcp_sse_window_expire(&sender->window, now);
+        ngx_http_mcp_sse_window_expire(&sender->news, now);
     }
 }
 

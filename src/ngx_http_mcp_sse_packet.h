@@ -49,6 +49,7 @@ typedef struct {
     u_char                       key_id[4];
     u_char                       key[NGX_HTTP_MCP_SSE_CIPHER_KEY];
     ngx_http_mcp_sse_window_t    window;
+    ngx_http_mcp_sse_window_t    news;     /* these expire sooner */
 } ngx_http_mcp_sse_sender_t;
 
 

@@ -236,7 +236,7 @@ sub try_client {
         like($said, qr/^-y\nmcp-remote\n/, "line $block->{line}: mcp-remote");
 
         ($url)  = $said =~ m{^(http\S+)$}m;
-        ($auth) = $said =~ m{^Authorization:(.*)$}m;
+        ($auth) = $said =~ m{^--header\nAuthorization:(.*)$}m;
     }
 
     $auth =~ s/\$\{(?:env:)?(\w+)\}/$env{$1}/g if defined $auth;

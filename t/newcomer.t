@@ -368,25 +368,27 @@ sub launch {
             or _exit(127);
     }
 
+    my $read = sub {
+        open my $file, '<', "$dir/log" or return;
+        return grep { /\Afrappe-sse-bridge: / } <$file>;
+    };
+
+    # its last word is where it listens
+
     my $ended;
 
     run_until(sub {
-        return $ended = 1 if waitpid($pid, WNOHANG) == $pid;
-
-        return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-            PeerPort => $port) if !$env->{PORT};
-    }, 20);
+        return 1 if $ended = waitpid($pid, WNOHANG) == $pid;
+        return scalar grep { m{ http://.* for the site } } $read->();
+    }, 30);
 
     if (!$ended) {
-        sleep_for(0.5);
         kill TERM => $pid;
         run_until(sub { waitpid($pid, WNOHANG) != 0 }, 15)
             or kill KILL => $pid;
     }
 
-    open my $file, '<', "$dir/log" or die;
-
-    return grep { /\Afrappe-sse-bridge: / } <$file>;
+    return $read->();
 }
 
 

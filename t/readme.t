@@ -298,12 +298,21 @@ sub try_commands {
             SKIP: {
                 skip 'no curl', 1 unless has('curl');
 
+                my $stream = $command =~ / -N /;
+                my $open   = $command =~ /SESSION_ID/ && open_stream($nginx);
+
+                $command =~ s/SESSION_ID/$open->session/e if $open;
+
                 my $curl = ours($command) . " -sS --noproxy '*'";
-                my $said = $curl =~ / -N / ? first_event($curl)
+                my $said = $stream ? first_event($curl)
                     : (sh("$curl --max-time 15\n"))[1];
 
-                like($said, $curl =~ / -N / ? qr/^event: endpoint$/m
-                    : qr/"result":|"message":"alice\@example\.com"/, $name);
+                ok($said =~ ($stream ? qr/^event: endpoint$/m
+                    : $open ? qr/"status":"accepted"/
+                    : qr/"result":|"message":"alice\@example\.com"/), $name)
+                    or diag($said);
+                like($open->wait_answer(1), qr/"result":/, "$name: its answer")
+                    if $open;
             }
 
         } elsif ($command =~ /\bfrappe-sse-bridge\z|\A[A-Z]\w+=\S+\z/) {

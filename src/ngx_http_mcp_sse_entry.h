@@ -27,5 +27,13 @@ ngx_http_mcp_sse_ctx_t *ngx_http_mcp_sse_entry(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r);
 
+/*
+ * Takes the session id of r apart, notes it for the log, and looks whether
+ * it is too old; the MAC is not checked.  NGX_OK, NGX_DECLINED, NGX_ERROR.
+ */
+
+ngx_int_t ngx_http_mcp_sse_entry_session(ngx_http_request_t *r,
+    ngx_str_t *text);
+
 
 #endif /* _NGX_HTTP_MCP_SSE_ENTRY_H_INCLUDED_ */

@@ -128,36 +128,25 @@ ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_mcp_sse_message_session(ngx_http_request_t *r)
 {
-    u_char                       *hash;
-    ngx_str_t                     text;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_zone_t      *zone;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_int_t                 rc;
+    ngx_str_t                 text;
+    ngx_http_mcp_sse_ctx_t   *ctx;
+    ngx_http_mcp_sse_zone_t  *zone;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
     zone = ngx_http_mcp_sse_zone();
 
     if (ngx_http_arg(r, (u_char *) "session_id", sizeof("session_id") - 1,
                      &text)
-        != NGX_OK
-        || ngx_http_mcp_sse_sid_parse(&ctx->sid, &text) != NGX_OK)
+        != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    hash = ngx_pnalloc(r->pool, NGX_HTTP_MCP_SSE_HASH_LEN);
-    if (hash == NULL) {
-        return NGX_ERROR;
-    }
+    rc = ngx_http_mcp_sse_entry_session(r, &text);
 
-    ngx_http_mcp_sse_sid_hash(&ctx->sid, hash);
-
-    ctx->facts.session.data = hash;
-    ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
-
-    if (ngx_time() - ctx->sid.issued >= conf->session_ttl) {
-        return NGX_DECLINED;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (ctx->verdict.status) {

@@ -148,15 +148,12 @@ ngx_http_mcp_sse_streamable_authorized(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_mcp_sse_streamable_session(ngx_http_request_t *r)
 {
-    u_char                       *hash;
-    ngx_int_t                     rc;
-    ngx_table_elt_t              *h;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_zone_t      *zone;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_int_t                 rc;
+    ngx_table_elt_t          *h;
+    ngx_http_mcp_sse_ctx_t   *ctx;
+    ngx_http_mcp_sse_zone_t  *zone;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
     zone = ngx_http_mcp_sse_zone();
 
     h = ngx_http_mcp_sse_streamable_header(r);
@@ -165,22 +162,10 @@ ngx_http_mcp_sse_streamable_session(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    if (ngx_http_mcp_sse_sid_parse(&ctx->sid, &h->value) != NGX_OK) {
-        return NGX_DECLINED;
-    }
+    rc = ngx_http_mcp_sse_entry_session(r, &h->value);
 
-    hash = ngx_pnalloc(r->pool, NGX_HTTP_MCP_SSE_HASH_LEN);
-    if (hash == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_mcp_sse_sid_hash(&ctx->sid, hash);
-
-    ctx->facts.session.data = hash;
-    ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
-
-    if (ngx_time() - ctx->sid.issued >= conf->session_ttl) {
-        return NGX_DECLINED;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     rc = ngx_http_mcp_sse_sid_verify(&ctx->sid, zone->secrets, "streamable",

@@ -110,11 +110,16 @@ for (const what of ['reload', 'restart']) {
             .slice(0, 3), [], `${what}: sessions elsewhere do not notice`);
     }
 
-    // a POST that was at the instance when it was stopped may be cut
+    // A POST that is at the instance when it is stopped may be cut, and each
+    // session has one at a time.  An instance with a sanitizer is long in
+    // stopping: then most sessions have one there.
 
-    ok(stayed.filter(call => call.failed).length < 10,
-        `${what}: nearly all calls elsewhere are answered`,
-        stayed.filter(call => call.failed).map(call => call.failed));
+    const lost = stayed.filter(call => call.failed);
+    const most = Math.max(...sessions.map(session =>
+        lost.filter(call => call.session === session).length));
+
+    ok(most <= 2, `${what}: nearly all calls elsewhere are answered`,
+        lost.map(call => `${call.key}: ${call.failed}`));
 
     for (const [n, session] of sessions.entries()) {
         await until(() => session.client.ping({ timeout: 2000 })

@@ -274,7 +274,7 @@ sub refused {
             return $seen;
         }, 5);
 
-        kill KILL => $at->worker_pids, $at->pid;
+        kill KILL => $at->pid, $at->worker_pids;
         $at->_wait_exit(5);
         sleep_for(0.2);
         $lose{here} = '';

@@ -256,3 +256,30 @@ ngx_http_mcp_sse_entry_session(ngx_http_request_t *r, ngx_str_t *text)
     return ngx_time() - ctx->sid.issued < conf->session_ttl ? NGX_OK
                                                             : NGX_DECLINED;
 }
+
+
+ngx_int_t
+ngx_http_mcp_sse_entry_status(ngx_http_request_t *r, ngx_int_t *rc)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
+    if (ctx == NULL) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_DECLINED;
+    }
+
+    ctx->request = r;
+    ngx_str_set(&ctx->methods, "GET, HEAD");
+
+    ngx_http_set_ctx(r, ctx, ngx_http_mcp_sse_module);
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        return NGX_OK;
+    }
+
+    *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                                  NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                  "Method not allowed");
+    return NGX_DECLINED;
+}

@@ -21,6 +21,13 @@ ngx_http_mcp_sse_ctx_t *ngx_http_mcp_sse_entry(ngx_http_request_t *r,
     ngx_uint_t allowed, const char *methods, ngx_int_t *rc);
 
 /*
+ * The same for an endpoint that only tells how things are, to GET and HEAD of
+ * anybody.  NGX_OK, or NGX_DECLINED: *rc is what the handler returns.
+ */
+
+ngx_int_t ngx_http_mcp_sse_entry_status(ngx_http_request_t *r, ngx_int_t *rc);
+
+/*
  * Answers a request whose credential is not good: 401, or what says that
  * Frappe cannot be asked.
  */

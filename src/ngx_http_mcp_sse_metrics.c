@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_mcp_sse_metrics.h"
+#include "ngx_http_mcp_sse_entry.h"
 #include "ngx_http_mcp_sse_bus.h"
 #include "ngx_http_mcp_sse_header.h"
 #include "ngx_http_mcp_sse_response.h"
@@ -198,25 +199,13 @@ static ngx_http_mcp_sse_family_t  ngx_http_mcp_sse_families[] = {
 ngx_int_t
 ngx_http_mcp_sse_metrics_handler(ngx_http_request_t *r)
 {
+    ngx_int_t                 rc;
     ngx_str_t                 body;
-    ngx_http_mcp_sse_ctx_t   *ctx;
     ngx_http_mcp_sse_page_t   page;
     ngx_http_mcp_sse_zone_t  *zone;
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
-    if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ctx->request = r;
-    ngx_str_set(&ctx->methods, "GET, HEAD");
-
-    ngx_http_set_ctx(r, ctx, ngx_http_mcp_sse_module);
-
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_NOT_ALLOWED,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       "Method not allowed");
+    if (ngx_http_mcp_sse_entry_status(r, &rc) != NGX_OK) {
+        return rc;
     }
 
     body.data = ngx_pnalloc(r->pool, NGX_HTTP_MCP_SSE_METRICS_SIZE);

@@ -40,18 +40,11 @@ static uint64_t  ngx_http_mcp_sse_count_bounds[NGX_HTTP_MCP_SSE_TIMES]
 void
 ngx_http_mcp_sse_count(ngx_uint_t which)
 {
-    ngx_http_mcp_sse_count_n(which, 1);
-}
-
-
-void
-ngx_http_mcp_sse_count_n(ngx_uint_t which, ngx_uint_t n)
-{
     ngx_http_mcp_sse_counters_t  *counters;
 
     counters = &ngx_http_mcp_sse_zone()->root->counters;
 
-    (void) ngx_atomic_fetch_add(&counters->counts[which], n);
+    (void) ngx_atomic_fetch_add(&counters->counts[which], 1);
 }
 
 

@@ -152,12 +152,11 @@ typedef struct {
 
 
 /*
- * Counts one, or "n", of ngx_http_mcp_sse_count_e.  As all of these it costs
+ * Counts one of ngx_http_mcp_sse_count_e.  As all of these it costs
  * atomic additions, takes no lock and cannot fail.
  */
 
 void ngx_http_mcp_sse_count(ngx_uint_t which);
-void ngx_http_mcp_sse_count_n(ngx_uint_t which, ngx_uint_t n);
 
 /*
  * A request is refused with that HTTP status.

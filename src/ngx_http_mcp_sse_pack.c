@@ -59,7 +59,10 @@ static ngx_str_t  ngx_http_mcp_sse_pack_never[] = {
     ngx_null_string
 };
 
-static ngx_str_t  ngx_http_mcp_sse_pack_address = ngx_string("@");
+/* no header has such a name */
+
+static ngx_str_t  ngx_http_mcp_sse_pack_address = ngx_string("");
+
 static ngx_str_t  ngx_http_mcp_sse_pack_authorization =
                                                ngx_string("authorization");
 static ngx_str_t  ngx_http_mcp_sse_pack_cookie = ngx_string("cookie");

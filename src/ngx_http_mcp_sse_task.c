@@ -266,7 +266,7 @@ ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
 
         /* the address is no header: it is what $remote_addr says */
 
-        if (name.len == 1) {
+        if (name.len == 0) {
             call->address = value;
             continue;
         }

@@ -262,13 +262,16 @@ for my $case (
         "the client's X-Forwarded-For is not believed");
     $stream->close;
 
-    $nginx  = start_nginx(http => 'mcp_sse_pass_header X-Other;');
+    $nginx  = start_nginx(http => 'mcp_sse_pass_header X-Other Z;');
     $stream = open_stream($nginx);
     post($nginx, $stream, request(1, 'tools/list', {}),
-        headers => [ 'X-Other' => 'x', 'X-Third' => 'y' ]);
+        headers => [ 'X-Other' => 'x', 'X-Third' => 'y', 'Z' => '192.0.2.7' ]);
     ok($stream->wait_answer(1, 10), 'answered');
     is($frappe->last_headers->{'x-other'}, 'x', 'mcp_sse_pass_header');
     is($frappe->last_headers->{'x-third'}, undef, 'and no other');
+    is($frappe->last_headers->{'z'}, '192.0.2.7', 'one of one letter');
+    is(($nginx->audit(1))[0]{address}, '127.0.0.1',
+        'which is not taken for the address');
     $stream->close;
 }
 

@@ -22,7 +22,7 @@
 #define NGX_HTTP_MCP_SSE_VERSION       "0.1.0"
 
 #define NGX_HTTP_MCP_SSE_MAX_HEADERS   16384   /* of an envelope, bytes */
-#define NGX_HTTP_MCP_SSE_MAX_TOOL      128     /* of $mcp_sse_tool, bytes */
+#define NGX_HTTP_MCP_SSE_MAX_NAME      128     /* in variables, bytes */
 #define NGX_HTTP_MCP_SSE_WORKER_ID     16
 
 

@@ -1,6 +1,7 @@
 
 /*
- * Values point to the facts of a request or call and live as long as it.
+ * Values point to the facts of a request or call, or are in its pool, and
+ * live as long as it.
  */
 
 #include "ngx_http_mcp_sse_var.h"
@@ -10,6 +11,9 @@ static ngx_int_t ngx_http_mcp_sse_var_fact(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_mcp_sse_var_result(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static u_char *ngx_http_mcp_sse_var_one_line(ngx_http_request_t *r,
+    ngx_str_t *s);
+static void ngx_http_mcp_sse_facts_name(ngx_str_t *fact, ngx_str_t *name);
 
 
 static ngx_http_variable_t  ngx_http_mcp_sse_vars[] = {
@@ -101,13 +105,50 @@ ngx_http_mcp_sse_var_fact(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    v->data = s->data;
+    v->data = ngx_http_mcp_sse_var_one_line(r, s);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
     v->len = s->len;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
 
     return NGX_OK;
+}
+
+
+/*
+ * A client's JSON may name anything, and a line break in proxy_set_header
+ * would begin a header of the client's own.
+ */
+
+static u_char *
+ngx_http_mcp_sse_var_one_line(ngx_http_request_t *r, ngx_str_t *s)
+{
+    size_t   i;
+    u_char  *p;
+
+    p = s->data;
+
+    for (i = 0; i < s->len; i++) {
+
+        if (s->data[i] >= ' ' && s->data[i] != 0x7f) {
+            continue;
+        }
+
+        if (p == s->data) {
+            p = ngx_pstrdup(r->pool, s);
+            if (p == NULL) {
+                return NULL;
+            }
+        }
+
+        p[i] = '?';
+    }
+
+    return p;
 }
 
 
@@ -150,14 +191,35 @@ ngx_http_mcp_sse_facts_set(ngx_http_mcp_sse_facts_t *facts,
 {
     static ngx_str_t  call = ngx_string("tools/call");
 
-    facts->method = message->method;
+    ngx_http_mcp_sse_facts_name(&facts->method, &message->method);
+
     facts->raw_method = message->raw_method;
     facts->id = message->id;
 
     if (message->method.len == call.len
         && ngx_strncmp(message->method.data, call.data, call.len) == 0)
     {
-        facts->tool = message->name;
-        facts->tool.len = ngx_min(facts->tool.len, NGX_HTTP_MCP_SSE_MAX_TOOL);
+        ngx_http_mcp_sse_facts_name(&facts->tool, &message->name);
+    }
+}
+
+
+/*
+ * Cut between two characters of UTF-8, or a line of a log would be no JSON.
+ */
+
+static void
+ngx_http_mcp_sse_facts_name(ngx_str_t *fact, ngx_str_t *name)
+{
+    *fact = *name;
+
+    if (fact->len <= NGX_HTTP_MCP_SSE_MAX_NAME) {
+        return;
+    }
+
+    fact->len = NGX_HTTP_MCP_SSE_MAX_NAME;
+
+    while (fact->len && (fact->data[fact->len] & 0xc0) == 0x80) {
+        fact->len--;
     }
 }

@@ -9,7 +9,8 @@ use Test::More;
 
 my $frappe = start_frappe();
 my $nginx  = start_nginx(workers => 2, stream => 'mcp_sse_max_calls 4;',
-    http => 'mcp_sse_call_timeout 2s; mcp_sse_max_answer 50k;');
+    http => 'mcp_sse_call_timeout 2s; mcp_sse_max_answer 50k;',
+    call => 'proxy_set_header X-Method $mcp_sse_method;');
 my $stream = open_stream($nginx);
 
 my $lines = 0;
@@ -76,8 +77,11 @@ for my $case (
         'too_large', 'big' ],
     [ 'a long name', sub { tool(++$id, 'n' x 300, {}) }, qr/\A(?:ok|error)\z/,
         'n' x 128 ],
+    [ 'a name cut within a character', sub {
+        tool(++$id, 'n' x 127 . "\x{e9}n", {}) }, qr/\A(?:ok|error)\z/,
+        'n' x 127 ],
     [ 'a name with a quote', sub { tool(++$id, "a\"b\n", {}) },
-        qr/\A(?:ok|error)\z/, "a\"b\n" ],
+        qr/\A(?:ok|error)\z/, 'a"b?' ],
 ) {
     my ($name, $make, $result, $tool) = @$case;
 
@@ -91,6 +95,23 @@ for my $case (
                 : is($line->{result}, $result, "$name: result");
     is($line->{tool}, $tool, "$name: tool");
     is($line->{id}, $id, "$name: id");
+}
+
+# a method is cut, too, and none of them makes a header of its own
+
+for my $case (
+    [ 'a long method', sub { request(++$id, 'm' x 300, {}) }, 'm' x 128 ],
+    [ 'a method of two lines', sub {
+        request(++$id, "m\r\nX-Evil: 1", {}) }, 'm??X-Evil: 1' ],
+) {
+    my ($name, $make, $method) = @$case;
+
+    my $message = $make->();
+
+    ok(call($nginx, $stream, $message), "$name: answered");
+    is(line($name)->{method}, $method, "$name: method");
+    is($frappe->last_headers->{'x-method'}, $method, "$name: as a header");
+    is($frappe->last_headers->{'x-evil'}, undef, "$name: one header");
 }
 
 # isError of a tool

@@ -245,7 +245,7 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
 
     { ngx_string("mcp_sse_session_ttl"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_sec_slot,
+      ngx_http_mcp_sse_conf_sec,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_mcp_sse_loc_conf_t, session_ttl),
       NULL },

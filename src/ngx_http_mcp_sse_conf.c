@@ -131,6 +131,26 @@ ngx_http_mcp_sse_conf_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_mcp_sse_conf_sec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    char    *rv;
+    time_t  *sec;
+
+    sec = (time_t *) (p + cmd->offset);
+
+    rv = ngx_conf_set_sec_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK && *sec == 0) {
+        return "must not be zero";
+    }
+
+    return rv;
+}
+
+
+char *
 ngx_http_mcp_sse_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_mcp_sse_main_conf_t  *mcf = conf;

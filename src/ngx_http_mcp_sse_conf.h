@@ -20,9 +20,11 @@ char *ngx_http_mcp_sse_conf_uri(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_mcp_sse_conf_time(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* a size that must not be 0 */
+/* a size, or a time in seconds, that must not be 0 */
 
 char *ngx_http_mcp_sse_conf_size(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_mcp_sse_conf_sec(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /* each for the one directive it is named after */

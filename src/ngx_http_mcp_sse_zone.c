@@ -6,7 +6,11 @@
 #include "ngx_http_mcp_sse_zone.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_SPARE  (1024 * 1024)
+#define NGX_HTTP_MCP_SSE_ZONE_SPARE   (1024 * 1024)
+
+/* lengths in an envelope have 32 bits, and it is up to twice as large */
+
+#define NGX_HTTP_MCP_SSE_MAX_MESSAGE  (1024 * 1024 * 1024)
 
 
 static ngx_int_t ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone,
@@ -24,6 +28,12 @@ ngx_http_mcp_sse_zone_add(ngx_conf_t *cf, ngx_http_mcp_sse_main_conf_t *mcf)
 {
     size_t                    min;
     ngx_http_mcp_sse_zone_t  *zone;
+
+    if (mcf->max_message > NGX_HTTP_MCP_SSE_MAX_MESSAGE) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"mcp_sse_max_message\" is larger than 1g");
+        return NGX_ERROR;
+    }
 
     min = 4 * mcf->max_message + NGX_HTTP_MCP_SSE_ZONE_SPARE;
 

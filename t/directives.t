@@ -141,7 +141,7 @@ my %merged = (
                               'off event' ] ],
     mcp_sse_grace      => [ [ '5s', '0', '1m' ], [ '', 'x', '5s 5s', '-1' ] ],
     mcp_sse_idle_timeout => [ [ 'off', '10m' ], [ '', 'x', 'on' ] ],
-    mcp_sse_session_ttl => [ [ '7d', '1h' ], [ '', 'x', 'off' ] ],
+    mcp_sse_session_ttl => [ [ '7d', '1h' ], [ '', 'x', 'off', '0' ] ],
     mcp_sse_call_timeout => [ [ '300s', '1ms' ], [ '', 'x', 'off' ] ],
     mcp_sse_progress   => [ [ 'off', '10s' ], [ '', 'x', 'on' ] ],
     mcp_sse_max_answer => [ [ '32m', '64k' ], [ '', 'x', '-1' ] ],
@@ -210,7 +210,8 @@ my %main = (
                                file('mixed', 'k' x 40 . "\nshort\n"),
                              ] ],
     mcp_sse_max_inbox   => [ [ '1', '256' ], [ '', 'x', '0', '-1' ] ],
-    mcp_sse_max_message => [ [ '1m', '64k' ], [ '', 'x', '0', '2m' ] ],
+    mcp_sse_max_message => [ [ '1m', '64k' ], [ '', 'x', '0', '2m',
+                               '4611686018427387904' ] ],
     mcp_sse_drain       => [ [ '4s', '500ms' ], [ '', 'x' ] ],
 );
 

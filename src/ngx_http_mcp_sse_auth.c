@@ -9,6 +9,7 @@
 #include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_session.h"
 #include "ngx_http_mcp_sse_sleep.h"
+#include "ngx_http_mcp_sse_text.h"
 #include "ngx_http_mcp_sse_verdict.h"
 #include "ngx_http_mcp_sse_zone.h"
 
@@ -128,7 +129,11 @@ ngx_http_mcp_sse_auth_given(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ctx->verdict.status = ctx->facts.user.len ? 0 : NGX_HTTP_UNAUTHORIZED;
+    if (ctx->facts.user.len == 0
+        || !ngx_http_mcp_sse_text_one_line(&ctx->facts.user))
+    {
+        ctx->verdict.status = NGX_HTTP_UNAUTHORIZED;
+    }
 
     return NGX_OK;
 }

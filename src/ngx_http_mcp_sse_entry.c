@@ -207,7 +207,7 @@ ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r)
     if (ctx->verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
 
         if (conf->principal) {
-            ctx->reason = "mcp_sse_principal is empty";
+            ctx->reason = "mcp_sse_principal is empty, or not one line";
 
         } else if (ctx->credential.value.len) {
             ctx->reason = "Frappe does not take the credential, are key and "

@@ -8,6 +8,7 @@
 #include "ngx_http_mcp_sse_call.h"
 #include "ngx_http_mcp_sse_counter.h"
 #include "ngx_http_mcp_sse_header.h"
+#include "ngx_http_mcp_sse_text.h"
 #include "ngx_http_mcp_sse_verdict.h"
 
 
@@ -46,8 +47,6 @@ static void ngx_http_mcp_sse_lookup_read(ngx_http_mcp_sse_call_t *call,
     ngx_http_mcp_sse_verdict_t *verdict);
 static ngx_uint_t ngx_http_mcp_sse_lookup_fault(
     ngx_http_mcp_sse_call_t *call);
-static ngx_uint_t ngx_http_mcp_sse_lookup_principal(
-    ngx_str_t *principal);
 static void ngx_http_mcp_sse_lookup_tell(ngx_http_mcp_sse_lookup_t *lookup,
     ngx_http_mcp_sse_verdict_t *verdict);
 
@@ -435,26 +434,11 @@ ngx_http_mcp_sse_lookup_read(ngx_http_mcp_sse_call_t *call,
         return;
     }
 
-    if (!ngx_http_mcp_sse_lookup_principal(&verdict->principal)) {
+    if (!ngx_http_mcp_sse_text_one_line(&verdict->principal)
+        || ngx_http_mcp_sse_is(&verdict->principal, "Guest"))
+    {
         verdict->status = NGX_HTTP_UNAUTHORIZED;
     }
-}
-
-
-static ngx_uint_t
-ngx_http_mcp_sse_lookup_principal(ngx_str_t *principal)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < principal->len; i++) {
-
-        if (principal->data[i] < ' ' || principal->data[i] == 0x7f) {
-            return 0;
-        }
-    }
-
-    return !(principal->len == sizeof("Guest") - 1
-             && ngx_strncmp(principal->data, "Guest", principal->len) == 0);
 }
 
 

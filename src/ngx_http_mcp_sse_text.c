@@ -47,6 +47,22 @@ ngx_http_mcp_sse_text_check(ngx_str_t *text)
 }
 
 
+ngx_uint_t
+ngx_http_mcp_sse_text_one_line(ngx_str_t *text)
+{
+    size_t  i;
+
+    for (i = 0; i < text->len; i++) {
+
+        if (text->data[i] < ' ' || text->data[i] == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /*
  * Half of a surrogate pair, which JSON's grammar allows and UTF-8 does not,
  * becomes U+FFFD.  No escape is shorter than what it stands for.

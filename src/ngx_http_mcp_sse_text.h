@@ -27,6 +27,13 @@
 ngx_int_t ngx_http_mcp_sse_text_check(ngx_str_t *text);
 
 /*
+ * Whether there is no control character in it, so that it can stand in a line
+ * of a log or in a header.
+ */
+
+ngx_uint_t ngx_http_mcp_sse_text_one_line(ngx_str_t *text);
+
+/*
  * Takes a JSON string with its quotes, which has been parsed, and sets *value
  * to what it stands for.  That points into raw, whose owner does not change,
  * or is allocated from pool if there are escapes.  Returns NGX_OK, or

@@ -484,6 +484,19 @@ EOT
     is($frappe->lookups, 0, 'no look-up');
     ok($nginx->wait_log(qr/for user: zoe/, 5), 'the principal is logged');
     $stream->close;
+
+    # one that could write lines of its own into the log is nobody
+
+    my $basic = start_nginx(settings => <<'EOT');
+        mcp_sse_call      /_mcp/call;
+        mcp_sse_principal $remote_user;
+        mcp_sse_site      erp.example.com;
+EOT
+
+    is(open_stream($basic, auth => 'Basic emVkOng=')->status, 200,
+        'a name of Basic');
+    is(open_stream($basic, auth => 'Basic emVkCmV2aWw6eA==')->status, 401,
+        'a line break in it');
 }
 
 # cookies only where they are wanted

@@ -30,9 +30,10 @@ ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
         return NULL;
     }
 
-    if (r != r->main) {
+    if (r != r->main || r->post_action) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "mcp sse: an endpoint serves clients, not subrequests");
+                      "mcp sse: an endpoint serves clients, not subrequests "
+                      "or post_action");
         *rc = NGX_HTTP_NOT_FOUND;
         return NULL;
     }

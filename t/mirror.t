@@ -1,5 +1,6 @@
 # ngx_http_mirror_module reads the request's body before our handler does, or
 # makes our handler run in a subrequest: neither is common, both are allowed.
+# The same of post_action, which makes it run when all is over.
 
 use strict;
 use warnings;
@@ -119,6 +120,25 @@ EOT
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
         "mirror to us, body $body: no stream is left")
         or diag(health($nginx)->{active_connections});
+}
+
+# post_action: nginx has answered the client, and thrown away its body
+
+{
+    my $nginx = start_nginx(locations => <<'EOT',
+        location = /done { return 200 done; post_action @again; }
+        location @again  { mcp_sse_http; }
+EOT
+        allow => [qr/serves clients, not subrequests/]);
+    my ($pid) = $nginx->wait_workers;
+    my $conn  = connect_to($nginx);
+
+    $conn->request('POST', '/done', host => 'erp.example.com', headers =>
+        [ Authorization => MCPTest::credential(), 'Content-Length', 100 ]);
+    ok($nginx->wait_log(qr/serves clients, not subrequests/, 5),
+        'post_action: no endpoint runs');
+    is(($nginx->wait_workers)[0], $pid, 'the worker lives');
+    $conn->close;
 }
 
 finish();

@@ -231,6 +231,16 @@ ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
 
     mcf->longest_call = ngx_max(mcf->longest_call, conf->call_timeout);
 
+    /* it would take the request from the stream or the calls that it is for */
+
+    if (clcf->post_action.data) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"post_action\" is not run for \"%V\" in location "
+                      "\"%V\", use \"access_log\"",
+                      &conf->handler, &clcf->name);
+        ngx_str_null(&clcf->post_action);
+    }
+
     /* mcp_sse_max_message decides, after the credential was checked */
 
     clcf->client_max_body_size = 0;

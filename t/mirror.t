@@ -8,6 +8,7 @@ use warnings;
 use lib 't/lib';
 use MCPTest;
 use MCPTest::Backend;
+use MCPTest::HTTP;
 use Test::More;
 
 my $frappe = start_frappe();
@@ -139,6 +140,30 @@ EOT
         'post_action: no endpoint runs');
     is(($nginx->wait_workers)[0], $pid, 'the worker lives');
     $conn->close;
+}
+
+# nor does one have a post_action of its own: when its client leaves, the
+# request would be another location's, while calls answer it
+
+{
+    my $slow  = start_backend(sub {
+        sleep_for(2);
+        return MCPTest::Backend::http(200, 'ok');
+    });
+    my $nginx = start_nginx(server => 'post_action @after;',
+        locations => 'location = /mcp { mcp_sse_http; } location @after { '
+            . 'proxy_pass http://127.0.0.1:' . $slow->port . '; }',
+        allow => [qr/"post_action" is not run/]);
+    my ($pid) = $nginx->wait_workers;
+    my $left  = http_post($nginx, tool(1, 'sleep', { seconds => 1,
+        key => 'left' }), async => 1);
+
+    run_until(sub { $frappe->key_count('sleep', 'left') == 1 }, 5);
+    $left->{conn}->close;
+    sleep_for(1.5);
+    is(($nginx->wait_workers)[0], $pid, 'post_action: the worker lives');
+    is($slow->requests, 0, 'post_action is not run');
+    ok($nginx->wait_log(qr/"post_action" is not run/, 1), 'and that is said');
 }
 
 finish();

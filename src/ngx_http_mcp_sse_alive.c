@@ -266,8 +266,8 @@ ngx_http_mcp_sse_alive_doubt(void)
 ngx_uint_t
 ngx_http_mcp_sse_alive_unsure(void)
 {
-    return (ngx_msec_t) (ngx_current_msec
-                         - ngx_http_mcp_sse_zone()->root->redis_doubt)
+    return (ngx_msec_int_t) (ngx_current_msec
+                             - ngx_http_mcp_sse_zone()->root->redis_doubt)
            < NGX_HTTP_MCP_SSE_ALIVE_UNSURE;
 }
 

@@ -292,8 +292,11 @@ ngx_http_mcp_sse_news_expire(ngx_http_mcp_sse_zone_t *zone)
         q = ngx_queue_head(&zone->root->news);
         news = ngx_queue_data(q, ngx_http_mcp_sse_news_t, queue);
 
+        /* the clock of the worker that told it may be ahead of this one's */
+
         if (news->number > known
-            && ngx_current_msec - news->when < NGX_HTTP_MCP_SSE_NEWS_AGE)
+            && (ngx_msec_int_t) (ngx_current_msec - news->when)
+               < NGX_HTTP_MCP_SSE_NEWS_AGE)
         {
             return;
         }

@@ -225,7 +225,8 @@ ngx_http_mcp_sse_shm_wake(ngx_http_mcp_sse_peer_t *peer)
     }
 
     if (peer->wake_at
-        && ngx_current_msec - peer->wake_at < NGX_HTTP_MCP_SSE_WAKE_AGAIN)
+        && (ngx_msec_int_t) (ngx_current_msec - peer->wake_at)
+           < NGX_HTTP_MCP_SSE_WAKE_AGAIN)
     {
         return 0;
     }

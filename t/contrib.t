@@ -75,7 +75,12 @@ sub installed {
 }
 
 
-sub patch { return run('sh', "$root/contrib/bench-nginx-patch", @_) }
+# as root's it would ask the machine's nginx, which may be another
+
+sub patch {
+    return run('sh', "$root/contrib/bench-nginx-patch", '--nginx',
+        MCPTest::Nginx::binary(), @_);
+}
 
 
 # The template of bench, in an nginx of ours.
@@ -116,14 +121,13 @@ sub main_conf {
 
     return <<"EOT";
 $user
+include $logs/modules-enabled/*.conf;
 daemon off;
 pid $logs/nginx.pid;
 error_log $logs/error.log info;
 
 events {
 }
-
-include $file.d/*;
 
 # http {
 http {
@@ -183,7 +187,8 @@ for my $kind ('bench', 'docker') {
     # again, and after it was generated again
 
     ($status, $text) = patch(@run);
-    is("$status$text", '0', "$kind: nothing to do a second time");
+    is("$status$text", "0bench-nginx-patch: nothing to change\n",
+        "$kind: nothing to do a second time");
     is(slurp($file), $new, "$kind: the same");
 
     spew($file, $old);
@@ -225,7 +230,7 @@ for my $kind ('bench', 'docker') {
     # the package loads the module
 
     spew("$dir/$kind/modules-enabled/50-mod-http-mcp-sse.conf",
-        "load_module modules/ngx_http_mcp_sse_module.so;\n");
+        "load_module $module;\n");
     patch(@run);
     is(slurp($file), $new, "$kind: with the package: the same");
     is(slurp($main), $conf, "$kind: but no second load_module");
@@ -250,6 +255,189 @@ for my $kind ('bench', 'docker') {
         "$dir/$kind/");
     is($status, 0, "$kind: nginx -t") or diag($text);
 }
+
+# Other shapes of bench's file, or what hands, certbot and editors have made of
+# it: patched, taken by nginx -t, the same a second time, removed without trace.
+# Undone where nginx does not take it.
+
+{
+    mkdir "$dir/shapes";
+
+    my $file = "$dir/shapes/site.conf";
+    my $main = "$dir/shapes/nginx.conf";
+    my $conf = main_conf($file, "$dir/shapes");
+    my @run  = ('--main', $main, '--module', $module, $file);
+    my $some = bench(8099, 8000);
+
+    system('openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x '
+        . "-keyout $dir/shapes/cert.key -out $dir/shapes/cert 2>/dev/null");
+
+    my $tls = "listen 127.0.0.1:8443 ssl; # managed by Certbot\n"
+        . "\tssl_certificate $dir/shapes/cert;\n"
+        . "\tssl_certificate_key $dir/shapes/cert.key;";
+
+    # what it is, what is changed in it, servers with locations then
+
+    for my $shape (
+        [ 'a site with TLS', sub { s/listen 127\.0\.0\.1:8099;/$tls/ }, 2 ],
+        [ 'CRLF',             sub { s/\n/\r\n/g }, 2 ],
+        [ 'no final newline', sub { s/\n\z// }, 2 ],
+        [ 'braces on lines of their own',
+            sub { s/^(\t*)((?:server|location [\/@]\w*)) \{/$1$2\n$1\{/mg },
+            2 ],
+        [ '"location ^~ /"', sub { s/location \/ \{/location ^~ \/ {/g }, 2 ],
+        [ 'quotes', sub { s/(Site-Name) (\S+?);/$1 "$2";/g }, 2 ],
+        [ 'comments', sub { s/(location \/ \{)/# $1\n\t# }\n\t$1 # all/g }, 2 ],
+        [ 'a domain more', sub { s/(\t\twww)/\t\terp.example.net\n$1/ }, 2 ],
+        [ 'a third site with a port of its own', sub {
+            my ($last) = /(^server \{(?:(?!^server).)*)\z/ms;
+            $last =~ s/second/third/g;
+            $_ .= $last }, 3 ])
+    {
+        my ($name, $change, $servers) = @{$shape};
+
+        local $_ = $some;
+        $change->();
+
+        my $old = $_;
+
+        isnt($old, $some, "$name: a shape");
+        spew($file, $old);
+        spew($main, $conf);
+
+        my ($status, $text) = patch(@run);
+
+        is($status, 0, "$name: patched") or diag($text);
+        like($text, qr/^bench-nginx-patch: nginx -t takes it/m,
+            "$name: nginx -t");
+
+        my $new = slurp($file);
+
+        is(() = $new =~ /^\s*mcp_sse_call /mg, $servers, "$name: servers");
+
+        # an editor that writes CRLF everywhere
+
+        spew($file, $new =~ s/\r?\n/\r\n/gr) if $name eq 'CRLF';
+
+        (undef, $text) = patch(@run);
+        is(slurp($file), $new, "$name: the same a second time");
+
+        patch('--remove', @run);
+        is(slurp($file), $old, "$name: removed");
+        is(slurp($main), $conf, "$name: load_module, too");
+    }
+
+    my $same = sub {
+        my ($name, $old) = @_;
+
+        ok(slurp($file) eq $old && slurp($main) eq $conf,
+            "$name: all is as before");
+    };
+
+    # Not root: bench's file is the user's, nginx's own is not.  Neither is
+    # written then.
+
+    {
+        my @user = $> == 0 ? qw(setpriv --reuid 65534 --clear-groups) : ();
+
+        spew($file, $some);
+        chown 65534, -1, $file if @user;
+        chmod 0444, $main;
+        run('cp', "$root/contrib/bench-nginx-patch", "$dir/shapes/patch");
+
+        my ($status, $text) = run(@user, 'sh', "$dir/shapes/patch", @run);
+
+        is($status, 1, 'not root: refused');
+        like($text, qr/\A\S+ \Q$main\E may not be written by \S+, nothing is changed: run it with sudo\n\z/,
+            'not root: one line says what to do');
+        $same->('not root', $some);
+
+        (undef, $text) = run(@user, 'sh', "$dir/shapes/patch", '--main',
+            'none', $file);
+        like($text, qr/ then: nginx -t && systemctl reload nginx\n\z/,
+            'not root: with the module loaded already');
+        is((stat $file)[4], @user ? 65534 : $>, 'not root: whose it was');
+        chmod 0644, $main;
+    }
+
+    # a location of somebody else
+
+    my $taken = $some =~ s/(\tlocation \/ \{)/\tlocation = \/mcp { }\n$1/r;
+
+    spew($file, $taken);
+    my ($status, $text) = patch(@run);
+    is($status, 1, 'nginx -t: refused');
+    like($text, qr/\A\S+ nginx -t does not take it, all is as before: duplicate location "\/mcp" in \S+\n\z/,
+        'nginx -t: one line says why');
+    $same->('nginx -t does not take it', $taken);
+
+    my $bad = "nonsense;\n$some";
+
+    spew($file, $bad);
+    ($status, $text) = patch(@run);
+    is($status, 1, 'it was wrong before');
+    like($text, qr/\A\S+ nginx -t fails before and after, nothing is changed: unknown directive "nonsense" in \S+\n\z/,
+        'it was wrong before: one line says so');
+    $same->('it was wrong before', $bad);
+
+    # the module is not there
+
+    spew($file, $some);
+    ($status, $text) = patch('--main', $main, '--module', "$dir/none.so",
+        $file);
+    is($status, 1, 'no module');
+    like($text, qr/none\.so/, 'no module: it says which');
+    $same->('no module', $some);
+
+    # the key of the package, once in an nginx
+
+    mkdir "$dir/shapes/conf.d";
+
+    my $other = spew("$dir/shapes/conf.d/other.conf", '');
+    my $key   = spew("$dir/shapes/mcp_sse.key", 'k' x 40 . "\n");
+    chmod 0600, $key;
+
+    my $keys = sub {
+        my ($name, $want, @arg) = @_;
+
+        my ($status, $text) = patch(@arg, @run);
+
+        is($status, 0, "$name: patched") or diag($text);
+        is(join('', slurp($file) =~ /^mcp_sse_key  (\S+);$/mg), $want, $name);
+    };
+
+    $keys->('the key beside nginx.conf', $key);
+    $keys->('the key, again', $key);
+    $keys->('--key none', '', '--key', 'none');
+    spew($other, "mcp_sse_key $key;\n");
+    $keys->('another file has the key', '');
+    spew($other, "# mcp_sse_key $key;\n");
+    unlink "$dir/shapes/conf.d/link.conf";
+    symlink $file, "$dir/shapes/conf.d/link.conf";
+    $keys->('no other file has it', $key);
+
+    my $two = spew("$dir/shapes/two.conf", $some);
+
+    patch(@run, $two);
+    is(() = (slurp($file) . slurp($two)) =~ /^mcp_sse_key/mg, 1,
+        'two files: one key');
+
+    # a compose file: each $ twice, but for variables of its own
+
+    my $template = slurp("$root/t/bench/frappe.conf.template");
+    my $compose  = $template =~ s/\$(?!\{)/\$\$/gr;
+
+    spew($file, $template);
+    patch('--main', 'none', $file);
+    $template = slurp($file);
+    unlike($template, qr/^mcp_sse_key/m, 'a template: no key');
+
+    spew($file, $compose);
+    ($status, $text) = patch('--main', 'none', $file);
+    is($status, 0, 'a compose file');
+    is(slurp($file), $template =~ s/\$(?!\{)/\$\$/gr, 'each $ twice');
+}
+
 
 # only servers that have Frappe behind them
 

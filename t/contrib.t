@@ -594,9 +594,9 @@ my $share = "$dir/usr/share/frappe-sse-bridge";
 # would change the machine.
 
 {
-    my ($section) = slurp("$root/README.md") =~ /^## With bench\n(.*?)^## /ms;
-    my @blocks = grep { !/\A<!-- not run/ }
-        ($section || '') =~ /^((?:<!--[^\n]*-->\n)?(?:    [^\n]*\n)+)/mg;
+    my ($section) = slurp("$root/README.md")
+        =~ /^### In bench's nginx\n(.*?)^### In frappe_docker/ms;
+    my @blocks = ($section || '') =~ /^((?:    [^\n]*\n)+)/mg;
 
     is(scalar(@blocks), 4, 'README: four blocks');
 
@@ -608,14 +608,13 @@ my $share = "$dir/usr/share/frappe-sse-bridge";
     run('cp', '-R', $share, "$top/usr/share/");
     spew("$top/bench/Procfile", "web: bench serve\nsse_bridge: old\n");
     spew("$top/etc/nginx/nginx.conf", "events {\n}\n");
-    spew("$top/var.conf", bench(8099, 8000));
+    spew("$top/bench/config/nginx.conf", bench(8099, 8000));
+    spew("$top/etc/nginx/mcp_sse.key", 'k' x 40 . "\n");
 
     for my $name (qw(systemctl journalctl supervisorctl nginx tail)) {
         spew("$top/bin/$name", "#!/bin/sh\necho $name \$* >> $top/ran\n");
     }
 
-    spew("$top/bin/sudo", "#!/bin/sh\nexec \"\$@\"\n");
-    spew("$top/bin/bench", "#!/bin/sh\ncp $top/var.conf config/nginx.conf\n");
     chmod 0755, glob "$top/bin/*";
 
     my $patch = "$top/usr/share/frappe-sse-bridge/bench-nginx-patch";
@@ -635,14 +634,21 @@ my $share = "$dir/usr/share/frappe-sse-bridge";
 
     is(slurp("$top/etc/systemd/system/frappe-sse-bridge.service"),
         slurp("$share/frappe-sse-bridge.service"), 'README: the unit');
-    ok(-s "$top/etc/default/frappe-sse-bridge", 'README: its variables');
+
+    my $vars = slurp("$top/etc/default/frappe-sse-bridge");
+
+    like($vars, qr/^FRAPPE_SITE=/m, 'README: its variables');
+    like($vars, qr/^MCP_SSE_KEY=(\S{44})\n\z/m, 'README: a key of its own');
+    is((stat "$top/etc/default/frappe-sse-bridge")[2] & 0777, 0600,
+        'README: for root alone');
     ok(-s "$top/etc/supervisor/conf.d/frappe-sse-bridge.conf",
         'README: supervisor');
     ok(-s "$top/etc/logrotate.d/frappe-sse-bridge", 'README: logrotate');
     ok(-d "$top/var/log/frappe", 'README: the place of the log');
     is(slurp("$top/bench/Procfile"), "web: bench serve\n"
         . slurp("$root/contrib/Procfile"), 'README: Procfile');
-    like(slurp("$top/bench/config/nginx.conf"), qr/mcp_sse_http;/,
+    like(slurp("$top/bench/config/nginx.conf"),
+        qr{^mcp_sse_key  \Q$top\E/etc/nginx/mcp_sse\.key;.*mcp_sse_http;}ms,
         'README: bench-nginx-patch');
     like(slurp("$top/etc/nginx/nginx.conf"), qr/\A# .*\nload_module /,
         'README: load_module');

@@ -28,8 +28,10 @@ close $file;
 # sections whose blocks another program runs, since they need more than this
 
 my %elsewhere = (
-    'With bench'  => 't/contrib.t and util/deb-test',
-    'With Docker' => 'make image-test',
+    "In bench's nginx"        => 't/contrib.t',
+    'As a service of its own' => 't/contrib.t',
+    'With bench start'        => 't/contrib.t',
+    'With Docker'             => 'make image-test',
 );
 
 
@@ -39,7 +41,7 @@ sub blocks {
     for my $i (0 .. $#lines) {
         local $_ = $lines[$i];
 
-        $section = $1 if !$fence && /\A## (.*)$/;
+        $section = $1 if !$fence && /\A###? (.*)$/;
         $excuse = "run by $elsewhere{$section}"
             if $section && $elsewhere{$section};
 
@@ -309,11 +311,17 @@ sub try_commands {
 
                 ok($said =~ ($stream ? qr/^event: endpoint$/m
                     : $open ? qr/"status":"accepted"/
-                    : qr/"result":|"message":"alice\@example\.com"/), $name)
+                    : qr/"result":|"message":"alice\@example\.com"|"healthy"/), $name)
                     or diag($said);
                 like($open->wait_answer(1), qr/"result":/, "$name: its answer")
                     if $open;
             }
+
+        } elsif ($command =~ /\Afrappe-sse-bridge (--version)\z/) {
+            my ($status, $said) = sh("$root/util/mcp-sse-bridge $1\n");
+
+            ok($status == 0 && $said =~ /\Afrappe-sse-bridge \d/, $name)
+                or diag($said);
 
         } elsif ($command =~ /\bfrappe-sse-bridge\z|\A[A-Z]\w+=\S+\z/) {
             my ($vars) = $command =~ /\A(.*?)(?: frappe-sse-bridge)?\z/;

@@ -31,6 +31,7 @@ static ngx_int_t ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
     ngx_http_request_t *sr);
 static ngx_int_t ngx_http_mcp_sse_call_subrequest(
     ngx_http_mcp_sse_call_t *call);
+static const char *ngx_http_mcp_sse_call_hint(ngx_http_mcp_sse_call_t *call);
 static ngx_int_t ngx_http_mcp_sse_call_done(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static void ngx_http_mcp_sse_call_woken(ngx_http_request_t *r);
@@ -265,31 +266,7 @@ void
 ngx_http_mcp_sse_call_complain(ngx_http_mcp_sse_call_t *call,
     const char *what)
 {
-    const char  *hint;
-
-    hint = "";
-
-    if (!call->proxied) {
-        hint = (call->status == NGX_HTTP_NOT_FOUND)
-               ? " by nginx itself: is there a location with proxy_pass for "
-                 "it?"
-               : " by nginx itself";
-
-    } else if (call->status == NGX_HTTP_OK
-               || call->status == NGX_HTTP_BAD_REQUEST)
-    {
-        hint = " without a usable body";
-
-    } else if (call->status == NGX_HTTP_BAD_GATEWAY
-               || call->status == NGX_HTTP_GATEWAY_TIME_OUT)
-    {
-        hint = ": does Frappe run where proxy_pass (FRAPPE_URL) says?";
-
-    } else if (call->status == NGX_HTTP_MCP_SSE_NO_METHOD) {
-        hint = ": does Frappe have the method that proxy_pass "
-               "(FRAPPE_METHOD) names?";
-
-    } else if (call->status == NGX_HTTP_NOT_FOUND) {
+    if (call->proxied && call->status == NGX_HTTP_NOT_FOUND) {
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
                       "mcp sse: %s at \"%V\" answered 404: does Frappe know "
                       "the site \"%V\" of mcp_sse_site (FRAPPE_SITE)?",
@@ -299,7 +276,51 @@ ngx_http_mcp_sse_call_complain(ngx_http_mcp_sse_call_t *call,
 
     ngx_log_error(NGX_LOG_ERR, &call->log, 0,
                   "mcp sse: %s at \"%V\" answered %ui%s", what, &call->uri,
-                  call->status, hint);
+                  call->status, ngx_http_mcp_sse_call_hint(call));
+}
+
+
+/*
+ * What to look at, for the operator.
+ */
+
+static const char *
+ngx_http_mcp_sse_call_hint(ngx_http_mcp_sse_call_t *call)
+{
+    if (!call->proxied) {
+        return (call->status == NGX_HTTP_NOT_FOUND)
+               ? " by nginx itself: is there a location with proxy_pass for "
+                 "it?"
+               : " by nginx itself";
+    }
+
+    switch (call->status) {
+
+    case NGX_HTTP_OK:
+    case NGX_HTTP_BAD_REQUEST:
+        return " without a usable body";
+
+    case NGX_HTTP_MOVED_PERMANENTLY:
+    case NGX_HTTP_MOVED_TEMPORARILY:
+    case NGX_HTTP_TEMPORARY_REDIRECT:
+    case NGX_HTTP_PERMANENT_REDIRECT:
+        return ": it redirects, does proxy_pass (FRAPPE_URL) lead to Frappe "
+               "itself, and by https if it has to be?";
+
+    case NGX_HTTP_MCP_SSE_NO_METHOD:
+        return ": does Frappe have the method that proxy_pass "
+               "(FRAPPE_METHOD) names?";
+
+    case NGX_HTTP_BAD_GATEWAY:
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        return ": does Frappe run where proxy_pass (FRAPPE_URL) says?";
+
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        return ": is the site in maintenance (bench migrate)?";
+
+    default:
+        return "";
+    }
 }
 
 

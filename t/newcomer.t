@@ -95,6 +95,28 @@ sub says {
     is_error($got->body, -32603, 'Backend error', 'and the answer');
 }
 
+# FRAPPE_URL is not Frappe, but an nginx that wants https; bench migrate
+
+for my $case (
+    [ 301, 502, ': it redirects, does proxy_pass (FRAPPE_URL) lead to Frappe'
+        . ' itself, and by https if it has to be?' ],
+    [ 503, 503, ': is the site in maintenance (bench migrate)?' ])
+{
+    my ($status, $answer, $hint) = @{$case};
+
+    my $backend = start_backend(sub {
+        return MCPTest::Backend::http($status, '<html>',
+            'Content-Type', 'text/html');
+    });
+    my $nginx = start_nginx(locations => $http, backend => $backend->port);
+
+    my $got = says("Frappe answers $status", $nginx, $answer, line('mcp sse:',
+        "user look-up at \"/_mcp/user\" answered $status$hint"));
+
+    is_rejected($got, $answer, -32003, 'Backend unavailable',
+        'and the answer');
+}
+
 # ---- credentials
 
 {

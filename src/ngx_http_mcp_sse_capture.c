@@ -84,6 +84,15 @@ ngx_http_mcp_sse_capture_header(ngx_http_request_t *r)
     call->status = r->headers_out.status;
     call->length = r->headers_out.content_length_n;
 
+    /* to nginx it is the answer, and what follows a body without an end */
+
+    if (call->status >= NGX_HTTP_CONTINUE && call->status < NGX_HTTP_OK) {
+        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                      "mcp sse: call at \"%V\" answered %ui, which is no "
+                      "final answer", &call->uri, call->status);
+        return NGX_ERROR;
+    }
+
     /* upstream fills the slot of this header only to intercept errors */
 
     ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));

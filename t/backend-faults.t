@@ -516,6 +516,20 @@ for my $case (
         is(raw_id($raw || '{}'), $id, "$name: the request's id");
     }
 
+    # an interim answer: nginx takes it for the answer, whose body does not end
+
+    for my $status (100, 103) {
+        $reply = [ "HTTP/1.1 $status X\r\n\r\n", 0.2,
+            $http->(200, '{"jsonrpc":"2.0","id":' . ++$id
+            . ',"result":{}}') ];
+
+        my $raw = call($nginx, $stream, request($id, 'tools/list', {}));
+
+        is_error($raw, -32603, 'Backend error', "$status: said at once");
+        is((error_of($raw) || {})->{data}{status}, $status,
+            "$status: in the answer");
+    }
+
     # fine, if unusual
 
     for my $case (

@@ -22,6 +22,7 @@ use MCPTest::History;
 #   slow        every so manieth call sleeps 0.3 s at the backend (5)
 #   reopen      true: a session that ended is followed by a new one
 #   auth        credential
+#   fresh       true: each message has a connection of its own
 
 sub new {
     my ($class, %opt) = @_;
@@ -177,6 +178,8 @@ sub _send {
 
 sub _conn {
     my ($self, $nginx) = @_;
+
+    return if $self->{fresh};
 
     my $conns = $self->{conns}{ $nginx->port } ||= [];
 

@@ -72,6 +72,7 @@ sub free_port {
 #   redis_opt      more parameters of mcp_sse_redis
 #   key_file       of mcp_sse_key (redis: the same one for all instances)
 #   config         instead of all this: the text, or a function of the object
+#   single         true: the master does the work, master_process off
 #   plain          true if it is a plain nginx, whose log may have session ids
 #   log_level      of the error log (info)
 #   allow          list of patterns of log lines that are no failure here
@@ -213,6 +214,7 @@ sub template {
 
     my $load = join '', map { "load_module $_;\n" } modules();
     my $user = $> == 0 ? "user root;\n" : '';
+    my $single = $opt{single} ? "master_process off;\n" : '';
     my $reuse = $self->{workers} > 1 ? ' reuseport' : '';
     my $backend = $opt{backend} || MCPTest::frappe()->port;
     my $level = $ENV{TEST_NGINX_LOG_LEVEL} || $opt{log_level} || 'info';
@@ -263,7 +265,7 @@ EOT
     }
 
     return <<"EOT";
-$load$user
+$load$user$single
 worker_processes $self->{workers};
 daemon off;
 pid $dir/nginx.pid;
@@ -467,6 +469,7 @@ sub worker_pids {
     my ($self, %opt) = @_;
 
     return unless $self->{pid};
+    return $self->{pid} if $self->{opt}{single};
 
     my @pids;
 

@@ -1,0 +1,154 @@
+# Another nginx takes over the sockets: USR2, WINCH, QUIT, or back with HUP.
+# The workers of both have zones of their own: with Redis a message finds its
+# stream from either side, without it is refused with 400 at the wrong one.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::Load;
+use Test::More;
+
+my $frappe = start_frappe();
+my %masters;
+
+END { kill TERM => grep { alive($_) } keys %masters }
+
+
+sub alive {
+    my ($pid) = @_;
+
+    open my $file, '<', "/proc/$pid/stat" or return 0;
+    my $line = <$file>;
+
+    return defined $line && $line !~ /\) Z /;
+}
+
+
+sub gone {
+    my (@pids) = @_;
+
+    return run_until(sub { !grep { alive($_) } @pids }, 15);
+}
+
+
+sub workers_of {
+    my ($pid) = @_;
+
+    my @workers = bless({ pid => $pid }, 'MCPTest::Nginx')->worker_pids;
+
+    return @workers;
+}
+
+
+# The master that nginx.pid names, if it has workers.
+
+sub master {
+    my ($nginx) = @_;
+
+    open my $file, '<', $nginx->dir . '/nginx.pid' or return 0;
+    my $pid = <$file>;
+
+    return 0 unless defined $pid && $pid =~ /\A(\d+)\n\z/;
+
+    $pid = $1;
+    $masters{$pid} = 1;
+
+    return workers_of($pid) == $nginx->{workers} ? $pid : 0;
+}
+
+
+# A master that is no daemon refuses USR2.
+
+sub start_daemon {
+    my (%opt) = @_;
+
+    my $nginx = start_nginx(%opt, workers => 2, fails => 1, config => sub {
+        return $_[0]->template =~ s/daemon off/daemon on/r;
+    });
+
+    $nginx->{pid} = run_until(sub { master($nginx) }, 10);
+    ok($nginx->{pid}, 'a daemon') or diag($nginx->stderr);
+    wait_ready($nginx) if $opt{redis};
+
+    return $nginx;
+}
+
+
+sub upgrade {
+    my ($nginx) = @_;
+
+    my $old = $nginx->pid;
+
+    kill USR2 => $old;
+
+    return run_until(sub { my $new = master($nginx); $new != $old && $new },
+        15);
+}
+
+
+for my $way ('onward', 'back') {
+    my $redis = $way eq 'onward' && MCPTest::Redis::binary() ? start_redis()
+        : undef;
+    my $nginx = start_daemon(redis => $redis, http => 'mcp_sse_drain 1s;');
+    my $old   = $nginx->pid;
+    my @old   = workers_of($old);
+    my $load  = MCPTest::Load->new(instances => [ $nginx ], fresh => 1,
+        reopen => 1, rate => 60, frappe => $frappe)->start;
+
+    sleep_for(0.5);
+
+    my $new = upgrade($nginx);
+
+    ok($new, "$way: another master");
+    wait_ready($nginx) if $redis;
+    sleep_for(0.5);
+    kill WINCH => $old;
+    ok(gone(@old), "$way: the old workers end after WINCH");
+    ok(alive($old), "$way: the old master does not");
+
+    my ($leave, $stay) = $way eq 'onward' ? ($old, $new) : ($new, $old);
+
+    if ($way eq 'back') {
+        kill HUP => $old;
+        ok(run_until(sub { workers_of($old) == 2 }, 10),
+            "$way: workers of the old master again");
+    }
+
+    my @leave = workers_of($leave);
+
+    sleep_for(0.3);
+    kill QUIT => $leave;
+    ok(gone($leave, @leave), "$way: one master ends");
+    $nginx->{pid} = $stay;
+
+    my $from = now();
+
+    sleep_for(1);
+    $load->stop;
+    $load->history->ok("$way: each accepted message has its one answer");
+
+    my %all = %{ $load->statuses($load->sent(0, $from)) };
+
+    cmp_ok($all{202} || 0, '>', 30, "$way: messages were accepted")
+        or diag(explain(\%all));
+
+    # a session may have ended a moment ago
+
+    cmp_ok($all{400} || 0, '<', 5, "$way: none is refused") if $redis;
+    is_deeply([ grep { !/\A(?:202|400)\z/ } keys %all ], [],
+        "$way: all have a status") or diag(explain(\%all));
+    is_deeply([ keys %{ $load->statuses($load->sent($from, now())) } ],
+        [ 202 ], "$way: in the end all are accepted");
+    is(health($nginx)->{pending_requests}, 0, "$way: nothing is pending");
+    is(health($nginx)->{active_connections},
+        scalar(grep { !$_->ended } $load->streams), "$way: as many streams");
+
+    $load->close;
+    kill TERM => $stay;
+    ok(gone($stay), "$way: the end");
+    delete $nginx->{pid};
+}
+
+finish();

@@ -1,0 +1,116 @@
+package MCPTest::Names;
+
+# A name server in the event loop: it says what a test tells it to, late, or
+# nothing at all.
+
+use strict;
+use warnings;
+
+use Socket qw(PF_INET SOCK_DGRAM pack_sockaddr_in unpack_sockaddr_in
+    inet_aton);
+
+use MCPTest::Conn qw(now);
+
+
+# Names and their addresses, "*" for any other; else it does not exist.
+
+sub new {
+    my ($class, %names) = @_;
+
+    socket(my $sock, PF_INET, SOCK_DGRAM, 0) or die "socket: $!\n";
+    bind($sock, pack_sockaddr_in(0, inet_aton('127.0.0.1')))
+        or die "bind: $!\n";
+
+    my $self = bless {
+        sock  => $sock,
+        out   => '',
+        names => { %names },
+        delay => 0,
+        asked => {},            # name => how often
+        steps => [],            # [ time, bytes, to whom ]
+        port  => (unpack_sockaddr_in(getsockname $sock))[0],
+    }, $class;
+
+    MCPTest::Conn::register($self);
+
+    return $self;
+}
+
+
+sub port { return $_[0]{port} }
+
+
+# How often a name was asked for.
+
+sub asked { return $_[0]{asked}{ $_[1] } || 0 }
+
+
+# From now on a name has this address; undef: it does not exist.
+
+sub set { $_[0]{names}{ $_[1] } = $_[2]; return }
+
+
+# Answers come so many seconds later; undef: never.
+
+sub delay { $_[0]{delay} = $_[1]; return }
+
+
+sub _write { return }
+
+
+sub _read {
+    my ($self) = @_;
+
+    my $from = recv($self->{sock}, my $query, 512, 0);
+    return unless defined $from && length $query > 16;
+
+    my ($id) = unpack 'n', $query;
+    my @labels;
+    my $at = 12;
+
+    while (my $length = unpack 'C', substr $query, $at, 1) {
+        push @labels, substr $query, $at + 1, $length;
+        $at += $length + 1;
+    }
+
+    my $question = substr $query, 12, $at + 5 - 12;
+    my $type     = unpack 'n', substr $query, $at + 1, 2;
+    my $name     = join '.', @labels;
+    my ($key)    = grep { exists $self->{names}{$_} } $name, '*';
+    my $address  = defined $key ? $self->{names}{$key} : undef;
+    my $found    = defined $address && $type == 1;
+
+    $self->{asked}{$name}++;
+
+    return unless defined $self->{delay};
+
+    # response, recursion, and "no such name" unless it has an address
+
+    my $answer = pack 'nnnnnn', $id, 0x8180 + (defined $address ? 0 : 3), 1,
+        $found ? 1 : 0, 0, 0;
+
+    $answer .= $question;
+    $answer .= pack('nnnNn', 0xc00c, 1, 1, 1, 4) . inet_aton($address)
+        if $found;
+
+    push @{ $self->{steps} }, [ now() + $self->{delay}, $answer, $from ];
+    $self->tick;
+
+    return;
+}
+
+
+sub tick {
+    my ($self) = @_;
+
+    while (@{ $self->{steps} } && $self->{steps}[0][0] <= now()) {
+        my $step = shift @{ $self->{steps} };
+
+        send $self->{sock}, $step->[1], 0, $step->[2];
+    }
+
+    return;
+}
+
+
+1;

@@ -28,6 +28,7 @@ static ngx_uint_t ngx_http_mcp_sse_shm_drain_one(
     ngx_http_mcp_sse_zone_t *zone);
 static void ngx_http_mcp_sse_shm_sweep(void *data);
 static void ngx_http_mcp_sse_shm_probe(ngx_http_mcp_sse_zone_t *zone);
+static ngx_uint_t ngx_http_mcp_sse_shm_is_dead(u_char *id, ngx_pid_t deaf);
 static void ngx_http_mcp_sse_shm_sweep_fast(void *data);
 
 
@@ -472,6 +473,7 @@ ngx_http_mcp_sse_shm_probe(ngx_http_mcp_sse_zone_t *zone)
 {
     u_char                    ids[NGX_HTTP_MCP_SSE_MAX_PEERS]
                                  [NGX_HTTP_MCP_SSE_WORKER_ID];
+    ngx_pid_t                 deaf[NGX_HTTP_MCP_SSE_MAX_PEERS];
     ngx_uint_t                i, n;
     ngx_queue_t              *q;
     ngx_http_mcp_sse_peer_t  *peer;
@@ -486,10 +488,8 @@ ngx_http_mcp_sse_shm_probe(ngx_http_mcp_sse_zone_t *zone)
     {
         peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
 
-        if (peer != ngx_http_mcp_sse_self
-            && !peer->deaf
-            && n < NGX_HTTP_MCP_SSE_MAX_PEERS)
-        {
+        if (peer != ngx_http_mcp_sse_self && n < NGX_HTTP_MCP_SSE_MAX_PEERS) {
+            deaf[n] = peer->deaf ? peer->pid : 0;
             ngx_memcpy(ids[n++], peer->id, NGX_HTTP_MCP_SSE_WORKER_ID);
         }
     }
@@ -498,14 +498,28 @@ ngx_http_mcp_sse_shm_probe(ngx_http_mcp_sse_zone_t *zone)
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_http_mcp_sse_wakeup_send(ids[i], ngx_cycle->log)
-            == NGX_DECLINED)
-        {
+        if (ngx_http_mcp_sse_shm_is_dead(ids[i], deaf[i])) {
             ngx_shmtx_lock(&zone->shpool->mutex);
             ngx_http_mcp_sse_shm_dead(zone, ids[i]);
             ngx_shmtx_unlock(&zone->shpool->mutex);
         }
     }
+}
+
+
+/*
+ * One without a socket can only be asked for by its pid, which another
+ * process may have by now: then its sessions stay.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_shm_is_dead(u_char *id, ngx_pid_t deaf)
+{
+    if (deaf) {
+        return kill(deaf, 0) == -1 && ngx_errno == NGX_ESRCH;
+    }
+
+    return ngx_http_mcp_sse_wakeup_send(id, ngx_cycle->log) == NGX_DECLINED;
 }
 
 

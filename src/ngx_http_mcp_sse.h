@@ -317,7 +317,6 @@ struct ngx_http_mcp_sse_session_s {
     ngx_rbtree_node_t                node;     /* in the bus's own table */
     ngx_http_mcp_sse_sid_t           sid;
     u_char                           text[NGX_HTTP_MCP_SSE_ID_LEN];
-    u_char                           hash[NGX_HTTP_MCP_SSE_HASH_LEN];
 
     ngx_str_t                        user;
     ngx_str_t                        site;

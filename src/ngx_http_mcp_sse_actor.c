@@ -187,10 +187,9 @@ ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, u_char *key)
 
     if (ctx->named) {
         s->sid = ctx->sid;
-        ngx_http_mcp_sse_sid_hash(&s->sid, s->hash);
 
     } else {
-        ngx_memset(s->hash, '-', NGX_HTTP_MCP_SSE_HASH_LEN);
+        ngx_memset(s->sid.hash, '-', NGX_HTTP_MCP_SSE_HASH_LEN);
         s->nameless = 1;
     }
 

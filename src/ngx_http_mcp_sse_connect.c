@@ -204,7 +204,7 @@ ngx_http_mcp_sse_connect_open(ngx_http_request_t *r)
 
     ctx->facts.session.data = ngx_pnalloc(r->pool, NGX_HTTP_MCP_SSE_HASH_LEN);
     if (ctx->facts.session.data) {
-        ngx_memcpy(ctx->facts.session.data, s->hash,
+        ngx_memcpy(ctx->facts.session.data, s->sid.hash,
                    NGX_HTTP_MCP_SSE_HASH_LEN);
         ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
     }

@@ -71,7 +71,7 @@ ngx_http_mcp_sse_dispatch(ngx_http_mcp_sse_session_t *s,
     if (rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "mcp sse: damaged envelope for session %*s",
-                      (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash);
+                      (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
     }
 
     ngx_http_mcp_sse_envelope_free(env);
@@ -107,7 +107,7 @@ ngx_http_mcp_sse_dispatch_one(ngx_http_mcp_sse_session_t *s,
             ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                           "mcp sse: session %*s repeats a request whose "
                           "answer is still to come, not run",
-                          (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash);
+                          (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
 
             ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REPEATED);
             ngx_http_mcp_sse_inbox_started(s, env);
@@ -184,7 +184,7 @@ ngx_http_mcp_sse_dispatch_cancel(ngx_http_mcp_sse_session_t *s,
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "mcp sse: session %*s cancels a %s request",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash,
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash,
                   task->call ? "running" : "waiting");
 
     if (task->call == NULL) {
@@ -347,7 +347,7 @@ ngx_http_mcp_sse_dispatch_late(ngx_http_mcp_sse_task_t *task)
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "mcp sse: a call of session %*s came too late to its turn, "
                   "its client may have been refused, not run",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash);
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
 
     ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_EXPIRED);
 

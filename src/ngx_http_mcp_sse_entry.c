@@ -233,7 +233,6 @@ ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_mcp_sse_entry_session(ngx_http_request_t *r, ngx_str_t *text)
 {
-    u_char                       *hash;
     ngx_http_mcp_sse_ctx_t       *ctx;
     ngx_http_mcp_sse_loc_conf_t  *conf;
 
@@ -244,14 +243,7 @@ ngx_http_mcp_sse_entry_session(ngx_http_request_t *r, ngx_str_t *text)
         return NGX_DECLINED;
     }
 
-    hash = ngx_pnalloc(r->pool, NGX_HTTP_MCP_SSE_HASH_LEN);
-    if (hash == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_mcp_sse_sid_hash(&ctx->sid, hash);
-
-    ctx->facts.session.data = hash;
+    ctx->facts.session.data = ctx->sid.hash;
     ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
 
     return ngx_time() - ctx->sid.issued < conf->session_ttl ? NGX_OK

@@ -36,7 +36,7 @@ ngx_int_t ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r);
 
 /*
  * Takes the session id of r apart, notes it for the log, and looks whether
- * it is too old; the MAC is not checked.  NGX_OK, NGX_DECLINED, NGX_ERROR.
+ * it is too old; the MAC is not checked.  NGX_OK or NGX_DECLINED.
  */
 
 ngx_int_t ngx_http_mcp_sse_entry_session(ngx_http_request_t *r,

@@ -29,7 +29,7 @@
 static ngx_int_t ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid,
     u_char *mac, ngx_str_t *secret, const char *purpose, ngx_str_t *site,
     ngx_str_t *principal);
-static ngx_int_t ngx_http_mcp_sse_sid_key(ngx_http_mcp_sse_sid_t *sid);
+static ngx_int_t ngx_http_mcp_sse_sid_digest(ngx_http_mcp_sse_sid_t *sid);
 static ngx_int_t ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac,
     ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n);
 static ngx_int_t ngx_http_mcp_sse_hmac_init(EVP_MAC_CTX *ctx,
@@ -93,7 +93,7 @@ ngx_http_mcp_sse_sid_make(ngx_http_mcp_sse_sid_t *sid, u_char *text,
 
     sid->issued = issued;
 
-    return ngx_http_mcp_sse_sid_key(sid);
+    return ngx_http_mcp_sse_sid_digest(sid);
 }
 
 
@@ -138,7 +138,7 @@ ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid, ngx_str_t *text)
     sid->issued = (time_t) ((uint32_t) p[0] << 24 | p[1] << 16
                             | p[2] << 8 | p[3]);
 
-    if (ngx_http_mcp_sse_sid_key(sid) != NGX_OK) {
+    if (ngx_http_mcp_sse_sid_digest(sid) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -215,25 +215,6 @@ ngx_http_mcp_sse_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts,
 }
 
 
-void
-ngx_http_mcp_sse_sid_hash(ngx_http_mcp_sse_sid_t *sid, u_char *hash)
-{
-    u_char  *p;
-    u_char   digest[NGX_HTTP_MCP_SSE_SHA256];
-    u_char   data[sizeof("log") - 1 + NGX_HTTP_MCP_SSE_DIGEST];
-
-    p = ngx_cpymem(data, "log", sizeof("log") - 1);
-    ngx_memcpy(p, sid->key, NGX_HTTP_MCP_SSE_DIGEST);
-
-    if (ngx_http_mcp_sse_sha256(digest, data, sizeof(data)) != NGX_OK) {
-        ngx_memset(hash, '0', NGX_HTTP_MCP_SSE_HASH_LEN);
-        return;
-    }
-
-    ngx_hex_dump(hash, digest, NGX_HTTP_MCP_SSE_HASH_LEN / 2);
-}
-
-
 static ngx_int_t
 ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid, u_char *mac,
     ngx_str_t *secret, const char *purpose, ngx_str_t *site,
@@ -264,7 +245,7 @@ ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid, u_char *mac,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_sid_key(ngx_http_mcp_sse_sid_t *sid)
+ngx_http_mcp_sse_sid_digest(ngx_http_mcp_sse_sid_t *sid)
 {
     u_char  digest[NGX_HTTP_MCP_SSE_SHA256];
 
@@ -275,6 +256,8 @@ ngx_http_mcp_sse_sid_key(ngx_http_mcp_sse_sid_t *sid)
     }
 
     ngx_memcpy(sid->key, digest, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_hex_dump(sid->hash, digest + NGX_HTTP_MCP_SSE_DIGEST,
+                 NGX_HTTP_MCP_SSE_HASH_LEN / 2);
 
     return NGX_OK;
 }

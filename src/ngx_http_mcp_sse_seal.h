@@ -23,6 +23,7 @@
 #define NGX_HTTP_MCP_SSE_ID_LEN     50     /* base64url of 37 bytes */
 #define NGX_HTTP_MCP_SSE_INSTANCE   4
 #define NGX_HTTP_MCP_SSE_DIGEST     16
+#define NGX_HTTP_MCP_SSE_HASH_LEN   16
 #define NGX_HTTP_MCP_SSE_KEY        32     /* of a key drawn by the server */
 
 
@@ -30,6 +31,9 @@ typedef struct {
     u_char       raw[NGX_HTTP_MCP_SSE_ID_RAW];
     u_char       key[NGX_HTTP_MCP_SSE_DIGEST];  /* digest of raw: the key under
                                                    which tables know it */
+    u_char       hash[NGX_HTTP_MCP_SSE_HASH_LEN];  /* more of it, in
+                                                      hexadecimal: its name in
+                                                      logs */
     time_t       issued;
 } ngx_http_mcp_sse_sid_t;
 
@@ -81,15 +85,6 @@ ngx_int_t ngx_http_mcp_sse_sid_verify(ngx_http_mcp_sse_sid_t *sid,
 
 ngx_int_t ngx_http_mcp_sse_hmac(u_char *digest, ngx_str_t *secret,
     ngx_str_t *parts, ngx_uint_t n);
-
-/*
- * Writes the 16 hexadecimal digits by which logs name an id: of SHA-256 over
- * a label and its key, from which the id cannot be found.
- */
-
-#define NGX_HTTP_MCP_SSE_HASH_LEN   16
-
-void ngx_http_mcp_sse_sid_hash(ngx_http_mcp_sse_sid_t *sid, u_char *hash);
 
 
 #endif /* _NGX_HTTP_MCP_SSE_SEAL_H_INCLUDED_ */

@@ -134,7 +134,6 @@ ngx_http_mcp_sse_session_create(ngx_http_request_t *r,
 
     s->sid = *sid;
     ngx_memcpy(s->text, text, NGX_HTTP_MCP_SSE_ID_LEN);
-    ngx_http_mcp_sse_sid_hash(sid, s->hash);
 
     p = (u_char *) (s + 1);
 
@@ -218,7 +217,7 @@ ngx_http_mcp_sse_session_open(ngx_http_mcp_sse_session_t *s,
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "SSE connection established: %*s for user: %V",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash, &s->user);
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash, &s->user);
 
     ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_OPENED);
 
@@ -506,7 +505,7 @@ ngx_http_mcp_sse_session_log(ngx_http_mcp_sse_session_t *s,
 {
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "SSE connection closed: %*s, %V, %M, %ui messages",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash,
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash,
                   &ngx_http_mcp_sse_endings[reason].word,
                   (ngx_current_msec - s->created) / 1000, s->messages);
 

@@ -148,7 +148,7 @@ ngx_http_mcp_sse_submit_session(ngx_http_mcp_sse_exchange_t *x,
         return NGX_ERROR;
     }
 
-    ngx_http_mcp_sse_sid_hash(&sid, hash);
+    ngx_memcpy(hash, sid.hash, NGX_HTTP_MCP_SSE_HASH_LEN);
 
     x->ctx->facts.session.data = hash;
     x->ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
@@ -321,7 +321,7 @@ ngx_http_mcp_sse_submit_one(ngx_http_mcp_sse_exchange_t *x,
         ngx_log_error(NGX_LOG_INFO, x->request->connection->log, 0,
                       "mcp sse: session %*s repeats a request whose answer is "
                       "still to come, not run",
-                      (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash);
+                      (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
 
         ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REPEATED);
 

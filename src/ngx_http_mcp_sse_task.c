@@ -160,7 +160,7 @@ ngx_http_mcp_sse_task_start(ngx_http_mcp_sse_task_t *task)
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "mcp sse: no memory for a call of session %*s",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->hash);
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
 
     if (ngx_http_mcp_sse_task_heard(task)) {
         ngx_http_mcp_sse_task_tell(task,
@@ -217,7 +217,7 @@ ngx_http_mcp_sse_task_facts(ngx_http_mcp_sse_task_t *task,
 
     s = task->session;
 
-    facts->session.data = s->hash;
+    facts->session.data = s->sid.hash;
     facts->session.len = s->nameless ? 0 : NGX_HTTP_MCP_SSE_HASH_LEN;
     facts->user = s->user;
     facts->site = s->site;

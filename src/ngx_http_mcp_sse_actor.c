@@ -11,12 +11,14 @@
 #define NGX_HTTP_MCP_SSE_ACTOR_LISTS  64
 
 
-static ngx_int_t ngx_http_mcp_sse_actor_key(ngx_http_mcp_sse_ctx_t *ctx,
-    u_char *key);
+static ngx_uint_t ngx_http_mcp_sse_actor_is(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_ctx_t *ctx);
+static ngx_uint_t ngx_http_mcp_sse_actor_of_user(
+    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_ctx_t *ctx);
 static ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_actor_create(
-    ngx_http_request_t *r, u_char *key);
+    ngx_http_request_t *r, ngx_queue_t *list);
 static ngx_uint_t ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r);
-static ngx_queue_t *ngx_http_mcp_sse_actor_list(u_char *key);
+static ngx_queue_t *ngx_http_mcp_sse_actor_list(ngx_uint_t hash);
 static ngx_uint_t ngx_http_mcp_sse_actor_waiting(
     ngx_http_mcp_sse_session_t *s, size_t *size);
 static void ngx_http_mcp_sse_actor_event(ngx_event_t *ev);
@@ -52,18 +54,16 @@ ngx_int_t
 ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
     ngx_http_mcp_sse_session_t **actor)
 {
-    u_char                       key[NGX_HTTP_MCP_SSE_DIGEST];
     ngx_queue_t                 *q, *list;
     ngx_http_mcp_sse_ctx_t      *ctx;
     ngx_http_mcp_sse_session_t  *s;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (ngx_http_mcp_sse_actor_key(ctx, key) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    list = ngx_http_mcp_sse_actor_list(key);
+    list = ngx_http_mcp_sse_actor_list(ctx->named
+                                   ? ctx->sid.key[0]
+                                   : ngx_crc32_short(ctx->facts.user.data,
+                                                     ctx->facts.user.len));
 
     for (q = ngx_queue_head(list);
          q != ngx_queue_sentinel(list);
@@ -73,7 +73,7 @@ ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
 
         if (s->conf == ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module)
             && s->cscf == ngx_http_get_module_srv_conf(r, ngx_http_core_module)
-            && ngx_memcmp(s->sid.key, key, NGX_HTTP_MCP_SSE_DIGEST) == 0)
+            && ngx_http_mcp_sse_actor_is(s, ctx))
         {
             *actor = s;
             return NGX_OK;
@@ -84,9 +84,47 @@ ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
         return NGX_BUSY;
     }
 
-    *actor = ngx_http_mcp_sse_actor_create(r, key);
+    *actor = ngx_http_mcp_sse_actor_create(r, list);
 
     return *actor ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Without a session id the user is all that is known of a client and not of
+ * its own choice.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_actor_is(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_ctx_t *ctx)
+{
+    if (ctx->named == s->nameless) {
+        return 0;
+    }
+
+    if (ctx->named) {
+        return ngx_memcmp(s->sid.key, ctx->sid.key, NGX_HTTP_MCP_SSE_DIGEST)
+               == 0;
+    }
+
+    return ngx_http_mcp_sse_actor_of_user(s, ctx);
+}
+
+
+static ngx_uint_t
+ngx_http_mcp_sse_actor_of_user(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_ctx_t *ctx)
+{
+    ngx_str_t  *user, *site;
+
+    user = &ctx->facts.user;
+    site = &ctx->facts.site;
+
+    return s->user.len == user->len
+           && s->site.len == site->len
+           && ngx_memcmp(s->user.data, user->data, user->len) == 0
+           && ngx_memcmp(s->site.data, site->data, site->len) == 0;
 }
 
 
@@ -125,12 +163,7 @@ ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r)
             s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
 
             if (!s->nameless
-                && s->user.len == ctx->facts.user.len
-                && s->site.len == ctx->facts.site.len
-                && ngx_memcmp(s->user.data, ctx->facts.user.data,
-                              s->user.len) == 0
-                && ngx_memcmp(s->site.data, ctx->facts.site.data,
-                              s->site.len) == 0
+                && ngx_http_mcp_sse_actor_of_user(s, ctx)
                 && ngx_http_mcp_sse_session_busy(s)
                 && ++n == max)
             {
@@ -143,34 +176,8 @@ ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r)
 }
 
 
-/*
- * Without a session id the user is all that is known of a client and not of
- * its own choice.
- */
-
-static ngx_int_t
-ngx_http_mcp_sse_actor_key(ngx_http_mcp_sse_ctx_t *ctx, u_char *key)
-{
-    ngx_str_t                 parts[3];
-    ngx_http_mcp_sse_zone_t  *zone;
-
-    if (ctx->named) {
-        ngx_memcpy(key, ctx->sid.key, NGX_HTTP_MCP_SSE_DIGEST);
-        return NGX_OK;
-    }
-
-    zone = ngx_http_mcp_sse_zone();
-
-    ngx_str_set(&parts[0], "nameless");
-    parts[1] = ctx->facts.site;
-    parts[2] = ctx->facts.user;
-
-    return ngx_http_mcp_sse_hmac(key, zone->secrets->elts, parts, 3);
-}
-
-
 static ngx_http_mcp_sse_session_t *
-ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, u_char *key)
+ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, ngx_queue_t *list)
 {
     u_char                      *p;
     ngx_http_mcp_sse_ctx_t      *ctx;
@@ -192,8 +199,6 @@ ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, u_char *key)
         ngx_memset(s->sid.hash, '-', NGX_HTTP_MCP_SSE_HASH_LEN);
         s->nameless = 1;
     }
-
-    ngx_memcpy(s->sid.key, key, NGX_HTTP_MCP_SSE_DIGEST);
 
     p = (u_char *) (s + 1);
 
@@ -217,7 +222,7 @@ ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, u_char *key)
     s->event.data = s;
     s->event.log = ngx_cycle->log;
 
-    ngx_queue_insert_tail(ngx_http_mcp_sse_actor_list(key), &s->queue);
+    ngx_queue_insert_tail(list, &s->queue);
     ngx_http_mcp_sse_nactors++;
 
     return s;
@@ -225,9 +230,9 @@ ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, u_char *key)
 
 
 static ngx_queue_t *
-ngx_http_mcp_sse_actor_list(u_char *key)
+ngx_http_mcp_sse_actor_list(ngx_uint_t hash)
 {
-    return &ngx_http_mcp_sse_actors[key[0] % NGX_HTTP_MCP_SSE_ACTOR_LISTS];
+    return &ngx_http_mcp_sse_actors[hash % NGX_HTTP_MCP_SSE_ACTOR_LISTS];
 }
 
 
@@ -360,7 +365,7 @@ ngx_http_mcp_sse_actor_cancel(u_char *key, ngx_str_t *id)
     ngx_queue_t                 *q, *list;
     ngx_http_mcp_sse_session_t  *s;
 
-    list = ngx_http_mcp_sse_actor_list(key);
+    list = ngx_http_mcp_sse_actor_list(key[0]);
 
     for (q = ngx_queue_head(list);
          q != ngx_queue_sentinel(list);

@@ -18,10 +18,19 @@
 #define NGX_HTTP_MCP_SSE_ARENA_BASE   16384
 #define NGX_HTTP_MCP_SSE_ARENA_TIMES  4
 
+#define NGX_HTTP_MCP_SSE_ARENA_SHORT  4096
+
 
 static void *ngx_http_mcp_sse_arena_malloc(void *data, size_t size);
 static void *ngx_http_mcp_sse_arena_realloc(void *data, void *p, size_t size);
 static void ngx_http_mcp_sse_arena_none(void *data, void *p);
+
+
+/* one text is parsed at a time, and most are short */
+
+static u_char  ngx_http_mcp_sse_arena_kept[NGX_HTTP_MCP_SSE_ARENA_BASE
+                                           + NGX_HTTP_MCP_SSE_ARENA_TIMES
+                                             * NGX_HTTP_MCP_SSE_ARENA_SHORT];
 
 
 ngx_int_t
@@ -31,7 +40,9 @@ ngx_http_mcp_sse_arena_init(ngx_http_mcp_sse_arena_t *arena, size_t len)
 
     size = NGX_HTTP_MCP_SSE_ARENA_BASE + NGX_HTTP_MCP_SSE_ARENA_TIMES * len;
 
-    arena->start = ngx_alloc(size, ngx_cycle->log);
+    arena->start = (size > sizeof(ngx_http_mcp_sse_arena_kept))
+                   ? ngx_alloc(size, ngx_cycle->log)
+                   : ngx_http_mcp_sse_arena_kept;
     if (arena->start == NULL) {
         return NGX_ERROR;
     }
@@ -51,7 +62,9 @@ ngx_http_mcp_sse_arena_init(ngx_http_mcp_sse_arena_t *arena, size_t len)
 void
 ngx_http_mcp_sse_arena_free(ngx_http_mcp_sse_arena_t *arena)
 {
-    ngx_free(arena->start);
+    if (arena->start != ngx_http_mcp_sse_arena_kept) {
+        ngx_free(arena->start);
+    }
 }
 
 

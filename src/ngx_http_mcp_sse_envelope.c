@@ -173,25 +173,14 @@ ngx_http_mcp_sse_envelope_message(ngx_http_mcp_sse_envelope_t *env,
 {
     u_char      *p, *last;
     uint32_t     type;
-    ngx_int_t    rc;
-    ngx_str_t    s;
+    ngx_str_t    headers;
     ngx_uint_t   i;
 
     last = env->data + env->size;
     type = 0;
 
-    if (*pos == NULL) {
-
-        do {
-            rc = ngx_http_mcp_sse_envelope_header(env, pos, &s, &s);
-        } while (rc == NGX_OK);
-
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-    }
-
-    p = *pos;
+    p = *pos ? *pos
+             : ngx_http_mcp_sse_envelope_get(env->data, last, &headers);
 
     if (p == last) {
         return NGX_DONE;

@@ -258,22 +258,73 @@ sub try_client {
 
     $auth =~ s/\$\{(?:env:)?(\w+)\}/$env{$1}/g if defined $auth;
 
-    is($auth, 'token alice-key:alice-secret', "line $block->{line}: header");
+    return try_server("line $block->{line}", $url, $auth);
+}
+
+
+# A client goes to this URL with this Authorization.
+
+sub try_server {
+    my ($name, $url, $auth) = @_;
+
+    is($auth, 'token alice-key:alice-secret', "$name: header");
 
     my ($path) = ($url || '') =~ m{\Ahttp://127\.0\.0\.1:$port(/.*)};
 
-    return fail("line $block->{line}: the URL") unless $path;
+    return fail("$name: the URL") unless $path;
 
     if ($path eq '/mcp/sse') {
         my $stream = open_stream($nginx, path => $path, auth => $auth);
 
-        is($stream->status, 200, "line $block->{line}: a stream");
+        is($stream->status, 200, "$name: a stream");
         $stream->close;
         return;
     }
 
     return is(http_post($nginx, request(1, 'tools/list'), path => $path,
-        auth => $auth)->status, 200, "line $block->{line}: an answer");
+        auth => $auth)->status, 200, "$name: an answer");
+}
+
+
+# "claude mcp add" reads its arguments as the real one (2.1) does: all words
+# after --header, up to the next option, are headers.
+
+sub try_claude {
+    my ($name, $command) = @_;
+
+    write_file('bin/claude', "#!/bin/sh\nfor a; do echo \"\$a\"; done\n",
+        0700);
+
+    my ($status, $said) = sh(ours($command) . "\n");
+    my ($mcp, $add, @words) = split /\n/, $said;
+    my (%option, @rest, $of);
+
+    is("$mcp $add", 'mcp add', $name);
+
+    for my $word (@words) {
+        if ($word =~ /\A--(\w+)\z/) {
+            $of = $1;
+
+        } elsif (defined $of) {
+            push @{ $option{$of} }, $word;
+            $of = undef unless $of eq 'header';
+
+        } else {
+            push @rest, $word;
+        }
+    }
+
+    my ($server, $url) = @rest;
+
+    is(scalar @rest, 2, "$name: a name and an address")
+        or return diag("@rest");
+
+    my ($auth) = "@{ $option{header} || [] }" =~ /\AAuthorization: (.*)/;
+
+    is("@{ $option{transport} || [] }", $url =~ /sse\z/ ? 'sse' : 'http',
+        "$name: the transport");
+
+    return try_server($name, $url, $auth);
 }
 
 
@@ -322,6 +373,9 @@ sub try_commands {
 
             ok($status == 0 && $said =~ /\Afrappe-sse-bridge \d/, $name)
                 or diag($said);
+
+        } elsif ($command =~ /\Aclaude mcp add /) {
+            try_claude($name, $command);
 
         } elsif ($command =~ /\bfrappe-sse-bridge\z|\A[A-Z]\w+=\S+\z/) {
             my ($vars) = $command =~ /\A(.*?)(?: frappe-sse-bridge)?\z/;

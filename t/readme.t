@@ -230,7 +230,8 @@ sub try_client {
     my ($block) = @_;
 
     my $json = decode(ours($block->{text}));
-    my ($server) = ref $json eq 'HASH' ? values %{ $json->{mcpServers} } : ();
+    my ($server) = ref $json eq 'HASH'
+        ? values %{ $json->{mcpServers} || $json->{mcp} } : ();
 
     return fail("line $block->{line}: JSON") unless $server;
 
@@ -256,7 +257,7 @@ sub try_client {
         ($auth) = $said =~ m{^--header\nAuthorization:(.*)$}m;
     }
 
-    $auth =~ s/\$\{(?:env:)?(\w+)\}/$env{$1}/g if defined $auth;
+    $auth =~ s/(?:\$\{(?:env:)?|\{env:)(\w+)\}/$env{$1}/g if defined $auth;
 
     return try_server("line $block->{line}", $url, $auth);
 }
@@ -286,14 +287,30 @@ sub try_server {
 }
 
 
-# "claude mcp add" reads its arguments as the real one (2.1) does: all words
-# after --header, up to the next option, are headers.
+# The same of Codex.
 
-sub try_claude {
+sub try_toml {
+    my ($block) = @_;
+
+    my $text   = ours($block->{text});
+    my ($url)  = $text =~ /^url = "([^"]*)"$/m;
+    my ($auth) = $text =~ /^http_headers = \{ Authorization = "([^"]*)" \}$/m;
+
+    like($text, qr/\A\[mcp_servers\.\w+\]\n/, "line $block->{line}: TOML");
+
+    return try_server("line $block->{line}", $url, $auth);
+}
+
+
+# "claude mcp add" reads its arguments as the real one (2.1) does: all words
+# after --header, up to the next option, are headers.  gemini takes either
+# order.
+
+sub try_mcp_add {
     my ($name, $command) = @_;
 
-    write_file('bin/claude', "#!/bin/sh\nfor a; do echo \"\$a\"; done\n",
-        0700);
+    write_file("bin/$_", "#!/bin/sh\nfor a; do echo \"\$a\"; done\n", 0700)
+        for qw(claude gemini);
 
     my ($status, $said) = sh(ours($command) . "\n");
     my ($mcp, $add, @words) = split /\n/, $said;
@@ -374,8 +391,8 @@ sub try_commands {
             ok($status == 0 && $said =~ /\Afrappe-sse-bridge \d/, $name)
                 or diag($said);
 
-        } elsif ($command =~ /\Aclaude mcp add /) {
-            try_claude($name, $command);
+        } elsif ($command =~ /\A(?:claude|gemini) mcp add /) {
+            try_mcp_add($name, $command);
 
         } elsif ($command =~ /\bfrappe-sse-bridge\z|\A[A-Z]\w+=\S+\z/) {
             my ($vars) = $command =~ /\A(.*?)(?: frappe-sse-bridge)?\z/;
@@ -432,7 +449,7 @@ sub try_script {
 
 
 my %try = (nginx => \&try_nginx, json => \&try_client, js => \&try_script,
-    '' => \&try_commands);
+    toml => \&try_toml, '' => \&try_commands);
 
 for my $block (@blocks) {
 

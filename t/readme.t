@@ -379,7 +379,8 @@ sub try_commands {
 
                 ok($said =~ ($stream ? qr/^event: endpoint$/m
                     : $open ? qr/"status":"accepted"/
-                    : qr/"result":|"message":"alice\@example\.com"|"healthy"/), $name)
+                    : $command =~ /health/ ? qr/"status":"healthy"/
+                    : qr/"result":|"message":"alice\@example\.com"/), $name)
                     or diag($said);
                 like($open->wait_answer(1), qr/"result":/, "$name: its answer")
                     if $open;
@@ -467,6 +468,33 @@ for my $block (@blocks) {
 cmp_ok(scalar @blocks, '>', 20, 'blocks were found');
 cmp_ok(scalar(grep { ($_->{excuse} || 'run') !~ /\Arun/ } @blocks), '<', 6,
     'few are not run');
+
+# ---- the guide of the bridge before this one: all that an operator knows from
+# there is explained here
+
+my $all = join ' ', map { s/\s+/ /gr } @lines;
+
+for my $known ('pip install frappe_assistant_core[sse-bridge]', 'create_app',
+    'uvicorn', 'bench start', 'systemctl enable',
+    'journalctl -u frappe-sse-bridge',
+    'tail -f /var/log/frappe/sse-bridge.log', 'lsof -i :8080', 'grep "ERROR"',
+    'grep "Connection.*closed"', 'ps aux', '/etc/systemd/system/',
+    (map { "`$_`" } qw(HOST PORT DEBUG LOG_LEVEL FRAPPE_API_SECRET
+        WORKER_CONNECTIONS KEEP_ALIVE SERVER_URL API_KEY API_SECRET ping
+        initialize resources/list message endpoint error)), '`.env`',
+    'Procfile', 'upstream {}', 'EventSource', 'active_connections',
+    'pending_requests', 'GET /health', 'GET /mcp/sse?server_url=',
+    'POST /mcp/messages?session_id=', '{"status":"accepted"}',
+    'address already in use', 'ModuleNotFoundError',
+    'Invalid or missing authorization token', 'Invalid session ID',
+    'Internal server error', 'Starting Frappe Assistant Core',
+    'Authorization header: Bearer', 'SSE connection established',
+    'Sending to server', 'Received from server', 'connection_grace_period',
+    'max_idle_time', 'the cleanup of every 10 s',
+    'Dynamic Client Registration rejected')
+{
+    ok(index($all, $known) >= 0, "the guide: $known");
+}
 
 # ---- links
 

@@ -219,7 +219,12 @@ for my $limit ([ 'worker_connections 2048', 'worker_connections 12',
             $name . ($status ? ': X-Accel-Buffering turns it off'
                 : ': the client gets no event'));
 
-        my $after = () = $nginx->error_log =~ /SSE connection established/g;
+        my $after;
+
+        run_until(sub {
+            $after = () = $nginx->error_log =~ /SSE connection established/g;
+            return $after > $before;
+        }, 5);
 
         is($after, $before + 1, "$name: the log has the stream");
         $stream->close;

@@ -124,7 +124,7 @@ $user
 include $logs/modules-enabled/*.conf;
 daemon off;
 pid $logs/nginx.pid;
-error_log $logs/error.log info;
+error_log $logs/error.log;
 
 events {
 }
@@ -286,6 +286,9 @@ for my $kind ('bench', 'docker') {
             sub { s/^(\t*)((?:server|location [\/@]\w*)) \{/$1$2\n$1\{/mg },
             2 ],
         [ '"location ^~ /"', sub { s/location \/ \{/location ^~ \/ {/g }, 2 ],
+        [ 'a log of its own, which has all', sub {
+            s/(access_log \S+;)/$1\n\terror_log $dir\/shapes\/own.log info;/
+            }, 2 ],
         [ 'quotes', sub { s/(Site-Name) (\S+?);/$1 "$2";/g }, 2 ],
         [ 'comments', sub { s/(location \/ \{)/# $1\n\t# }\n\t$1 # all/g }, 2 ],
         [ 'a domain more', sub { s/(\t\twww)/\t\terp.example.net\n$1/ }, 2 ],
@@ -314,6 +317,8 @@ for my $kind ('bench', 'docker') {
         my $new = slurp($file);
 
         is(() = $new =~ /^\s*mcp_sse_call /mg, $servers, "$name: servers");
+        is(() = $new =~ /gzip off;.* error_log \S+ info; }/g,
+            8 * ($name =~ /log/ ? $servers - 1 : $servers), "$name: its log");
 
         # an editor that writes CRLF everywhere
 
@@ -545,6 +550,10 @@ for my $kind ('bench', 'docker') {
 
     is($refused->status, 401, 'bench: 401');
     ok($refused->json, 'bench: in JSON');
+    ok($nginx->wait_log(qr/\[info\].* mcp sse: refused with 401, .*KEY:SECRET/,
+        5), 'bench: and why, though its log is at level error');
+    like($nginx->error_log, qr/\[info\].* SSE connection established: /,
+        'bench: so are streams');
 
     # documents of OAuth; everything else of /.well-known stays Frappe's
 

@@ -790,13 +790,24 @@ sub asked {
     mkdir "$dir/procfile/sites";
     spew("$dir/procfile/sites/currentsite.txt", "other.example.com\n");
 
-    my $pid = start('procfile', { PORT => 5400, FRAPPE_URL =>
-        'http://127.0.0.1:' . frappe()->port }, 'sh', '-c', $line);
+    # "bench use" writes the one, since Frappe 14 the other, which comes first
 
-    ok(up($port), 'Procfile: it runs') or diag(slurp("$dir/procfile.log"));
-    is(asked($port, auth => MCPTest::credential('alice', 'other')),
-        'other.example.com', 'Procfile: the site of the bench');
-    ok(gone($pid, 'TERM'), 'Procfile: it ends with bench');
+    for my $site ('other.example.com', 'erp.example.com') {
+        my $pid = start('procfile', { PORT => 5400, FRAPPE_URL =>
+            'http://127.0.0.1:' . frappe()->port }, 'sh', '-c', $line);
+
+        ok(up($port), 'Procfile: it runs') or diag(slurp("$dir/procfile.log"));
+        is(asked($port, $site =~ /other/
+            ? (auth => MCPTest::credential('alice', 'other')) : ()),
+            $site, "Procfile: the site of the bench, $site");
+        ok(gone($pid, 'TERM'), 'Procfile: it ends with bench');
+
+        spew("$dir/procfile/sites/common_site_config.json",
+            "{\n \"background_workers\": 1,\n"
+            . " \"default_site\": \"erp.example.com\",\n"
+            . " \"webserver_port\": 8000\n}\n");
+    }
+
     unlike(slurp("$dir/procfile.log"), qr/\[(?:alert|crit|emerg)\]/,
         'Procfile: log');
 }

@@ -349,9 +349,12 @@ ngx_http_mcp_sse_delivery_sent(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    /* without a reply it may have gone, or still go */
+    /* without a reply, or with another's, it may have gone, or still go */
 
-    if (r == NULL || (r->type == REDIS_REPLY_INTEGER && r->integer)) {
+    if (r == NULL
+        || (r->type == REDIS_REPLY_INTEGER && r->integer)
+        || (r->type != REDIS_REPLY_INTEGER && r->type != REDIS_REPLY_ERROR))
+    {
         return;
     }
 

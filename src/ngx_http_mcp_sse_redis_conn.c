@@ -42,7 +42,8 @@ static void ngx_http_mcp_sse_redis_conn_role(redisAsyncContext *ac,
 static ngx_int_t ngx_http_mcp_sse_redis_conn_send(
     ngx_http_mcp_sse_redis_conn_t *conn, redisCallbackFn *handler,
     void *data, ngx_uint_t argc, ngx_str_t *argv);
-static void ngx_http_mcp_sse_redis_conn_seen(void *data);
+static void ngx_http_mcp_sse_redis_conn_replied(void *data,
+    ngx_uint_t good);
 static void ngx_http_mcp_sse_redis_conn_watch(void *data);
 static void ngx_http_mcp_sse_redis_conn_again(
     ngx_http_mcp_sse_redis_conn_t *conn, ngx_uint_t was_ready);
@@ -209,14 +210,13 @@ ngx_http_mcp_sse_redis_conn_to(ngx_http_mcp_sse_redis_conn_t *conn,
         return;
     }
 
-    if (ngx_http_mcp_sse_redis_event_attach(ac,
-                                            ngx_http_mcp_sse_redis_conn_seen,
-                                            ngx_cycle->log)
-        != NGX_OK)
-    {
+    if (ngx_http_mcp_sse_redis_event_attach(ac, ngx_cycle->log) != NGX_OK) {
         ngx_http_mcp_sse_redis_conn_fail(conn, "no free worker_connections");
         return;
     }
+
+    conn->nonsense = 0;
+    ngx_http_mcp_sse_redis_guard(ac, ngx_http_mcp_sse_redis_conn_replied);
 
     redisAsyncSetDisconnectCallback(ac,
                                     ngx_http_mcp_sse_redis_conn_disconnected);
@@ -270,14 +270,18 @@ static void
 ngx_http_mcp_sse_redis_conn_gone(ngx_http_mcp_sse_redis_conn_t *conn,
     const redisAsyncContext *ac)
 {
-    ngx_uint_t  was_ready;
+    ngx_uint_t   was_ready;
+    const char  *reason;
 
     was_ready = conn->is_ready;
 
-    (void) ngx_cpystrn(conn->reason,
-                       (u_char *) (ac->errstr && ac->errstr[0] ? ac->errstr
-                                                          : "connection lost"),
-                       sizeof(conn->reason));
+    /* to hiredis what is refused is out of memory */
+
+    reason = conn->nonsense ? "it sends what it was not asked for"
+             : ac->errstr && ac->errstr[0] ? ac->errstr : "connection lost";
+
+    (void) ngx_cpystrn(conn->reason, (u_char *) reason, sizeof(conn->reason));
+
     conn->ac = NULL;
     conn->is_ready = 0;
 
@@ -525,12 +529,17 @@ ngx_http_mcp_sse_redis_conn_send(ngx_http_mcp_sse_redis_conn_t *conn,
 }
 
 
+/*
+ * Bytes alone do not count: of a reply without an end there may be many.
+ */
+
 static void
-ngx_http_mcp_sse_redis_conn_seen(void *data)
+ngx_http_mcp_sse_redis_conn_replied(void *data, ngx_uint_t good)
 {
     ngx_http_mcp_sse_redis_conn_t  *conn = data;
 
     conn->waiting = ngx_current_msec;
+    conn->nonsense = !good;
 }
 
 

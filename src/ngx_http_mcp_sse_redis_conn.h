@@ -9,6 +9,7 @@
 
 #include "ngx_http_mcp_sse.h"
 #include "ngx_http_mcp_sse_redis_event.h"
+#include "ngx_http_mcp_sse_redis_guard.h"
 
 
 typedef struct ngx_http_mcp_sse_redis_conn_s  ngx_http_mcp_sse_redis_conn_t;
@@ -38,6 +39,7 @@ struct ngx_http_mcp_sse_redis_conn_s {
                                                       with a NUL */
     unsigned                         is_ready:1;
     unsigned                         closed:1;
+    unsigned                         nonsense:1;   /* it was refused */
 };
 
 

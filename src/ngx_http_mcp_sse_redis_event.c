@@ -21,12 +21,9 @@ static void ngx_http_mcp_sse_redis_event_add(ngx_event_t *ev, ngx_int_t type);
 static void ngx_http_mcp_sse_redis_event_del(ngx_event_t *ev, ngx_int_t type);
 
 
-static void  (*ngx_http_mcp_sse_redis_event_seen)(void *data);
-
-
 ngx_int_t
 ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
-    void (*seen)(void *data), ngx_log_t *log)
+    ngx_log_t *log)
 {
     ngx_connection_t  *c;
 
@@ -50,8 +47,6 @@ ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
     c->read->channel = 1;
     c->write->channel = 1;
 
-    ngx_http_mcp_sse_redis_event_seen = seen;
-
     ac->ev.addRead = ngx_http_mcp_sse_redis_event_add_read;
     ac->ev.delRead = ngx_http_mcp_sse_redis_event_del_read;
     ac->ev.addWrite = ngx_http_mcp_sse_redis_event_add_write;
@@ -66,17 +61,13 @@ ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
 static void
 ngx_http_mcp_sse_redis_event_read(ngx_event_t *rev)
 {
-    ngx_connection_t   *c;
-    redisAsyncContext  *ac;
+    ngx_connection_t  *c;
 
     c = rev->data;
-    ac = c->data;
-
-    ngx_http_mcp_sse_redis_event_seen(ac->data);
 
     /* may free the context, and the connection with it */
 
-    redisAsyncHandleRead(ac);
+    redisAsyncHandleRead(c->data);
 }
 
 

@@ -15,14 +15,13 @@
 
 
 /*
- * Attaches a new context to nginx's events.  "seen" is called, with
- * ac->data, whenever bytes have come and before they are looked at.  hiredis
- * closes the descriptor itself; the nginx connection goes back when hiredis
- * is through with it.  NGX_OK, or NGX_ERROR, and then the caller frees ac.
+ * Attaches a new context to nginx's events.  hiredis closes the descriptor
+ * itself; the nginx connection goes back when hiredis is through with it.
+ * NGX_OK, or NGX_ERROR, and then the caller frees ac.
  */
 
 ngx_int_t ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
-    void (*seen)(void *data), ngx_log_t *log);
+    ngx_log_t *log);
 
 /*
  * Bytes that wait to be written.

@@ -1,0 +1,119 @@
+# Redis, or what is between it and nginx, answers what no Redis would, and
+# what it does while it is loading, busy, or part of a cluster: no worker dies,
+# sessions of this instance do not notice, and all is well again by itself.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::Load;
+use Test::More;
+
+MCPTest::Redis::need();
+
+my $frappe = start_frappe();
+my $redis  = start_redis();
+my @proxy  = map { MCPTest::Proxy->new(port => $redis->port) } 0, 1;
+my @all    = map { start_nginx(redis => 'redis://127.0.0.1:' . $_->port,
+    http => 'mcp_sse_grace 1s;') } @proxy;
+
+ok(wait_ready(@all), 'Redis is ready');
+
+my @workers = map { $_->wait_workers } @all;
+my $load    = MCPTest::Load->new(instances => \@all, rate => 60,
+    sessions => 2, frappe => $frappe);
+
+my $message = "*3\r\n\$7\r\nmessage\r\n\$1\r\nx\r\n\$1\r\ny\r\n";
+my $quit    = "*3\r\n\$11\r\nunsubscribe\r\n\$7\r\nmcp:all\r\n:0\r\n";
+
+# instead of each reply, or behind it
+
+my @cases = (
+    [ 'loading', "-LOADING Redis is loading the dataset in memory\r\n" ],
+    [ 'busy', "-BUSY Redis is busy running a script.\r\n" ],
+    [ 'moved', "-MOVED 3999 127.0.0.1:6381\r\n" ],
+    [ 'full', "-ERR max number of clients reached\r\n" ],
+    [ 'HTTP', "HTTP/1.1 400 Bad Request\r\n\r\n" ],
+    [ 'numbers', ":1\r\n" ],
+    [ 'no strings', "\$-1\r\n" ],
+    [ 'no arrays', "*-1\r\n" ],
+    [ 'empty arrays', "*0\r\n" ],
+    [ 'arrays of one', "*1\r\n\$1\r\na\r\n" ],
+    [ 'arrays of numbers', "*3\r\n:1\r\n:2\r\n:3\r\n" ],
+    [ 'messages', $message ],
+    [ 'a string without end', "\$2000000000\r\nabc" ],
+    [ 'an array without end', "*1000000000\r\n" ],
+    [ 'halves', sub { substr $_[0], 0, length($_[0]) / 2 } ],
+    [ 'everything twice', sub { $_[0] . $_[0] } ],
+    [ 'status behind it', sub { "$_[0]+OK\r\n" } ],
+    [ 'a message behind it', sub { $_[0] . $message } ],
+    [ 'the end of a subscription', sub { $_[0] . $quit } ],
+    [ 'a message that is none', sub { $_[0] =~ s/\$7\r\nmessage/:7/r } ],
+);
+
+
+# What is answered in place of Redis does not reach it: an error says that
+# nothing has been done.
+
+sub filter {
+    my ($proxy, $bad) = @_;
+
+    return sub {
+        my ($way, $bytes, $number) = @_;
+
+        return $way eq 'up' ? $bytes : $bad->($bytes) if ref $bad;
+
+        my ($pair)   = grep { $_->{number} == $number } $proxy->pairs;
+        my $commands = () = $bytes =~ /(?:\A|\n)\*\d+\r\n/g;
+
+        $pair->{up}->_put($bad x $commands) if $way eq 'up';
+
+        return '';
+    };
+}
+
+
+# two at a time, one at each instance
+
+while (my @two = splice @cases, 0, 2) {
+    my $name = join ', ', map { $_->[0] } @two;
+    my $from = now();
+
+    $proxy[$_]->filter(filter($proxy[$_], $two[$_][1])) for 0, 1;
+    $load->run(0.4);
+    $_->filter(undef) for @proxy;
+
+    ok(wait_ready(@all, 15), "$name: well again");
+    is_deeply([ map { $_->worker_pids } @all ], \@workers,
+        "$name: no worker has died")
+        or @workers = map { $_->wait_workers } @all;
+    is_deeply([ keys %{ $load->statuses($load->sent($from, now(), 'own')) } ],
+        [ 202 ], "$name: own sessions do not notice");
+}
+
+# replies may still be taken for those to other commands
+
+my $statuses;
+
+for (1 .. 20) {
+    my $from = now();
+
+    $load->run(0.5);
+    $statuses = $load->statuses($load->sent($from, now()));
+    last if "@{ [ keys %{$statuses} ] }" eq '202';
+}
+
+is_deeply([ keys %{$statuses} ], [ 202 ],
+    'every message is accepted in the end');
+$load->history->ok('each accepted call is answered once, what was refused '
+    . 'does not run');
+is(scalar(grep { $_->ended } $load->streams), 0, 'no stream has ended');
+
+my @lines = map { grep { /\] .*mcp sse: redis/ } split /\n/, $_->error_log }
+    @all;
+
+cmp_ok(scalar @lines, '<', 60, 'not too many lines');
+$load->close;
+
+finish();

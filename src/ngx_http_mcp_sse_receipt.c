@@ -112,20 +112,29 @@ ngx_http_mcp_sse_receipt_take(ngx_http_mcp_sse_received_t *received,
 
     s = bus->local(key);
 
+    /* it may go to another worker of this instance, which has a copy then */
+
+    env->refs++;
+
     rc = bus->deliver(key, env, ngx_cycle->log);
+
+    if (rc != NGX_OK) {
+        ngx_http_mcp_sse_envelope_free(env);
+    }
 
     switch (rc) {
 
     case NGX_OK:
         ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_RECEIVED);
 
-        return (s
-                && s == bus->local(key)
-                && ngx_http_mcp_sse_receipt_waits(s, env)
-                && ngx_http_mcp_sse_receipt_doubt(received, env, expires)
-                   == NGX_OK)
-               ? NGX_HTTP_MCP_SSE_VERDICT_WAITS
-               : NGX_HTTP_MCP_SSE_VERDICT_ACCEPTED;
+        rc = (s
+              && s == bus->local(key)
+              && ngx_http_mcp_sse_receipt_waits(s, env)
+              && ngx_http_mcp_sse_receipt_doubt(received, env, expires)
+                 == NGX_OK)
+             ? NGX_HTTP_MCP_SSE_VERDICT_WAITS
+             : NGX_HTTP_MCP_SSE_VERDICT_ACCEPTED;
+        break;
 
     case NGX_AGAIN:
         rc = NGX_HTTP_MCP_SSE_VERDICT_LOST;

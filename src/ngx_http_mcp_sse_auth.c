@@ -169,6 +169,7 @@ ngx_http_mcp_sse_auth_answered(void *data,
     if (verdict->status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
 
         if (ngx_http_mcp_sse_auth_copy(ctx, verdict) != NGX_OK) {
+            ngx_memzero(&ctx->verdict, sizeof(ngx_http_mcp_sse_verdict_t));
             ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 

@@ -258,6 +258,7 @@ ngx_http_mcp_sse_call_forget(ngx_http_mcp_sse_call_t *call)
 
     if (call->request) {
         call->request->headers_in.host = NULL;
+        call->request->headers_in.referer = NULL;
     }
 }
 

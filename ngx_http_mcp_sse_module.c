@@ -27,12 +27,6 @@
 #define NGX_HTTP_MCP_SSE_BEFORE_END  1000
 
 
-typedef struct {
-    ngx_http_handler_pt   handler;
-    ngx_uint_t            calls;       /* it calls Frappe */
-} ngx_http_mcp_sse_endpoint_t;
-
-
 static ngx_int_t ngx_http_mcp_sse_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf);
 static char *ngx_http_mcp_sse_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -455,7 +449,7 @@ ngx_http_mcp_sse_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     mlcf->handler = cmd->name;
-    mlcf->calls = endpoint->calls;
+    mlcf->endpoint = endpoint;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = endpoint->handler;

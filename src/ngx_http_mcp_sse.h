@@ -117,6 +117,14 @@ typedef struct {
 } ngx_http_mcp_sse_main_conf_t;
 
 
+/* what a handler directive stands for */
+
+typedef struct {
+    ngx_http_handler_pt          handler;
+    ngx_uint_t                   calls;        /* it calls Frappe */
+} ngx_http_mcp_sse_endpoint_t;
+
+
 #define NGX_HTTP_MCP_SSE_LOCAL_PING        0x0001
 #define NGX_HTTP_MCP_SSE_LOCAL_RESOURCES   0x0002
 #define NGX_HTTP_MCP_SSE_LOCAL_TEMPLATES   0x0004
@@ -171,7 +179,7 @@ typedef struct {
     ngx_array_t                 *pass_headers; /* of ngx_str_t, lower case */
 
     ngx_str_t                    handler;      /* this location's, if any */
-    ngx_uint_t                   calls;        /* and it calls Frappe */
+    ngx_http_mcp_sse_endpoint_t *endpoint;     /* of it */
 } ngx_http_mcp_sse_loc_conf_t;
 
 

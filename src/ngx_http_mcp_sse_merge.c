@@ -11,6 +11,8 @@
 #define NGX_HTTP_MCP_SSE_ZONE_SIZE  (8 * 1024 * 1024)
 
 
+static void ngx_http_mcp_sse_merge_endpoint(ngx_conf_t *cf,
+    ngx_http_mcp_sse_loc_conf_t *prev, ngx_http_mcp_sse_loc_conf_t *conf);
 static char *ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
     ngx_http_mcp_sse_loc_conf_t *conf);
 
@@ -81,6 +83,7 @@ ngx_http_mcp_sse_create_loc_conf(ngx_conf_t *cf)
      *     conf->principal, site = NULL;
      *     conf->api_secret = { 0, NULL };
      *     conf->handler = { 0, NULL };
+     *     conf->endpoint = NULL;
      */
 
     conf->server_urls = NGX_CONF_UNSET_PTR;
@@ -180,7 +183,31 @@ ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->cookie, prev->cookie, 0);
     ngx_conf_merge_ptr_value(conf->pass_headers, prev->pass_headers, NULL);
 
+    ngx_http_mcp_sse_merge_endpoint(cf, prev, conf);
+
     return ngx_http_mcp_sse_check_endpoint(cf, conf);
+}
+
+
+/*
+ * "if" and "limit_except" within a location are the same endpoint, unless
+ * they have a handler of their own.
+ */
+
+static void
+ngx_http_mcp_sse_merge_endpoint(ngx_conf_t *cf,
+    ngx_http_mcp_sse_loc_conf_t *prev, ngx_http_mcp_sse_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && clcf->handler == NULL && prev->endpoint) {
+        conf->handler = prev->handler;
+        conf->endpoint = prev->endpoint;
+
+        clcf->handler = conf->endpoint->handler;
+    }
 }
 
 
@@ -208,7 +235,7 @@ ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
                             : NGX_HTTP_MCP_SSE_PING_META;
     }
 
-    if (!conf->calls) {
+    if (!conf->endpoint->calls) {
         return NGX_CONF_OK;
     }
 

@@ -10,7 +10,11 @@ use MCPTest;
 use Test::More;
 
 my $nginx  = start_nginx(workers => 2,
-    http => 'mcp_sse_max_message 4m; mcp_sse_zone zone=large:24m;');
+    http => 'mcp_sse_max_message 4m; mcp_sse_zone zone=large:24m;',
+    locations => <<'EOT');
+        location = /if      { mcp_sse_message; if ($host) { set $a 1; } }
+        location = /limited { mcp_sse_message; limit_except PUT { allow all; } }
+EOT
 my $stream = open_stream($nginx);
 my $text   = join '', map { chr 97 + $_ % 26 } 1 .. 3_000_000;
 my $id     = 0;
@@ -24,6 +28,17 @@ for my $pid ($nginx->wait_workers) {
     my $raw = $stream->wait_answer($id, 20) || '';
 
     ok(index($raw, $text) > 0, "and it comes back whole");
+}
+
+# blocks within the location are the same endpoint
+
+for my $path ('/if', '/limited') {
+    my $uri = "$path?session_id=" . $stream->session;
+
+    $id++;
+    accepted(post($nginx, undef, tool($id, 'echo', { text => $text }),
+        path => $uri), "3 MB to $path");
+    ok(index($stream->wait_answer($id, 20) || '', $text) > 0, 'answered');
 }
 
 is_rejected(post($nginx, $stream, ' ' x 4_194_305), 413, -32600,

@@ -201,7 +201,26 @@ ngx_http_mcp_sse_reply_complain(ngx_http_mcp_sse_task_t *task)
 
     call = task->call;
 
-    if (call->end != NGX_HTTP_MCP_SSE_CALL_DONE) {
+    switch (call->end) {
+
+    case NGX_HTTP_MCP_SSE_CALL_TIMED_OUT:
+        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                      "mcp sse: call at \"%V\" was ended after %M ms: does a "
+                      "tool need a longer mcp_sse_call_timeout?",
+                      &call->uri, call->timeout);
+        return;
+
+    case NGX_HTTP_MCP_SSE_CALL_OVERSIZE:
+        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                      "mcp sse: call at \"%V\" answered more than %uz bytes: "
+                      "does a tool need a larger mcp_sse_max_answer?",
+                      &call->uri, call->max_answer);
+        return;
+
+    case NGX_HTTP_MCP_SSE_CALL_DONE:
+        break;
+
+    default: /* cut, which nginx tells, or cancelled */
         return;
     }
 

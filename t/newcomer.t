@@ -33,7 +33,8 @@ sub ask {
 
     truncate $nginx->dir . '/logs/error.log', 0;
 
-    my $response = post($nginx, undef, request(1, 'tools/list', {}),
+    my $message  = delete $opt{message} || request(1, 'tools/list', {});
+    my $response = post($nginx, undef, $message,
         path => '/mcp', timeout => 20, headers => [ Accept =>
         'application/json, text/event-stream' ], %opt);
 
@@ -115,6 +116,30 @@ for my $case (
 
     is_rejected($got, $answer, -32003, 'Backend unavailable',
         'and the answer');
+}
+
+# ---- tools
+
+{
+    my $nginx = start_nginx(locations => $http, http =>
+        'mcp_sse_call_timeout 1s; mcp_sse_max_answer 10k;');
+
+    for my $case (
+        [ hang => line('mcp sse: call at "/_mcp/call" was ended after 1000 ms:',
+            'does a tool need a longer mcp_sse_call_timeout?'),
+            'Request timed out' ],
+        [ big => line('mcp sse: call at "/_mcp/call" answered more than 10240',
+            'bytes: does a tool need a larger mcp_sse_max_answer?'),
+            'Answer too large' ],
+    ) {
+        my ($name, $line, $message) = @$case;
+
+        my ($got, $lines) = ask($nginx, $line,
+            message => tool(1, $name, { bytes => 20_000 }));
+
+        is($lines, 1, "$message: one line says what to do");
+        like($got->body, qr/"message":"$message"/, 'and the answer');
+    }
 }
 
 # ---- credentials

@@ -423,12 +423,12 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
     }
 
-    *h = ngx_http_mcp_sse_call_rewrite_handler;
+    *h = ngx_http_mcp_sse_call_length_handler;
 
     ngx_http_mcp_sse_capture_init();
 

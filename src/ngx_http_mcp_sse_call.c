@@ -224,7 +224,7 @@ ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
 
 
 ngx_int_t
-ngx_http_mcp_sse_call_rewrite_handler(ngx_http_request_t *r)
+ngx_http_mcp_sse_call_length_handler(ngx_http_request_t *r)
 {
     ngx_http_mcp_sse_ctx_t  *ctx;
 

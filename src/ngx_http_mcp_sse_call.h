@@ -102,12 +102,12 @@ ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_call_create(
 ngx_int_t ngx_http_mcp_sse_call_start(ngx_http_mcp_sse_call_t *call);
 
 /*
- * A handler of the rewrite phase: tells a call's subrequest how long its body
- * is.  Not earlier, or nginx would compare it with client_max_body_size when
- * it chooses the location.
+ * A handler of the preaccess phase: tells a call's subrequest how long its
+ * body is.  Not earlier, or nginx would compare it with client_max_body_size
+ * when it chooses the location, and again after a rewrite.
  */
 
-ngx_int_t ngx_http_mcp_sse_call_rewrite_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mcp_sse_call_length_handler(ngx_http_request_t *r);
 
 /*
  * Ends it now: the connection to the backend is closed.  handler() runs soon

@@ -44,4 +44,23 @@ for my $path ('/if', '/limited') {
 is_rejected(post($nginx, $stream, ' ' x 4_194_305), 413, -32600,
     'Message too large', 'one byte more than mcp_sse_max_message');
 
+# the internal location may send the call on to another
+
+{
+    my $nginx  = start_nginx(
+        http => 'mcp_sse_max_message 4m; mcp_sse_zone zone=large:24m;',
+        call => 'rewrite ^ /_mcp/other last;', locations => <<'EOT');
+        location = /_mcp/other {
+            internal;
+            proxy_set_header Host $mcp_sse_site;
+            proxy_pass http://frappe/api/method/frappe_assistant_core.api.fac_endpoint.handle_mcp;
+        }
+EOT
+    my $stream = open_stream($nginx);
+
+    post($nginx, $stream, tool(1, 'echo', { text => $text }));
+    ok(index($stream->wait_answer(1, 20) || '', $text) > 0,
+        '3 MB to another location');
+}
+
 finish();

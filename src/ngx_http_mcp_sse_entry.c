@@ -9,6 +9,8 @@
 #include "ngx_http_mcp_sse_response.h"
 
 
+static ngx_http_mcp_sse_ctx_t *ngx_http_mcp_sse_entry_ctx(
+    ngx_http_request_t *r, const char *methods);
 static ngx_int_t ngx_http_mcp_sse_entry_mask(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_entry_site(ngx_http_request_t *r,
     ngx_str_t *site);
@@ -38,18 +40,12 @@ ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
         return NULL;
     }
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
+    ctx = ngx_http_mcp_sse_entry_ctx(r, methods);
 
     if (ctx == NULL) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NULL;
     }
-
-    ctx->request = r;
-    ctx->methods.data = (u_char *) methods;
-    ctx->methods.len = ngx_strlen(methods);
-
-    ngx_http_set_ctx(r, ctx, ngx_http_mcp_sse_module);
 
     /* asked first, told second: a refused method may have its headers, too */
 
@@ -87,6 +83,30 @@ ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
                                       "No such site");
         return NULL;
     }
+
+    return ctx;
+}
+
+
+static ngx_http_mcp_sse_ctx_t *
+ngx_http_mcp_sse_entry_ctx(ngx_http_request_t *r, const char *methods)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->request = r;
+    ctx->methods.data = (u_char *) methods;
+    ctx->methods.len = ngx_strlen(methods);
+
+    ngx_http_set_ctx(r, ctx, ngx_http_mcp_sse_module);
+
+    /* If-Match and its kin ask for what is stored, and nothing is here */
+
+    r->disable_not_modified = 1;
 
     return ctx;
 }
@@ -254,18 +274,10 @@ ngx_http_mcp_sse_entry_session(ngx_http_request_t *r, ngx_str_t *text)
 ngx_int_t
 ngx_http_mcp_sse_entry_status(ngx_http_request_t *r, ngx_int_t *rc)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
-    if (ctx == NULL) {
+    if (ngx_http_mcp_sse_entry_ctx(r, "GET, HEAD") == NULL) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NGX_DECLINED;
     }
-
-    ctx->request = r;
-    ngx_str_set(&ctx->methods, "GET, HEAD");
-
-    ngx_http_set_ctx(r, ctx, ngx_http_mcp_sse_module);
 
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
         return NGX_OK;

@@ -201,6 +201,29 @@ my $frappe = start_frappe();
     $batch->{conn}->close;
 }
 
+# conditions on what is not there: nginx would answer 304 or 412, and the tool
+# would have run
+
+{
+    my $nginx = start_http();
+
+    for my $condition (
+        [ 'If-None-Match', '*' ],
+        [ 'If-Match', '"x"' ],
+        [ 'If-Unmodified-Since', 'Sat, 29 Oct 1994 19:43:31 GMT' ],
+    ) {
+        my $answer = http_post($nginx, tool(1, 'echo', { text => 'here' }),
+            headers => $condition);
+
+        is($answer->status, 200, "$condition->[0] of a call");
+        like($answer->body, qr/here/, 'the answer');
+        is(open_stream($nginx, headers => $condition)->status, 200,
+            "$condition->[0] of a stream");
+        is(get($nginx, '/health', headers => $condition)->status, 200,
+            "$condition->[0] of /health");
+    }
+}
+
 # Frappe cannot be asked: a stream's own credential is none for the other
 # transport
 

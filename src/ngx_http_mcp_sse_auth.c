@@ -6,6 +6,7 @@
 #include "ngx_http_mcp_sse_auth.h"
 #include "ngx_http_mcp_sse_credential.h"
 #include "ngx_http_mcp_sse_lookup.h"
+#include "ngx_http_mcp_sse_response.h"
 #include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_session.h"
 #include "ngx_http_mcp_sse_sleep.h"
@@ -26,6 +27,8 @@ typedef struct {
 } ngx_http_mcp_sse_recheck_t;
 
 
+static ngx_int_t ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
+    ngx_http_mcp_sse_step_pt step);
 static ngx_int_t ngx_http_mcp_sse_auth_given(ngx_http_request_t *r,
     ngx_http_mcp_sse_ctx_t *ctx, ngx_http_complex_value_t *principal);
 static ngx_int_t ngx_http_mcp_sse_auth_ask(ngx_http_mcp_sse_ctx_t *ctx);
@@ -42,7 +45,29 @@ static void ngx_http_mcp_sse_auth_rechecked(void *data,
 
 
 ngx_int_t
-ngx_http_mcp_sse_auth(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt resume)
+ngx_http_mcp_sse_auth(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt step)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_mcp_sse_auth_begin(r, step);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_DONE;
+    }
+
+    rc = (rc == NGX_OK) ? step(r) : NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    return ngx_http_mcp_sse_result(r, rc);
+}
+
+
+/*
+ * NGX_OK: ctx->verdict is there; NGX_AGAIN: it is waited for.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
+    ngx_http_mcp_sse_step_pt step)
 {
     ngx_int_t                     rc;
     ngx_http_mcp_sse_ctx_t       *ctx;
@@ -100,7 +125,7 @@ ngx_http_mcp_sse_auth(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt resume)
         return NGX_OK;
     }
 
-    if (rc != NGX_OK || ngx_http_mcp_sse_sleep(r, resume) != NGX_OK) {
+    if (rc != NGX_OK || ngx_http_mcp_sse_sleep(r, step) != NGX_OK) {
         ngx_http_mcp_sse_lookup_leave(&ctx->waiter);
         return NGX_ERROR;
     }

@@ -11,16 +11,16 @@
 
 
 /*
- * Finds out whose the request is.  NGX_OK: ctx->verdict is there, see below;
- * NGX_AGAIN: it is waited for, the handler returns NGX_DONE, and later
- * resume() runs, whose result the request is finalized with; NGX_ERROR.
+ * Finds out whose the request is and runs step(), now or later: what that
+ * returns the request is finalized with.  Returns what the content handler is
+ * to return.
  *
- * ctx->verdict.status: 0: facts.user is set; 401; 502, 503 or 504: nobody
- * knows.
+ * ctx->verdict.status is then 0, and facts.user is set; 401; or 502, 503 or
+ * 504: nobody knows.
  */
 
 ngx_int_t ngx_http_mcp_sse_auth(ngx_http_request_t *r,
-    ngx_http_mcp_sse_step_pt resume);
+    ngx_http_mcp_sse_step_pt step);
 
 /*
  * Looks a session's credential up again, see _session.h.

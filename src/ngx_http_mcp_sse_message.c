@@ -54,16 +54,7 @@ ngx_http_mcp_sse_message_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    rc = ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_message_authorized);
-
-    if (rc == NGX_AGAIN) {
-        return NGX_DONE;
-    }
-
-    rc = (rc == NGX_OK) ? ngx_http_mcp_sse_message_authorized(r)
-                        : NGX_HTTP_INTERNAL_SERVER_ERROR;
-
-    return ngx_http_mcp_sse_result(r, rc);
+    return ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_message_authorized);
 }
 
 

@@ -72,16 +72,7 @@ ngx_http_mcp_sse_streamable_handler(ngx_http_request_t *r)
     ctx->streamable = 1;
     ctx->patient = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? 1 : 0;
 
-    rc = ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_streamable_authorized);
-
-    if (rc == NGX_AGAIN) {
-        return NGX_DONE;
-    }
-
-    rc = (rc == NGX_OK) ? ngx_http_mcp_sse_streamable_authorized(r)
-                        : NGX_HTTP_INTERNAL_SERVER_ERROR;
-
-    return ngx_http_mcp_sse_result(r, rc);
+    return ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_streamable_authorized);
 }
 
 

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_mcp_sse_conf.h"
+#include "ngx_http_mcp_sse_dispatch.h"
 #include "ngx_http_mcp_sse_origin.h"
 #include "ngx_http_mcp_sse_pack.h"
 #include "ngx_http_mcp_sse_secret.h"
@@ -412,17 +413,8 @@ ngx_http_mcp_sse_conf_local(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
 
-    ngx_str_t        *value;
-    ngx_uint_t        i, n;
-
-    static ngx_conf_enum_t  methods[] = {
-        { ngx_string("ping"), NGX_HTTP_MCP_SSE_LOCAL_PING },
-        { ngx_string("resources/list"), NGX_HTTP_MCP_SSE_LOCAL_RESOURCES },
-        { ngx_string("resources/templates/list"),
-          NGX_HTTP_MCP_SSE_LOCAL_TEMPLATES },
-        { ngx_string("prompts/list"), NGX_HTTP_MCP_SSE_LOCAL_PROMPTS },
-        { ngx_null_string, 0 }
-    };
+    ngx_str_t   *value;
+    ngx_uint_t   i, flag;
 
     if (mlcf->local != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
@@ -438,15 +430,9 @@ ngx_http_mcp_sse_conf_local(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        for (n = 0; methods[n].name.len; n++) {
+        flag = ngx_http_mcp_sse_dispatch_flag(&value[i]);
 
-            if (ngx_strcmp(value[i].data, methods[n].name.data) == 0) {
-                mlcf->local |= methods[n].value;
-                break;
-            }
-        }
-
-        if (methods[n].name.len == 0) {
+        if (flag == 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid value \"%V\" in \"mcp_sse_local\" "
                                "directive, it must be \"ping\", "
@@ -456,6 +442,8 @@ ngx_http_mcp_sse_conf_local(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                &value[i]);
             return NGX_CONF_ERROR;
         }
+
+        mlcf->local |= flag;
     }
 
     return NGX_CONF_OK;

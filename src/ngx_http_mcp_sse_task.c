@@ -312,13 +312,16 @@ ngx_http_mcp_sse_task_body(ngx_http_mcp_sse_task_t *task,
 
     call->body.data = p;
 
-    p = ngx_sprintf(p, "{\"jsonrpc\":\"2.0\"");
+    p = ngx_cpymem(p, "{\"jsonrpc\":\"2.0\"",
+                   sizeof("{\"jsonrpc\":\"2.0\"") - 1);
 
     if (m->id.data) {
-        p = ngx_sprintf(p, ",\"id\":%V", &m->id);
+        p = ngx_cpymem(p, ",\"id\":", sizeof(",\"id\":") - 1);
+        p = ngx_cpymem(p, m->id.data, m->id.len);
     }
 
-    p = ngx_sprintf(p, ",\"method\":%V", &m->raw_method);
+    p = ngx_cpymem(p, ",\"method\":", sizeof(",\"method\":") - 1);
+    p = ngx_cpymem(p, m->raw_method.data, m->raw_method.len);
 
     if (m->params.data) {
         p = ngx_cpymem(p, ",\"params\":", sizeof(",\"params\":") - 1);

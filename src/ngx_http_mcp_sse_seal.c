@@ -100,10 +100,18 @@ ngx_http_mcp_sse_sid_make(ngx_http_mcp_sse_sid_t *sid, u_char *text,
 ngx_int_t
 ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid, ngx_str_t *text)
 {
-    u_char     *p, again[NGX_HTTP_MCP_SSE_ID_LEN];
-    ngx_str_t   src, dst;
+    u_char     *p;
+    ngx_str_t   dst;
 
-    if (text->len != NGX_HTTP_MCP_SSE_ID_LEN) {
+    /*
+     * The decoder takes any trailing bits, four in the last character, and
+     * there would be sixteen texts for every id: the only good one is that
+     * which encoding gives.
+     */
+
+    if (text->len != NGX_HTTP_MCP_SSE_ID_LEN
+        || ngx_strchr("AQgw", text->data[NGX_HTTP_MCP_SSE_ID_LEN - 1]) == NULL)
+    {
         return NGX_DECLINED;
     }
 
@@ -112,20 +120,6 @@ ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid, ngx_str_t *text)
     if (ngx_decode_base64url(&dst, text) != NGX_OK
         || dst.len != NGX_HTTP_MCP_SSE_ID_RAW)
     {
-        return NGX_DECLINED;
-    }
-
-    /*
-     * The decoder takes any trailing bits, and there would be sixteen texts
-     * for every id: the only good one is that which encoding gives.
-     */
-
-    src = dst;
-    dst.data = again;
-
-    ngx_encode_base64url(&dst, &src);
-
-    if (ngx_memcmp(again, text->data, NGX_HTTP_MCP_SSE_ID_LEN) != 0) {
         return NGX_DECLINED;
     }
 

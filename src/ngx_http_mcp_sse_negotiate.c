@@ -21,8 +21,8 @@ typedef struct {
 
 
 typedef struct {
-    ngx_str_t      type;
-    ngx_str_t      subtype;
+    ngx_str_t      name;
+    size_t         type;       /* its part of the name, with the slash */
     ngx_uint_t     least;      /* range that counts */
 
     ngx_uint_t     best;       /* range so far */
@@ -35,7 +35,7 @@ static ngx_http_mcp_sse_served_t *ngx_http_mcp_sse_negotiate_served(
 static void ngx_http_mcp_sse_negotiate_range(ngx_http_mcp_sse_media_t *media,
     u_char *p, u_char *last);
 static ngx_uint_t ngx_http_mcp_sse_negotiate_match(
-    ngx_http_mcp_sse_media_t *media, u_char *p, u_char *last);
+    ngx_http_mcp_sse_media_t *media, u_char *p, size_t len);
 static ngx_uint_t ngx_http_mcp_sse_negotiate_zero(u_char *p, u_char *last);
 
 
@@ -140,21 +140,23 @@ ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r)
     u_char                         *p, *last, *end;
     ngx_table_elt_t                *h;
     ngx_http_mcp_sse_ctx_t         *ctx;
-    ngx_http_mcp_sse_media_t        json, stream;
+    ngx_http_mcp_sse_media_t       *json, *stream, media[2];
     ngx_http_mcp_sse_header_pos_t   pos;
 
     ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
-    ngx_memzero(&json, sizeof(ngx_http_mcp_sse_media_t));
-    ngx_memzero(&stream, sizeof(ngx_http_mcp_sse_media_t));
+    ngx_memzero(media, sizeof(media));
 
-    ngx_str_set(&json.type, "application");
-    ngx_str_set(&json.subtype, "json");
-    json.least = NGX_HTTP_MCP_SSE_ANY_TYPE;
-    json.accepted = 1;
+    json = &media[0];
+    stream = &media[1];
 
-    ngx_str_set(&stream.type, "text");
-    ngx_str_set(&stream.subtype, "event-stream");
-    stream.least = NGX_HTTP_MCP_SSE_NAMED;
+    ngx_str_set(&json->name, "application/json");
+    json->type = sizeof("application/") - 1;
+    json->least = NGX_HTTP_MCP_SSE_ANY_TYPE;
+    json->accepted = 1;
+
+    ngx_str_set(&stream->name, "text/event-stream");
+    stream->type = sizeof("text/") - 1;
+    stream->least = NGX_HTTP_MCP_SSE_NAMED;
 
     for ( ;; ) {
         h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
@@ -166,8 +168,8 @@ ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r)
 
         /* without any Accept everything is accepted */
 
-        if (json.best == 0 && h->value.len) {
-            json.accepted = 0;
+        if (json->best == 0 && h->value.len) {
+            json->accepted = 0;
         }
 
         end = h->value.data + h->value.len;
@@ -176,15 +178,14 @@ ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r)
             last = ngx_strlchr(p, end, ',');
             last = last ? last : end;
 
-            ngx_http_mcp_sse_negotiate_range(&json, p, last);
-            ngx_http_mcp_sse_negotiate_range(&stream, p, last);
+            ngx_http_mcp_sse_negotiate_range(media, p, last);
         }
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    ctx->accept_json = json.accepted;
-    ctx->accept_stream = stream.accepted;
+    ctx->accept_json = json->accepted;
+    ctx->accept_stream = stream->accepted;
 }
 
 
@@ -192,60 +193,52 @@ static void
 ngx_http_mcp_sse_negotiate_range(ngx_http_mcp_sse_media_t *media, u_char *p,
     u_char *last)
 {
-    u_char      *range;
-    ngx_uint_t   how;
+    u_char      *end, *params;
+    ngx_uint_t   i, how;
 
-    range = ngx_strlchr(p, last, ';');
-    range = range ? range : last;
+    params = ngx_strlchr(p, last, ';');
+    params = params ? params : last;
 
-    how = ngx_http_mcp_sse_negotiate_match(media, p, range);
+    while (p < params && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
 
-    /* the range that names it best decides */
+    for (end = params; end > p && (end[-1] == ' ' || end[-1] == '\t'); end--) {
+        /* void */
+    }
 
-    if (how >= media->least && how >= media->best) {
-        media->best = how;
-        media->accepted = !ngx_http_mcp_sse_negotiate_zero(range, last);
+    for (i = 0; i < 2; i++) {
+        how = ngx_http_mcp_sse_negotiate_match(&media[i], p, end - p);
+
+        /* the range that names it best decides */
+
+        if (how >= media[i].least && how >= media[i].best) {
+            media[i].best = how;
+            media[i].accepted = !ngx_http_mcp_sse_negotiate_zero(params, last);
+        }
     }
 }
 
 
 static ngx_uint_t
 ngx_http_mcp_sse_negotiate_match(ngx_http_mcp_sse_media_t *media, u_char *p,
-    u_char *last)
+    size_t len)
 {
-    u_char  *slash;
-
-    while (p < last && (*p == ' ' || *p == '\t')) {
-        p++;
-    }
-
-    while (last > p && (last[-1] == ' ' || last[-1] == '\t')) {
-        last--;
-    }
-
-    if (last - p == 3 && ngx_strncmp(p, "*/*", 3) == 0) {
-        return NGX_HTTP_MCP_SSE_ANY_TYPE;
-    }
-
-    slash = ngx_strlchr(p, last, '/');
-
-    if (slash == NULL
-        || (size_t) (slash - p) != media->type.len
-        || ngx_strncasecmp(p, media->type.data, media->type.len) != 0)
+    if (len == media->name.len
+        && ngx_strncasecmp(p, media->name.data, len) == 0)
     {
-        return 0;
+        return NGX_HTTP_MCP_SSE_NAMED;
     }
 
-    slash++;
-
-    if (last - slash == 1 && *slash == '*') {
+    if (len == media->type + 1
+        && p[media->type] == '*'
+        && ngx_strncasecmp(p, media->name.data, media->type) == 0)
+    {
         return NGX_HTTP_MCP_SSE_ANY_SUBTYPE;
     }
 
-    return ((size_t) (last - slash) == media->subtype.len
-            && ngx_strncasecmp(slash, media->subtype.data, media->subtype.len)
-               == 0)
-           ? NGX_HTTP_MCP_SSE_NAMED : 0;
+    return (len == 3 && ngx_strncmp(p, "*/*", 3) == 0)
+           ? NGX_HTTP_MCP_SSE_ANY_TYPE : 0;
 }
 
 

@@ -21,6 +21,10 @@
 
 #define NGX_HTTP_MCP_SSE_SHA256        32
 
+/* of what is given to a digest at once */
+
+#define NGX_HTTP_MCP_SSE_HMAC_BUF      256
+
 /* of a secret that is kept prepared, at most */
 
 #define NGX_HTTP_MCP_SSE_HMAC_KEEP     128
@@ -261,33 +265,43 @@ static ngx_int_t
 ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
     ngx_str_t *parts, ngx_uint_t n)
 {
-    u_char      len[4];
-    size_t      size;
+    u_char     *p, buf[NGX_HTTP_MCP_SSE_HMAC_BUF];
+    size_t      len, size;
     ngx_uint_t  i;
 
     if (ngx_http_mcp_sse_hmac_init(ctx, secret) != NGX_OK) {
         return NGX_ERROR;
     }
 
+    p = buf;
+
     for (i = 0; i < n; i++) {
 
-        len[0] = (u_char) (parts[i].len >> 24);
-        len[1] = (u_char) (parts[i].len >> 16);
-        len[2] = (u_char) (parts[i].len >> 8);
-        len[3] = (u_char) parts[i].len;
+        len = parts[i].len;
 
-        if (EVP_MAC_update(ctx, len, 4) != 1) {
-            return NGX_ERROR;
+        *p++ = (u_char) (len >> 24);
+        *p++ = (u_char) (len >> 16);
+        *p++ = (u_char) (len >> 8);
+        *p++ = (u_char) len;
+
+        /* what is short goes together, with room left for another length */
+
+        if ((size_t) (p - buf) + len + 4 <= sizeof(buf)) {
+            p = len ? ngx_cpymem(p, parts[i].data, len) : p;
+            continue;
         }
 
-        if (parts[i].len
-            && EVP_MAC_update(ctx, parts[i].data, parts[i].len) != 1)
+        if (EVP_MAC_update(ctx, buf, p - buf) != 1
+            || (len && EVP_MAC_update(ctx, parts[i].data, len) != 1))
         {
             return NGX_ERROR;
         }
+
+        p = buf;
     }
 
-    if (EVP_MAC_final(ctx, mac, &size, NGX_HTTP_MCP_SSE_SHA256) != 1
+    if (EVP_MAC_update(ctx, buf, p - buf) != 1
+        || EVP_MAC_final(ctx, mac, &size, NGX_HTTP_MCP_SSE_SHA256) != 1
         || size != NGX_HTTP_MCP_SSE_SHA256)
     {
         return NGX_ERROR;

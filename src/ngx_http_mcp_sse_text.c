@@ -123,6 +123,10 @@ ngx_http_mcp_sse_text_same(ngx_str_t *a, ngx_str_t *b)
         return 0;
     }
 
+    if (a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0) {
+        return 1;
+    }
+
     p = a->data + 1;
     q = b->data + 1;
 

@@ -22,8 +22,8 @@ ngx_int_t ngx_http_mcp_sse_header_set(ngx_http_request_t *r,
 
 /*
  * Adds a header to the request, and fills the slot of headers_in that
- * variables read.  "name" is in lower case; both must live as long as the
- * request.
+ * variables read.  "name" is in lower case; the bytes of both must live as long
+ * as the request.
  */
 
 ngx_int_t ngx_http_mcp_sse_header_push(ngx_http_request_t *r,

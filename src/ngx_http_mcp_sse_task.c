@@ -237,7 +237,7 @@ ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
 {
     u_char              *pos;
     ngx_int_t            rc;
-    ngx_str_t            name, value, *n, *v;
+    ngx_str_t            name, value;
     ngx_http_request_t  *r;
 
     r = call->request;
@@ -271,16 +271,7 @@ ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
             continue;
         }
 
-        n = ngx_palloc(call->pool, 2 * sizeof(ngx_str_t));
-        if (n == NULL) {
-            return NGX_ERROR;
-        }
-
-        v = n + 1;
-        *n = name;
-        *v = value;
-
-        if (ngx_http_mcp_sse_header_push(r, n, v) != NGX_OK) {
+        if (ngx_http_mcp_sse_header_push(r, &name, &value) != NGX_OK) {
             return NGX_ERROR;
         }
     }

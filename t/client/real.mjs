@@ -105,8 +105,8 @@ const streamable = seen && kind.endsWith('http');
 async function long(session) {
     const progress = [];
     const { content } = await session.call('sleep',
-        { seconds: 3.5, key: `${kind}-long` }, {
-            timeout: 2000,
+        { seconds: 6.5, key: `${kind}-long` }, {
+            timeout: 5000,
             resetTimeoutOnProgress: true,
             onprogress: update => progress.push(update.progress),
         });

@@ -217,7 +217,7 @@ sub served_again {
 
     my $one  = $workers[0];
     my @runs = map {
-        http_post($nginx, tool($_, 'sleep', { seconds => 2, key => 'r' }),
+        http_post($nginx, tool($_, 'sleep', { seconds => 5, key => 'r' }),
             session => $id, worker => $one, async => 1)
     } 10, 11;
 

@@ -64,6 +64,12 @@ sub master {
 sub start_daemon {
     my (%opt) = @_;
 
+    # all else of the environment is taken from the new master
+
+    my %env = MCPTest::Nginx::sanitizers();
+
+    $opt{main} = join "\n", map { "env $_;" } keys %env;
+
     my $nginx = start_nginx(%opt, workers => 2, fails => 1, config => sub {
         return $_[0]->template =~ s/daemon off/daemon on/r;
     });

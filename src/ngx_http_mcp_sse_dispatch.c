@@ -130,9 +130,7 @@ ngx_http_mcp_sse_dispatch_one(ngx_http_mcp_sse_session_t *s,
         ev = ngx_http_mcp_sse_reply_error(&message->id,
                                           NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
                                           "Internal server error", "");
-        if (ev) {
-            ngx_http_mcp_sse_stream_send(s->stream, ev);
-        }
+        ngx_http_mcp_sse_stream_send(s->stream, ev);
     }
 }
 
@@ -250,10 +248,7 @@ ngx_http_mcp_sse_dispatch_local(ngx_http_mcp_sse_session_t *s,
 
     if (s->stream) {
         ev = ngx_http_mcp_sse_reply_local(s->conf, &message->id, flag);
-
-        if (ev) {
-            ngx_http_mcp_sse_stream_send(s->stream, ev);
-        }
+        ngx_http_mcp_sse_stream_send(s->stream, ev);
     }
 
     return 1;
@@ -331,6 +326,7 @@ ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s)
 static ngx_uint_t
 ngx_http_mcp_sse_dispatch_late(ngx_http_mcp_sse_task_t *task)
 {
+    ngx_uint_t                    heard;
     ngx_http_mcp_sse_event_t     *ev;
     ngx_http_mcp_sse_session_t   *s;
     ngx_http_mcp_sse_envelope_t  *env;
@@ -352,8 +348,9 @@ ngx_http_mcp_sse_dispatch_late(ngx_http_mcp_sse_task_t *task)
     ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_EXPIRED);
 
     ev = NULL;
+    heard = s->stream && !task->silent;
 
-    if (s->stream && !task->silent) {
+    if (heard) {
         ev = ngx_http_mcp_sse_reply_error(&task->message.id,
                                           NGX_HTTP_MCP_SSE_UNAVAILABLE,
                                           "No answer to another instance",
@@ -362,7 +359,7 @@ ngx_http_mcp_sse_dispatch_late(ngx_http_mcp_sse_task_t *task)
 
     ngx_http_mcp_sse_task_cancel(task);
 
-    if (ev) {
+    if (heard) {
         ngx_http_mcp_sse_stream_send(s->stream, ev);
     }
 

@@ -243,7 +243,7 @@ ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
-    if (!ngx_http_mcp_sse_stream_full(stream)) {
+    if (ev && !ngx_http_mcp_sse_stream_full(stream)) {
         ngx_queue_insert_tail(&stream->queue, &ev->queue);
         stream->waiting += ev->last - ev->pos;
 
@@ -251,20 +251,24 @@ ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
         return;
     }
 
-    ngx_free(ev);
-
-    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_QUEUE_FULL);
-
     r = stream->request;
     c = r->connection;
 
     ngx_http_set_log_request(c->log, r);
 
-    ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                  "mcp sse: client reads too slowly, more than %uz bytes wait",
-                  stream->conf->queue);
+    stream->reason = NGX_HTTP_MCP_SSE_NO_MEMORY;
 
-    stream->reason = NGX_HTTP_MCP_SSE_SLOW_READER;
+    if (ev) {
+        ngx_free(ev);
+
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_QUEUE_FULL);
+
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "mcp sse: client reads too slowly, more than %uz bytes "
+                      "wait", stream->conf->queue);
+
+        stream->reason = NGX_HTTP_MCP_SSE_SLOW_READER;
+    }
 
     ngx_http_finalize_request(r, NGX_ERROR);
     ngx_http_run_posted_requests(c);

@@ -40,8 +40,9 @@ ngx_int_t ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
 
 /*
  * Sends an event, which it takes over.  If too much is waiting the stream is
- * dropped, and gone() has run.  Runs posted requests of the client's
- * connection: not for use inside a handler of that request.
+ * dropped, and gone() has run; so it is for NULL, an event that there was no
+ * memory for: a client must not wait for it for ever.  Runs posted requests of
+ * the client's connection: not for use inside a handler of that request.
  */
 
 void ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,

@@ -126,7 +126,7 @@ ngx_http_mcp_sse_task_tell(ngx_http_mcp_sse_task_t *task,
         return;
     }
 
-    if (ev) {
+    if (ev || is_answer) {
         ngx_http_mcp_sse_stream_send(task->session->stream, ev);
     }
 }

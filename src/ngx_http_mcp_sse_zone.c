@@ -348,12 +348,15 @@ ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
 ngx_uint_t
 ngx_http_mcp_sse_zone_once(ngx_atomic_t *last, time_t sec)
 {
-    ngx_atomic_uint_t  said;
+    ngx_atomic_uint_t  now, said;
 
     said = *last;
+    now = ngx_time();
 
-    return (ngx_atomic_uint_t) ngx_time() >= said + sec
-           && ngx_atomic_cmp_set(last, said, (ngx_atomic_uint_t) ngx_time());
+    /* the clock may have been set back since then */
+
+    return (now >= said + sec || now < said)
+           && ngx_atomic_cmp_set(last, said, now);
 }
 
 

@@ -19,15 +19,12 @@
 #include "ngx_http_mcp_sse_var.h"
 
 
-#define NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE  431      /* RFC 6585 */
-
-
 static ngx_int_t ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_message_session(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_message_body(ngx_http_request_t *r,
     ngx_int_t status);
 static void ngx_http_mcp_sse_message_facts(ngx_http_request_t *r,
-    ngx_array_t *messages);
+    ngx_http_mcp_sse_message_t *message);
 static ngx_int_t ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r);
 static ngx_int_t ngx_http_mcp_sse_message_answer(ngx_http_request_t *r);
 static void ngx_http_mcp_sse_message_cleanup(void *data);
@@ -226,8 +223,6 @@ ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
     cln->handler = ngx_http_mcp_sse_message_cleanup;
     cln->data = ctx;
 
-    ngx_http_mcp_sse_message_facts(r, messages);
-
     rc = ngx_http_mcp_sse_pack(r, messages, &ctx->envelope);
 
     if (rc == NGX_DECLINED) {
@@ -269,6 +264,7 @@ ngx_http_mcp_sse_message_scan(ngx_http_request_t *r, ngx_int_t status,
     switch (code) {
 
     case NGX_OK:
+        ngx_http_mcp_sse_message_facts(r, (*messages)->elts);
         return NGX_OK;
 
     case NGX_HTTP_MCP_SSE_PARSE_ERROR:
@@ -289,7 +285,8 @@ ngx_http_mcp_sse_message_scan(ngx_http_request_t *r, ngx_int_t status,
 
 
 static void
-ngx_http_mcp_sse_message_facts(ngx_http_request_t *r, ngx_array_t *messages)
+ngx_http_mcp_sse_message_facts(ngx_http_request_t *r,
+    ngx_http_mcp_sse_message_t *message)
 {
     ngx_http_mcp_sse_ctx_t       *ctx;
     ngx_http_mcp_sse_loc_conf_t  *conf;
@@ -297,7 +294,7 @@ ngx_http_mcp_sse_message_facts(ngx_http_request_t *r, ngx_array_t *messages)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    ngx_http_mcp_sse_facts_set(&ctx->facts, messages->elts);
+    ngx_http_mcp_sse_facts_set(&ctx->facts, message);
 
     if (ngx_http_mcp_sse_dispatch_flag(&ctx->facts.method) & conf->local) {
         ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_LOCAL;

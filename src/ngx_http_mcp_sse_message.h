@@ -25,8 +25,9 @@ ngx_int_t ngx_http_mcp_sse_message_type(ngx_http_request_t *r);
 
 /*
  * Scans ctx->body, of which the reader of bodies said "status", see
- * ngx_http_mcp_sse_jsonrpc_scan().  NGX_OK; NGX_DECLINED: the request was
- * refused, or is to be, and *rc is what it is finalized with.
+ * ngx_http_mcp_sse_jsonrpc_scan(), and notes for the log what the first
+ * message is.  NGX_OK; NGX_DECLINED: the request was refused, or is to be, and
+ * *rc is what it is finalized with.
  */
 
 ngx_int_t ngx_http_mcp_sse_message_scan(ngx_http_request_t *r,

@@ -10,6 +10,10 @@
 #include "ngx_http_mcp_sse.h"
 
 
+#define NGX_HTTP_MCP_SSE_NOT_ACCEPTABLE    406
+#define NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE  431      /* RFC 6585 */
+
+
 /*
  * All send an answer and return what the content handler is to return, or
  * ngx_http_finalize_request() to be given.

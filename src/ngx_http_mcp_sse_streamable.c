@@ -9,7 +9,6 @@
 #include "ngx_http_mcp_sse_body.h"
 #include "ngx_http_mcp_sse_bus.h"
 #include "ngx_http_mcp_sse_connect.h"
-#include "ngx_http_mcp_sse_dispatch.h"
 #include "ngx_http_mcp_sse_entry.h"
 #include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_header.h"
@@ -18,10 +17,7 @@
 #include "ngx_http_mcp_sse_response.h"
 #include "ngx_http_mcp_sse_session.h"
 #include "ngx_http_mcp_sse_submit.h"
-#include "ngx_http_mcp_sse_var.h"
-
-
-#define NGX_HTTP_MCP_SSE_NOT_ACCEPTABLE  406
+#include "ngx_http_mcp_sse_text.h"
 
 
 static ngx_table_elt_t *ngx_http_mcp_sse_streamable_header(
@@ -203,12 +199,11 @@ ngx_http_mcp_sse_streamable_post(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_mcp_sse_streamable_body(ngx_http_request_t *r, ngx_int_t status)
 {
-    ngx_int_t                     rc;
-    ngx_uint_t                    batch;
-    const char                   *message;
-    ngx_array_t                  *messages;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_int_t                rc;
+    ngx_uint_t               batch;
+    const char              *message;
+    ngx_array_t             *messages;
+    ngx_http_mcp_sse_ctx_t  *ctx;
 
     if (ngx_http_mcp_sse_message_scan(r, status, &messages, &batch, &rc)
         != NGX_OK)
@@ -217,13 +212,6 @@ ngx_http_mcp_sse_streamable_body(ngx_http_request_t *r, ngx_int_t status)
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
-
-    ngx_http_mcp_sse_facts_set(&ctx->facts, messages->elts);
-
-    if (ngx_http_mcp_sse_dispatch_flag(&ctx->facts.method) & conf->local) {
-        ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_LOCAL;
-    }
 
     rc = ngx_http_mcp_sse_streamable_check(r, messages, batch, &message);
 
@@ -259,8 +247,6 @@ ngx_http_mcp_sse_streamable_check(ngx_http_request_t *r,
     ngx_http_mcp_sse_ctx_t      *ctx;
     ngx_http_mcp_sse_message_t  *m;
 
-    static ngx_str_t  initialize = ngx_string("initialize");
-
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (batch && !ctx->batches) {
@@ -279,11 +265,7 @@ ngx_http_mcp_sse_streamable_check(ngx_http_request_t *r,
 
         requests++;
 
-        if (batch
-            && m[i].method.len == initialize.len
-            && ngx_strncmp(m[i].method.data, initialize.data, initialize.len)
-               == 0)
-        {
+        if (batch && ngx_http_mcp_sse_is(&m[i].method, "initialize")) {
             *message = "An initialize request stands alone";
             return NGX_HTTP_BAD_REQUEST;
         }

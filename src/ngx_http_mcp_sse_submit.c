@@ -18,9 +18,6 @@
 #include "ngx_http_mcp_sse_version.h"
 
 
-#define NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE  431      /* RFC 6585 */
-
-
 static ngx_int_t ngx_http_mcp_sse_submit_session(
     ngx_http_mcp_sse_exchange_t *x, ngx_http_mcp_sse_message_t *message);
 static ngx_uint_t ngx_http_mcp_sse_submit_calls(ngx_http_request_t *r,

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_mcp_sse_var.h"
+#include "ngx_http_mcp_sse_text.h"
 
 
 static ngx_int_t ngx_http_mcp_sse_var_fact(ngx_http_request_t *r,
@@ -189,16 +190,12 @@ void
 ngx_http_mcp_sse_facts_set(ngx_http_mcp_sse_facts_t *facts,
     ngx_http_mcp_sse_message_t *message)
 {
-    static ngx_str_t  call = ngx_string("tools/call");
-
     ngx_http_mcp_sse_facts_name(&facts->method, &message->method);
 
     facts->raw_method = message->raw_method;
     facts->id = message->id;
 
-    if (message->method.len == call.len
-        && ngx_strncmp(message->method.data, call.data, call.len) == 0)
-    {
+    if (ngx_http_mcp_sse_is(&message->method, "tools/call")) {
         ngx_http_mcp_sse_facts_name(&facts->tool, &message->name);
     }
 }

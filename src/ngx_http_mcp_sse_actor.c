@@ -179,15 +179,12 @@ ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r)
 static ngx_http_mcp_sse_session_t *
 ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, ngx_queue_t *list)
 {
-    u_char                      *p;
     ngx_http_mcp_sse_ctx_t      *ctx;
     ngx_http_mcp_sse_session_t  *s;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    s = ngx_calloc(sizeof(ngx_http_mcp_sse_session_t)
-                   + ctx->facts.user.len + ctx->facts.site.len,
-                   r->connection->log);
+    s = ngx_http_mcp_sse_session_alloc(r, NULL, ngx_http_mcp_sse_actor_event);
     if (s == NULL) {
         return NULL;
     }
@@ -200,27 +197,7 @@ ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, ngx_queue_t *list)
         s->nameless = 1;
     }
 
-    p = (u_char *) (s + 1);
-
-    s->user.data = p;
-    s->user.len = ctx->facts.user.len;
-    p = ngx_cpymem(p, ctx->facts.user.data, ctx->facts.user.len);
-
-    s->site.data = p;
-    s->site.len = ctx->facts.site.len;
-    ngx_memcpy(p, ctx->facts.site.data, ctx->facts.site.len);
-
-    s->cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-    s->conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
     s->streamable = 1;
-
-    ngx_queue_init(&s->inbox);
-    ngx_queue_init(&s->waiting);
-    ngx_queue_init(&s->running);
-
-    s->event.handler = ngx_http_mcp_sse_actor_event;
-    s->event.data = s;
-    s->event.log = ngx_cycle->log;
 
     ngx_queue_insert_tail(list, &s->queue);
     ngx_http_mcp_sse_nactors++;

@@ -13,6 +13,8 @@
 #include "ngx_http_mcp_sse_header.h"
 
 
+static u_char *ngx_http_mcp_sse_session_copy(u_char *p, ngx_str_t *dst,
+    ngx_str_t *src);
 static ngx_int_t ngx_http_mcp_sse_session_user(ngx_str_t *site,
     ngx_str_t *user, u_char *digest);
 static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_session_first(
@@ -116,18 +118,13 @@ ngx_http_mcp_sse_session_t *
 ngx_http_mcp_sse_session_create(ngx_http_request_t *r,
     ngx_http_mcp_sse_sid_t *sid, u_char *text)
 {
-    u_char                         *p;
-    ngx_http_mcp_sse_ctx_t         *ctx;
-    ngx_http_mcp_sse_session_t     *s;
-    ngx_http_mcp_sse_credential_t  *cred;
+    ngx_http_mcp_sse_ctx_t      *ctx;
+    ngx_http_mcp_sse_session_t  *s;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    cred = &ctx->credential;
 
-    s = ngx_calloc(sizeof(ngx_http_mcp_sse_session_t)
-                   + ctx->facts.user.len + ctx->facts.site.len
-                   + cred->value.len + cred->csrf_token.len,
-                   r->connection->log);
+    s = ngx_http_mcp_sse_session_alloc(r, &ctx->credential,
+                                       ngx_http_mcp_sse_session_event);
     if (s == NULL) {
         return NULL;
     }
@@ -135,26 +132,45 @@ ngx_http_mcp_sse_session_create(ngx_http_request_t *r,
     s->sid = *sid;
     ngx_memcpy(s->text, text, NGX_HTTP_MCP_SSE_ID_LEN);
 
-    p = (u_char *) (s + 1);
+    s->created = ngx_current_msec;
+    s->open = 1;
 
-    s->user.data = p;
-    s->user.len = ctx->facts.user.len;
-    p = ngx_cpymem(p, ctx->facts.user.data, ctx->facts.user.len);
+    ngx_queue_insert_tail(&ngx_http_mcp_sse_sessions, &s->queue);
 
-    s->site.data = p;
-    s->site.len = ctx->facts.site.len;
-    p = ngx_cpymem(p, ctx->facts.site.data, ctx->facts.site.len);
+    return s;
+}
 
-    s->credential = *cred;
 
-    if (cred->value.len) {
-        s->credential.value.data = p;
-        p = ngx_cpymem(p, cred->value.data, cred->value.len);
+ngx_http_mcp_sse_session_t *
+ngx_http_mcp_sse_session_alloc(ngx_http_request_t *r,
+    ngx_http_mcp_sse_credential_t *cred, ngx_event_handler_pt handler)
+{
+    u_char                      *p;
+    ngx_http_mcp_sse_ctx_t      *ctx;
+    ngx_http_mcp_sse_session_t  *s;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    s = ngx_calloc(sizeof(ngx_http_mcp_sse_session_t)
+                   + ctx->facts.user.len + ctx->facts.site.len
+                   + (cred ? cred->value.len + cred->csrf_token.len : 0),
+                   r->connection->log);
+    if (s == NULL) {
+        return NULL;
     }
 
-    if (cred->csrf_token.len) {
-        s->credential.csrf_token.data = p;
-        ngx_memcpy(p, cred->csrf_token.data, cred->csrf_token.len);
+    p = (u_char *) (s + 1);
+
+    p = ngx_http_mcp_sse_session_copy(p, &s->user, &ctx->facts.user);
+    p = ngx_http_mcp_sse_session_copy(p, &s->site, &ctx->facts.site);
+
+    if (cred) {
+        s->credential = *cred;
+
+        p = ngx_http_mcp_sse_session_copy(p, &s->credential.value,
+                                          &cred->value);
+        (void) ngx_http_mcp_sse_session_copy(p, &s->credential.csrf_token,
+                                             &cred->csrf_token);
     }
 
     s->cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
@@ -164,16 +180,21 @@ ngx_http_mcp_sse_session_create(ngx_http_request_t *r,
     ngx_queue_init(&s->waiting);
     ngx_queue_init(&s->running);
 
-    s->event.handler = ngx_http_mcp_sse_session_event;
+    s->event.handler = handler;
     s->event.data = s;
     s->event.log = ngx_cycle->log;
 
-    s->created = ngx_current_msec;
-    s->open = 1;
-
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_sessions, &s->queue);
-
     return s;
+}
+
+
+static u_char *
+ngx_http_mcp_sse_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src)
+{
+    dst->len = src->len;
+    dst->data = p;
+
+    return src->len ? ngx_cpymem(p, src->data, src->len) : p;
 }
 
 

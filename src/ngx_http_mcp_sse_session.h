@@ -26,6 +26,17 @@ ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_session_create(
     ngx_http_request_t *r, ngx_http_mcp_sse_sid_t *sid, u_char *text);
 
 /*
+ * For _actor.c, too: an empty session for the user and the site of r, and with
+ * that credential, if it is not NULL, in the location of r; all is copied.  It
+ * is in no list, and belongs to whoever asked, who frees it with ngx_free();
+ * "handler" is that of its event.  NULL if memory is short.
+ */
+
+ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_session_alloc(
+    ngx_http_request_t *r, ngx_http_mcp_sse_credential_t *cred,
+    ngx_event_handler_pt handler);
+
+/*
  * Registers it and opens its stream on r.  Returns what the content handler
  * is to return; NGX_BUSY: the user has too many sessions; NGX_DECLINED: the
  * zone is full.  The session is freed if it does not open.

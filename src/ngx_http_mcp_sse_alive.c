@@ -22,8 +22,6 @@ static void ngx_http_mcp_sse_alive_ask_policy(void);
 static void ngx_http_mcp_sse_alive_policy(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_mcp_sse_alive_bury(void);
-static void ngx_http_mcp_sse_alive_buried(redisAsyncContext *ac, void *reply,
-    void *data);
 
 
 static void      (*ngx_http_mcp_sse_alive_again)(void);
@@ -309,7 +307,7 @@ ngx_http_mcp_sse_alive_bury(void)
 
         ngx_http_mcp_sse_redis_key(&argv[1], buf, 'k', id);
 
-        if (ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_buried,
+        if (ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_ignore,
                                            NULL, 2, argv)
             != NGX_OK)
         {
@@ -321,8 +319,8 @@ ngx_http_mcp_sse_alive_bury(void)
 }
 
 
-static void
-ngx_http_mcp_sse_alive_buried(redisAsyncContext *ac, void *reply, void *data)
+void
+ngx_http_mcp_sse_alive_ignore(redisAsyncContext *ac, void *reply, void *data)
 {
     (void) ngx_http_mcp_sse_alive_failed(ac, reply);
 }

@@ -53,5 +53,12 @@ ngx_uint_t ngx_http_mcp_sse_alive_unsure(void);
 ngx_uint_t ngx_http_mcp_sse_alive_failed(redisAsyncContext *ac,
     redisReply *reply);
 
+/*
+ * The same as the handler of a reply that nobody waits for.
+ */
+
+void ngx_http_mcp_sse_alive_ignore(redisAsyncContext *ac, void *reply,
+    void *data);
+
 
 #endif /* _NGX_HTTP_MCP_SSE_ALIVE_H_INCLUDED_ */

@@ -39,8 +39,6 @@ static ngx_int_t ngx_http_mcp_sse_broadcast_add(u_char *key, time_t end,
 static void ngx_http_mcp_sse_broadcast_trim(ngx_str_t *name, ngx_str_t *now);
 static void ngx_http_mcp_sse_broadcast_read(redisAsyncContext *ac,
     void *reply, void *data);
-static void ngx_http_mcp_sse_broadcast_done(redisAsyncContext *ac,
-    void *reply, void *data);
 
 
 void
@@ -55,7 +53,7 @@ ngx_http_mcp_sse_broadcast(ngx_uint_t kind, u_char *key, time_t end,
 
     if (end) {
         (void) ngx_http_mcp_sse_broadcast_add(key, end,
-                                       ngx_http_mcp_sse_broadcast_done, NULL);
+                                       ngx_http_mcp_sse_redis_ignore, NULL);
     }
 }
 
@@ -109,7 +107,7 @@ ngx_http_mcp_sse_broadcast_publish(ngx_http_mcp_sse_packet_t *packet)
     bytes.data = packet->data;
 
     (void) ngx_http_mcp_sse_redis_publish_all(&bytes,
-                                       ngx_http_mcp_sse_broadcast_done, NULL);
+                                       ngx_http_mcp_sse_redis_ignore, NULL);
 }
 
 
@@ -243,7 +241,7 @@ ngx_http_mcp_sse_broadcast_added(redisAsyncContext *ac, void *reply,
                                         id->end, NULL, 0);
     }
 
-    ngx_http_mcp_sse_broadcast_done(ac, reply, NULL);
+    ngx_http_mcp_sse_redis_ignore(ac, reply, NULL);
 
     ngx_free(id);
 }
@@ -282,7 +280,7 @@ ngx_http_mcp_sse_broadcast_trim(ngx_str_t *name, ngx_str_t *now)
     ngx_str_set(&argv[2], "-inf");
     argv[3] = *now;
 
-    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_broadcast_done,
+    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_redis_ignore,
                                           NULL, 4, argv);
 }
 
@@ -297,7 +295,7 @@ ngx_http_mcp_sse_broadcast_read(redisAsyncContext *ac, void *reply,
     redisReply  *r = reply, *score;
 
     if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
-        ngx_http_mcp_sse_broadcast_done(ac, reply, data);
+        ngx_http_mcp_sse_redis_ignore(ac, reply, data);
         return;
     }
 
@@ -321,14 +319,4 @@ ngx_http_mcp_sse_broadcast_read(redisAsyncContext *ac, void *reply,
     /* another worker may have read, and added, the same before */
 
     ngx_http_mcp_sse_news_look();
-}
-
-
-static void
-ngx_http_mcp_sse_broadcast_done(redisAsyncContext *ac, void *reply,
-    void *data)
-{
-    if (reply) {
-        ngx_http_mcp_sse_redis_refused(reply);
-    }
 }

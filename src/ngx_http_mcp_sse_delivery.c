@@ -47,8 +47,6 @@ static ngx_int_t ngx_http_mcp_sse_delivery_alive(ngx_http_mcp_sse_job_t *job);
 static void ngx_http_mcp_sse_delivery_is_alive(redisAsyncContext *ac,
     void *reply, void *data);
 static void ngx_http_mcp_sse_delivery_heard(ngx_http_mcp_sse_job_t *job);
-static void ngx_http_mcp_sse_delivery_was_heard(redisAsyncContext *ac,
-    void *reply, void *data);
 static void ngx_http_mcp_sse_delivery_timer(void *data);
 static void ngx_http_mcp_sse_delivery_wait(ngx_http_mcp_sse_job_t *job);
 
@@ -488,7 +486,6 @@ ngx_http_mcp_sse_delivery_verdict(ngx_http_mcp_sse_received_t *received)
 static void
 ngx_http_mcp_sse_delivery_heard(ngx_http_mcp_sse_job_t *job)
 {
-    ngx_str_t                   bytes;
     ngx_http_mcp_sse_packet_t  *packet;
 
     packet = ngx_http_mcp_sse_packet_alloc(8, ngx_cycle->log);
@@ -498,28 +495,8 @@ ngx_http_mcp_sse_delivery_heard(ngx_http_mcp_sse_job_t *job)
 
     (void) ngx_http_mcp_sse_packet_put(packet->body, job->packet->number);
 
-    if (ngx_http_mcp_sse_packet_seal(packet, NGX_HTTP_MCP_SSE_PACKET_HEARD,
-                                     job->owner)
-        == NGX_OK)
-    {
-        bytes.len = packet->size;
-        bytes.data = packet->data;
-
-        (void) ngx_http_mcp_sse_redis_publish(job->owner, &bytes,
-                                    ngx_http_mcp_sse_delivery_was_heard, NULL);
-    }
-
-    ngx_free(packet);
-}
-
-
-static void
-ngx_http_mcp_sse_delivery_was_heard(redisAsyncContext *ac, void *reply,
-    void *data)
-{
-    if (reply) {
-        ngx_http_mcp_sse_redis_refused(reply);
-    }
+    ngx_http_mcp_sse_redis_send(packet, NGX_HTTP_MCP_SSE_PACKET_HEARD,
+                                job->owner, ngx_http_mcp_sse_redis_ignore);
 }
 
 

@@ -35,8 +35,6 @@ static void ngx_http_mcp_sse_presence_again_set(redisAsyncContext *ac,
 static ngx_int_t ngx_http_mcp_sse_presence_write(
     ngx_http_mcp_sse_session_t *s, const char *how, redisCallbackFn *handler);
 static void ngx_http_mcp_sse_presence_tell(u_char *id, u_char *key);
-static void ngx_http_mcp_sse_presence_ignore(redisAsyncContext *ac,
-    void *reply, void *data);
 
 
 static ngx_http_mcp_sse_bus_owner_t   *ngx_http_mcp_sse_presence_owner;
@@ -317,7 +315,7 @@ static void
 ngx_http_mcp_sse_presence_again_set(redisAsyncContext *ac, void *reply,
     void *data)
 {
-    ngx_http_mcp_sse_presence_ignore(ac, reply, NULL);
+    ngx_http_mcp_sse_alive_ignore(ac, reply, NULL);
 
     ngx_free(data);
 }
@@ -361,7 +359,6 @@ ngx_http_mcp_sse_presence_write(ngx_http_mcp_sse_session_t *s,
 static void
 ngx_http_mcp_sse_presence_tell(u_char *id, u_char *key)
 {
-    ngx_str_t                   bytes;
     ngx_http_mcp_sse_packet_t  *packet;
 
     packet = ngx_http_mcp_sse_packet_alloc(NGX_HTTP_MCP_SSE_DIGEST,
@@ -372,18 +369,8 @@ ngx_http_mcp_sse_presence_tell(u_char *id, u_char *key)
 
     ngx_memcpy(packet->body, key, NGX_HTTP_MCP_SSE_DIGEST);
 
-    if (ngx_http_mcp_sse_packet_seal(packet, NGX_HTTP_MCP_SSE_PACKET_REPLACED,
-                                     id)
-        == NGX_OK)
-    {
-        bytes.len = packet->size;
-        bytes.data = packet->data;
-
-        (void) ngx_http_mcp_sse_redis_publish(id, &bytes,
-                                      ngx_http_mcp_sse_presence_ignore, NULL);
-    }
-
-    ngx_free(packet);
+    ngx_http_mcp_sse_redis_send(packet, NGX_HTTP_MCP_SSE_PACKET_REPLACED, id,
+                                ngx_http_mcp_sse_alive_ignore);
 }
 
 
@@ -397,12 +384,4 @@ ngx_http_mcp_sse_presence_replaced(u_char *key)
     if (s && s->announced) {
         (void) ngx_http_mcp_sse_presence_touch(s);
     }
-}
-
-
-static void
-ngx_http_mcp_sse_presence_ignore(redisAsyncContext *ac, void *reply,
-    void *data)
-{
-    (void) ngx_http_mcp_sse_alive_failed(ac, reply);
 }

@@ -30,8 +30,6 @@ static ngx_int_t ngx_http_mcp_sse_receipt_doubt(
 static void ngx_http_mcp_sse_receipt_forget(ngx_http_mcp_sse_doubt_t *doubt);
 static void ngx_http_mcp_sse_receipt_answer(
     ngx_http_mcp_sse_received_t *received, u_char *job, ngx_int_t verdict);
-static void ngx_http_mcp_sse_receipt_answered(redisAsyncContext *ac,
-    void *reply, void *data);
 
 
 static ngx_queue_t  ngx_http_mcp_sse_doubts = {
@@ -269,7 +267,6 @@ ngx_http_mcp_sse_receipt_answer(ngx_http_mcp_sse_received_t *received,
     u_char *job, ngx_int_t verdict)
 {
     u_char                     *p;
-    ngx_str_t                   bytes;
     ngx_http_mcp_sse_packet_t  *packet;
 
     packet = ngx_http_mcp_sse_packet_alloc(NGX_HTTP_MCP_SSE_VERDICT_LEN,
@@ -282,28 +279,9 @@ ngx_http_mcp_sse_receipt_answer(ngx_http_mcp_sse_received_t *received,
     p = ngx_http_mcp_sse_packet_put(p, received->number);
     *p = (u_char) verdict;
 
-    if (ngx_http_mcp_sse_packet_seal(packet, NGX_HTTP_MCP_SSE_PACKET_VERDICT,
-                                     received->sender->id)
-        == NGX_OK)
-    {
-        bytes.len = packet->size;
-        bytes.data = packet->data;
+    /* what is lost is asked for again */
 
-        /* what is lost is asked for again */
-
-        (void) ngx_http_mcp_sse_redis_publish(received->sender->id, &bytes,
-                                     ngx_http_mcp_sse_receipt_answered, NULL);
-    }
-
-    ngx_free(packet);
-}
-
-
-static void
-ngx_http_mcp_sse_receipt_answered(redisAsyncContext *ac, void *reply,
-    void *data)
-{
-    if (reply) {
-        ngx_http_mcp_sse_redis_refused(reply);
-    }
+    ngx_http_mcp_sse_redis_send(packet, NGX_HTTP_MCP_SSE_PACKET_VERDICT,
+                                received->sender->id,
+                                ngx_http_mcp_sse_redis_ignore);
 }

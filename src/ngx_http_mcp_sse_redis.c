@@ -24,8 +24,6 @@ static void ngx_http_mcp_sse_redis_message(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_mcp_sse_redis_arrived(ngx_str_t *bytes);
 static void ngx_http_mcp_sse_redis_hello(void);
-static void ngx_http_mcp_sse_redis_hello_sent(redisAsyncContext *ac,
-    void *reply, void *data);
 static void ngx_http_mcp_sse_redis_ask_time(void);
 static void ngx_http_mcp_sse_redis_time(redisAsyncContext *ac, void *reply,
     void *data);
@@ -180,6 +178,23 @@ ngx_http_mcp_sse_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
     argv[2] = *bytes;
 
     return ngx_http_mcp_sse_redis_command(handler, data, 3, argv);
+}
+
+
+void
+ngx_http_mcp_sse_redis_send(ngx_http_mcp_sse_packet_t *packet,
+    ngx_uint_t type, u_char *id, redisCallbackFn *handler)
+{
+    ngx_str_t  bytes;
+
+    if (ngx_http_mcp_sse_packet_seal(packet, type, id) == NGX_OK) {
+        bytes.len = packet->size;
+        bytes.data = packet->data;
+
+        (void) ngx_http_mcp_sse_redis_publish(id, &bytes, handler, NULL);
+    }
+
+    ngx_free(packet);
 }
 
 
@@ -348,25 +363,12 @@ ngx_http_mcp_sse_redis_hello(void)
     ngx_http_mcp_sse_packet_hello(data);
 
     if (ngx_http_mcp_sse_redis_publish(ngx_http_mcp_sse_redis_self->id, &bytes,
-                                       ngx_http_mcp_sse_redis_hello_sent, NULL)
+                                       ngx_http_mcp_sse_redis_conn_check, NULL)
         == NGX_OK
         && !ngx_http_mcp_sse_redis_asking)
     {
         ngx_http_mcp_sse_redis_asking = 1;
         ngx_http_mcp_sse_redis_asked = ngx_current_msec;
-    }
-}
-
-
-static void
-ngx_http_mcp_sse_redis_hello_sent(redisAsyncContext *ac, void *reply,
-    void *data)
-{
-    redisReply                     *r = reply;
-    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
-
-    if (conn->ac == ac && r && r->type == REDIS_REPLY_ERROR) {
-        ngx_http_mcp_sse_redis_conn_fail(conn, r->str);
     }
 }
 
@@ -523,6 +525,15 @@ ngx_http_mcp_sse_redis_refused(redisReply *reply)
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "mcp sse: redis \"%V\" refuses a command: %s",
                   &ngx_http_mcp_sse_redis_conf->name, reply->str);
+}
+
+
+void
+ngx_http_mcp_sse_redis_ignore(redisAsyncContext *ac, void *reply, void *data)
+{
+    if (reply) {
+        ngx_http_mcp_sse_redis_refused(reply);
+    }
 }
 
 

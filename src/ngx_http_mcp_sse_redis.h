@@ -93,10 +93,21 @@ ngx_int_t ngx_http_mcp_sse_redis_publish_all(ngx_str_t *bytes,
     redisCallbackFn *handler, void *data);
 
 /*
- * Says, not more than once in 10 seconds, what Redis answered instead.
+ * Seals a packet, which it frees, for the worker with that id and publishes
+ * it.  Nothing says so if it does not go.
+ */
+
+void ngx_http_mcp_sse_redis_send(ngx_http_mcp_sse_packet_t *packet,
+    ngx_uint_t type, u_char *id, redisCallbackFn *handler);
+
+/*
+ * Says, not more than once in 10 seconds, what Redis answered instead; the
+ * same as the handler of a reply that nobody waits for.
  */
 
 void ngx_http_mcp_sse_redis_refused(redisReply *reply);
+void ngx_http_mcp_sse_redis_ignore(redisAsyncContext *ac, void *reply,
+    void *data);
 
 
 #endif /* _NGX_HTTP_MCP_SSE_REDIS_H_INCLUDED_ */

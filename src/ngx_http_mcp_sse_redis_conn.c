@@ -33,8 +33,6 @@ static void ngx_http_mcp_sse_redis_conn_gone(
     ngx_http_mcp_sse_redis_conn_t *conn, const redisAsyncContext *ac);
 static ngx_int_t ngx_http_mcp_sse_redis_conn_greet(
     ngx_http_mcp_sse_redis_conn_t *conn);
-static void ngx_http_mcp_sse_redis_conn_greeted(redisAsyncContext *ac,
-    void *reply, void *data);
 static void ngx_http_mcp_sse_redis_conn_named(redisAsyncContext *ac,
     void *reply, void *data);
 static void ngx_http_mcp_sse_redis_conn_role(redisAsyncContext *ac,
@@ -378,7 +376,7 @@ ngx_http_mcp_sse_redis_conn_greet(ngx_http_mcp_sse_redis_conn_t *conn)
         argv[n++] = conf->password;
 
         if (ngx_http_mcp_sse_redis_conn_send(conn,
-                              ngx_http_mcp_sse_redis_conn_greeted, NULL, n,
+                              ngx_http_mcp_sse_redis_conn_check, NULL, n,
                               argv)
             != NGX_OK)
         {
@@ -392,7 +390,7 @@ ngx_http_mcp_sse_redis_conn_greet(ngx_http_mcp_sse_redis_conn_t *conn)
         argv[1].len = ngx_sprintf(number, "%i", conf->database) - number;
 
         if (ngx_http_mcp_sse_redis_conn_send(conn,
-                              ngx_http_mcp_sse_redis_conn_greeted, NULL, 2,
+                              ngx_http_mcp_sse_redis_conn_check, NULL, 2,
                               argv)
             != NGX_OK)
         {
@@ -436,12 +434,12 @@ ngx_http_mcp_sse_redis_conn_named(redisAsyncContext *ac, void *reply,
         return;
     }
 
-    ngx_http_mcp_sse_redis_conn_greeted(ac, reply, data);
+    ngx_http_mcp_sse_redis_conn_check(ac, reply, data);
 }
 
 
-static void
-ngx_http_mcp_sse_redis_conn_greeted(redisAsyncContext *ac, void *reply,
+void
+ngx_http_mcp_sse_redis_conn_check(redisAsyncContext *ac, void *reply,
     void *data)
 {
     redisReply                     *r = reply;

@@ -71,5 +71,13 @@ ngx_int_t ngx_http_mcp_sse_redis_conn_command(
 void ngx_http_mcp_sse_redis_conn_fail(ngx_http_mcp_sse_redis_conn_t *conn,
     const char *reason);
 
+/*
+ * The handler of a reply that must not be an error: then the connection is
+ * given up.
+ */
+
+void ngx_http_mcp_sse_redis_conn_check(redisAsyncContext *ac, void *reply,
+    void *data);
+
 
 #endif /* _NGX_HTTP_MCP_SSE_REDIS_CONN_H_INCLUDED_ */

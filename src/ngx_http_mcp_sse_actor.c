@@ -369,6 +369,16 @@ ngx_http_mcp_sse_actor_ended(u_char *key)
     ngx_queue_t                 *q, *next, *list;
     ngx_http_mcp_sse_session_t  *s;
 
+    if (key) {
+        s = ngx_http_mcp_sse_bus_find(key);
+
+        if (s && s->streamable) {
+            ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_DELETED);
+        }
+
+        return;
+    }
+
     list = ngx_http_mcp_sse_session_list();
 
     for (q = ngx_queue_head(list); q != ngx_queue_sentinel(list); q = next) {
@@ -376,11 +386,7 @@ ngx_http_mcp_sse_actor_ended(u_char *key)
 
         s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
 
-        if (s->streamable
-            && s->open
-            && (key ? ngx_memcmp(s->sid.key, key, NGX_HTTP_MCP_SSE_DIGEST) == 0
-                    : ngx_http_mcp_sse_revoked(s->sid.key)))
-        {
+        if (s->streamable && s->open && ngx_http_mcp_sse_revoked(s->sid.key)) {
             ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_DELETED);
         }
     }

@@ -18,7 +18,6 @@ static ngx_int_t ngx_http_mcp_sse_bus_forward(u_char *key,
     ngx_http_mcp_sse_envelope_t *env, ngx_log_t *log);
 static ngx_int_t ngx_http_mcp_sse_bus_put(u_char *key,
     ngx_http_mcp_sse_envelope_t *env, ngx_uint_t *path, ngx_log_t *log);
-static ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_bus_find(u_char *key);
 
 
 static ngx_rbtree_t                   ngx_http_mcp_sse_bus_table;
@@ -313,7 +312,7 @@ ngx_http_mcp_sse_bus_revoke(u_char *key, time_t end)
 }
 
 
-static ngx_http_mcp_sse_session_t *
+ngx_http_mcp_sse_session_t *
 ngx_http_mcp_sse_bus_find(u_char *key)
 {
     ngx_rbtree_node_t  *node;

@@ -42,6 +42,12 @@ void ngx_http_mcp_sse_bus_unregister(ngx_http_mcp_sse_session_t *s,
     ngx_msec_t grace);
 
 /*
+ * The open session of this worker with that key, or NULL.
+ */
+
+ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_bus_find(u_char *key);
+
+/*
  * Delivers an envelope and takes over the caller's reference if NGX_OK is
  * returned, see ngx_http_mcp_sse_inbox_deliver().  Never runs a message before
  * it has returned.

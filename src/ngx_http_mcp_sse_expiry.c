@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_mcp_sse_expiry.h"
+#include "ngx_http_mcp_sse_bus.h"
 #include "ngx_http_mcp_sse_dispatch.h"
 
 
@@ -133,33 +134,22 @@ void
 ngx_http_mcp_sse_expiry_rechecked(u_char *key, ngx_uint_t status,
     ngx_str_t *principal)
 {
-    ngx_queue_t                 *q;
     ngx_http_mcp_sse_session_t  *s;
 
-    for (q = ngx_queue_head(ngx_http_mcp_sse_session_list());
-         q != ngx_queue_sentinel(ngx_http_mcp_sse_session_list());
-         q = ngx_queue_next(q))
-    {
-        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+    s = ngx_http_mcp_sse_bus_find(key);
 
-        if (!s->open
-            || ngx_memcmp(s->sid.key, key, NGX_HTTP_MCP_SSE_DIGEST) != 0)
-        {
-            continue;
-        }
-
-        /* a credential that is now another user's is as good as none */
-
-        if ((status == 0
-             && (principal->len != s->user.len
-                 || ngx_strncmp(principal->data, s->user.data,
-                                s->user.len) != 0))
-            || (status && status < NGX_HTTP_INTERNAL_SERVER_ERROR))
-        {
-            ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_REVOKED);
-        }
-
+    if (s == NULL) {
         return;
+    }
+
+    /* a credential that is now another user's is as good as none */
+
+    if ((status == 0
+         && (principal->len != s->user.len
+             || ngx_strncmp(principal->data, s->user.data, s->user.len) != 0))
+        || (status && status < NGX_HTTP_INTERNAL_SERVER_ERROR))
+    {
+        ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_REVOKED);
     }
 }
 

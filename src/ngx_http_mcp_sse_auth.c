@@ -24,6 +24,7 @@
 typedef struct {
     ngx_http_mcp_sse_waiter_t   waiter;
     u_char                      key[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char                      credential[NGX_HTTP_MCP_SSE_DIGEST];
 } ngx_http_mcp_sse_recheck_t;
 
 
@@ -329,6 +330,8 @@ ngx_http_mcp_sse_auth_recheck(ngx_http_mcp_sse_session_t *s)
     }
 
     ngx_memcpy(recheck->key, s->sid.key, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(recheck->credential, s->credential.digest,
+               NGX_HTTP_MCP_SSE_DIGEST);
 
     recheck->waiter.handler = ngx_http_mcp_sse_auth_rechecked;
     recheck->waiter.data = recheck;
@@ -351,7 +354,7 @@ ngx_http_mcp_sse_auth_rechecked(void *data,
 {
     ngx_http_mcp_sse_recheck_t  *recheck = data;
 
-    ngx_http_mcp_sse_expiry_rechecked(recheck->key, verdict->status,
-                                     &verdict->principal);
+    ngx_http_mcp_sse_expiry_rechecked(recheck->key, recheck->credential,
+                                      verdict->status, &verdict->principal);
     ngx_free(recheck);
 }

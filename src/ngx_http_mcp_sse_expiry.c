@@ -131,14 +131,20 @@ ngx_http_mcp_sse_expiry_look_again(void *data)
 
 
 void
-ngx_http_mcp_sse_expiry_rechecked(u_char *key, ngx_uint_t status,
-    ngx_str_t *principal)
+ngx_http_mcp_sse_expiry_rechecked(u_char *key, u_char *credential,
+    ngx_uint_t status, ngx_str_t *principal)
 {
     ngx_http_mcp_sse_session_t  *s;
 
     s = ngx_http_mcp_sse_bus_find(key);
 
-    if (s == NULL) {
+    /* another stream may have taken over meanwhile, with another credential */
+
+    if (s == NULL
+        || ngx_memcmp(s->credential.digest, credential,
+                      NGX_HTTP_MCP_SSE_DIGEST)
+           != 0)
+    {
         return;
     }
 

@@ -30,13 +30,14 @@ void ngx_http_mcp_sse_expiry_active(ngx_http_mcp_sse_session_t *s);
 void ngx_http_mcp_sse_expiry_end(ngx_http_mcp_sse_session_t *s);
 
 /*
- * The verdict on a credential was looked up again: what it means for the
- * session with that key, if there still is one.  "status" is 0 if it is
- * good, else the HTTP status of the refusal; 5xx: nobody knows.
+ * The verdict on a credential, whose digest it is, was looked up again: what
+ * it means for the session with that key, if there still is one that was
+ * opened with it.  "status" is 0 if it is good, else the HTTP status of the
+ * refusal; 5xx: nobody knows.
  */
 
-void ngx_http_mcp_sse_expiry_rechecked(u_char *key, ngx_uint_t status,
-    ngx_str_t *principal);
+void ngx_http_mcp_sse_expiry_rechecked(u_char *key, u_char *credential,
+    ngx_uint_t status, ngx_str_t *principal);
 
 /*
  * The worker is shutting down: sessions end when they can.  "drain" is the

@@ -147,8 +147,7 @@ EOT
 
 {
     my $slow  = start_backend(sub {
-        sleep_for(2);
-        return MCPTest::Backend::http(200, 'ok');
+        return (2, MCPTest::Backend::http(200, 'ok'));
     });
     my $nginx = start_nginx(server => 'post_action @after;',
         locations => 'location = /mcp { mcp_sse_http; } location @after { '

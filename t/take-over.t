@@ -252,4 +252,33 @@ for my $id ('A' x 50, 'x', '', '42', '%00') {
     cmp_ok(now() - $from, '<', 2, 'at once');
 }
 
+# the credential of the stream before is looked up while this one takes over
+
+{
+    my ($refuses, $asked) = (0, 0);
+    my $backend = start_backend(sub {
+        my ($request) = @_;
+
+        return if !$refuses || $request->{headers}{authorization} =~ /Bearer/;
+
+        $asked++;
+        return (2, MCPTest::Backend::http(401, '{}'));
+    });
+    my $nginx  = start_nginx(backend => $backend->port,
+        http => 'mcp_sse_auth_recheck 1s;');
+    my $first  = open_stream($nginx);
+
+    $refuses = 1;
+    ok(run_until(sub { $asked }, 5), 'the first credential is looked up');
+
+    my $second = open_stream($nginx, headers =>
+        [ 'Last-Event-ID', $first->session ],
+        auth => MCPTest::Frappe::credential('alice', 'bearer'));
+
+    is($second->session, $first->session, 'another takes over');
+    sleep_for(2.5);
+    ok(!$second->ended, 'a refusal of the first is not for it');
+    $second->close;
+}
+
 finish();

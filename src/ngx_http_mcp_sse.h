@@ -32,6 +32,7 @@ typedef struct ngx_http_mcp_sse_session_s   ngx_http_mcp_sse_session_t;
 typedef struct ngx_http_mcp_sse_lookup_s    ngx_http_mcp_sse_lookup_t;
 typedef struct ngx_http_mcp_sse_waiter_s    ngx_http_mcp_sse_waiter_t;
 typedef struct ngx_http_mcp_sse_exchange_s  ngx_http_mcp_sse_exchange_t;
+typedef struct ngx_http_mcp_sse_holding_s   ngx_http_mcp_sse_holding_t;
 
 
 /* the values of $mcp_sse_result; the names are in _var.c */
@@ -290,7 +291,9 @@ struct ngx_http_mcp_sse_ctx_s {
     size_t                           capacity; /* of body */
     size_t                           max_body;
     ngx_http_mcp_sse_envelope_t     *envelope; /* not yet delivered */
-    ngx_queue_t                      held;     /* if is_held */
+    ngx_queue_t                      held;     /* if holding */
+    ngx_http_mcp_sse_holding_t      *holding;  /* NULL: it is not held */
+    size_t                           held_size;
     ngx_uint_t                       round;    /* of deliveries: its last */
     ngx_int_t                        outcome;  /* of its delivery */
     ngx_http_mcp_sse_delivery_t      delivery; /* to another instance */
@@ -304,7 +307,6 @@ struct ngx_http_mcp_sse_ctx_s {
     unsigned                         asleep:1;
     unsigned                         cleanup:1;  /* is installed */
     unsigned                         patient:1;  /* a GET: waits for Frappe */
-    unsigned                         is_held:1;
     unsigned                         lost:1;     /* its stream, a moment ago */
     unsigned                         foreign_body:1; /* read by another */
     unsigned                         streamable:1; /* of Streamable HTTP: */

@@ -1,7 +1,8 @@
 
 /*
  * The request belongs to nginx; the list of those that are held only links
- * its context.  Whoever frees the envelope calls hold_let_go() before.
+ * its context.  Whoever frees the envelope calls hold_let_go() before.  What
+ * is held for a session is counted in a block that is freed with the last.
  */
 
 #include "ngx_http_mcp_sse_hold.h"
@@ -15,6 +16,16 @@
 #define NGX_HTTP_MCP_SSE_ANSWER_MIN  1000     /* of another instance */
 
 
+/* what is held for one session; there as long as anything is */
+
+struct ngx_http_mcp_sse_holding_s {
+    ngx_rbtree_node_t   node;
+    u_char              key[NGX_HTTP_MCP_SSE_DIGEST];
+    ngx_int_t           n;             /* POSTs */
+    size_t              size;          /* of their envelopes */
+};
+
+
 static ngx_int_t ngx_http_mcp_sse_hold_try(ngx_http_mcp_sse_ctx_t *ctx);
 static ngx_int_t ngx_http_mcp_sse_hold_far(ngx_http_mcp_sse_ctx_t *ctx,
     ngx_int_t rc);
@@ -23,7 +34,11 @@ static ngx_uint_t ngx_http_mcp_sse_hold_early(ngx_http_mcp_sse_ctx_t *ctx);
 static ngx_uint_t ngx_http_mcp_sse_hold_idle(ngx_http_mcp_sse_ctx_t *ctx);
 static ngx_int_t ngx_http_mcp_sse_hold_sleep(ngx_http_request_t *r,
     ngx_http_mcp_sse_step_pt answer);
-static ngx_uint_t ngx_http_mcp_sse_hold_full(ngx_http_request_t *r);
+static ngx_http_mcp_sse_holding_t *ngx_http_mcp_sse_hold_find(u_char *key);
+static ngx_uint_t ngx_http_mcp_sse_hold_full(ngx_http_mcp_sse_ctx_t *ctx,
+    ngx_http_mcp_sse_holding_t *holding);
+static ngx_int_t ngx_http_mcp_sse_hold_enter(ngx_http_mcp_sse_ctx_t *ctx,
+    ngx_http_mcp_sse_holding_t *holding);
 static void ngx_http_mcp_sse_hold_again(void *data);
 static void ngx_http_mcp_sse_hold_retry(ngx_http_mcp_sse_ctx_t *ctx);
 static void ngx_http_mcp_sse_hold_decided(ngx_http_mcp_sse_ctx_t *ctx,
@@ -32,6 +47,13 @@ static void ngx_http_mcp_sse_hold_decided(ngx_http_mcp_sse_ctx_t *ctx,
 
 static ngx_queue_t  ngx_http_mcp_sse_held = {
     &ngx_http_mcp_sse_held, &ngx_http_mcp_sse_held
+};
+
+static ngx_rbtree_node_t  ngx_http_mcp_sse_holdings_sentinel;
+
+static ngx_rbtree_t  ngx_http_mcp_sse_holdings = {
+    &ngx_http_mcp_sse_holdings_sentinel, &ngx_http_mcp_sse_holdings_sentinel,
+    ngx_rbtree_insert_value
 };
 
 static ngx_http_mcp_sse_timer_t  ngx_http_mcp_sse_held_timer;
@@ -214,24 +236,24 @@ static ngx_int_t
 ngx_http_mcp_sse_hold_sleep(ngx_http_request_t *r,
     ngx_http_mcp_sse_step_pt answer)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_http_mcp_sse_ctx_t      *ctx;
+    ngx_http_mcp_sse_holding_t  *holding;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (ngx_http_mcp_sse_hold_full(r)) {
+    holding = ngx_http_mcp_sse_hold_find(ctx->sid.key);
+
+    if (holding && ngx_http_mcp_sse_hold_full(ctx, holding)) {
         ctx->outcome = NGX_BUSY;
         return answer(r);
     }
 
-    if (ngx_http_mcp_sse_sleep(r, answer) != NGX_OK) {
+    if (ngx_http_mcp_sse_hold_enter(ctx, holding) != NGX_OK
+        || ngx_http_mcp_sse_sleep(r, answer) != NGX_OK)
+    {
+        ngx_http_mcp_sse_hold_let_go(ctx);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_held, &ctx->held);
-    ctx->is_held = 1;
-    ctx->round = ngx_http_mcp_sse_held_round;
-
-    ngx_http_mcp_sse_shm_held(1);
 
     if (!ngx_http_mcp_sse_held_timer.set) {
         ngx_http_mcp_sse_held_timer.handler = ngx_http_mcp_sse_hold_again;
@@ -243,40 +265,70 @@ ngx_http_mcp_sse_hold_sleep(ngx_http_request_t *r,
 }
 
 
+static ngx_http_mcp_sse_holding_t *
+ngx_http_mcp_sse_hold_find(u_char *key)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = ngx_http_mcp_sse_zone_find(&ngx_http_mcp_sse_holdings, key,
+                                offsetof(ngx_http_mcp_sse_holding_t, key));
+
+    return node ? ngx_rbtree_data(node, ngx_http_mcp_sse_holding_t, node)
+                : NULL;
+}
+
+
 /*
  * Are as many held for the session as its inbox takes?
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_hold_full(ngx_http_request_t *r)
+ngx_http_mcp_sse_hold_full(ngx_http_mcp_sse_ctx_t *ctx,
+    ngx_http_mcp_sse_holding_t *holding)
 {
-    size_t                         size;
-    ngx_int_t                      n;
-    ngx_queue_t                   *q;
-    ngx_http_mcp_sse_ctx_t        *ctx, *other;
-    ngx_http_mcp_sse_main_conf_t  *mcf;
+    ngx_http_mcp_sse_zone_t  *zone;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_mcp_sse_module);
+    zone = ngx_http_mcp_sse_zone();
 
-    n = 0;
-    size = ctx->envelope->size;
+    return holding->n >= zone->conf->max_inbox
+           || holding->size + ctx->envelope->size > zone->size / 8;
+}
 
-    for (q = ngx_queue_head(&ngx_http_mcp_sse_held);
-         q != ngx_queue_sentinel(&ngx_http_mcp_sse_held);
-         q = ngx_queue_next(q))
-    {
-        other = ngx_queue_data(q, ngx_http_mcp_sse_ctx_t, held);
 
-        if (ngx_memcmp(other->sid.key, ctx->sid.key, NGX_HTTP_MCP_SSE_DIGEST)
-            == 0)
-        {
-            n++;
-            size += other->envelope->size;
+/*
+ * hold_let_go() undoes it.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_hold_enter(ngx_http_mcp_sse_ctx_t *ctx,
+    ngx_http_mcp_sse_holding_t *holding)
+{
+    if (holding == NULL) {
+        holding = ngx_alloc(sizeof(ngx_http_mcp_sse_holding_t),
+                            ctx->request->connection->log);
+        if (holding == NULL) {
+            return NGX_ERROR;
         }
+
+        ngx_memcpy(holding->key, ctx->sid.key, NGX_HTTP_MCP_SSE_DIGEST);
+        holding->n = 0;
+        holding->size = 0;
+
+        ngx_http_mcp_sse_zone_insert(&ngx_http_mcp_sse_holdings,
+                                     &holding->node, holding->key);
     }
 
-    return n >= mcf->max_inbox || (n && size > mcf->zone_size / 8);
+    ctx->holding = holding;
+    ctx->held_size = ctx->envelope->size;
+    ctx->round = ngx_http_mcp_sse_held_round;
+
+    holding->n++;
+    holding->size += ctx->held_size;
+
+    ngx_queue_insert_tail(&ngx_http_mcp_sse_held, &ctx->held);
+    ngx_http_mcp_sse_shm_held(1);
+
+    return NGX_OK;
 }
 
 
@@ -361,12 +413,25 @@ ngx_http_mcp_sse_hold_decided(ngx_http_mcp_sse_ctx_t *ctx, ngx_int_t rc)
 void
 ngx_http_mcp_sse_hold_let_go(ngx_http_mcp_sse_ctx_t *ctx)
 {
+    ngx_http_mcp_sse_holding_t  *holding;
+
     ngx_http_mcp_sse_delivery_forget(&ctx->delivery);
 
-    if (ctx->is_held) {
-        ctx->is_held = 0;
+    holding = ctx->holding;
 
-        ngx_queue_remove(&ctx->held);
-        ngx_http_mcp_sse_shm_held(-1);
+    if (holding == NULL) {
+        return;
+    }
+
+    ctx->holding = NULL;
+
+    ngx_queue_remove(&ctx->held);
+    ngx_http_mcp_sse_shm_held(-1);
+
+    holding->size -= ctx->held_size;
+
+    if (--holding->n == 0) {
+        ngx_rbtree_delete(&ngx_http_mcp_sse_holdings, &holding->node);
+        ngx_free(holding);
     }
 }

@@ -332,7 +332,16 @@ struct ngx_http_mcp_sse_session_s {
     ngx_str_t                        site;
     ngx_http_mcp_sse_credential_t    credential;
 
-    void                            *record;   /* in the zone */
+    void                            *record;   /* in the zone; NULL, too,
+                                                  while that is damaged */
+    u_char                           user_key[NGX_HTTP_MCP_SSE_DIGEST];
+
+    /* as its record says, of what has come here */
+
+    ngx_uint_t                       pending;
+    size_t                           bytes;
+    ngx_uint_t                       accepted; /* in a zone that is lost */
+    ngx_uint_t                       ends;     /* after it: why, or 0 */
 
     ngx_http_mcp_sse_stream_t       *stream;
     ngx_http_core_srv_conf_t        *cscf;

@@ -158,6 +158,8 @@ ngx_http_mcp_sse_bus_register(ngx_http_mcp_sse_session_t *s, u_char *user,
         ngx_http_mcp_sse_bus_owner->close(old, NGX_HTTP_MCP_SSE_REPLACED);
     }
 
+    ngx_memcpy(s->user_key, user, NGX_HTTP_MCP_SSE_DIGEST);
+
     rc = ngx_http_mcp_sse_registry_enter(s, user, max);
 
     if (rc != NGX_OK) {
@@ -178,13 +180,36 @@ void
 ngx_http_mcp_sse_bus_unregister(ngx_http_mcp_sse_session_t *s,
     ngx_msec_t grace)
 {
+    /* as long as it is listed here, it is told of a zone that is damaged */
+
+    ngx_http_mcp_sse_registry_leave(s, grace);
+    ngx_http_mcp_sse_presence_leave(s);
+
     if (s->listed) {
         ngx_rbtree_delete(&ngx_http_mcp_sse_bus_table, &s->node);
         s->listed = 0;
     }
+}
 
-    ngx_http_mcp_sse_presence_leave(s);
-    ngx_http_mcp_sse_registry_leave(s, grace);
+
+void
+ngx_http_mcp_sse_bus_each(void (*handler)(ngx_http_mcp_sse_session_t *s))
+{
+    ngx_rbtree_node_t  *node, *next;
+
+    node = ngx_http_mcp_sse_bus_table.root;
+
+    if (node == &ngx_http_mcp_sse_bus_sentinel) {
+        return;
+    }
+
+    node = ngx_rbtree_min(node, &ngx_http_mcp_sse_bus_sentinel);
+
+    for ( /* void */ ; node; node = next) {
+        next = ngx_rbtree_next(&ngx_http_mcp_sse_bus_table, node);
+
+        handler(ngx_rbtree_data(node, ngx_http_mcp_sse_session_t, node));
+    }
 }
 
 
@@ -277,6 +302,10 @@ ngx_http_mcp_sse_bus_deliver_far(ngx_http_mcp_sse_delivery_t *d)
 ngx_uint_t
 ngx_http_mcp_sse_bus_unsure(void)
 {
+    if (ngx_http_mcp_sse_zone()->root->phase != NGX_HTTP_MCP_SSE_ZONE_WHOLE) {
+        return 1;
+    }
+
     return ngx_http_mcp_sse_redis_used()
            && (!ngx_http_mcp_sse_redis_is_up()
                || ngx_http_mcp_sse_alive_unsure());

@@ -48,6 +48,14 @@ void ngx_http_mcp_sse_bus_unregister(ngx_http_mcp_sse_session_t *s,
 ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_bus_find(u_char *key);
 
 /*
+ * Calls handler for each session of this worker that is registered; it may
+ * unregister that one.
+ */
+
+void ngx_http_mcp_sse_bus_each(
+    void (*handler)(ngx_http_mcp_sse_session_t *s));
+
+/*
  * Delivers an envelope and takes over the caller's reference if NGX_OK is
  * returned, see ngx_http_mcp_sse_inbox_deliver().  Never runs a message before
  * it has returned.
@@ -65,7 +73,7 @@ ngx_int_t ngx_http_mcp_sse_bus_deliver_far(ngx_http_mcp_sse_delivery_t *d);
 
 /*
  * Whether a session that nobody knows may be alive nevertheless: Redis is
- * lost, or was a moment ago.
+ * lost, or was a moment ago, or the zone is being repaired.
  */
 
 ngx_uint_t ngx_http_mcp_sse_bus_unsure(void);

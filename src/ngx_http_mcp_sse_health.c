@@ -84,7 +84,7 @@ ngx_http_mcp_sse_health_trouble(ngx_http_mcp_sse_gauges_t *gauges,
 
     /* full: another message of the largest size would be refused */
 
-    if (zone->shpool->pfree * ngx_pagesize < zone->conf->max_message) {
+    if (zone->root->heap->pfree * ngx_pagesize < zone->conf->max_message) {
         return "zone is full";
     }
 

@@ -18,6 +18,8 @@ static ngx_http_mcp_sse_entry_t *ngx_http_mcp_sse_inbox_entry(
     ngx_http_mcp_sse_zone_t *zone, size_t size);
 static void ngx_http_mcp_sse_inbox_entry_free(ngx_http_mcp_sse_zone_t *zone,
     ngx_http_mcp_sse_entry_t *entry);
+static ngx_int_t ngx_http_mcp_sse_inbox_copy(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_entry_t *entry);
 static void ngx_http_mcp_sse_inbox_fill(ngx_http_mcp_sse_entry_t *entry,
     u_char *data);
 static ngx_int_t ngx_http_mcp_sse_inbox_post(ngx_http_mcp_sse_zone_t *zone,
@@ -50,20 +52,20 @@ ngx_http_mcp_sse_inbox_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
 
     zone = ngx_http_mcp_sse_zone();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     rc = ngx_http_mcp_sse_inbox_room(zone, key, env->size, env->nmessages,
                                    &record);
 
     if (rc != NGX_OK) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_mcp_sse_zone_unlock(zone);
         return rc;
     }
 
     entry = ngx_http_mcp_sse_inbox_entry(zone, env->size);
 
     if (entry == NULL) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_mcp_sse_zone_unlock(zone);
         ngx_http_mcp_sse_zone_nomem(zone, log);
         return NGX_ERROR;
     }
@@ -73,13 +75,13 @@ ngx_http_mcp_sse_inbox_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
     entry->received = env->received;
     number = entry->number;
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     ngx_http_mcp_sse_inbox_fill(entry, env->data);
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
     rc = ngx_http_mcp_sse_inbox_post(zone, entry, wake);
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     if (rc != NGX_DONE) {
         return rc;
@@ -106,7 +108,11 @@ ngx_http_mcp_sse_inbox_room(ngx_http_mcp_sse_zone_t *zone, u_char *key,
     r = ngx_http_mcp_sse_registry_find(zone, key);
 
     if (r == NULL) {
-        return NGX_DECLINED;
+
+        /* its owner may not have come to register it again */
+
+        return zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_WHOLE
+               ? NGX_DECLINED : NGX_AGAIN;
     }
 
     *record = r;
@@ -145,10 +151,9 @@ ngx_http_mcp_sse_inbox_entry(ngx_http_mcp_sse_zone_t *zone, size_t size)
     ngx_http_mcp_sse_chunk_t   *chunk, **last;
     ngx_http_mcp_sse_entry_t   *entry;
 
-    entry = ngx_slab_calloc_locked(zone->shpool,
-                                   sizeof(ngx_http_mcp_sse_entry_t));
+    entry = ngx_http_mcp_sse_zone_calloc(zone,
+                                         sizeof(ngx_http_mcp_sse_entry_t));
     if (entry == NULL) {
-        zone->shpool->log_nomem = 0;
         return NULL;
     }
 
@@ -164,8 +169,8 @@ ngx_http_mcp_sse_inbox_entry(ngx_http_mcp_sse_zone_t *zone, size_t size)
     while (size) {
         n = ngx_min(size, room);
 
-        chunk = ngx_slab_alloc_locked(zone->shpool,
-                                      sizeof(ngx_http_mcp_sse_chunk_t) + n);
+        chunk = ngx_http_mcp_sse_zone_alloc(zone,
+                                       sizeof(ngx_http_mcp_sse_chunk_t) + n);
         if (chunk == NULL) {
             ngx_queue_remove(&entry->queue);
             ngx_http_mcp_sse_inbox_entry_free(zone, entry);
@@ -199,10 +204,10 @@ ngx_http_mcp_sse_inbox_entry_free(ngx_http_mcp_sse_zone_t *zone,
 
     for (chunk = entry->chunks; chunk; chunk = next) {
         next = chunk->next;
-        ngx_slab_free_locked(zone->shpool, chunk);
+        ngx_http_mcp_sse_zone_free(zone, chunk);
     }
 
-    ngx_slab_free_locked(zone->shpool, entry);
+    ngx_http_mcp_sse_zone_free(zone, entry);
 }
 
 
@@ -231,9 +236,13 @@ ngx_http_mcp_sse_inbox_post(ngx_http_mcp_sse_zone_t *zone,
     ngx_int_t                   rc;
     ngx_http_mcp_sse_record_t  *record;
 
-    ngx_queue_remove(&entry->queue);
-
     /* a lot may have happened while it was filled */
+
+    if (ngx_queue_empty(&ngx_http_mcp_sse_shm_self()->filling)) {
+        return NGX_AGAIN;
+    }
+
+    ngx_queue_remove(&entry->queue);
 
     zone->root->inboxes -= entry->size;
 
@@ -254,7 +263,7 @@ ngx_http_mcp_sse_inbox_post(ngx_http_mcp_sse_zone_t *zone,
 
     (void) ngx_atomic_fetch_add(&record->bytes, entry->size);
     (void) ngx_atomic_fetch_add(&record->pending, entry->nmessages);
-    (void) ngx_atomic_fetch_add(&record->owner->pending, entry->nmessages);
+    record->owner->posted += entry->nmessages;
 
     return ngx_http_mcp_sse_shm_news(record, wake) ? NGX_DONE : NGX_OK;
 }
@@ -274,7 +283,7 @@ ngx_http_mcp_sse_inbox_refused(ngx_http_mcp_sse_zone_t *zone, u_char *key,
     ngx_http_mcp_sse_entry_t   *entry;
     ngx_http_mcp_sse_record_t  *record;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     record = ngx_http_mcp_sse_registry_find(zone, key);
 
@@ -304,7 +313,7 @@ ngx_http_mcp_sse_inbox_refused(ngx_http_mcp_sse_zone_t *zone, u_char *key,
 
     ngx_http_mcp_sse_shm_dead(zone, id);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     return rc;
 }
@@ -330,14 +339,64 @@ ngx_http_mcp_sse_inbox_free(ngx_http_mcp_sse_zone_t *zone,
 void
 ngx_http_mcp_sse_inbox_take(ngx_http_mcp_sse_record_t *record)
 {
-    ngx_queue_t  *q;
+    ngx_queue_t               *q;
+    ngx_http_mcp_sse_peer_t   *self;
+    ngx_http_mcp_sse_entry_t  *entry;
+
+    self = ngx_http_mcp_sse_shm_self();
 
     while (!ngx_queue_empty(&record->inbox)) {
         q = ngx_queue_head(&record->inbox);
 
         ngx_queue_remove(q);
-        ngx_queue_insert_tail(&ngx_http_mcp_sse_shm_self()->taken, q);
+        ngx_queue_insert_tail(&self->taken, q);
+
+        entry = ngx_queue_data(q, ngx_http_mcp_sse_entry_t, queue);
+
+        self->posted -= entry->nmessages;
+        (void) ngx_atomic_fetch_add(&self->pending, entry->nmessages);
     }
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_inbox_rescue(ngx_http_mcp_sse_zone_t *zone,
+    ngx_http_mcp_sse_session_t *s)
+{
+    ngx_uint_t                  n;
+    ngx_queue_t                *q;
+    ngx_http_mcp_sse_entry_t   *entry;
+    ngx_http_mcp_sse_record_t  *record;
+
+    record = s->record;
+    n = 0;
+
+    for (q = ngx_queue_head(&record->inbox);
+         q != ngx_queue_sentinel(&record->inbox);
+         q = ngx_queue_next(q))
+    {
+        entry = ngx_queue_data(q, ngx_http_mcp_sse_entry_t, queue);
+
+        /* who died may have linked it by half */
+
+        if ((u_char *) entry < zone->root->heap->start
+            || (u_char *) (entry + 1) > zone->root->heap->end
+            || ngx_memcmp(entry->key, record->key, NGX_HTTP_MCP_SSE_DIGEST)
+               != 0
+            || n++ > record->max_inbox)
+        {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_shm_self()->pending,
+                                    entry->nmessages);
+
+        if (ngx_http_mcp_sse_inbox_copy(s, entry) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -345,12 +404,9 @@ ngx_int_t
 ngx_http_mcp_sse_inbox_hand_over(ngx_http_mcp_sse_zone_t *zone,
     ngx_http_mcp_sse_session_t *s)
 {
-    u_char                       *p;
-    ngx_int_t                     rc;
-    ngx_queue_t                  *q;
-    ngx_http_mcp_sse_chunk_t     *chunk;
-    ngx_http_mcp_sse_entry_t     *entry;
-    ngx_http_mcp_sse_envelope_t  *env;
+    ngx_int_t                  rc;
+    ngx_queue_t               *q;
+    ngx_http_mcp_sse_entry_t  *entry;
 
     if (ngx_queue_empty(&ngx_http_mcp_sse_shm_self()->taken)) {
         return NGX_OK;
@@ -364,30 +420,52 @@ ngx_http_mcp_sse_inbox_hand_over(ngx_http_mcp_sse_zone_t *zone,
     {
         entry = ngx_queue_data(q, ngx_http_mcp_sse_entry_t, queue);
 
-        env = ngx_http_mcp_sse_envelope_alloc(entry->size, entry->nmessages,
-                                              ngx_cycle->log);
-        if (env == NULL) {
-            (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_shm_self()->pending,
-                                   -(ngx_atomic_int_t) entry->nmessages);
+        if (ngx_http_mcp_sse_inbox_copy(s, entry) != NGX_OK) {
             rc = NGX_ERROR;
-            continue;
         }
-
-        env->received = entry->received;
-        p = env->data;
-
-        for (chunk = entry->chunks; chunk; chunk = chunk->next) {
-            p = ngx_cpymem(p, chunk + 1, chunk->size);
-        }
-
-        ngx_http_mcp_sse_inbox_receive(s, env);
     }
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
     ngx_http_mcp_sse_inbox_free(zone, &ngx_http_mcp_sse_shm_self()->taken);
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     return rc;
+}
+
+
+/*
+ * Gives the session a copy of what is in an entry.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_inbox_copy(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_entry_t *entry)
+{
+    u_char                       *p;
+    ngx_http_mcp_sse_chunk_t     *chunk;
+    ngx_http_mcp_sse_envelope_t  *env;
+
+    env = ngx_http_mcp_sse_envelope_alloc(entry->size, entry->nmessages,
+                                          ngx_cycle->log);
+    if (env == NULL) {
+        (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_shm_self()->pending,
+                                    -(ngx_atomic_int_t) entry->nmessages);
+        return NGX_ERROR;
+    }
+
+    env->received = entry->received;
+    p = env->data;
+
+    for (chunk = entry->chunks; chunk; chunk = chunk->next) {
+        p = ngx_cpymem(p, chunk + 1, chunk->size);
+    }
+
+    s->pending += entry->nmessages;
+    s->bytes += entry->size;
+
+    ngx_http_mcp_sse_inbox_receive(s, env);
+
+    return NGX_OK;
 }
 
 
@@ -417,6 +495,9 @@ ngx_http_mcp_sse_inbox_accept(ngx_http_mcp_sse_session_t *s,
     (void) ngx_atomic_fetch_add(&record->pending, n);
     (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_shm_self()->pending, n);
 
+    s->pending += n;
+    s->bytes += env->size;
+
     return NGX_OK;
 }
 
@@ -430,6 +511,11 @@ ngx_http_mcp_sse_inbox_started(ngx_http_mcp_sse_session_t *s,
     record = s->record;
 
     env->unstarted--;
+    s->pending--;
+
+    if (env->unstarted == 0) {
+        s->bytes -= env->size;
+    }
 
     if (record) {
         (void) ngx_atomic_fetch_add(&record->pending, -1);

@@ -58,6 +58,14 @@ ngx_int_t ngx_http_mcp_sse_inbox_hand_over(ngx_http_mcp_sse_zone_t *zone,
     ngx_http_mcp_sse_session_t *s);
 
 /*
+ * Under the mutex: the same, at once, for a session whose record is in a
+ * damaged zone, and is not changed; NGX_ERROR if something is lost.
+ */
+
+ngx_int_t ngx_http_mcp_sse_inbox_rescue(ngx_http_mcp_sse_zone_t *zone,
+    ngx_http_mcp_sse_session_t *s);
+
+/*
  * Under the mutex: frees a list of entries.
  */
 

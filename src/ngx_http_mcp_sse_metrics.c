@@ -434,15 +434,15 @@ static void
 ngx_http_mcp_sse_metrics_look(ngx_http_mcp_sse_zone_t *zone,
     ngx_http_mcp_sse_directory_t *dir)
 {
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     dir->sessions = zone->root->nrecords - zone->root->ntombs;
     dir->tombs = zone->root->ntombs;
     dir->good = zone->root->ngood;
     dir->bad = zone->root->nbad;
-    dir->free = zone->shpool->pfree * ngx_pagesize;
+    dir->free = zone->root->heap->pfree * ngx_pagesize;
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 }
 
 

@@ -67,7 +67,7 @@ ngx_http_mcp_sse_news_tell(ngx_uint_t kind, u_char *key, u_char *data,
     n = 0;
     lost = 0;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     news = ngx_http_mcp_sse_news_add(zone, len, &lost);
 
@@ -82,7 +82,7 @@ ngx_http_mcp_sse_news_tell(ngx_uint_t kind, u_char *key, u_char *data,
         n = ngx_http_mcp_sse_shm_wakes(zone, wakes);
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     for (i = 0; i < n; i++) {
         (void) ngx_http_mcp_sse_wakeup_send(wakes[i], ngx_cycle->log);
@@ -196,7 +196,7 @@ ngx_http_mcp_sse_news_add(ngx_http_mcp_sse_zone_t *zone, size_t len,
         if (zone->root->nnews < NGX_HTTP_MCP_SSE_MAX_NEWS
             && zone->root->news_size + size <= max)
         {
-            news = ngx_slab_alloc_locked(zone->shpool, size);
+            news = ngx_http_mcp_sse_zone_alloc(zone, size);
         }
 
         if (news) {
@@ -244,7 +244,7 @@ ngx_http_mcp_sse_news_drop(ngx_http_mcp_sse_zone_t *zone)
     zone->root->nnews--;
     zone->root->news_size -= sizeof(ngx_http_mcp_sse_news_t) + news->len;
 
-    ngx_slab_free_locked(zone->shpool, news);
+    ngx_http_mcp_sse_zone_free(zone, news);
 
     return loss;
 }
@@ -344,7 +344,7 @@ ngx_http_mcp_sse_news_missed(ngx_http_mcp_sse_zone_t *zone)
     ngx_queue_t              *q;
     ngx_http_mcp_sse_news_t  *news;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     first = zone->root->last_news + 1;
 
@@ -354,7 +354,7 @@ ngx_http_mcp_sse_news_missed(ngx_http_mcp_sse_zone_t *zone)
         first = news->number;
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     return first > ngx_http_mcp_sse_shm_self()->heard + 1;
 }
@@ -374,7 +374,7 @@ ngx_http_mcp_sse_news_next(ngx_http_mcp_sse_zone_t *zone,
 
     self = ngx_http_mcp_sse_shm_self();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     for (q = ngx_queue_head(&zone->root->news);
          q != ngx_queue_sentinel(&zone->root->news);
@@ -397,7 +397,7 @@ ngx_http_mcp_sse_news_next(ngx_http_mcp_sse_zone_t *zone,
         *news = *next;
         ngx_memcpy(data, next + 1, next->len);
 
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_mcp_sse_zone_unlock(zone);
 
         return 1;
     }
@@ -406,7 +406,7 @@ ngx_http_mcp_sse_news_next(ngx_http_mcp_sse_zone_t *zone,
 
     self->heard = zone->root->last_news;
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     return 0;
 }

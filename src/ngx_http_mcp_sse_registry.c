@@ -58,11 +58,11 @@ ngx_http_mcp_sse_registry_enter(ngx_http_mcp_sse_session_t *s, u_char *user,
 
     wakes.n = 0;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     s->record = ngx_http_mcp_sse_registry_record(zone, s, user, max, &wakes,
                                                  &rc);
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     for (i = 0; i < wakes.n; i++) {
         (void) ngx_http_mcp_sse_wakeup_send(wakes.ids[i], ngx_cycle->log);
@@ -90,8 +90,15 @@ ngx_http_mcp_sse_registry_record(ngx_http_mcp_sse_zone_t *zone,
 
     *rc = NGX_DECLINED;
 
-    record = ngx_slab_calloc_locked(zone->shpool,
-                                    sizeof(ngx_http_mcp_sse_record_t));
+    /* a damaged zone takes it later */
+
+    if (zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
+        *rc = NGX_OK;
+        return NULL;
+    }
+
+    record = ngx_http_mcp_sse_zone_calloc(zone,
+                                          sizeof(ngx_http_mcp_sse_record_t));
     if (record == NULL) {
         return NULL;
     }
@@ -104,13 +111,13 @@ ngx_http_mcp_sse_registry_record(ngx_http_mcp_sse_zone_t *zone,
     }
 
     if (ngx_http_mcp_sse_registry_user(zone, user_key, &user) != NGX_OK) {
-        ngx_slab_free_locked(zone->shpool, record);
+        ngx_http_mcp_sse_zone_free(zone, record);
         return NULL;
     }
 
     if (ngx_http_mcp_sse_registry_make_room(zone, user, max, wakes) != NGX_OK) {
         ngx_http_mcp_sse_registry_drop_user(zone, user);
-        ngx_slab_free_locked(zone->shpool, record);
+        ngx_http_mcp_sse_zone_free(zone, record);
         *rc = NGX_BUSY;
         return NULL;
     }
@@ -128,8 +135,14 @@ ngx_http_mcp_sse_registry_record(ngx_http_mcp_sse_zone_t *zone,
                    NGX_HTTP_MCP_SSE_DIGEST);
     }
 
+    /* of a session that was in a damaged zone, some were accepted before */
+
+    record->pending = s->pending;
+    record->bytes = s->bytes;
+    record->messages = s->accepted;
+
     record->owner = ngx_http_mcp_sse_shm_self();
-    record->created = ngx_current_msec;
+    record->created = s->created;
     record->active = ngx_current_msec;
     record->max_inbox = zone->conf->max_inbox;
     record->listed = 1;
@@ -170,8 +183,8 @@ ngx_http_mcp_sse_registry_user(ngx_http_mcp_sse_zone_t *zone, u_char *key,
         return NGX_OK;
     }
 
-    u = ngx_slab_calloc_locked(zone->shpool,
-                               sizeof(ngx_http_mcp_sse_shm_user_t));
+    u = ngx_http_mcp_sse_zone_calloc(zone,
+                                     sizeof(ngx_http_mcp_sse_shm_user_t));
     if (u == NULL) {
         return NGX_ERROR;
     }
@@ -193,7 +206,7 @@ ngx_http_mcp_sse_registry_drop_user(ngx_http_mcp_sse_zone_t *zone,
 {
     if (user->count == 0) {
         ngx_rbtree_delete(&zone->root->users, &user->node);
-        ngx_slab_free_locked(zone->shpool, user);
+        ngx_http_mcp_sse_zone_free(zone, user);
     }
 }
 
@@ -269,7 +282,7 @@ ngx_http_mcp_sse_registry_limit(u_char *key, ngx_uint_t max)
 
     zone = ngx_http_mcp_sse_zone();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     node = ngx_http_mcp_sse_zone_find(&zone->root->users, key,
                                offsetof(ngx_http_mcp_sse_shm_user_t, key));
@@ -282,7 +295,7 @@ ngx_http_mcp_sse_registry_limit(u_char *key, ngx_uint_t max)
           || ngx_http_mcp_sse_registry_victim(user))
          ? NGX_OK : NGX_BUSY;
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     return rc;
 }
@@ -369,17 +382,24 @@ ngx_http_mcp_sse_registry_leave(ngx_http_mcp_sse_session_t *s,
     ngx_http_mcp_sse_zone_t    *zone;
     ngx_http_mcp_sse_record_t  *record;
 
-    record = s->record;
-
-    if (record == NULL) {
+    if (s->record == NULL) {
         return;
     }
 
-    s->record = NULL;
-
     zone = ngx_http_mcp_sse_zone();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
+
+    record = s->record;
+    s->record = NULL;
+
+    if (record == NULL) {
+
+        /* the zone was damaged, and it is let go by now */
+
+        ngx_http_mcp_sse_zone_unlock(zone);
+        return;
+    }
 
     ngx_http_mcp_sse_inbox_take(record);
 
@@ -403,7 +423,7 @@ ngx_http_mcp_sse_registry_leave(ngx_http_mcp_sse_session_t *s,
         ngx_http_mcp_sse_registry_free(zone, record);
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     (void) ngx_http_mcp_sse_inbox_hand_over(zone, s);
 }
@@ -417,7 +437,7 @@ ngx_http_mcp_sse_registry_active(u_char *key, ngx_uint_t n)
 
     zone = ngx_http_mcp_sse_zone();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     record = ngx_http_mcp_sse_registry_find(zone, key);
 
@@ -426,7 +446,7 @@ ngx_http_mcp_sse_registry_active(u_char *key, ngx_uint_t n)
         record->active = ngx_current_msec;
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 }
 
 
@@ -439,7 +459,7 @@ ngx_http_mcp_sse_registry_opened_with(u_char *key, u_char *credential)
 
     zone = ngx_http_mcp_sse_zone();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     record = ngx_http_mcp_sse_registry_find(zone, key);
 
@@ -449,7 +469,7 @@ ngx_http_mcp_sse_registry_opened_with(u_char *key, u_char *credential)
                          NGX_HTTP_MCP_SSE_DIGEST)
               == 0;
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     return same;
 }
@@ -522,5 +542,5 @@ ngx_http_mcp_sse_registry_free(ngx_http_mcp_sse_zone_t *zone,
     }
 
     ngx_queue_remove(&record->queue);
-    ngx_slab_free_locked(zone->shpool, record);
+    ngx_http_mcp_sse_zone_free(zone, record);
 }

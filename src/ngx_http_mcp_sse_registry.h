@@ -14,7 +14,8 @@
 /*
  * Enters a session, which replaces one of the same id and takes over its
  * tombstone.  If the user has "max" sessions already, one that may be ended
- * is.  NGX_OK; NGX_BUSY: too many sessions; NGX_DECLINED: zone full.
+ * is.  NGX_OK; NGX_BUSY: too many sessions; NGX_DECLINED: zone full.  A zone
+ * that is damaged takes it later: NGX_OK, and no record yet.
  */
 
 ngx_int_t ngx_http_mcp_sse_registry_enter(ngx_http_mcp_sse_session_t *s,

@@ -34,12 +34,12 @@ ngx_http_mcp_sse_revoked_add(u_char *key, time_t end)
     rc = NGX_ERROR;
     forgotten = 0;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     if (ngx_http_mcp_sse_zone_find(&zone->root->revoked, key,
                                 offsetof(ngx_http_mcp_sse_revoked_t, key)))
     {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_mcp_sse_zone_unlock(zone);
         return NGX_DECLINED;
     }
 
@@ -58,7 +58,7 @@ ngx_http_mcp_sse_revoked_add(u_char *key, time_t end)
         zone->root->nrevoked++;
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     if (revoked == NULL) {
         ngx_http_mcp_sse_zone_nomem(zone, ngx_cycle->log);
@@ -95,7 +95,7 @@ ngx_http_mcp_sse_revoked_alloc(ngx_http_mcp_sse_zone_t *zone,
         revoked = NULL;
 
         if (zone->root->nrevoked < max) {
-            revoked = ngx_slab_calloc_locked(zone->shpool,
+            revoked = ngx_http_mcp_sse_zone_calloc(zone,
                                         sizeof(ngx_http_mcp_sse_revoked_t));
         }
 
@@ -118,12 +118,12 @@ ngx_http_mcp_sse_revoked(u_char *key)
 
     zone = ngx_http_mcp_sse_zone();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     node = ngx_http_mcp_sse_zone_find(&zone->root->revoked, key,
                                 offsetof(ngx_http_mcp_sse_revoked_t, key));
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     return node != NULL;
 }
@@ -143,7 +143,7 @@ ngx_http_mcp_sse_revoked_each(void (*handler)(u_char *key, time_t end))
 
     zone = ngx_http_mcp_sse_zone();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     n = zone->root->nrevoked;
 
@@ -152,7 +152,7 @@ ngx_http_mcp_sse_revoked_each(void (*handler)(u_char *key, time_t end))
             : NULL;
 
     if (all == NULL) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_mcp_sse_zone_unlock(zone);
         return;
     }
 
@@ -167,7 +167,7 @@ ngx_http_mcp_sse_revoked_each(void (*handler)(u_char *key, time_t end))
         node = ngx_rbtree_next(&zone->root->revoked_ends, node);
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     for (n = i, i = 0; i < n; i++) {
         handler(all[i].key, (time_t) all[i].end.key);
@@ -215,7 +215,7 @@ ngx_http_mcp_sse_revoked_free(ngx_http_mcp_sse_zone_t *zone,
     ngx_rbtree_delete(&zone->root->revoked, &revoked->node);
     ngx_rbtree_delete(&zone->root->revoked_ends, &revoked->end);
 
-    ngx_slab_free_locked(zone->shpool, revoked);
+    ngx_http_mcp_sse_zone_free(zone, revoked);
 
     zone->root->nrevoked--;
 }

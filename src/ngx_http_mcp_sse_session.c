@@ -400,7 +400,10 @@ ngx_http_mcp_sse_session_check(ngx_http_mcp_sse_session_t *s)
 
     record = s->record;
 
-    if (s->draining && record && record->bytes == 0) {
+    if (s->draining
+        && s->listed
+        && (record == NULL || record->bytes == 0))
+    {
         ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_STOPPING);
     }
 }

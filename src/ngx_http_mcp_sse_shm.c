@@ -9,6 +9,7 @@
 #include "ngx_http_mcp_sse_inbox.h"
 #include "ngx_http_mcp_sse_news.h"
 #include "ngx_http_mcp_sse_registry.h"
+#include "ngx_http_mcp_sse_repair.h"
 #include "ngx_http_mcp_sse_revoked.h"
 #include "ngx_http_mcp_sse_wakeup.h"
 
@@ -55,6 +56,7 @@ ngx_http_mcp_sse_shm_init(ngx_cycle_t *cycle,
     ngx_http_mcp_sse_local = local;
 
     ngx_http_mcp_sse_inbox_init(owner->receive);
+    ngx_http_mcp_sse_repair_init(owner);
 
     if (ngx_http_mcp_sse_random(id, NGX_HTTP_MCP_SSE_WORKER_ID) != NGX_OK) {
         return NGX_ERROR;
@@ -65,7 +67,7 @@ ngx_http_mcp_sse_shm_init(ngx_cycle_t *cycle,
     deaf = (ngx_http_mcp_sse_wakeup_open(cycle, id, ngx_http_mcp_sse_shm_drain)
             != NGX_OK);
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     ngx_http_mcp_sse_shm_predecessor(zone);
 
@@ -76,7 +78,7 @@ ngx_http_mcp_sse_shm_init(ngx_cycle_t *cycle,
         peer->deaf = deaf;
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     if (peer == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
@@ -124,6 +126,7 @@ ngx_http_mcp_sse_shm_peer(ngx_http_mcp_sse_zone_t *zone)
 
     peer->pid = ngx_pid;
     peer->slot = ngx_process_slot;
+    peer->phase = ngx_http_mcp_sse_repair_join(zone);
     peer->heard = zone->root->last_news;
 
     ngx_queue_init(&peer->records);
@@ -148,9 +151,9 @@ ngx_http_mcp_sse_shm_exit(void)
 
     zone = ngx_http_mcp_sse_zone();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
     ngx_http_mcp_sse_shm_free_peer(zone, ngx_http_mcp_sse_self);
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     ngx_http_mcp_sse_self = NULL;
 
@@ -298,7 +301,11 @@ ngx_http_mcp_sse_shm_free_peer(ngx_http_mcp_sse_zone_t *zone,
     ngx_queue_t                *q;
     ngx_http_mcp_sse_record_t  *record;
 
-    while (!ngx_queue_empty(&peer->records)) {
+    /* what it had in a damaged zone is forgotten already */
+
+    while (peer->phase != NGX_HTTP_MCP_SSE_ZONE_DAMAGED
+           && !ngx_queue_empty(&peer->records))
+    {
         q = ngx_queue_head(&peer->records);
         record = ngx_queue_data(q, ngx_http_mcp_sse_record_t, queue);
 
@@ -306,8 +313,12 @@ ngx_http_mcp_sse_shm_free_peer(ngx_http_mcp_sse_zone_t *zone,
         ngx_http_mcp_sse_registry_free(zone, record);
     }
 
-    ngx_http_mcp_sse_inbox_free(zone, &peer->taken);
-    ngx_http_mcp_sse_inbox_free(zone, &peer->filling);
+    if (peer->phase != NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
+        ngx_http_mcp_sse_inbox_free(zone, &peer->taken);
+        ngx_http_mcp_sse_inbox_free(zone, &peer->filling);
+    }
+
+    peer->pid = 0;
 
     ngx_queue_remove(&peer->queue);
     ngx_queue_insert_tail(&zone->root->free_peers, &peer->queue);
@@ -348,12 +359,12 @@ ngx_http_mcp_sse_shm_drain_one(ngx_http_mcp_sse_zone_t *zone)
     ngx_http_mcp_sse_record_t   *record;
     ngx_http_mcp_sse_session_t  *s;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     ngx_http_mcp_sse_self->wake_at = 0;
 
     if (ngx_queue_empty(&ngx_http_mcp_sse_self->ready)) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_mcp_sse_zone_unlock(zone);
         return 0;
     }
 
@@ -369,7 +380,7 @@ ngx_http_mcp_sse_shm_drain_one(ngx_http_mcp_sse_zone_t *zone)
 
     ngx_http_mcp_sse_inbox_take(record);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     s = ngx_http_mcp_sse_local(key);
 
@@ -420,7 +431,7 @@ ngx_http_mcp_sse_shm_gauges(ngx_http_mcp_sse_gauges_t *gauges)
 
     ngx_memzero(gauges, sizeof(ngx_http_mcp_sse_gauges_t));
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     for (q = ngx_queue_head(&zone->root->peers);
          q != ngx_queue_sentinel(&zone->root->peers);
@@ -432,13 +443,13 @@ ngx_http_mcp_sse_shm_gauges(ngx_http_mcp_sse_gauges_t *gauges)
 
         gauges->workers++;
         gauges->streams += peer->streams;
-        gauges->pending += peer->pending + held;
+        gauges->pending += peer->posted + peer->pending + held;
         gauges->held += held;
         gauges->calls += peer->calls;
         gauges->redis[peer->redis]++;
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 }
 
 
@@ -449,11 +460,11 @@ ngx_http_mcp_sse_shm_sweep(void *data)
 
     zone = ngx_http_mcp_sse_zone();
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
     ngx_http_mcp_sse_registry_expire(zone);
     ngx_http_mcp_sse_revoked_expire(zone);
     ngx_http_mcp_sse_news_expire(zone);
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     ngx_http_mcp_sse_shm_probe(zone);
     ngx_http_mcp_sse_shm_drain();
@@ -480,7 +491,7 @@ ngx_http_mcp_sse_shm_probe(ngx_http_mcp_sse_zone_t *zone)
 
     n = 0;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     for (q = ngx_queue_head(&zone->root->peers);
          q != ngx_queue_sentinel(&zone->root->peers);
@@ -494,14 +505,14 @@ ngx_http_mcp_sse_shm_probe(ngx_http_mcp_sse_zone_t *zone)
         }
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     for (i = 0; i < n; i++) {
 
         if (ngx_http_mcp_sse_shm_is_dead(ids[i], deaf[i])) {
-            ngx_shmtx_lock(&zone->shpool->mutex);
+            ngx_http_mcp_sse_zone_lock(zone);
             ngx_http_mcp_sse_shm_dead(zone, ids[i]);
-            ngx_shmtx_unlock(&zone->shpool->mutex);
+            ngx_http_mcp_sse_zone_unlock(zone);
         }
     }
 }

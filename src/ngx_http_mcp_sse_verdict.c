@@ -33,7 +33,7 @@ ngx_http_mcp_sse_verdict_get(u_char *digest, ngx_msec_t good,
 
     ngx_memzero(verdict, sizeof(ngx_http_mcp_sse_verdict_t));
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     v = ngx_http_mcp_sse_verdict_find(zone, digest);
 
@@ -43,7 +43,7 @@ ngx_http_mcp_sse_verdict_get(u_char *digest, ngx_msec_t good,
     max = (v && v->status) ? NGX_HTTP_MCP_SSE_BAD_AGE : (ngx_msec_int_t) good;
 
     if (v == NULL || age >= max) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_mcp_sse_zone_unlock(zone);
         return NGX_DECLINED;
     }
 
@@ -55,7 +55,7 @@ ngx_http_mcp_sse_verdict_get(u_char *digest, ngx_msec_t good,
     s.len = v->len;
     ngx_memcpy(text, v->text, v->len);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 
     if (s.len == 0) {
         return NGX_OK;
@@ -94,7 +94,7 @@ ngx_http_mcp_sse_verdict_put(u_char *digest,
         return;
     }
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_lock(zone);
 
     v = ngx_http_mcp_sse_verdict_find(zone, digest);
 
@@ -104,12 +104,11 @@ ngx_http_mcp_sse_verdict_put(u_char *digest,
 
     ngx_http_mcp_sse_verdict_trim(zone);
 
-    v = ngx_slab_alloc_locked(zone->shpool,
+    v = ngx_http_mcp_sse_zone_alloc(zone,
                        offsetof(ngx_http_mcp_sse_shm_verdict_t, text)
                        + ngx_max(text->len, 1));
     if (v == NULL) {
-        zone->shpool->log_nomem = 0;
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_mcp_sse_zone_unlock(zone);
         return;
     }
 
@@ -134,7 +133,7 @@ ngx_http_mcp_sse_verdict_put(u_char *digest,
 
     ngx_http_mcp_sse_zone_insert(&zone->root->verdicts, &v->node, v->key);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_mcp_sse_zone_unlock(zone);
 }
 
 
@@ -187,5 +186,5 @@ ngx_http_mcp_sse_verdict_free(ngx_http_mcp_sse_zone_t *zone,
 
     ngx_queue_remove(&v->queue);
     ngx_rbtree_delete(&zone->root->verdicts, &v->node);
-    ngx_slab_free_locked(zone->shpool, v);
+    ngx_http_mcp_sse_zone_free(zone, v);
 }

@@ -7,6 +7,7 @@
 
 
 #define NGX_HTTP_MCP_SSE_ZONE_SPARE   (1024 * 1024)
+#define NGX_HTTP_MCP_SSE_ZONE_LOOK    1024      /* yields */
 
 /* lengths in an envelope have 32 bits, and it is up to twice as large */
 
@@ -15,12 +16,17 @@
 
 static ngx_int_t ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
-static ngx_int_t ngx_http_mcp_sse_zone_peers(ngx_http_mcp_sse_zone_t *zone,
+static ngx_int_t ngx_http_mcp_sse_zone_memory(ngx_shm_zone_t *shm_zone,
     ngx_http_mcp_sse_root_t *root);
 static ngx_int_t ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone);
 static ngx_int_t ngx_http_mcp_sse_zone_keys(ngx_shm_zone_t *shm_zone,
     ngx_http_mcp_sse_root_t *root);
 static ngx_shm_zone_t *ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone);
+static void ngx_http_mcp_sse_zone_wait(ngx_shmtx_t *mutex);
+
+
+static void  (*ngx_http_mcp_sse_zone_repairer)(ngx_http_mcp_sse_zone_t *zone,
+    ngx_pid_t dead);
 
 
 ngx_int_t
@@ -78,7 +84,6 @@ ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_http_mcp_sse_zone_t  *ozone = data;
 
-    size_t                    len;
     ngx_http_mcp_sse_root_t  *root;
     ngx_http_mcp_sse_zone_t  *zone;
 
@@ -111,6 +116,89 @@ ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     root->magic = NGX_HTTP_MCP_SSE_ZONE_MAGIC;
 
+    if (ngx_http_mcp_sse_zone_memory(shm_zone, root) != NGX_OK
+        || ngx_http_mcp_sse_zone_keys(shm_zone, root) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_mcp_sse_zone_secrets(zone);
+}
+
+
+/*
+ * The heap is a pool in the pool, so that it can be made anew without the
+ * root, the workers' records and the mutex.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_zone_memory(ngx_shm_zone_t *shm_zone,
+    ngx_http_mcp_sse_root_t *root)
+{
+    size_t                    len;
+    ngx_uint_t                i;
+    ngx_slab_pool_t          *shpool, *heap;
+    ngx_http_mcp_sse_peer_t  *peer;
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    peer = ngx_slab_calloc(shpool, NGX_HTTP_MCP_SSE_MAX_PEERS
+                                   * sizeof(ngx_http_mcp_sse_peer_t));
+
+    len = sizeof(" in mcp_sse_zone \"\"") + shm_zone->shm.name.len;
+
+    shpool->log_ctx = ngx_slab_alloc(shpool, len);
+
+    if (peer == NULL || shpool->log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(shpool->log_ctx, " in mcp_sse_zone \"%V\"%Z",
+                &shm_zone->shm.name);
+
+    len = shpool->pfree * ngx_pagesize;
+
+    heap = ngx_slab_alloc(shpool, len);
+    if (heap == NULL) {
+        return NGX_ERROR;
+    }
+
+    heap->end = (u_char *) heap + len;
+    heap->min_shift = shpool->min_shift;
+    heap->addr = heap;
+
+    root->heap = heap;
+    root->workers = peer;
+    root->phase = NGX_HTTP_MCP_SSE_ZONE_WHOLE;
+
+    ngx_http_mcp_sse_zone_forget(root);
+    ngx_http_mcp_sse_zone_heap(shm_zone->data);
+
+    for (i = 0; i < NGX_HTTP_MCP_SSE_MAX_PEERS; i++) {
+        ngx_queue_insert_tail(&root->free_peers, &peer[i].queue);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_mcp_sse_zone_heap(ngx_http_mcp_sse_zone_t *zone)
+{
+    ngx_slab_pool_t  *heap;
+
+    heap = zone->root->heap;
+
+    ngx_slab_init(heap);
+
+    heap->log_ctx = zone->shpool->log_ctx;
+    heap->log_nomem = 0;
+}
+
+
+void
+ngx_http_mcp_sse_zone_forget(ngx_http_mcp_sse_root_t *root)
+{
     ngx_rbtree_init(&root->records, &root->records_sentinel,
                     ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->users, &root->users_sentinel,
@@ -130,46 +218,14 @@ ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_queue_init(&root->good);
     ngx_queue_init(&root->bad);
 
-    if (ngx_http_mcp_sse_zone_peers(zone, root) != NGX_OK
-        || ngx_http_mcp_sse_zone_keys(shm_zone, root) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    len = sizeof(" in mcp_sse_zone \"\"") + shm_zone->shm.name.len;
-
-    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
-    if (zone->shpool->log_ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_sprintf(zone->shpool->log_ctx, " in mcp_sse_zone \"%V\"%Z",
-                &shm_zone->shm.name);
-
-    zone->shpool->log_nomem = 0;
-
-    return ngx_http_mcp_sse_zone_secrets(zone);
-}
-
-
-static ngx_int_t
-ngx_http_mcp_sse_zone_peers(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_root_t *root)
-{
-    ngx_uint_t                i;
-    ngx_http_mcp_sse_peer_t  *peer;
-
-    peer = ngx_slab_calloc(zone->shpool, NGX_HTTP_MCP_SSE_MAX_PEERS
-                                         * sizeof(ngx_http_mcp_sse_peer_t));
-    if (peer == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < NGX_HTTP_MCP_SSE_MAX_PEERS; i++) {
-        ngx_queue_insert_tail(&root->free_peers, &peer[i].queue);
-    }
-
-    return NGX_OK;
+    root->nrecords = 0;
+    root->ntombs = 0;
+    root->inboxes = 0;
+    root->ngood = 0;
+    root->nbad = 0;
+    root->nnews = 0;
+    root->news_size = 0;
+    root->nrevoked = 0;
 }
 
 
@@ -300,6 +356,112 @@ ngx_http_mcp_sse_zone(void)
 
 
 void
+ngx_http_mcp_sse_zone_repair(
+    void (*repair)(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead))
+{
+    ngx_http_mcp_sse_zone_repairer = repair;
+}
+
+
+void
+ngx_http_mcp_sse_zone_lock(ngx_http_mcp_sse_zone_t *zone)
+{
+    ngx_pid_t                 dead;
+    ngx_http_mcp_sse_root_t  *root;
+
+    root = zone->root;
+
+    if (ngx_exiting) {
+        ngx_http_mcp_sse_zone_wait(&zone->shpool->mutex);
+
+    } else {
+        ngx_shmtx_lock(&zone->shpool->mutex);
+    }
+
+    dead = (ngx_pid_t) root->busy;
+    root->busy = ngx_pid;
+
+    ngx_memory_barrier();
+
+    if (dead || root->phase != NGX_HTTP_MCP_SSE_ZONE_WHOLE) {
+        ngx_http_mcp_sse_zone_repairer(zone, dead);
+    }
+}
+
+
+/*
+ * The master unlocks for a dead worker only zones of its own cycle: those
+ * that a reload has replaced are left to the workers that still use them.
+ */
+
+static void
+ngx_http_mcp_sse_zone_wait(ngx_shmtx_t *mutex)
+{
+    ngx_pid_t   pid;
+    ngx_uint_t  n;
+
+    for (n = 1; !ngx_shmtx_trylock(mutex); n++) {
+
+        ngx_sched_yield();
+
+        if (n % NGX_HTTP_MCP_SSE_ZONE_LOOK) {
+            continue;
+        }
+
+        pid = (ngx_pid_t) *mutex->lock;
+
+        if (pid && kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH) {
+            (void) ngx_shmtx_force_unlock(mutex, pid);
+        }
+    }
+}
+
+
+void
+ngx_http_mcp_sse_zone_unlock(ngx_http_mcp_sse_zone_t *zone)
+{
+    ngx_memory_barrier();
+
+    zone->root->busy = 0;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void *
+ngx_http_mcp_sse_zone_alloc(ngx_http_mcp_sse_zone_t *zone, size_t size)
+{
+    if (zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
+        return NULL;
+    }
+
+    return ngx_slab_alloc_locked(zone->root->heap, size);
+}
+
+
+void *
+ngx_http_mcp_sse_zone_calloc(ngx_http_mcp_sse_zone_t *zone, size_t size)
+{
+    void  *p;
+
+    p = ngx_http_mcp_sse_zone_alloc(zone, size);
+
+    if (p) {
+        ngx_memzero(p, size);
+    }
+
+    return p;
+}
+
+
+void
+ngx_http_mcp_sse_zone_free(ngx_http_mcp_sse_zone_t *zone, void *p)
+{
+    ngx_slab_free_locked(zone->root->heap, p);
+}
+
+
+void
 ngx_http_mcp_sse_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
     u_char *digest)
 {
@@ -363,6 +525,10 @@ ngx_http_mcp_sse_zone_once(ngx_atomic_t *last, time_t sec)
 void
 ngx_http_mcp_sse_zone_nomem(ngx_http_mcp_sse_zone_t *zone, ngx_log_t *log)
 {
+    if (zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
+        return;
+    }
+
     if (ngx_http_mcp_sse_zone_once(&zone->root->nomem_said, 10)) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "mcp_sse_zone \"%V\" of %uzK is full, give it a larger "

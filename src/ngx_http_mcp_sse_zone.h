@@ -15,9 +15,21 @@
 #include "ngx_http_mcp_sse_counter.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d43503c      /* of this layout */
+#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d43503d      /* of this layout */
 
 #define NGX_HTTP_MCP_SSE_MAX_PEERS   256   /* workers, of all generations */
+
+
+/*
+ * Where the repair of a damaged zone stands, for a worker and, as the least of
+ * its workers' values, for the zone: see _repair.c.
+ */
+
+typedef enum {
+    NGX_HTTP_MCP_SSE_ZONE_DAMAGED = 0, /* it may hold what is in the heap */
+    NGX_HTTP_MCP_SSE_ZONE_EMPTY,       /* it holds nothing; the heap is new */
+    NGX_HTTP_MCP_SSE_ZONE_WHOLE        /* its sessions are registered */
+} ngx_http_mcp_sse_zone_phase_e;
 
 
 /* a worker, made by itself in init_process; id is drawn after fork */
@@ -25,8 +37,9 @@
 typedef struct {
     ngx_queue_t            queue;        /* in zone->peers or free_peers */
     u_char                 id[NGX_HTTP_MCP_SSE_WORKER_ID];
-    ngx_pid_t              pid;
+    ngx_pid_t              pid;          /* 0: free */
     ngx_int_t              slot;
+    ngx_uint_t             phase;
     ngx_msec_t             wake_at;      /* of the last datagram; 0: none
                                             since it last took its inboxes */
     ngx_queue_t            records;      /* its sessions */
@@ -34,8 +47,10 @@ typedef struct {
     ngx_queue_t            taken;        /* entries it has taken out */
     ngx_queue_t            filling;      /* entries it produces */
 
+    ngx_uint_t             posted;       /* messages in its inboxes */
+
     ngx_atomic_t           streams;
-    ngx_atomic_t           pending;      /* accepted for it, not started */
+    ngx_atomic_t           pending;      /* that it has and has not started */
     ngx_atomic_t           held;         /* POSTs it holds */
     ngx_atomic_t           calls;        /* that run */
     ngx_atomic_t           redis;        /* NGX_HTTP_MCP_SSE_REDIS_*, or 0 */
@@ -119,13 +134,21 @@ typedef struct {
     u_char                 key[NGX_HTTP_MCP_SSE_KEY];
     u_char                 instance[NGX_HTTP_MCP_SSE_INSTANCE];
 
+    ngx_slab_pool_t       *heap;         /* all that comes and goes: made anew
+                                            when it is damaged */
+    ngx_http_mcp_sse_peer_t  *workers;   /* all of them, free ones, too */
+
+    ngx_atomic_t           busy;         /* who is in a section, or 0 */
+    ngx_uint_t             phase;
+
     ngx_rbtree_t           records;
     ngx_rbtree_node_t      records_sentinel;
     ngx_rbtree_t           users;
     ngx_rbtree_node_t      users_sentinel;
     ngx_queue_t            peers;
     ngx_queue_t            free_peers;   /* made with the root: a full zone
-                                            must not keep a worker out */
+                                            must not keep a worker out, and a
+                                            damaged one keeps them */
     ngx_queue_t            tombs;        /* oldest first */
     ngx_uint_t             nrecords;     /* tombs included */
     ngx_uint_t             ntombs;
@@ -194,6 +217,37 @@ ngx_int_t ngx_http_mcp_sse_zone_add(ngx_conf_t *cf,
  */
 
 ngx_http_mcp_sse_zone_t *ngx_http_mcp_sse_zone(void);
+
+/*
+ * Enters and leaves a section: the pool's mutex, and a mark by which the next
+ * one notices that a worker has died in a section.  Then, and until the zone
+ * is WHOLE again, "repair" runs in the section before zone_lock() returns,
+ * with the dead worker's pid or 0: whoever keeps a pointer into the heap over
+ * zone_lock() must look whether it still has it.
+ */
+
+void ngx_http_mcp_sse_zone_lock(ngx_http_mcp_sse_zone_t *zone);
+void ngx_http_mcp_sse_zone_unlock(ngx_http_mcp_sse_zone_t *zone);
+void ngx_http_mcp_sse_zone_repair(
+    void (*repair)(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead));
+
+/*
+ * Under the mutex: memory in the heap, or NULL if it is full or damaged;
+ * zeroed; free.
+ */
+
+void *ngx_http_mcp_sse_zone_alloc(ngx_http_mcp_sse_zone_t *zone, size_t size);
+void *ngx_http_mcp_sse_zone_calloc(ngx_http_mcp_sse_zone_t *zone,
+    size_t size);
+void ngx_http_mcp_sse_zone_free(ngx_http_mcp_sse_zone_t *zone, void *p);
+
+/*
+ * Under the mutex: forgets all that is in the heap, and who is free and who
+ * works; makes the heap anew.
+ */
+
+void ngx_http_mcp_sse_zone_forget(ngx_http_mcp_sse_root_t *root);
+void ngx_http_mcp_sse_zone_heap(ngx_http_mcp_sse_zone_t *zone);
 
 /*
  * Finds a record, user or verdict by its digest in one of the zone's trees,

@@ -114,6 +114,11 @@ sub unregister {
 }
 
 
+# In a child: all that is in the loop is the parent's.
+
+sub forget { %open = (); return }
+
+
 # Calls a function in every turn of the loop, at least every 20 ms, until the
 # object returned is stopped.
 

@@ -549,7 +549,8 @@ sub kill_worker {
         unless grep { $_ == $pid } $self->worker_pids(exiting => 1);
 
     if (($signal || 'KILL') eq 'KILL') {
-        $self->allow(qr/exited on signal 9/, qr/was locked by \Q$pid\E/);
+        $self->allow(qr/exited on signal 9/, qr/was locked by \Q$pid\E/,
+            qr/worker process \Q$pid\E died while it changed/);
     }
 
     kill $signal || 'KILL', $pid;

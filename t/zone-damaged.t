@@ -1,0 +1,356 @@
+# A worker dies in the midst of a change of the zone: the others make it anew
+# and go on, and their clients see nothing of it.  DESIGN 4.
+#
+# The worker is traced under load, and killed after a random number of
+# instructions during which the first word of the zone, its mutex, has the
+# worker's pid.
+
+use strict;
+use warnings;
+no warnings 'portable';
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::Metrics qw(gauge);
+use POSIX qw(_exit uname);
+use Test::More;
+
+use constant { STEP => 9, ATTACH => 16, DETACH => 17 };
+
+my %ptrace = (x86_64 => 101, aarch64 => 117);
+my $ptrace = $ptrace{ (uname())[4] };
+my $rounds = $ENV{MCP_SSE_ROUNDS} || 8;
+my $size   = 8 * 1024 * 1024;
+
+my $frappe = start_frappe();
+my $nginx  = start_nginx(workers => 3, http => 'mcp_sse_max_sessions 500;');
+my $zone   = zone();
+
+plan(skip_all => 'no worker can be traced here')
+    unless $ptrace && $zone && !$ENV{MCP_SSE_VALGRIND} && traced();
+
+
+sub zone {
+    open my $maps, '<', '/proc/' . $nginx->pid . '/maps' or return;
+
+    while (my $line = <$maps>) {
+        my ($from, $to) = $line =~ /\A([0-9a-f]+)-([0-9a-f]+) rw-s/ or next;
+        return hex $from if hex($to) - hex($from) == $size;
+    }
+
+    return;
+}
+
+
+sub ptrace {
+    my ($request, $pid, $signal) = @_;
+
+    return syscall($ptrace, $request, $pid, 0, $signal || 0) == 0;
+}
+
+
+sub traced {
+    my ($pid) = $nginx->wait_workers;
+
+    ptrace(ATTACH, $pid) or return;
+    waitpid $pid, 0;
+
+    return ptrace(DETACH, $pid);
+}
+
+
+# Kills the worker at the n-th instruction that it does in a section.
+
+sub kill_inside {
+    my ($pid, $n) = @_;
+
+    $nginx->allow(qr/exited on signal 9/, qr/was locked by $pid/,
+        qr/worker process $pid died while it changed/);
+
+    my $done = 0;
+    my $end  = now() + 30;
+
+    ptrace(ATTACH, $pid) or return;
+    waitpid $pid, 0;
+
+    open my $mem, '<:raw', "/proc/$pid/mem" or return;
+
+    while ($done < $n && now() < $end) {
+        ptrace(STEP, $pid) or last;
+        waitpid $pid, 0;
+
+        sysseek $mem, $zone, 0;
+        sysread $mem, my $word, 8;
+
+        $done++ if unpack('q', $word) == $pid;
+    }
+
+    ptrace(DETACH, $pid, 9);
+
+    return $done == $n;
+}
+
+
+sub in_child {
+    my ($code) = @_;
+
+    my $pid = fork;
+    die "fork: $!\n" unless defined $pid;
+
+    return $pid if $pid;
+
+    MCPTest::Conn::forget();
+    _exit($code->());
+}
+
+
+sub ended {
+    my ($pid, $signal) = @_;
+
+    kill $signal, $pid;
+    waitpid $pid, 0;
+
+    return $?;
+}
+
+
+# Posts by way of one worker to sessions of others, without an end; now and
+# then something that takes pages of the zone.
+
+sub load {
+    my ($by, @at) = @_;
+
+    my @streams = map { open_stream($nginx, worker => $_) } @at;
+    my $end     = now() + 60;
+    my $n       = 0;
+
+    while (now() < $end) {
+        my $conn = connect_worker($nginx, $by);
+
+        while (!$conn->{closed}) {
+            my @responses = map { post($nginx, $_,
+                notification('notifications/initialized',
+                    { text => 'x' x (++$n % 4 ? 20 : 20_000) }),
+                conn => $conn, async => 1) } @streams;
+
+            run_until(sub { $conn->{closed}
+                || !grep { !$_->ended } @responses }, 10);
+        }
+    }
+
+    return 0;
+}
+
+
+# One of many clients: has a stream at one worker and posts by way of another,
+# until it is told to end.  Returns 0 if all is answered.
+
+sub witness {
+    my ($at, $by) = @_;
+
+    my $end;
+    local $SIG{TERM} = sub { $end = 1 };
+
+    my $stream = open_stream($nginx, worker => $at);
+    my $conn   = connect_worker($nginx, $by);
+
+    for (my $id = 1; !$end; $id++) {
+        my $from = now();
+        call($nginx, $stream, request($id, 'ping'), conn => $conn) or return 1;
+        return 2 if now() - $from > 3;
+        sleep_for(0.002);
+    }
+
+    return $stream->ended ? 3 : 0;
+}
+
+
+sub round {
+    my ($round) = @_;
+
+    my @workers = $nginx->wait_workers;
+    my $victim  = splice @workers, $round % 3, 1;
+
+    # it produces messages, or has them in its sessions' inboxes
+
+    my $load = in_child(sub {
+        $round % 2 ? load($victim, @workers, $victim)
+                   : load($workers[0], ($victim) x 3);
+    });
+
+    my @witnesses = map { my @pair = @$_; in_child(sub { witness(@pair) }) }
+        [ @workers ], [ reverse @workers ];
+
+    my @dead  = map { open_stream($nginx, worker => $victim) } 1 .. 3;
+    my @live  = map { open_stream($nginx, worker => $_) } (@workers) x 3;
+    my @conns = map { connect_worker($nginx, $_) } @workers;
+
+    post($nginx, $live[$_], tool(1, 'sleep', { seconds => 2 }),
+        conn => $conns[0]) for 0 .. $#live;
+
+    my $n = 1 + int rand 400;
+
+    ok(kill_inside($victim, $n), "$round: killed at the instruction $n");
+
+    my $from = now();
+
+    ended($load, 'KILL');
+
+    for my $stream (@live) {
+        my $response = post($nginx, $stream, request(2, 'ping'),
+            conn => $conns[$round % 2], timeout => 5);
+
+        accepted($response, "$round: a message for an old stream");
+        last unless Test::More->builder->is_passing;
+    }
+
+    ok($_->wait_answer(2, 5), "$round: is answered") for @live;
+    cmp_ok(now() - $from, '<', 3, "$round: soon");
+    return unless Test::More->builder->is_passing;
+
+    ok(run_until(sub { !grep { !$_->ended } @dead }, 5),
+        "$round: the dead worker's streams end");
+
+    my $new = open_stream($nginx, worker => $workers[1]);
+
+    ok(call($nginx, $new, request(1, 'ping'), conn => $conns[0]),
+        "$round: a new stream is served");
+
+    ok($_->wait_answer(1, 10), "$round: a call begun before is answered")
+        for @live;
+    is(scalar(grep { $_->ended } @live), 0, "$round: no other stream ends");
+
+    is(scalar $nginx->wait_workers, 3, "$round: there is a new worker");
+    is(ended($_, 'TERM'), 0, "$round: others have not noticed")
+        for @witnesses;
+
+    my $health;
+
+    ok(run_until(sub {
+        $health = health($nginx);
+        return $health->{active_connections} == @live + 1
+            && $health->{pending_requests} == 0;
+    }, 5), "$round: the gauges are right") or diag(explain($health));
+
+    $_->close for @dead, @live, $new, @conns;
+
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 5),
+        "$round: no streams are left");
+
+    return;
+}
+
+
+# One worker cannot let go of the zone, since it is stopped: nothing that lies
+# there for it is lost, new streams open, messages wait.
+
+sub stopped {
+    my ($owner, $other) = $nginx->wait_workers;
+
+    my $stream = open_stream($nginx, worker => $owner);
+    my $second = open_stream($nginx, worker => $other);
+    my @conns  = map { connect_worker($nginx, $other) } 1 .. 4;
+
+    kill STOP => $owner;
+
+    accepted(post($nginx, $stream, request($_, 'ping'), conn => $conns[0]),
+        "message $_ for a worker that is stopped") for 1 .. 5;
+
+    ok(damage($owner, $other), 'the zone is damaged');
+
+    my $third = open_stream($nginx, conn => pop @conns);
+
+    ok($third->session, 'a stream opens');
+
+    my @streams = ($stream, $second, $third);
+    my @held    = map { post($nginx, $streams[$_], request(6, 'ping'),
+        conn => $conns[$_], async => 1) } 0 .. 2;
+
+    sleep_for(1);
+    is(scalar(grep { $_->ended } @held), 0, 'messages wait');
+
+    kill CONT => $owner;
+
+    run_until(sub { !grep { !$_->ended } @held }, 5);
+
+    accepted($_, 'until it goes on') for @held;
+    ok($_->wait_answer(6, 5), 'and are answered') for @streams;
+    ok($stream->wait_answer($_, 5), "message $_ is answered") for 1 .. 5;
+    ok(run_until(sub { health($nginx)->{pending_requests} == 0 }, 5),
+        'none is pending') or diag(explain(health($nginx)));
+
+    $_->close for @streams, @conns;
+
+    return;
+}
+
+
+# Kills others inside until one of them has begun to change something.
+
+sub damage {
+    my ($owner, $other) = @_;
+
+    my $before = deaths();
+
+    for (1 .. 5) {
+        my ($victim) = grep { $_ != $owner && $_ != $other }
+            $nginx->wait_workers;
+        my $load = in_child(sub { load($victim, $other) });
+
+        sleep_for(0.2);
+        kill_inside($victim, 100) or return;
+        ended($load, 'KILL');
+
+        return 1 if run_until(sub { deaths() > $before }, 1.5);
+    }
+
+    return;
+}
+
+
+sub deaths {
+    my $n = () = $nginx->error_log =~ /died while it changed/g;
+
+    return $n;
+}
+
+
+# nginx itself does not unlock a zone that a reload has replaced
+
+sub replaced {
+    my @old     = $nginx->wait_workers;
+    my @streams = map { open_stream($nginx, worker => $_) } @old;
+
+    accepted(post($nginx, $_, tool(1, 'sleep', { seconds => 3 })),
+        'a call before a reload') for @streams;
+
+    $nginx->configure(http => 'mcp_sse_zone zone=mcp_sse:9m;');
+    $nginx->reload;
+
+    ok(kill_inside($old[0], 40), 'a worker of before is killed inside');
+    ok($streams[$_]->wait_answer(1, 10), 'another one answers') for 1, 2;
+    ok($nginx->wait_gone(\@old, 20), 'and goes');
+
+    return;
+}
+
+
+open_stream($nginx)->close;
+
+my $free = gauge($nginx, 'zone_free_bytes');
+
+for my $round (1 .. $rounds) {
+    round($round);
+    last unless Test::More->builder->is_passing;
+}
+
+# the first and last instructions are the mutex's own
+
+cmp_ok(deaths(), '>', $rounds / 3, 'such deaths are noticed');
+cmp_ok(gauge($nginx, 'zone_free_bytes'), '>=', $free - 65536,
+    'no page is lost');
+
+stopped() if Test::More->builder->is_passing;
+replaced() if Test::More->builder->is_passing;
+
+finish();

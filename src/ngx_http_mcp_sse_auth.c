@@ -5,9 +5,9 @@
 
 #include "ngx_http_mcp_sse_auth.h"
 #include "ngx_http_mcp_sse_credential.h"
+#include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_lookup.h"
 #include "ngx_http_mcp_sse_response.h"
-#include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_session.h"
 #include "ngx_http_mcp_sse_sleep.h"
 #include "ngx_http_mcp_sse_text.h"
@@ -29,6 +29,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
+    ngx_http_mcp_sse_step_pt step);
+static ngx_int_t ngx_http_mcp_sse_auth_wait(ngx_http_mcp_sse_ctx_t *ctx,
     ngx_http_mcp_sse_step_pt step);
 static ngx_int_t ngx_http_mcp_sse_auth_given(ngx_http_request_t *r,
     ngx_http_mcp_sse_ctx_t *ctx, ngx_http_complex_value_t *principal);
@@ -119,6 +121,16 @@ ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
 
     ctx->deadline = ngx_current_msec + conf->auth_wait;
 
+    return ngx_http_mcp_sse_auth_wait(ctx, step);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_auth_wait(ngx_http_mcp_sse_ctx_t *ctx,
+    ngx_http_mcp_sse_step_pt step)
+{
+    ngx_int_t  rc;
+
     rc = ngx_http_mcp_sse_auth_ask(ctx);
 
     if (rc == NGX_BUSY) {
@@ -126,7 +138,9 @@ ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (rc != NGX_OK || ngx_http_mcp_sse_sleep(r, step) != NGX_OK) {
+    if (rc != NGX_OK
+        || ngx_http_mcp_sse_sleep(ctx->request, step) != NGX_OK)
+    {
         ngx_http_mcp_sse_lookup_leave(&ctx->waiter);
         return NGX_ERROR;
     }

@@ -6,10 +6,10 @@
 #include "ngx_http_mcp_sse_connect.h"
 #include "ngx_http_mcp_sse_auth.h"
 #include "ngx_http_mcp_sse_entry.h"
+#include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_header.h"
 #include "ngx_http_mcp_sse_origin.h"
 #include "ngx_http_mcp_sse_response.h"
-#include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_session.h"
 #include "ngx_http_mcp_sse_stream.h"
 #include "ngx_http_mcp_sse_zone.h"
@@ -312,9 +312,8 @@ static ngx_uint_t
 ngx_http_mcp_sse_connect_events(ngx_http_request_t *r)
 {
     ngx_str_t                     value;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
-
     ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);

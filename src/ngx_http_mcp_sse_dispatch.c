@@ -4,8 +4,8 @@
  */
 
 #include "ngx_http_mcp_sse_dispatch.h"
-#include "ngx_http_mcp_sse_reply.h"
 #include "ngx_http_mcp_sse_bus.h"
+#include "ngx_http_mcp_sse_reply.h"
 #include "ngx_http_mcp_sse_text.h"
 
 

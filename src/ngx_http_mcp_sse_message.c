@@ -10,11 +10,11 @@
 #include "ngx_http_mcp_sse_bus.h"
 #include "ngx_http_mcp_sse_dispatch.h"
 #include "ngx_http_mcp_sse_entry.h"
+#include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_header.h"
 #include "ngx_http_mcp_sse_hold.h"
 #include "ngx_http_mcp_sse_pack.h"
 #include "ngx_http_mcp_sse_response.h"
-#include "ngx_http_mcp_sse_expiry.h"
 #include "ngx_http_mcp_sse_session.h"
 #include "ngx_http_mcp_sse_var.h"
 

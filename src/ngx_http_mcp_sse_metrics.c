@@ -4,8 +4,8 @@
  */
 
 #include "ngx_http_mcp_sse_metrics.h"
-#include "ngx_http_mcp_sse_entry.h"
 #include "ngx_http_mcp_sse_bus.h"
+#include "ngx_http_mcp_sse_entry.h"
 #include "ngx_http_mcp_sse_header.h"
 #include "ngx_http_mcp_sse_response.h"
 #include "ngx_http_mcp_sse_var.h"

@@ -13,6 +13,15 @@
 #include "ngx_http_mcp_sse_header.h"
 
 
+typedef struct {
+    ngx_str_t     word;        /* in the log */
+    ngx_int_t     code;        /* of an event: error; 0: none */
+    const char   *message;
+    unsigned      client:1;    /* the stream is gone, not ended by us */
+    unsigned      retry:1;
+} ngx_http_mcp_sse_ending_t;
+
+
 static u_char *ngx_http_mcp_sse_session_copy(u_char *p, ngx_str_t *dst,
     ngx_str_t *src);
 static ngx_int_t ngx_http_mcp_sse_session_user(ngx_str_t *site,
@@ -26,19 +35,12 @@ static void ngx_http_mcp_sse_session_gone(void *data, ngx_uint_t reason);
 static void ngx_http_mcp_sse_session_ended(ngx_http_mcp_sse_session_t *s);
 static void ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
     ngx_uint_t reason);
+static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_session_last(
+    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_ending_t *ending);
 static void ngx_http_mcp_sse_session_log(ngx_http_mcp_sse_session_t *s,
     ngx_uint_t reason);
 static void ngx_http_mcp_sse_session_free(ngx_http_mcp_sse_session_t *s);
 static ngx_uint_t ngx_http_mcp_sse_session_count(void);
-
-
-typedef struct {
-    ngx_str_t     word;        /* in the log */
-    ngx_int_t     code;        /* of an event: error; 0: none */
-    const char   *message;
-    unsigned      client:1;    /* the stream is gone, not ended by us */
-    unsigned      retry:1;
-} ngx_http_mcp_sse_ending_t;
 
 
 static ngx_http_mcp_sse_ending_t  ngx_http_mcp_sse_endings[] = {
@@ -457,10 +459,9 @@ static void
 ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
     ngx_uint_t reason)
 {
-    ngx_queue_t                  events, *q;
-    ngx_http_mcp_sse_event_t    *ev;
-    ngx_http_mcp_sse_ending_t   *ending;
-    ngx_http_mcp_sse_stream_t   *stream;
+    ngx_queue_t                 events, *q;
+    ngx_http_mcp_sse_event_t   *ev;
+    ngx_http_mcp_sse_stream_t  *stream;
 
     /* what is in the inbox is to wait, not to start */
 
@@ -487,7 +488,25 @@ ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
         return;
     }
 
-    ending = &ngx_http_mcp_sse_endings[reason];
+    ev = ngx_http_mcp_sse_session_last(s, &ngx_http_mcp_sse_endings[reason]);
+
+    if (ev) {
+        ngx_queue_insert_tail(&events, &ev->queue);
+    }
+
+    ngx_http_mcp_sse_stream_end(stream, &events);
+}
+
+
+/*
+ * What is said at the end: NULL, if nothing is.
+ */
+
+static ngx_http_mcp_sse_event_t *
+ngx_http_mcp_sse_session_last(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_ending_t *ending)
+{
+    ngx_http_mcp_sse_event_t  *ev;
 
     ev = ngx_http_mcp_sse_event_format(
              sizeof("event: error\ndata: {\"jsonrpc\":\"2.0\",\"error\":"
@@ -496,10 +515,13 @@ ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
              + 2 * NGX_INT64_LEN
              + (ending->code ? ngx_strlen(ending->message) : 0),
              ngx_cycle->log, "");
+    if (ev == NULL) {
+        return NULL;
+    }
 
     /* Streamable HTTP has no such event */
 
-    if (ev && ending->code && !s->streamable) {
+    if (ending->code && !s->streamable) {
         ev->last = ngx_slprintf(ev->last, ev->end,
                                 "event: error\ndata: {\"jsonrpc\":\"2.0\","
                                 "\"error\":{\"code\":%i,\"message\":\"%s\"},"
@@ -507,19 +529,17 @@ ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
                                 ending->code, ending->message);
     }
 
-    if (ev && ending->retry) {
+    if (ending->retry) {
         ev->last = ngx_slprintf(ev->last, ev->end, "retry: %M\n\n",
                                 s->conf->retry);
     }
 
-    if (ev && ev->last != ev->pos) {
-        ngx_queue_insert_tail(&events, &ev->queue);
-
-    } else if (ev) {
+    if (ev->last == ev->pos) {
         ngx_free(ev);
+        return NULL;
     }
 
-    ngx_http_mcp_sse_stream_end(stream, &events);
+    return ev;
 }
 
 

@@ -6,9 +6,9 @@
  */
 
 #include "ngx_http_mcp_sse_task.h"
+#include "ngx_http_mcp_sse_bus.h"
 #include "ngx_http_mcp_sse_header.h"
 #include "ngx_http_mcp_sse_reply.h"
-#include "ngx_http_mcp_sse_bus.h"
 #include "ngx_http_mcp_sse_var.h"
 
 

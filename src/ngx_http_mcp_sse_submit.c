@@ -97,7 +97,9 @@ ngx_http_mcp_sse_submit(ngx_http_request_t *r, ngx_array_t *messages,
 
     if (!x->asked) {
         x->answered = 1;
-        return ngx_http_mcp_sse_respond(r, NGX_HTTP_ACCEPTED, NULL);
+
+        return x->failed ? NGX_HTTP_INTERNAL_SERVER_ERROR
+                         : ngx_http_mcp_sse_respond(r, NGX_HTTP_ACCEPTED, NULL);
     }
 
     return ngx_http_mcp_sse_exchange_wait(x);

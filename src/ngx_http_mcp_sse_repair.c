@@ -288,20 +288,17 @@ ngx_http_mcp_sse_repair_session(ngx_http_mcp_sse_session_t *s)
         return;
     }
 
-    /* it had a place among its user's: it keeps it */
+    /*
+     * It had a place among its user's: it keeps it.  Without a record it is
+     * for a zone that was damaged just then, whatever that is by now.
+     */
 
-    (void) ngx_http_mcp_sse_registry_enter(s, s->user_key, (ngx_uint_t) -1);
-
-    if (s->record) {
-        return;
-    }
-
-    if (ngx_http_mcp_sse_zone()->root->phase
-        == NGX_HTTP_MCP_SSE_ZONE_DAMAGED)
+    if (ngx_http_mcp_sse_registry_enter(s, s->user_key, (ngx_uint_t) -1)
+        != NGX_OK)
     {
-        ngx_http_mcp_sse_repair_again = 1;
-        return;
-    }
+        ngx_http_mcp_sse_repair_owner->close(s, NGX_HTTP_MCP_SSE_NO_MEMORY);
 
-    ngx_http_mcp_sse_repair_owner->close(s, NGX_HTTP_MCP_SSE_NO_MEMORY);
+    } else if (s->record == NULL) {
+        ngx_http_mcp_sse_repair_again = 1;
+    }
 }

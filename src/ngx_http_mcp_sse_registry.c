@@ -43,6 +43,8 @@ static ngx_http_mcp_sse_record_t *ngx_http_mcp_sse_registry_record(
     ngx_http_mcp_sse_zone_t *zone, ngx_http_mcp_sse_session_t *s,
     u_char *user, ngx_uint_t max, ngx_http_mcp_sse_wakes_t *wakes,
     ngx_int_t *rc);
+static void ngx_http_mcp_sse_registry_set(ngx_http_mcp_sse_zone_t *zone,
+    ngx_http_mcp_sse_record_t *record, ngx_http_mcp_sse_session_t *s);
 
 
 ngx_int_t
@@ -106,6 +108,17 @@ ngx_http_mcp_sse_registry_record(ngx_http_mcp_sse_zone_t *zone,
     old = ngx_http_mcp_sse_registry_find(zone, s->sid.key);
 
     if (old && old->owner) {
+
+        /* who registers again may have been replaced in a damaged zone */
+
+        if (max == NGX_HTTP_MCP_SSE_AGAIN
+            && (ngx_msec_int_t) (old->created - s->created) > 0)
+        {
+            ngx_http_mcp_sse_zone_free(zone, record);
+            *rc = NGX_ABORT;
+            return NULL;
+        }
+
         ngx_http_mcp_sse_registry_replace(zone, old, wakes);
         old = NULL;
     }
@@ -126,6 +139,28 @@ ngx_http_mcp_sse_registry_record(ngx_http_mcp_sse_zone_t *zone,
         ngx_http_mcp_sse_registry_free(zone, old);
     }
 
+    ngx_http_mcp_sse_registry_set(zone, record, s);
+
+    ngx_queue_init(&record->inbox);
+    ngx_queue_insert_tail(&record->owner->records, &record->queue);
+
+    record->user = user;
+    user->count++;
+    ngx_queue_insert_tail(&user->records, &record->users);
+
+    ngx_http_mcp_sse_zone_insert(&zone->root->records, &record->node,
+                                 record->key);
+    zone->root->nrecords++;
+    *rc = NGX_OK;
+
+    return record;
+}
+
+
+static void
+ngx_http_mcp_sse_registry_set(ngx_http_mcp_sse_zone_t *zone,
+    ngx_http_mcp_sse_record_t *record, ngx_http_mcp_sse_session_t *s)
+{
     ngx_memcpy(record->key, s->sid.key, NGX_HTTP_MCP_SSE_DIGEST);
 
     /* only legacy messages ask for it, and must find none of the others */
@@ -146,20 +181,6 @@ ngx_http_mcp_sse_registry_record(ngx_http_mcp_sse_zone_t *zone,
     record->active = ngx_current_msec;
     record->max_inbox = zone->conf->max_inbox;
     record->listed = 1;
-
-    ngx_queue_init(&record->inbox);
-    ngx_queue_insert_tail(&record->owner->records, &record->queue);
-
-    record->user = user;
-    user->count++;
-    ngx_queue_insert_tail(&user->records, &record->users);
-
-    ngx_http_mcp_sse_zone_insert(&zone->root->records, &record->node,
-                                 record->key);
-    zone->root->nrecords++;
-    *rc = NGX_OK;
-
-    return record;
 }
 
 

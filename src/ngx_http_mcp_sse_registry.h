@@ -11,11 +11,17 @@
 #include "ngx_http_mcp_sse_zone.h"
 
 
+/* "max" of a session that was in a damaged zone: it has its place */
+
+#define NGX_HTTP_MCP_SSE_AGAIN  ((ngx_uint_t) -1)
+
+
 /*
  * Enters a session, which replaces one of the same id and takes over its
  * tombstone.  If the user has "max" sessions already, one that may be ended
  * is.  NGX_OK; NGX_BUSY: too many sessions; NGX_DECLINED: zone full.  A zone
- * that is damaged takes it later: NGX_OK, and no record yet.
+ * that is damaged takes it later: NGX_OK, and no record yet.  One that was in
+ * such a zone does not replace a newer one: NGX_ABORT.
  */
 
 ngx_int_t ngx_http_mcp_sse_registry_enter(ngx_http_mcp_sse_session_t *s,

@@ -279,6 +279,8 @@ ngx_http_mcp_sse_repair_sessions(void *data)
 static void
 ngx_http_mcp_sse_repair_session(ngx_http_mcp_sse_session_t *s)
 {
+    ngx_int_t  rc;
+
     if (s->ends) {
         ngx_http_mcp_sse_repair_owner->close(s, s->ends);
         return;
@@ -288,17 +290,19 @@ ngx_http_mcp_sse_repair_session(ngx_http_mcp_sse_session_t *s)
         return;
     }
 
-    /*
-     * It had a place among its user's: it keeps it.  Without a record it is
-     * for a zone that was damaged just then, whatever that is by now.
-     */
+    rc = ngx_http_mcp_sse_registry_enter(s, s->user_key,
+                                         NGX_HTTP_MCP_SSE_AGAIN);
 
-    if (ngx_http_mcp_sse_registry_enter(s, s->user_key, (ngx_uint_t) -1)
-        != NGX_OK)
-    {
-        ngx_http_mcp_sse_repair_owner->close(s, NGX_HTTP_MCP_SSE_NO_MEMORY);
+    if (rc != NGX_OK) {
+        ngx_http_mcp_sse_repair_owner->close(s,
+                                  rc == NGX_ABORT ? NGX_HTTP_MCP_SSE_REPLACED
+                                                : NGX_HTTP_MCP_SSE_NO_MEMORY);
+        return;
+    }
 
-    } else if (s->record == NULL) {
+    /* a zone that was damaged just then, whatever it is by now */
+
+    if (s->record == NULL) {
         ngx_http_mcp_sse_repair_again = 1;
     }
 }

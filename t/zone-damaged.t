@@ -285,6 +285,35 @@ sub stopped {
 }
 
 
+# A stream that is taken over while the zone is damaged is the newer one's,
+# and the worker that has the older one comes last to register it.
+
+sub taken_over {
+    my ($owner, $other) = $nginx->wait_workers;
+
+    my @old = map { open_stream($nginx, worker => $owner) } 1 .. 4;
+
+    kill STOP => $owner;
+    ok(damage($owner, $other), 'the zone is damaged again');
+
+    my @new = map { open_stream($nginx, worker => $other,
+        headers => [ 'Last-Event-ID', $_->session ]) } @old;
+
+    is($new[$_]->session, $old[$_]->session, 'a stream is taken over')
+        for 0 .. $#old;
+
+    kill CONT => $owner;
+
+    ok(run_until(sub { !grep { !$_->ended } @old }, 5), 'the older ones end');
+    ok(call($nginx, $_, request(1, 'ping')), 'a newer one is served') for @new;
+    is(scalar(grep { $_->ended } @new), 0, 'and does not end');
+
+    $_->close for @old, @new;
+
+    return;
+}
+
+
 # Kills others inside until one of them has begun to change something.
 
 sub damage {
@@ -351,6 +380,7 @@ cmp_ok(gauge($nginx, 'zone_free_bytes'), '>=', $free - 65536,
     'no page is lost');
 
 stopped() if Test::More->builder->is_passing;
+taken_over() if Test::More->builder->is_passing;
 replaced() if Test::More->builder->is_passing;
 
 finish();

@@ -68,7 +68,7 @@ sub kill_inside {
         qr/worker process $pid died while it changed/);
 
     my $done = 0;
-    my $end  = now() + 30;
+    my $end  = now() + 50;
 
     ptrace(ATTACH, $pid) or return;
     waitpid $pid, 0;
@@ -155,6 +155,11 @@ sub witness {
     my $conn   = connect_worker($nginx, $by);
 
     for (my $id = 1; !$end; $id++) {
+
+        # nginx ends one after 10000 requests
+
+        $conn = connect_worker($nginx, $by) if $id % 5000 == 0;
+
         my $from = now();
         call($nginx, $stream, request($id, 'ping'), conn => $conn) or return 1;
         return 2 if now() - $from > 3;

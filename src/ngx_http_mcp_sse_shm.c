@@ -318,6 +318,10 @@ ngx_http_mcp_sse_shm_free_peer(ngx_http_mcp_sse_zone_t *zone,
         ngx_http_mcp_sse_inbox_free(zone, &peer->filling);
     }
 
+    if (peer != ngx_http_mcp_sse_self) {
+        ngx_http_mcp_sse_zone_died(zone);
+    }
+
     peer->pid = 0;
 
     ngx_queue_remove(&peer->queue);

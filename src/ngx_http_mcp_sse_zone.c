@@ -428,6 +428,19 @@ ngx_http_mcp_sse_zone_unlock(ngx_http_mcp_sse_zone_t *zone)
 }
 
 
+void
+ngx_http_mcp_sse_zone_died(ngx_http_mcp_sse_zone_t *zone)
+{
+#if (NGX_HAVE_POSIX_SEM)
+
+    if (zone->shpool->mutex.semaphore) {
+        (void) ngx_atomic_fetch_add(zone->shpool->mutex.wait, 1);
+    }
+
+#endif
+}
+
+
 void *
 ngx_http_mcp_sse_zone_alloc(ngx_http_mcp_sse_zone_t *zone, size_t size)
 {

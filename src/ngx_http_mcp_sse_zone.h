@@ -228,6 +228,19 @@ ngx_http_mcp_sse_zone_t *ngx_http_mcp_sse_zone(void);
 
 void ngx_http_mcp_sse_zone_lock(ngx_http_mcp_sse_zone_t *zone);
 void ngx_http_mcp_sse_zone_unlock(ngx_http_mcp_sse_zone_t *zone);
+
+/*
+ * Under the mutex, of a worker that is found dead: it may have died while it
+ * left a section, with a waiter counted off and not woken.  zone_unlock()
+ * wakes one more.
+ */
+
+void ngx_http_mcp_sse_zone_died(ngx_http_mcp_sse_zone_t *zone);
+
+/*
+ * Sets "repair" of zone_lock().
+ */
+
 void ngx_http_mcp_sse_zone_repair(
     void (*repair)(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead));
 

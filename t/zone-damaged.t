@@ -349,6 +349,76 @@ sub deaths {
 }
 
 
+# Kills the worker while it leaves a section: the mutex is free, and the one
+# that waits for it is counted off, but not woken.  The mutex and the count are
+# the first words of the zone.
+
+sub kill_leaving {
+    my ($pid) = @_;
+
+    $nginx->allow(qr/exited on signal 9/, qr/worker process $pid is dead/);
+
+    my ($waited, $steps, $done) = (0, 0);
+    my $end = now() + 20;
+
+    ptrace(ATTACH, $pid) or return;
+    waitpid $pid, 0;
+
+    open my $mem, '<:raw', "/proc/$pid/mem" or return;
+
+    while (!$done && now() < $end) {
+        ptrace(STEP, $pid) or last;
+        waitpid $pid, 0;
+
+        sysseek $mem, $zone, 0;
+        sysread $mem, my $words, 16;
+        my ($owner, $wait) = unpack 'q2', $words;
+
+        ($waited, $steps) = ($wait, 0), next if $owner == $pid;
+
+        $done = $waited && $wait == $waited - 1 && ++$steps < 40;
+        $waited = 0 if !$done && ++$steps > 40;
+    }
+
+    ptrace(DETACH, $pid, $done ? 9 : 0);
+
+    return $done;
+}
+
+
+sub leaving {
+    my ($victim, @others) = $nginx->wait_workers;
+
+    my @streams = map { open_stream($nginx, worker => $_) } @others;
+    my @conns   = map { connect_worker($nginx, $_) } reverse @others;
+    my @load    = map { my @at = @$_; in_child(sub { load(@at) }) }
+        [ $victim, @others ], map { [ $_, ($victim) x 3 ] } @others;
+
+    sleep_for(0.3);
+
+    my $done = kill_leaving($victim);
+
+    sleep_for(1);
+    ended($_, 'KILL') for @load;
+
+    SKIP: {
+        skip('nobody waited for the mutex', 2) unless $done;
+
+        for my $i (0, 1) {
+            my $response = post($nginx, $streams[$i], request(1, 'ping'),
+                conn => $conns[$i], timeout => 5);
+
+            accepted($response, 'no worker waits for one that died leaving');
+        }
+    }
+
+    $_->close for @streams, @conns;
+    $nginx->wait_workers;
+
+    return;
+}
+
+
 # nginx itself does not unlock a zone that a reload has replaced
 
 sub replaced {
@@ -386,6 +456,7 @@ cmp_ok(gauge($nginx, 'zone_free_bytes'), '>=', $free - 65536,
 
 stopped() if Test::More->builder->is_passing;
 taken_over() if Test::More->builder->is_passing;
+leaving() if Test::More->builder->is_passing;
 replaced() if Test::More->builder->is_passing;
 
 finish();

@@ -400,11 +400,10 @@ ngx_http_mcp_sse_zone_wait(ngx_shmtx_t *mutex)
     ngx_pid_t   pid;
     ngx_uint_t  n;
 
-    for (n = 1; !ngx_shmtx_trylock(mutex); n++) {
+    for (n = 0; !ngx_shmtx_trylock(mutex); n++) {
 
-        ngx_sched_yield();
-
-        if (n % NGX_HTTP_MCP_SSE_ZONE_LOOK) {
+        if (n < NGX_HTTP_MCP_SSE_ZONE_LOOK) {
+            ngx_sched_yield();
             continue;
         }
 
@@ -412,7 +411,12 @@ ngx_http_mcp_sse_zone_wait(ngx_shmtx_t *mutex)
 
         if (pid && kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH) {
             (void) ngx_shmtx_force_unlock(mutex, pid);
+            continue;
         }
+
+        /* it may be stopped */
+
+        ngx_msleep(1);
     }
 }
 

@@ -489,8 +489,9 @@ SKIP: {
         qr/(?<=\d,\d,\d,)0(?=[01]{20})/, '1') });
 
     $only->('a module for another nginx', line('was built for another nginx',
-        'than ' . MCPTest::Nginx::binary() . ': run make clean and make, or',
-        'set MCP_SSE_NGINX or MCP_SSE_MODULE'));
+        'than ' . MCPTest::Nginx::binary() . ': build and install it again',
+        '(make deb, or make clean, make and make install), or set',
+        'MCP_SSE_NGINX or MCP_SSE_MODULE'));
 
     @lines = launch({ MCP_SSE_MODULE => changed('no-library',
         qr/(?<=libyajl\.so\.)\d(?=\0)/, '9') });

@@ -357,8 +357,11 @@ for my $dialect (qw(new old)) {
 
         unlike($text, qr/\[(?:alert|crit|emerg)\]/, "$dialect: log");
         like($text, qr/warning.*KEEP_ALIVE/, "$dialect: KEEP_ALIVE=2 warns");
+        like($text, qr/resources\/list is left to Frappe, .*handle_mcp/,
+            "$dialect: it says who answers resources/list")
+            if $dialect eq 'new';
         unlike($text, qr/FRAPPE_METHOD/,
-            "$dialect: nothing of a method that is right");
+            "$dialect: nothing of a variable that is right");
         like($text, qr/"tool":"echo"/, "$dialect: the audit log");
         like($text, qr/SSE connection established: /, "$dialect: log lines");
         is(index($text, $session), -1, "$dialect: no session id in the log");

@@ -11,6 +11,7 @@ no warnings 'portable';
 
 use lib 't/lib';
 use MCPTest;
+use MCPTest::HTTP;
 use MCPTest::Metrics qw(gauge);
 use POSIX qw(_exit uname);
 use Test::More;
@@ -439,6 +440,35 @@ sub replaced {
 }
 
 
+# Redis has those ids of which the zone has forgotten that they were ended: the
+# worker that is started for the dead one asks.
+
+sub ended_ids {
+    my $redis = start_redis();
+
+    $nginx = start_nginx(workers => 3, redis => $redis,
+        locations => 'location = /mcp { mcp_sse_http; }');
+    $zone  = zone();
+    ok(wait_ready($nginx), 'an nginx with Redis');
+
+    my @ids = map { session_id($nginx) } 1 .. 3;
+
+    is(http_delete($nginx, $_)->status, 204, 'a session is ended') for @ids;
+
+    my ($owner, $other) = $nginx->wait_workers;
+
+    ok(damage($owner, $other), 'the zone is damaged');
+    ok($nginx->wait_log(qr/is whole again/, 5), 'and whole');
+
+    for my $id (@ids) {
+        ok(run_until(sub { http_post($nginx, request(1, 'ping'),
+            session => $id)->status == 404 }, 5), 'it is ended still');
+    }
+
+    return;
+}
+
+
 open_stream($nginx)->close;
 
 my $free = gauge($nginx, 'zone_free_bytes');
@@ -458,5 +488,6 @@ stopped() if Test::More->builder->is_passing;
 taken_over() if Test::More->builder->is_passing;
 leaving() if Test::More->builder->is_passing;
 replaced() if Test::More->builder->is_passing;
+ended_ids() if MCPTest::Redis::binary() && Test::More->builder->is_passing;
 
 finish();

@@ -33,6 +33,21 @@ ngx_http_mcp_sse_body_read(ngx_http_request_t *r, size_t max,
     ctx->body_done = done;
     ctx->max_body = max;
 
+    /* nginx throws it away, as when it found it too large elsewhere */
+
+    if (r->discard_body) {
+        return done(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+    }
+
+    /* a part may have gone to an upstream, and nobody knows which */
+
+    if (r->request_body && r->reading_body) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "mcp sse: the body is being read by another location");
+        r->keepalive = 0;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (r->headers_in.content_length_n > 0) {
         ctx->capacity = r->headers_in.content_length_n;
 

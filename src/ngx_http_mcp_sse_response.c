@@ -73,7 +73,7 @@ ngx_http_mcp_sse_respond_as(ngx_http_request_t *r, ngx_uint_t status,
         b->memory = 1;
     }
 
-    b->last_buf = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
 
     out.buf = b;

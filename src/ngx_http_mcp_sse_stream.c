@@ -11,6 +11,10 @@
 #include "ngx_http_mcp_sse_header.h"
 
 
+#define ngx_http_mcp_sse_stream_held(r)                                       \
+    ((r)->connection->buffered || (r)->postponed)
+
+
 struct ngx_http_mcp_sse_stream_s {
     ngx_http_request_t               *request;
     ngx_http_mcp_sse_loc_conf_t      *conf;
@@ -303,7 +307,7 @@ ngx_http_mcp_sse_stream_flush(ngx_http_mcp_sse_stream_t *stream)
 
     c = stream->request->connection;
 
-    if (c->buffered) {
+    if (ngx_http_mcp_sse_stream_held(stream->request)) {
         return;
     }
 
@@ -323,18 +327,17 @@ static void
 ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream)
 {
     ngx_int_t            rc;
-    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = stream->request;
-    c = r->connection;
 
     /* first what the filters have; then, if that is gone, the queue */
 
     do {
         rc = ngx_http_mcp_sse_stream_output(stream);
 
-    } while (rc == NGX_OK && !c->buffered && !ngx_queue_empty(&stream->queue));
+    } while (rc == NGX_OK && !ngx_http_mcp_sse_stream_held(r)
+             && !ngx_queue_empty(&stream->queue));
 
     if (rc != NGX_OK) {
         ngx_http_finalize_request(r, NGX_ERROR);
@@ -349,7 +352,7 @@ ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream)
 
 /*
  * Lets the filters send what they have; the queue is given to them only when
- * they have nothing, since they would take whatever they get.
+ * they hold nothing, for the client or for a subrequest that one of them made.
  */
 
 static ngx_int_t
@@ -363,14 +366,14 @@ ngx_http_mcp_sse_stream_output(ngx_http_mcp_sse_stream_t *stream)
 
     out = NULL;
 
-    if (!r->connection->buffered && !ngx_queue_empty(&stream->queue)) {
+    if (!ngx_http_mcp_sse_stream_held(r) && !ngx_queue_empty(&stream->queue)) {
         out = ngx_http_mcp_sse_stream_chain(stream);
         if (out == NULL) {
             return NGX_ERROR;
         }
     }
 
-    if (out == NULL && !r->connection->buffered) {
+    if (out == NULL && !ngx_http_mcp_sse_stream_held(r)) {
         return NGX_OK;
     }
 
@@ -494,7 +497,9 @@ ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r)
             ngx_del_timer(wev);
         }
 
-        r->write_event_handler = ngx_http_request_empty_handler;
+        r->write_event_handler = r->postponed
+            ? ngx_http_mcp_sse_stream_write_handler
+            : ngx_http_request_empty_handler;
 
         return NGX_OK;
     }
@@ -570,7 +575,7 @@ ngx_http_mcp_sse_stream_beat(void *data)
 
     /* whoever does not read is not asked whether it is there */
 
-    if (stream->request->connection->buffered
+    if (ngx_http_mcp_sse_stream_held(stream->request)
         || !ngx_queue_empty(&stream->queue))
     {
         return;

@@ -430,7 +430,6 @@ ngx_http_mcp_sse_stream_chain(ngx_http_mcp_sse_stream_t *stream)
     /* never a buf of its own for this: it might be used again too early */
 
     b->flush = 1;
-    b->last_in_chain = 1;
 
     stream->waiting = 0;
 

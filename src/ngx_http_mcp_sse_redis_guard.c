@@ -7,7 +7,9 @@
 #include "ngx_http_mcp_sse_redis_guard.h"
 
 
-#define NGX_HTTP_MCP_SSE_REDIS_MAX_ELEMENTS  1024
+/* more than the ended ids and their ends, which are read at once */
+
+#define NGX_HTTP_MCP_SSE_REDIS_MAX_ELEMENTS  32768
 
 
 #if (HIREDIS_MAJOR >= 1)

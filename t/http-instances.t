@@ -75,7 +75,10 @@ is(status($there, tool(1, 'echo', { text => 'x' }), session => $id), 200,
     is(http_delete($here, $id)->status, 404, 'it is ended once');
 }
 
-# one that starts later knows it, too
+# one that starts later knows it, too, and many others
+
+$redis->cmd('ZADD', 'mcp:ended', map { (time + 3600, sprintf '%032x', $_) }
+    1 .. 3000);
 
 {
     my ($late) = start_instances(1, redis => $redis, locations => $mcp);

@@ -791,8 +791,18 @@ sub asked {
     spew("$dir/procfile/sites/currentsite.txt", "other.example.com\n");
 
     # "bench use" writes the one, since Frappe 14 the other, which comes first
+    # unless it is empty
 
-    for my $site ('other.example.com', 'erp.example.com') {
+    for my $case ([ 'other.example.com' ], [ 'erp.example.com',
+        'erp.example.com' ], [ 'other.example.com', '' ])
+    {
+        my ($site, $default) = @$case;
+
+        spew("$dir/procfile/sites/common_site_config.json",
+            "{\n \"background_workers\": 1,\n"
+            . " \"default_site\": \"$default\",\n"
+            . " \"webserver_port\": 8000\n}\n") if defined $default;
+
         my $pid = start('procfile', { PORT => 5400, FRAPPE_URL =>
             'http://127.0.0.1:' . frappe()->port }, 'sh', '-c', $line);
 
@@ -801,11 +811,6 @@ sub asked {
             ? (auth => MCPTest::credential('alice', 'other')) : ()),
             $site, "Procfile: the site of the bench, $site");
         ok(gone($pid, 'TERM'), 'Procfile: it ends with bench');
-
-        spew("$dir/procfile/sites/common_site_config.json",
-            "{\n \"background_workers\": 1,\n"
-            . " \"default_site\": \"erp.example.com\",\n"
-            . " \"webserver_port\": 8000\n}\n");
     }
 
     unlike(slurp("$dir/procfile.log"), qr/\[(?:alert|crit|emerg)\]/,

@@ -818,6 +818,44 @@ sub asked {
 }
 
 
+# who needs the module is said when the package goes, in words for a text
+
+{
+    my $etc = "$dir/removed/etc";
+    my $prerm = slurp("$root/debian/prerm");
+
+    $prerm =~ s{/etc/nginx}{$etc};
+    mkdir "$dir/removed";
+
+    my $script = spew("$dir/removed/prerm", $prerm);
+
+    is_deeply([ run('sh', $script, 'remove') ], [ 0, '' ],
+        'prerm: there is no nginx');
+
+    mkdir $etc;
+    mkdir "$dir/removed/$_" for qw(sites modules);
+
+    spew("$dir/removed/sites/mcp", "server {\n    mcp_sse_call  /x;\n}\n");
+    spew("$dir/removed/modules/mcp.so", "\x7fELF\0mcp_sse_call\0\n");
+    spew("$etc/other.conf", "# mcp_sse_call  /x;\n");
+
+    symlink "$dir/removed/modules", "$etc/modules";
+
+    is_deeply([ run('sh', $script, 'remove') ], [ 0, '' ],
+        'prerm: the module itself does not need it');
+
+    symlink "$dir/removed/sites/mcp", "$etc/mcp.conf";
+
+    my ($status, $text) = run('sh', $script, 'remove');
+
+    is($status, 0, 'prerm: remove');
+    like($text, qr/\A\S+ \Q$etc\E\/mcp\.conf needs the module[^\n]*\n\z/,
+        'prerm: the file that needs it');
+    is_deeply([ run('sh', $script, 'upgrade', '2') ], [ 0, '' ],
+        'prerm: nothing of an upgrade');
+}
+
+
 # the variables of systemd's unit
 
 {

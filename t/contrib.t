@@ -332,6 +332,40 @@ for my $kind ('bench', 'docker') {
         is(slurp($main), $conf, "$name: load_module, too");
     }
 
+    # where there are several logs, or http has its own, none is left out
+
+    for my $case (
+        [ 'two logs of a server', $conf,
+            "error_log $dir/shapes/a.log; error_log $dir/shapes/b.log crit;",
+            'a.log info', 'b.log crit' ],
+        [ 'two logs, one of which has all', $conf,
+            "error_log $dir/shapes/a.log; error_log $dir/shapes/b.log info;" ],
+        [ 'two logs of nginx', $conf =~
+            s/^(error_log .*\n)/$1error_log $dir\/shapes\/b.log crit;\n/rm, '',
+            'error.log info', 'b.log crit' ],
+        [ 'a log of http', $conf =~ s/(access_log off;)/$1
+            error_log $dir\/shapes\/http.log;/r, '', 'http.log info' ])
+    {
+        my ($name, $nginx, $logs, @want) = @{$case};
+
+        spew($file, $some =~ s/(access_log \S+;)/
+            join "\n\t", $1, split m{(?<=;) }, $logs/er);
+        spew($main, $nginx);
+
+        my ($status, $text) = patch(@run);
+
+        is($status, 0, "$name: patched") or diag($text);
+
+        my ($location) = slurp($file) =~ /(location = \/mcp \{.*\})/;
+
+        is_deeply([ $location =~ /error_log \S+\/(\S+\.log[^;]*);/g ], \@want,
+            "$name: those of our locations");
+        patch('--remove', @run);
+    }
+
+    spew($file, $some);
+    spew($main, $conf);
+
     my $same = sub {
         my ($name, $old) = @_;
 

@@ -179,7 +179,8 @@ ngx_http_mcp_sse_redis_guard_bool(const redisReadTask *task, int value)
 
 
 /*
- * Tells of each reply once, and of what is refused in it.
+ * Tells of each reply, of each element of it, of which there may be so many
+ * that they take their time, and of what is refused in it.
  */
 
 static ngx_uint_t
@@ -190,7 +191,7 @@ ngx_http_mcp_sse_redis_guard_check(const redisReadTask *task,
 
     ac = task->privdata;
 
-    if (task->parent == NULL || !good) {
+    if (task->parent == NULL || task->parent->parent == NULL || !good) {
         ngx_http_mcp_sse_redis_guard_replied(ac->data, good);
     }
 

@@ -16,9 +16,9 @@
 
 
 /*
- * Called with ac->data for each reply, when its beginning is known and before
- * the handler of its command: "good" is 0 if it is refused.  Must not touch
- * the context.
+ * Called with ac->data for each reply, when its beginning is known, and for
+ * each of its elements, before the handler of its command: "good" is 0 if it
+ * is refused.  Must not touch the context.
  */
 
 typedef void (*ngx_http_mcp_sse_redis_guard_pt)(void *data, ngx_uint_t good);

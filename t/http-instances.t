@@ -89,6 +89,39 @@ $redis->cmd('ZADD', 'mcp:ended', map { (time + 3600, sprintf '%032x', $_) }
     $late->stop;
 }
 
+# and so does one whose line takes longer for them than Redis may take to answer
+
+{
+    my $proxy = MCPTest::Proxy->new(port => $redis->port);
+    my %due;
+
+    $proxy->filter(sub {
+        my ($way, $bytes, $number) = @_;
+
+        return $bytes if $way eq 'up';
+
+        my ($pair) = grep { $_->{number} == $number } $proxy->pairs;
+
+        for ($bytes =~ /.{1,4000}/gs) {
+            $due{$number} = now() if now() > ($due{$number} // 0);
+            push @{ $pair->{down}{steps} }, [ $due{$number}, $_ ];
+            $due{$number} += length() / 80_000;
+        }
+
+        return '';
+    });
+
+    my $late = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
+        locations => $mcp);
+
+    wait_ready($late);
+    is(soon(404, $late, request(4, 'ping'), session => $id), 404,
+        'an instance whose line to Redis is slow knows it, too');
+    unlike($late->error_log, qr/is lost/, 'and does not lose Redis');
+    $late->stop;
+    $proxy->stop;
+}
+
 # ended while Redis is away, and after it has lost its data
 
 {

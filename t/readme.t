@@ -120,7 +120,10 @@ my $nginx = start_nginx(config => sub {
         . here($synopsis->{text});
 });
 
-unlike($nginx->error_log, qr/\[(?:warn|emerg)\]/, 'Synopsis: no warning');
+# who is not root may have fewer descriptors than it wants
+
+unlike($nginx->error_log =~ s/.*exceed open file resource limit.*\n//r,
+    qr/\[(?:warn|emerg)\]/, 'Synopsis: no warning');
 
 
 # The same text with our addresses and users.

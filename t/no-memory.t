@@ -5,22 +5,13 @@ use strict;
 use warnings;
 
 use lib 't/lib';
-use File::Temp ();
 use MCPTest;
+use MCPTest::Preload;
 use Test::More;
-
-my $cc = $ENV{CC} || 'cc';
-
-plan skip_all => 'a sanitizer has a malloc() of its own'
-    if $ENV{MCP_SSE_SANITIZE} || $ENV{MCP_SSE_VALGRIND};
-plan skip_all => "no $cc" if system "$cc --version > /dev/null 2>&1";
-
-my $dir = File::Temp->newdir;
 
 # none of 300 to 400 kB, which nothing else asks for
 
-open my $source, '>', "$dir/malloc.c" or die "malloc.c: $!\n";
-print {$source} <<'END';
+my $library = MCPTest::Preload->new(<<'END');
 #include <stddef.h>
 
 void *__libc_malloc(size_t size);
@@ -31,11 +22,6 @@ malloc(size_t size)
     return (size > 300000 && size < 400000) ? NULL : __libc_malloc(size);
 }
 END
-close $source;
-
-plan skip_all => "no malloc() of one's own"
-    if system "$cc -shared -fPIC -o $dir/malloc.so $dir/malloc.c"
-        . " > $dir/out 2>&1";
 
 # the value becomes the result: a copy, much smaller than the body
 
@@ -50,7 +36,7 @@ my $backend = start_backend(sub {
 });
 
 my $nginx = do {
-    local $ENV{LD_PRELOAD} = "$dir/malloc.so";
+    local $ENV{LD_PRELOAD} = $library->path;
     start_nginx(backend => $backend->port,
         allow => [ qr/malloc\(\d+\) failed/ ]);
 };

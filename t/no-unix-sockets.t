@@ -5,20 +5,11 @@ use strict;
 use warnings;
 
 use lib 't/lib';
-use File::Temp ();
 use MCPTest;
+use MCPTest::Preload;
 use Test::More;
 
-my $cc = $ENV{CC} || 'cc';
-
-plan skip_all => 'a sanitizer wants to be loaded first'
-    if $ENV{MCP_SSE_SANITIZE} || $ENV{MCP_SSE_VALGRIND};
-plan skip_all => "no $cc" if system "$cc --version > /dev/null 2>&1";
-
-my $dir = File::Temp->newdir;
-
-open my $source, '>', "$dir/bind.c" or die "bind.c: $!\n";
-print {$source} <<'END';
+my $library = MCPTest::Preload->new(<<'END');
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sys/socket.h>
@@ -36,14 +27,10 @@ bind(int s, const struct sockaddr *sa, socklen_t len)
     return syscall(SYS_bind, s, sa, len);
 }
 END
-close $source;
-
-system($cc, '-shared', '-fPIC', '-o', "$dir/bind.so", "$dir/bind.c") == 0
-    or die "$cc fails\n";
 
 my $frappe = start_frappe();
 my $nginx  = do {
-    local $ENV{LD_PRELOAD} = "$dir/bind.so";
+    local $ENV{LD_PRELOAD} = $library->path;
     start_nginx(workers => 2, http => 'mcp_sse_drain 60s;');
 };
 

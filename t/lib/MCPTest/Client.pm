@@ -1,6 +1,6 @@
 package MCPTest::Client;
 
-# The official TypeScript client, as the scripts of t/client: each line they
+# The official TypeScript client, as the scripts of t/clients/node: each line they
 # print is a test.
 
 use strict;
@@ -15,7 +15,7 @@ use MCPTest::JSON qw(decode);
 
 our @EXPORT_OK = qw(client);
 
-my $dir    = MCPTest::root() . '/t/client';
+my $dir    = MCPTest::root() . '/t/clients/node';
 my ($node) = grep { -f && -x } map { "$_/node" } split /:/, $ENV{PATH} || '';
 my %users  = map { uc $_ => MCPTest::credential($_) } qw(alice bob);
 my $child;                      # the script that runs
@@ -26,7 +26,7 @@ my $child;                      # the script that runs
 
 sub need {
     if (!$node || !-d "$dir/node_modules") {
-        my $missing = $node ? 't/client/node_modules (npm ci in t/client)'
+        my $missing = $node ? 't/clients/node/node_modules (npm ci in t/clients/node)'
             : 'node';
 
         Test::More::plan(skip_all => "no $missing") unless $ENV{CI};

@@ -28,9 +28,9 @@ close $file;
 # sections whose blocks another program runs, since they need more than this
 
 my %elsewhere = (
-    "In bench's nginx"        => 't/contrib.t',
-    'As a service of its own' => 't/contrib.t',
-    'With bench start'        => 't/contrib.t',
+    "In bench's nginx"        => 't/config/contrib.t',
+    'As a service of its own' => 't/config/contrib.t',
+    'With bench start'        => 't/config/contrib.t',
     'With Docker'             => 'make image-test',
 );
 

@@ -1,4 +1,4 @@
-// The official TypeScript client, v1: what t/client/real.mjs wants of one.
+// The official TypeScript client, v1: what t/clients/node/real.mjs wants of one.
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';

@@ -1,5 +1,5 @@
 // The inspector's command line: each command is a session of its own.  Run by
-// t/real-clients.t.
+// t/clients/all.t.
 
 import { execFile } from 'node:child_process';
 

@@ -1,5 +1,5 @@
 // What the scripts here share: sessions of the official client, and the JSON
-// lines t/official-client.t reads.  {"ok":true,"name":"it works"} is a test,
+// lines t/clients/legacy.t reads.  {"ok":true,"name":"it works"} is a test,
 // {"event":"name"} asks it to act, {"secret":"text"} must be in no log,
 // {"end":true} is the last.
 

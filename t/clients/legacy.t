@@ -1,5 +1,5 @@
 # The official TypeScript client, over legacy HTTP+SSE, through four workers.
-# The scripts of t/client are the clients; each line they print is a test.
+# The scripts of t/clients/node are the clients; each line they print is a test.
 
 use strict;
 use warnings;

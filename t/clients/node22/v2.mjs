@@ -1,5 +1,5 @@
 // The official TypeScript client, v2, in its default, the handshake of
-// "initialize": what t/client/real.mjs wants of one.
+// "initialize": what t/clients/node/real.mjs wants of one.
 
 import { Client, SSEClientTransport, StreamableHTTPClientTransport }
     from '@modelcontextprotocol/client';

@@ -88,7 +88,7 @@ sub patch {
 sub bench {
     my ($port, $frappe) = @_;
 
-    my $text = slurp("$root/t/bench/nginx.conf");
+    my $text = slurp("$root/t/config/bench/nginx.conf");
 
     $text =~ s/listen 80;/listen 127.0.0.1:$port;/g;
     $text =~ s/listen 8001;/listen unix:$dir\/second.sock;/;
@@ -152,7 +152,7 @@ for my $kind ('bench', 'docker') {
     my $file = "$dir/$kind/site.conf";
     my $main = "$dir/$kind/nginx.conf";
     my $old  = $kind eq 'bench' ? bench(8099, 8000)
-        : slurp("$root/t/bench/frappe.conf.template");
+        : slurp("$root/t/config/bench/frappe.conf.template");
     my $conf = main_conf($kind eq 'bench' ? $file : "$file.out",
         "$dir/$kind");
     my @run  = ('--main', $main, '--module', $module, $file);
@@ -463,7 +463,7 @@ for my $kind ('bench', 'docker') {
 
     # a compose file: each $ twice, but for variables of its own
 
-    my $template = slurp("$root/t/bench/frappe.conf.template");
+    my $template = slurp("$root/t/config/bench/frappe.conf.template");
     my $compose  = $template =~ s/\$(?!\{)/\$\$/gr;
 
     spew($file, $template);

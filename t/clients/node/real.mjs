@@ -1,5 +1,5 @@
 // "real.mjs KIND STEPS": what users' clients do, whichever they are.  Run by
-// t/real-clients.t, several side by side; keys of calls begin with the kind.
+// t/clients/all.t, several side by side; keys of calls begin with the kind.
 
 import { createInterface } from 'node:readline';
 

@@ -1,5 +1,5 @@
 # The official TypeScript client over Streamable HTTP, through four workers.
-# t/client/streamable.mjs is the client; each line it prints is a test.
+# t/clients/node/streamable.mjs is the client; each line it prints is a test.
 
 use strict;
 use warnings;
@@ -11,11 +11,11 @@ use MCPTest::HTTP;
 use POSIX qw(WNOHANG _exit);
 use Test::More;
 
-my $dir    = MCPTest::root() . '/t/client';
+my $dir    = MCPTest::root() . '/t/clients/node';
 my ($node) = grep { -f && -x } map { "$_/node" } split /:/, $ENV{PATH} || '';
 
 if (!$node || !-d "$dir/node_modules") {
-    my $missing = $node ? 't/client/node_modules (npm ci in t/client)'
+    my $missing = $node ? 't/clients/node/node_modules (npm ci in t/clients/node)'
         : 'node';
 
     plan skip_all => "no $missing" unless $ENV{CI};

@@ -1,5 +1,5 @@
 # Clients as users have them, side by side: the official TypeScript client v1
-# and v2, mcp-remote, and the inspector.  t/client/real.mjs has the steps.
+# and v2, mcp-remote, and the inspector.  t/clients/node/real.mjs has the steps.
 
 use strict;
 use warnings;
@@ -13,15 +13,15 @@ use POSIX qw(WNOHANG _exit);
 use Test::More;
 
 my $root    = MCPTest::root();
-my $modules = "$root/t/node22/node_modules";
+my $modules = "$root/t/clients/node22/node_modules";
 
 my ($node)   = grep { -f && -x } map { "$_/node" } split /:/, $ENV{PATH} || '';
 my ($node22) = grep { -x } map { "$modules/node-linux-$_/bin/node" }
     qw(x64 arm64);
 
-if (!$node || !$node22 || !-d "$root/t/client/node_modules") {
+if (!$node || !$node22 || !-d "$root/t/clients/node/node_modules") {
     my $missing = !$node ? 'node'
-        : 'package of npm (util/npm-ci t/client t/node22)';
+        : 'package of npm (util/npm-ci t/clients/node t/clients/node22)';
 
     plan skip_all => "no $missing" unless $ENV{CI};
     fail("CI has to run the clients, but there is no $missing");
@@ -199,7 +199,7 @@ sub real {
     # v1 runs on the Node that is there; v2 and mcp-remote do not on 18
 
     return start($kind, $base, $kind =~ /\Av2/ ? $node22 : $node,
-        "$root/t/client/real.mjs", $kind, $steps);
+        "$root/t/clients/node/real.mjs", $kind, $steps);
 }
 
 
@@ -232,7 +232,7 @@ my $settings = "mcp_sse_key $key; mcp_sse_progress 1s;"
         map { real($_, base($nginx), 'calls') } @kinds);
 
     report({}, start('inspector', base($nginx), $node22,
-        "$root/t/node22/inspector.mjs"));
+        "$root/t/clients/node22/inspector.mjs"));
 }
 
 # two instances behind a round robin know nothing of each other

@@ -1,0 +1,374 @@
+
+/*
+ * What is found out belongs to the request's context.
+ */
+
+#include "ngx_mcp_auth.h"
+#include "ngx_mcp_credential.h"
+#include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_auth_lookup.h"
+#include "ngx_mcp_response.h"
+#include "ngx_mcp_session.h"
+#include "ngx_mcp_suspend.h"
+#include "ngx_mcp_json_text.h"
+#include "ngx_mcp_auth_cache.h"
+#include "ngx_mcp_zone.h"
+
+
+#define NGX_HTTP_MCP_SSE_ASK_AGAIN   1000
+#define NGX_HTTP_MCP_SSE_USE_STALE   1000
+
+
+/* a look-up for an open stream */
+
+typedef struct {
+    ngx_http_mcp_sse_waiter_t   waiter;
+    u_char                      key[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char                      credential[NGX_HTTP_MCP_SSE_DIGEST];
+} ngx_http_mcp_sse_recheck_t;
+
+
+static ngx_int_t ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
+    ngx_http_mcp_sse_step_pt step);
+static ngx_int_t ngx_http_mcp_sse_auth_wait(ngx_http_mcp_sse_ctx_t *ctx,
+    ngx_http_mcp_sse_step_pt step);
+static ngx_int_t ngx_http_mcp_sse_auth_given(ngx_http_request_t *r,
+    ngx_http_mcp_sse_ctx_t *ctx, ngx_http_complex_value_t *principal);
+static ngx_int_t ngx_http_mcp_sse_auth_ask(ngx_http_mcp_sse_ctx_t *ctx);
+static ngx_int_t ngx_http_mcp_sse_auth_stale(ngx_http_mcp_sse_ctx_t *ctx);
+static void ngx_http_mcp_sse_auth_answered(void *data,
+    ngx_http_mcp_sse_verdict_t *verdict);
+static ngx_int_t ngx_http_mcp_sse_auth_copy(ngx_http_mcp_sse_ctx_t *ctx,
+    ngx_http_mcp_sse_verdict_t *verdict);
+static void ngx_http_mcp_sse_auth_again(void *data);
+static void ngx_http_mcp_sse_auth_late(void *data);
+static void ngx_http_mcp_sse_auth_wake(ngx_http_mcp_sse_ctx_t *ctx);
+static void ngx_http_mcp_sse_auth_rechecked(void *data,
+    ngx_http_mcp_sse_verdict_t *verdict);
+
+
+ngx_int_t
+ngx_http_mcp_sse_auth(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt step)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_mcp_sse_auth_begin(r, step);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_DONE;
+    }
+
+    rc = (rc == NGX_OK) ? step(r) : NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    return ngx_http_mcp_sse_result(r, rc);
+}
+
+
+/*
+ * NGX_OK: ctx->verdict is there; NGX_AGAIN: it is waited for.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
+    ngx_http_mcp_sse_step_pt step)
+{
+    ngx_int_t                     rc;
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_zone_t      *zone;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+    zone = ngx_http_mcp_sse_zone();
+
+    rc = ngx_http_mcp_sse_credential_read(r, &ctx->credential);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (conf->principal) {
+        return ngx_http_mcp_sse_auth_given(r, ctx, conf->principal);
+    }
+
+    if (rc == NGX_DECLINED) {
+        ctx->verdict.status = NGX_HTTP_UNAUTHORIZED;
+        return NGX_OK;
+    }
+
+    if (ngx_http_mcp_sse_credential_digest(&ctx->credential,
+                                           zone->secrets->elts,
+                                           &ctx->facts.site, conf)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_mcp_sse_verdict_get(ctx->credential.digest,
+                                      conf->auth_cache, r->pool,
+                                      &ctx->verdict);
+
+    ngx_http_mcp_sse_count(rc == NGX_DECLINED
+                               ? NGX_HTTP_MCP_SSE_COUNT_AUTH_MISS
+                           : ctx->verdict.status
+                               ? NGX_HTTP_MCP_SSE_COUNT_AUTH_BAD
+                               : NGX_HTTP_MCP_SSE_COUNT_AUTH_GOOD);
+
+    if (rc != NGX_DECLINED) {
+        ctx->facts.user = ctx->verdict.principal;
+        return rc;
+    }
+
+    ctx->deadline = ngx_current_msec + conf->auth_wait;
+
+    return ngx_http_mcp_sse_auth_wait(ctx, step);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_auth_wait(ngx_http_mcp_sse_ctx_t *ctx,
+    ngx_http_mcp_sse_step_pt step)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_mcp_sse_auth_ask(ctx);
+
+    if (rc == NGX_BUSY) {
+        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK
+        || ngx_http_mcp_sse_sleep(ctx->request, step) != NGX_OK)
+    {
+        ngx_http_mcp_sse_lookup_leave(&ctx->waiter);
+        return NGX_ERROR;
+    }
+
+    /* one that was good a moment ago need not wait long for a slow Frappe */
+
+    if (ngx_http_mcp_sse_auth_stale(ctx) == NGX_OK) {
+        ctx->timer.handler = ngx_http_mcp_sse_auth_late;
+        ctx->timer.data = ctx;
+        ngx_http_mcp_sse_tick_set(&ctx->timer, NGX_HTTP_MCP_SSE_USE_STALE);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/*
+ * nginx has authenticated the client; a credential only goes along.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_auth_given(ngx_http_request_t *r,
+    ngx_http_mcp_sse_ctx_t *ctx, ngx_http_complex_value_t *principal)
+{
+    if (ngx_http_complex_value(r, principal, &ctx->facts.user) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->facts.user.len == 0
+        || !ngx_http_mcp_sse_text_one_line(&ctx->facts.user))
+    {
+        ctx->verdict.status = NGX_HTTP_UNAUTHORIZED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_auth_ask(ngx_http_mcp_sse_ctx_t *ctx)
+{
+    ngx_http_request_t           *r;
+    ngx_http_mcp_sse_question_t   question;
+
+    r = ctx->request;
+
+    question.cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    question.conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+    question.credential = &ctx->credential;
+    question.site = ctx->facts.site;
+    question.address = r->connection->addr_text;
+
+    ctx->waiter.handler = ngx_http_mcp_sse_auth_answered;
+    ctx->waiter.data = ctx;
+
+    return ngx_http_mcp_sse_lookup(&question, &ctx->waiter);
+}
+
+
+static void
+ngx_http_mcp_sse_auth_answered(void *data,
+    ngx_http_mcp_sse_verdict_t *verdict)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx = data;
+
+    if (verdict->status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
+
+        if (ngx_http_mcp_sse_auth_copy(ctx, verdict) != NGX_OK) {
+            ngx_memzero(&ctx->verdict, sizeof(ngx_http_mcp_sse_verdict_t));
+            ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        }
+
+        ngx_http_mcp_sse_auth_wake(ctx);
+        return;
+    }
+
+    /* Frappe authenticates each call itself, so that an old word will do */
+
+    if (ngx_http_mcp_sse_auth_stale(ctx) == NGX_OK) {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_AUTH_STALE);
+        ngx_http_mcp_sse_auth_wake(ctx);
+        return;
+    }
+
+    ctx->verdict.status = verdict->status;
+
+    if (ctx->patient
+        && (ngx_msec_int_t) (ctx->deadline - ngx_current_msec)
+           > NGX_HTTP_MCP_SSE_ASK_AGAIN)
+    {
+        ctx->timer.handler = ngx_http_mcp_sse_auth_again;
+        ctx->timer.data = ctx;
+        ngx_http_mcp_sse_tick_set(&ctx->timer, NGX_HTTP_MCP_SSE_ASK_AGAIN);
+        return;
+    }
+
+    ngx_http_mcp_sse_auth_wake(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_auth_copy(ngx_http_mcp_sse_ctx_t *ctx,
+    ngx_http_mcp_sse_verdict_t *verdict)
+{
+    ngx_pool_t  *pool;
+
+    pool = ctx->request->pool;
+
+    ctx->verdict = *verdict;
+
+    if (verdict->principal.len) {
+        ctx->verdict.principal.data = ngx_pstrdup(pool, &verdict->principal);
+        if (ctx->verdict.principal.data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (verdict->challenge.len) {
+        ctx->verdict.challenge.data = ngx_pstrdup(pool, &verdict->challenge);
+        if (ctx->verdict.challenge.data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * NGX_OK if the credential was good not too long ago.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_auth_stale(ngx_http_mcp_sse_ctx_t *ctx)
+{
+    ngx_http_mcp_sse_verdict_t    verdict;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(ctx->request,
+                                        ngx_http_mcp_sse_module);
+
+    if (ngx_http_mcp_sse_verdict_get(ctx->credential.digest, conf->auth_stale,
+                                     ctx->request->pool, &verdict)
+        != NGX_OK
+        || verdict.status)
+    {
+        return NGX_DECLINED;
+    }
+
+    ctx->verdict = verdict;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_mcp_sse_auth_again(void *data)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx = data;
+
+    if (ngx_http_mcp_sse_auth_ask(ctx) != NGX_OK) {
+        ngx_http_mcp_sse_auth_wake(ctx);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_auth_late(void *data)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx = data;
+
+    if (ngx_http_mcp_sse_auth_stale(ctx) == NGX_OK) {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_AUTH_STALE);
+        ngx_http_mcp_sse_auth_wake(ctx);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_auth_wake(ngx_http_mcp_sse_ctx_t *ctx)
+{
+    ctx->facts.user = ctx->verdict.principal;
+
+    ngx_http_mcp_sse_wake(ctx->request);
+}
+
+
+void
+ngx_http_mcp_sse_auth_recheck(ngx_http_mcp_sse_session_t *s)
+{
+    ngx_http_mcp_sse_recheck_t   *recheck;
+    ngx_http_mcp_sse_question_t   question;
+
+    if (s->conf->principal) {
+        return;
+    }
+
+    recheck = ngx_calloc(sizeof(ngx_http_mcp_sse_recheck_t), ngx_cycle->log);
+    if (recheck == NULL) {
+        return;
+    }
+
+    ngx_memcpy(recheck->key, s->sid.key, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(recheck->credential, s->credential.digest,
+               NGX_HTTP_MCP_SSE_DIGEST);
+
+    recheck->waiter.handler = ngx_http_mcp_sse_auth_rechecked;
+    recheck->waiter.data = recheck;
+
+    question.cscf = s->cscf;
+    question.conf = s->conf;
+    question.credential = &s->credential;
+    question.site = s->site;
+    ngx_str_null(&question.address);
+
+    if (ngx_http_mcp_sse_lookup(&question, &recheck->waiter) != NGX_OK) {
+        ngx_free(recheck);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_auth_rechecked(void *data,
+    ngx_http_mcp_sse_verdict_t *verdict)
+{
+    ngx_http_mcp_sse_recheck_t  *recheck = data;
+
+    ngx_http_mcp_sse_expiry_rechecked(recheck->key, recheck->credential,
+                                      verdict->status, &verdict->principal);
+    ngx_free(recheck);
+}

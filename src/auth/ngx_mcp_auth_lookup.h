@@ -1,0 +1,48 @@
+
+/*
+ * Asking Frappe whose a credential is: one look-up per credential and worker
+ * in flight, whoever waits for it.
+ */
+
+#ifndef _NGX_MCP_AUTH_LOOKUP_H_INCLUDED_
+#define _NGX_MCP_AUTH_LOOKUP_H_INCLUDED_
+
+
+#include "ngx_mcp.h"
+
+
+/* what a look-up needs; strings are copied */
+
+typedef struct {
+    ngx_http_core_srv_conf_t       *cscf;
+    ngx_http_mcp_sse_loc_conf_t    *conf;
+    ngx_http_mcp_sse_credential_t  *credential;
+    ngx_str_t                       site;
+    ngx_str_t                       address;
+} ngx_http_mcp_sse_question_t;
+
+
+/*
+ * Joins, or starts, the look-up of a credential.  waiter->handler() runs
+ * once, when there is a verdict, never before this has returned.  NGX_OK;
+ * NGX_BUSY: too many wait already, or the worker stops; NGX_ERROR: memory is
+ * short.
+ */
+
+ngx_int_t ngx_http_mcp_sse_lookup(ngx_http_mcp_sse_question_t *question,
+    ngx_http_mcp_sse_waiter_t *waiter);
+
+/*
+ * The waiter does not wait any more; the look-up goes on for the cache.
+ */
+
+void ngx_http_mcp_sse_lookup_leave(ngx_http_mcp_sse_waiter_t *waiter);
+
+/*
+ * The worker stops: look-ups in flight are cut, no more begin.
+ */
+
+void ngx_http_mcp_sse_lookup_stop(void);
+
+
+#endif /* _NGX_MCP_AUTH_LOOKUP_H_INCLUDED_ */

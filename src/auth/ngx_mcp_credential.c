@@ -1,0 +1,325 @@
+
+/*
+ * Values live in the pool of the request they are read from.
+ */
+
+#include "ngx_mcp_credential.h"
+#include "ngx_mcp_header.h"
+
+
+static ngx_int_t ngx_http_mcp_sse_credential_header(ngx_http_request_t *r,
+    ngx_str_t *header);
+static ngx_int_t ngx_http_mcp_sse_credential_word(ngx_http_request_t *r,
+    ngx_str_t *word, ngx_http_mcp_sse_credential_t *cred);
+static ngx_int_t ngx_http_mcp_sse_credential_pair(ngx_http_request_t *r,
+    ngx_str_t *pair, ngx_http_mcp_sse_credential_t *cred);
+static ngx_int_t ngx_http_mcp_sse_credential_basic(ngx_http_request_t *r,
+    ngx_str_t *value, ngx_http_mcp_sse_credential_t *cred);
+static ngx_int_t ngx_http_mcp_sse_credential_make(ngx_http_request_t *r,
+    const char *fmt, ngx_str_t *a, ngx_str_t *b,
+    ngx_http_mcp_sse_credential_t *cred);
+static ngx_int_t ngx_http_mcp_sse_credential_cookie(ngx_http_request_t *r,
+    ngx_http_mcp_sse_credential_t *cred);
+static ngx_uint_t ngx_http_mcp_sse_credential_visible(ngx_str_t *s);
+
+
+static ngx_str_t  ngx_http_mcp_sse_authorization = ngx_string("authorization");
+static ngx_str_t  ngx_http_mcp_sse_sid_cookie = ngx_string("sid");
+static ngx_str_t  ngx_http_mcp_sse_fetch_site = ngx_string("sec-fetch-site");
+static ngx_str_t  ngx_http_mcp_sse_csrf = ngx_string("x-frappe-csrf-token");
+
+
+#define ngx_http_mcp_sse_scheme_is(s, text)                                   \
+    ((s)->len == sizeof(text) - 1                                             \
+     && ngx_strncasecmp((s)->data, (u_char *) (text), sizeof(text) - 1) == 0)
+
+
+ngx_int_t
+ngx_http_mcp_sse_credential_read(ngx_http_request_t *r,
+    ngx_http_mcp_sse_credential_t *cred)
+{
+    u_char      *p;
+    ngx_int_t    rc;
+    ngx_str_t    header, scheme, value;
+
+    rc = ngx_http_mcp_sse_credential_header(r, &header);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_mcp_sse_credential_cookie(r, cred);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_strlchr(header.data, header.data + header.len, ' ');
+
+    if (p == NULL) {
+        return ngx_http_mcp_sse_credential_word(r, &header, cred);
+    }
+
+    scheme.data = header.data;
+    scheme.len = p - header.data;
+    value.data = p + 1;
+    value.len = header.data + header.len - value.data;
+
+    /* neither a third word nor a second blank is visible */
+
+    if (!ngx_http_mcp_sse_credential_visible(&value)) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_mcp_sse_scheme_is(&scheme, "bearer")) {
+        return ngx_http_mcp_sse_credential_make(r, "Bearer %V%V", &value,
+                                                NULL, cred);
+    }
+
+    if (ngx_http_mcp_sse_scheme_is(&scheme, "basic")) {
+        return ngx_http_mcp_sse_credential_basic(r, &value, cred);
+    }
+
+    if (!ngx_http_mcp_sse_scheme_is(&scheme, "token")) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_strlchr(value.data, value.data + value.len, ':')) {
+        return ngx_http_mcp_sse_credential_pair(r, &value, cred);
+    }
+
+    return ngx_http_mcp_sse_credential_word(r, &value, cred);
+}
+
+
+/*
+ * NGX_OK; NGX_DECLINED: there is none; NGX_ERROR: there are several.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_credential_header(ngx_http_request_t *r, ngx_str_t *header)
+{
+    ngx_table_elt_t                *h;
+    ngx_http_mcp_sse_header_pos_t   pos;
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                     &ngx_http_mcp_sse_authorization, &pos);
+    if (h == NULL) {
+        return NGX_DECLINED;
+    }
+
+    *header = h->value;
+
+    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                     &ngx_http_mcp_sse_authorization, &pos);
+
+    return h ? NGX_ERROR : NGX_OK;
+}
+
+
+/*
+ * A bare key, of clients that know only that; the secret is the operator's.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_credential_word(ngx_http_request_t *r, ngx_str_t *word,
+    ngx_http_mcp_sse_credential_t *cred)
+{
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    if (conf->api_secret.len == 0
+        || !ngx_http_mcp_sse_credential_visible(word)
+        || ngx_strlchr(word->data, word->data + word->len, ':'))
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_mcp_sse_credential_make(r, "token %V:%V", word,
+                                            &conf->api_secret, cred);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_credential_pair(ngx_http_request_t *r, ngx_str_t *pair,
+    ngx_http_mcp_sse_credential_t *cred)
+{
+    u_char     *colon, *last;
+    ngx_str_t   key, secret;
+
+    last = pair->data + pair->len;
+    colon = ngx_strlchr(pair->data, last, ':');
+
+    if (colon == NULL) {
+        return NGX_DECLINED;
+    }
+
+    key.data = pair->data;
+    key.len = colon - pair->data;
+    secret.data = colon + 1;
+    secret.len = last - secret.data;
+
+    if (key.len == 0
+        || secret.len == 0
+        || ngx_strlchr(secret.data, last, ':')
+        || !ngx_http_mcp_sse_credential_visible(pair))
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_mcp_sse_credential_make(r, "token %V:%V", &key, &secret,
+                                            cred);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_credential_basic(ngx_http_request_t *r, ngx_str_t *value,
+    ngx_http_mcp_sse_credential_t *cred)
+{
+    ngx_str_t  pair;
+
+    pair.data = ngx_pnalloc(r->pool, ngx_base64_decoded_length(value->len));
+    if (pair.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_decode_base64(&pair, value) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_mcp_sse_credential_pair(r, &pair, cred);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_credential_make(ngx_http_request_t *r, const char *fmt,
+    ngx_str_t *a, ngx_str_t *b, ngx_http_mcp_sse_credential_t *cred)
+{
+    u_char     *p;
+    ngx_str_t   none;
+
+    ngx_str_null(&none);
+
+    b = b ? b : &none;
+
+    p = ngx_pnalloc(r->pool, ngx_strlen(fmt) + a->len + b->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    cred->value.data = p;
+    cred->value.len = ngx_sprintf(p, fmt, a, b) - p;
+    cred->cookie = 0;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A cookie comes without the client's doing: it counts only where the
+ * browser says that the page is the site's own, and for a POST only with
+ * what another site cannot know.  A wrong Origin was refused before.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_credential_cookie(ngx_http_request_t *r,
+    ngx_http_mcp_sse_credential_t *cred)
+{
+    ngx_str_t                       sid;
+    ngx_table_elt_t                *h;
+    ngx_http_mcp_sse_ctx_t         *ctx;
+    ngx_http_mcp_sse_loc_conf_t    *conf;
+    ngx_http_mcp_sse_header_pos_t   pos;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (!conf->cookie
+        || ngx_http_mcp_sse_header_cookie(r, &ngx_http_mcp_sse_sid_cookie,
+                                          &sid)
+           != NGX_OK
+        || !ngx_http_mcp_sse_credential_visible(&sid)
+        || ngx_http_mcp_sse_scheme_is(&sid, "guest"))
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                     &ngx_http_mcp_sse_fetch_site, &pos);
+
+    if (h && !ngx_http_mcp_sse_scheme_is(&h->value, "same-origin")) {
+        return NGX_DECLINED;
+    }
+
+    ngx_str_null(&cred->csrf_token);
+
+    if (r->method & (NGX_HTTP_POST|NGX_HTTP_DELETE)) {
+
+        ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+        h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                         &ngx_http_mcp_sse_csrf, &pos);
+
+        if (h == NULL
+            || ctx->origin.len == 0
+            || !ngx_http_mcp_sse_credential_visible(&h->value))
+        {
+            return NGX_DECLINED;
+        }
+
+        cred->csrf_token = h->value;
+    }
+
+    if (ngx_http_mcp_sse_credential_make(r, "sid=%V%V", &sid, NULL, cred)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    cred->cookie = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_mcp_sse_credential_visible(ngx_str_t *s)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < s->len; i++) {
+
+        if (s->data[i] <= ' ' || s->data[i] >= 0x7f) {
+            return 0;
+        }
+    }
+
+    return s->len != 0;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_credential_digest(ngx_http_mcp_sse_credential_t *cred,
+    ngx_str_t *secret, ngx_str_t *site, ngx_http_mcp_sse_loc_conf_t *conf)
+{
+    ngx_str_t  parts[6];
+
+    ngx_str_set(&parts[0], "credential");
+    parts[1] = *site;
+    parts[2] = conf->user_uri;
+    parts[3] = conf->user_args;
+
+    if (cred->cookie) {
+        ngx_str_set(&parts[4], "cookie");
+
+    } else {
+        ngx_str_set(&parts[4], "authorization");
+    }
+
+    parts[5] = cred->value;
+
+    return ngx_http_mcp_sse_hmac(cred->digest, secret, parts, 6);
+}

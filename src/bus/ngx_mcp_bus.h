@@ -1,0 +1,97 @@
+
+/*
+ * Brings a message to the worker that owns its session: own worker's table,
+ * else the zone, else Redis.
+ */
+
+#ifndef _NGX_MCP_BUS_H_INCLUDED_
+#define _NGX_MCP_BUS_H_INCLUDED_
+
+
+#include "ngx_mcp_remote_send.h"
+#include "ngx_mcp_announce.h"
+#include "ngx_mcp_registry.h"
+#include "ngx_mcp_revocation.h"
+#include "ngx_mcp_workers.h"
+
+
+/*
+ * In init_process and exit_process.  "owner" must live as long as the
+ * process.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_init(ngx_cycle_t *cycle,
+    ngx_http_mcp_sse_bus_owner_t *owner);
+void ngx_http_mcp_sse_bus_exit(void);
+
+/*
+ * Makes the session known: from now on owner->receive() may be called for
+ * it.  Another session of the same id is replaced; if this worker owns it,
+ * owner->close() has run for it when the function returns.  NGX_OK;
+ * NGX_BUSY: the user has too many; NGX_DECLINED: zone full.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_register(ngx_http_mcp_sse_session_t *s,
+    u_char *user, ngx_uint_t max);
+
+/*
+ * The session is closed: see ngx_http_mcp_sse_registry_leave().
+ */
+
+void ngx_http_mcp_sse_bus_unregister(ngx_http_mcp_sse_session_t *s,
+    ngx_msec_t grace);
+
+/*
+ * The open session of this worker with that key, or NULL.
+ */
+
+ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_bus_find(u_char *key);
+
+/*
+ * Calls handler for each session of this worker that is registered; it may
+ * unregister that one.
+ */
+
+void ngx_http_mcp_sse_bus_each(
+    void (*handler)(ngx_http_mcp_sse_session_t *s));
+
+/*
+ * Delivers an envelope and takes over the caller's reference if NGX_OK is
+ * returned, see ngx_http_mcp_sse_inbox_deliver().  Never runs a message before
+ * it has returned.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_deliver(u_char *key,
+    ngx_http_mcp_sse_envelope_t *env, ngx_log_t *log);
+
+/*
+ * Delivers it to another instance, when this one does not have the session:
+ * see ngx_http_mcp_sse_delivery_start(); NGX_DECLINED, if there is no Redis.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_deliver_far(ngx_http_mcp_sse_delivery_t *d);
+
+/*
+ * Whether a session that nobody knows may be alive nevertheless: Redis is
+ * lost, or was a moment ago, or the zone is being repaired.
+ */
+
+ngx_uint_t ngx_http_mcp_sse_bus_unsure(void);
+
+/*
+ * Tells every worker of every instance, see ngx_http_mcp_sse_news_tell():
+ * this one from an event of its own.
+ */
+
+void ngx_http_mcp_sse_bus_announce(ngx_uint_t kind, u_char *key,
+    u_char *data, size_t len);
+
+/*
+ * Ends a session id before its time, everywhere: see
+ * ngx_http_mcp_sse_revoked_add() for what it takes and returns.
+ */
+
+ngx_int_t ngx_http_mcp_sse_bus_revoke(u_char *key, time_t end);
+
+
+#endif /* _NGX_MCP_BUS_H_INCLUDED_ */

@@ -1,0 +1,287 @@
+
+/*
+ * What has come belongs to hiredis and is gone when this returns: the
+ * envelope is a copy, and the session's as soon as it is delivered; a doubt
+ * has a reference to it.
+ */
+
+#include "ngx_mcp_remote_recv.h"
+
+
+/* an accepted message whose sender is not known to know that */
+
+typedef struct {
+    ngx_queue_t                   queue;
+    u_char                        sender[NGX_HTTP_MCP_SSE_PACKET_ID];
+    uint64_t                      number;
+    int64_t                       expires;
+    ngx_http_mcp_sse_envelope_t  *envelope;
+} ngx_http_mcp_sse_doubt_t;
+
+
+static ngx_int_t ngx_http_mcp_sse_receipt_take(
+    ngx_http_mcp_sse_received_t *received, u_char *key, int64_t expires,
+    ngx_http_mcp_sse_receipt_bus_t *bus);
+static ngx_uint_t ngx_http_mcp_sse_receipt_waits(
+    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_envelope_t *env);
+static ngx_int_t ngx_http_mcp_sse_receipt_doubt(
+    ngx_http_mcp_sse_received_t *received, ngx_http_mcp_sse_envelope_t *env,
+    int64_t expires);
+static void ngx_http_mcp_sse_receipt_forget(ngx_http_mcp_sse_doubt_t *doubt);
+static void ngx_http_mcp_sse_receipt_answer(
+    ngx_http_mcp_sse_received_t *received, u_char *job, ngx_int_t verdict);
+
+
+static ngx_queue_t  ngx_http_mcp_sse_doubts = {
+    &ngx_http_mcp_sse_doubts, &ngx_http_mcp_sse_doubts
+};
+
+
+void
+ngx_http_mcp_sse_receipt(ngx_http_mcp_sse_received_t *received,
+    ngx_http_mcp_sse_receipt_bus_t *bus)
+{
+    u_char                   *p;
+    int64_t                   expires;
+    ngx_http_mcp_sse_seen_t  *seen;
+
+    if (received->body.len < NGX_HTTP_MCP_SSE_DELIVERY_HEAD) {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_MALFORMED);
+        return;
+    }
+
+    p = received->body.data;
+    expires = (int64_t) ngx_http_mcp_sse_packet_get(p + 8);
+
+    if (ngx_http_mcp_sse_redis_now() + NGX_HTTP_MCP_SSE_DELIVERY_GUARD
+        >= expires)
+    {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_EXPIRED);
+        return;
+    }
+
+    switch (ngx_http_mcp_sse_window_enter(&received->sender->window,
+                                          received->number, expires, &seen,
+                                          ngx_cycle->log))
+    {
+
+    case NGX_OK:
+        seen->verdict = ngx_http_mcp_sse_receipt_take(received, p + 16,
+                                                      expires, bus);
+        break;
+
+    case NGX_DONE:
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_DUPLICATE);
+        break;
+
+    case NGX_DECLINED:
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_REPLAYED);
+        return;
+
+    default: /* NGX_ERROR */
+        return;
+    }
+
+    ngx_http_mcp_sse_receipt_answer(received, p, seen->verdict);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_receipt_take(ngx_http_mcp_sse_received_t *received,
+    u_char *key, int64_t expires, ngx_http_mcp_sse_receipt_bus_t *bus)
+{
+    size_t                        size;
+    ngx_int_t                     rc;
+    ngx_str_t                    *body;
+    ngx_http_mcp_sse_session_t   *s;
+    ngx_http_mcp_sse_envelope_t  *env;
+
+    body = &received->body;
+    size = body->len - NGX_HTTP_MCP_SSE_DELIVERY_HEAD;
+
+    env = ngx_http_mcp_sse_envelope_alloc(size,
+                                          ngx_http_mcp_sse_packet_get(key + 16),
+                                          ngx_cycle->log);
+    if (env == NULL) {
+        return NGX_HTTP_MCP_SSE_VERDICT_FULL;
+    }
+
+    ngx_memcpy(env->data, body->data + NGX_HTTP_MCP_SSE_DELIVERY_HEAD, size);
+
+    s = bus->local(key);
+
+    /* it may go to another worker of this instance, which has a copy then */
+
+    env->refs++;
+
+    rc = bus->deliver(key, env, ngx_cycle->log);
+
+    if (rc != NGX_OK) {
+        ngx_http_mcp_sse_envelope_free(env);
+    }
+
+    switch (rc) {
+
+    case NGX_OK:
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_RECEIVED);
+
+        rc = (s
+              && s == bus->local(key)
+              && ngx_http_mcp_sse_receipt_waits(s, env)
+              && ngx_http_mcp_sse_receipt_doubt(received, env, expires)
+                 == NGX_OK)
+             ? NGX_HTTP_MCP_SSE_VERDICT_WAITS
+             : NGX_HTTP_MCP_SSE_VERDICT_ACCEPTED;
+        break;
+
+    case NGX_AGAIN:
+        rc = NGX_HTTP_MCP_SSE_VERDICT_LOST;
+        break;
+
+    case NGX_DECLINED:
+        rc = NGX_HTTP_MCP_SSE_VERDICT_UNKNOWN;
+        break;
+
+    default: /* NGX_BUSY, NGX_ERROR */
+        rc = NGX_HTTP_MCP_SSE_VERDICT_FULL;
+    }
+
+    ngx_http_mcp_sse_envelope_free(env);
+
+    return rc;
+}
+
+
+/*
+ * Whether what was put into the session's inbox will not start at once.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_receipt_waits(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_envelope_t *env)
+{
+    return s->ncalls + env->nmessages > (ngx_uint_t) s->conf->max_calls
+           || !ngx_queue_empty(&s->waiting)
+           || ngx_queue_head(&s->inbox) != &env->queue;
+}
+
+
+/*
+ * Should the sender never learn that it was accepted, its client is refused,
+ * and it must not start after that.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_receipt_doubt(ngx_http_mcp_sse_received_t *received,
+    ngx_http_mcp_sse_envelope_t *env, int64_t expires)
+{
+    ngx_http_mcp_sse_doubt_t  *doubt;
+
+    doubt = ngx_alloc(sizeof(ngx_http_mcp_sse_doubt_t), ngx_cycle->log);
+    if (doubt == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(doubt->sender, received->sender->id,
+               NGX_HTTP_MCP_SSE_PACKET_ID);
+    doubt->number = received->number;
+    doubt->expires = expires;
+    doubt->envelope = env;
+
+    env->refs++;
+    env->unconfirmed = 1;
+    env->late = ngx_current_msec
+                + (ngx_msec_t) (expires - ngx_http_mcp_sse_redis_now());
+
+    ngx_queue_insert_tail(&ngx_http_mcp_sse_doubts, &doubt->queue);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_mcp_sse_receipt_heard(ngx_http_mcp_sse_received_t *received)
+{
+    uint64_t                   number;
+    ngx_queue_t               *q;
+    ngx_http_mcp_sse_doubt_t  *doubt;
+
+    if (received->body.len != 8) {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_MALFORMED);
+        return;
+    }
+
+    number = ngx_http_mcp_sse_packet_get(received->body.data);
+
+    for (q = ngx_queue_head(&ngx_http_mcp_sse_doubts);
+         q != ngx_queue_sentinel(&ngx_http_mcp_sse_doubts);
+         q = ngx_queue_next(q))
+    {
+        doubt = ngx_queue_data(q, ngx_http_mcp_sse_doubt_t, queue);
+
+        if (doubt->number == number
+            && ngx_memcmp(doubt->sender, received->sender->id,
+                          NGX_HTTP_MCP_SSE_PACKET_ID)
+               == 0)
+        {
+            doubt->envelope->unconfirmed = 0;
+            ngx_http_mcp_sse_receipt_forget(doubt);
+            return;
+        }
+    }
+}
+
+
+void
+ngx_http_mcp_sse_receipt_expire(int64_t now)
+{
+    ngx_queue_t               *q, *next;
+    ngx_http_mcp_sse_doubt_t  *doubt;
+
+    for (q = ngx_queue_head(&ngx_http_mcp_sse_doubts);
+         q != ngx_queue_sentinel(&ngx_http_mcp_sse_doubts);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+
+        doubt = ngx_queue_data(q, ngx_http_mcp_sse_doubt_t, queue);
+
+        if (doubt->expires <= now) {
+            ngx_http_mcp_sse_receipt_forget(doubt);
+        }
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_receipt_forget(ngx_http_mcp_sse_doubt_t *doubt)
+{
+    ngx_queue_remove(&doubt->queue);
+    ngx_http_mcp_sse_envelope_free(doubt->envelope);
+    ngx_free(doubt);
+}
+
+
+static void
+ngx_http_mcp_sse_receipt_answer(ngx_http_mcp_sse_received_t *received,
+    u_char *job, ngx_int_t verdict)
+{
+    u_char                     *p;
+    ngx_http_mcp_sse_packet_t  *packet;
+
+    packet = ngx_http_mcp_sse_packet_alloc(NGX_HTTP_MCP_SSE_VERDICT_LEN,
+                                           ngx_cycle->log);
+    if (packet == NULL) {
+        return;
+    }
+
+    p = ngx_cpymem(packet->body, job, 8);
+    p = ngx_http_mcp_sse_packet_put(p, received->number);
+    *p = (u_char) verdict;
+
+    /* what is lost is asked for again */
+
+    ngx_http_mcp_sse_redis_send(packet, NGX_HTTP_MCP_SSE_PACKET_VERDICT,
+                                received->sender->id,
+                                ngx_http_mcp_sse_redis_ignore);
+}

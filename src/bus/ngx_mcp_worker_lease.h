@@ -1,0 +1,64 @@
+
+/*
+ * This worker's own key in Redis, and what it tells: the key is gone when
+ * Redis has lost its data.
+ *
+ *     <prefix>k:<worker>     "1", 15 seconds, touched every second
+ */
+
+#ifndef _NGX_MCP_WORKER_LEASE_H_INCLUDED_
+#define _NGX_MCP_WORKER_LEASE_H_INCLUDED_
+
+
+#include "ngx_mcp_redis.h"
+#include "ngx_mcp_workers.h"
+
+
+/*
+ * In init_process.  "again" runs when the data are lost: all that was in
+ * Redis is to be put there again.
+ */
+
+void ngx_http_mcp_sse_alive_init(void (*again)(void));
+
+/*
+ * Tells Redis that there is this worker; that has been done; one second has
+ * passed.
+ */
+
+void ngx_http_mcp_sse_alive_join(void);
+void ngx_http_mcp_sse_alive_up(void);
+void ngx_http_mcp_sse_alive_second(void);
+
+/*
+ * A worker of this instance has died, or this one exits: removes its key, as
+ * soon as that is possible.
+ */
+
+void ngx_http_mcp_sse_alive_dead(u_char *id);
+
+/*
+ * Somebody has seen that Redis has lost its data.  Whether it has lost them,
+ * or may have, so recently that a session it does not know may be alive.
+ */
+
+void ngx_http_mcp_sse_alive_lost(void);
+ngx_uint_t ngx_http_mcp_sse_alive_unsure(void);
+
+/*
+ * Whether a command has failed: no reply, or an error, which is logged.  But
+ * for a Redis out of memory the connection is given up.
+ */
+
+ngx_uint_t ngx_http_mcp_sse_alive_failed(redisAsyncContext *ac,
+    redisReply *reply);
+
+/*
+ * The same as the handler of a reply that nobody waits for.
+ */
+
+void ngx_http_mcp_sse_alive_ignore(redisAsyncContext *ac, void *reply,
+    void *data);
+
+
+#endif /* _NGX_MCP_WORKER_LEASE_H_INCLUDED_ */

@@ -1,0 +1,558 @@
+
+/*
+ * A call owns its stub request, its pool, its answer, and itself: it is freed
+ * in its own event, after its handler.  The structs are used again, for
+ * ngx_http_run_posted_requests() looks at the connection after the request
+ * on it is gone.
+ */
+
+#include "ngx_mcp_call.h"
+#include "ngx_mcp_counters.h"
+#include "ngx_mcp_fake_request.h"
+
+
+/* with this nginx a sanitizer is to see what happens to a freed call */
+
+#ifdef NGX_DEBUG_PALLOC
+#define NGX_HTTP_MCP_SSE_MAX_FREE    0
+#else
+#define NGX_HTTP_MCP_SSE_MAX_FREE    64
+#endif
+
+#define NGX_HTTP_MCP_SSE_TRY_AGAIN   10
+
+/* what Frappe says of a method that it does not have */
+
+#define NGX_HTTP_MCP_SSE_NO_METHOD   417
+
+
+static ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_call_get(ngx_log_t *log);
+static ngx_int_t ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
+    ngx_http_request_t *sr);
+static ngx_int_t ngx_http_mcp_sse_call_subrequest(
+    ngx_http_mcp_sse_call_t *call);
+static const char *ngx_http_mcp_sse_call_hint(ngx_http_mcp_sse_call_t *call);
+static ngx_int_t ngx_http_mcp_sse_call_done(ngx_http_request_t *sr,
+    void *data, ngx_int_t rc);
+static void ngx_http_mcp_sse_call_woken(ngx_http_request_t *r);
+static void ngx_http_mcp_sse_call_cleanup(void *data);
+static void ngx_http_mcp_sse_call_end(ngx_http_mcp_sse_call_t *call,
+    ngx_uint_t end);
+static void ngx_http_mcp_sse_call_deadline(void *data);
+static void ngx_http_mcp_sse_call_event(ngx_event_t *ev);
+static void ngx_http_mcp_sse_call_log_torn(ngx_http_mcp_sse_call_t *call);
+
+
+static ngx_queue_t  ngx_http_mcp_sse_call_free_list = {
+    &ngx_http_mcp_sse_call_free_list, &ngx_http_mcp_sse_call_free_list
+};
+static ngx_uint_t   ngx_http_mcp_sse_call_nfree;
+
+static ngx_str_t    ngx_http_mcp_sse_post = ngx_string("POST");
+static ngx_str_t    ngx_http_mcp_sse_get = ngx_string("GET");
+
+
+ngx_http_mcp_sse_call_t *
+ngx_http_mcp_sse_call_create(ngx_http_core_srv_conf_t *cscf, ngx_log_t *log)
+{
+    ngx_http_mcp_sse_call_t  *call;
+
+    call = ngx_http_mcp_sse_call_get(log);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(call, sizeof(ngx_http_mcp_sse_call_t));
+
+    call->cscf = cscf;
+    call->length = -1;
+
+    if (ngx_http_mcp_sse_stub_make(call, ngx_http_mcp_sse_call_woken,
+                                   ngx_http_mcp_sse_call_cleanup, log)
+        != NGX_OK)
+    {
+        ngx_http_mcp_sse_call_free(call);
+        return NULL;
+    }
+
+    return call;
+}
+
+
+static ngx_http_mcp_sse_call_t *
+ngx_http_mcp_sse_call_get(ngx_log_t *log)
+{
+    ngx_queue_t  *q;
+
+    if (ngx_queue_empty(&ngx_http_mcp_sse_call_free_list)) {
+        return ngx_alloc(sizeof(ngx_http_mcp_sse_call_t), log);
+    }
+
+    q = ngx_queue_head(&ngx_http_mcp_sse_call_free_list);
+    ngx_queue_remove(q);
+    ngx_http_mcp_sse_call_nfree--;
+
+    return ngx_queue_data(q, ngx_http_mcp_sse_call_t, queue);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_call_start(ngx_http_mcp_sse_call_t *call)
+{
+    ngx_connection_t  *c;
+
+    ngx_http_mcp_sse_stub_address(call);
+
+    if (ngx_http_mcp_sse_call_subrequest(call) != NGX_OK) {
+        ngx_http_mcp_sse_call_free(call);
+        return NGX_ERROR;
+    }
+
+    call->started = ngx_current_msec;
+    call->began = ngx_http_mcp_sse_count_clock();
+
+    call->event.handler = ngx_http_mcp_sse_call_event;
+    call->event.data = call;
+    call->event.log = &call->log;
+
+    call->timer.handler = ngx_http_mcp_sse_call_deadline;
+    call->timer.data = call;
+
+    ngx_http_mcp_sse_tick_hold();
+
+    if (call->timeout) {
+        ngx_http_mcp_sse_tick_set(&call->timer, call->timeout);
+    }
+
+    c = &call->connection;
+
+    ngx_http_run_posted_requests(c);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_call_subrequest(ngx_http_mcp_sse_call_t *call)
+{
+    ngx_http_request_t          *r, *sr;
+    ngx_http_post_subrequest_t  *ps;
+
+    r = call->request;
+
+    ps = ngx_palloc(r->pool, sizeof(ngx_http_post_subrequest_t));
+    if (ps == NULL) {
+        return NGX_ERROR;
+    }
+
+    ps->handler = ngx_http_mcp_sse_call_done;
+    ps->data = call;
+
+    r->unparsed_uri = call->uri;
+    r->request_line = call->uri;
+    r->method_name = call->body.len ? ngx_http_mcp_sse_post
+                                    : ngx_http_mcp_sse_get;
+
+    if (ngx_http_subrequest(r, &call->uri, &call->args, &sr, ps, 0)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    call->subrequest = sr;
+
+    /* the copied list would go on growing in its parent's part */
+
+    if (r->headers_in.headers.last == &r->headers_in.headers.part) {
+        sr->headers_in.headers.last = &sr->headers_in.headers.part;
+    }
+
+    /* answers spooled to files are to be read back into memory */
+
+    sr->filter_need_in_memory = 1;
+
+    if (call->body.len == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_http_mcp_sse_call_body(call, sr);
+}
+
+
+/*
+ * The method must really be POST, not only be named so: for any other nginx
+ * would send the request again to the next server when one fails, and the
+ * tool would run twice.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
+    ngx_http_request_t *sr)
+{
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_request_body_t  *rb;
+
+    sr->method = NGX_HTTP_POST;
+    sr->method_name = ngx_http_mcp_sse_post;
+
+    rb = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
+    b = ngx_calloc_buf(sr->pool);
+    cl = ngx_alloc_chain_link(sr->pool);
+
+    if (rb == NULL || b == NULL || cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->memory = 1;
+    b->start = call->body.data;
+    b->pos = b->start;
+    b->last = b->start + call->body.len;
+    b->end = b->last;
+    b->last_buf = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    rb->bufs = cl;
+    rb->buf = b;
+
+    sr->request_body = rb;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_call_length_handler(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    if (r == r->main) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_mcp_sse_module);
+
+    if (ctx && ctx->call && ctx->call->subrequest == r && ctx->call->body.len)
+    {
+        r->headers_in.content_length_n = (off_t) ctx->call->body.len;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+void
+ngx_http_mcp_sse_call_cancel(ngx_http_mcp_sse_call_t *call)
+{
+    ngx_http_mcp_sse_call_end(call, NGX_HTTP_MCP_SSE_CALL_CANCELLED);
+}
+
+
+void
+ngx_http_mcp_sse_call_forget(ngx_http_mcp_sse_call_t *call)
+{
+    ngx_memzero(&call->ctx.facts, sizeof(ngx_http_mcp_sse_facts_t));
+    ngx_str_null(&call->connection.addr_text);
+
+    if (call->request) {
+        call->request->headers_in.host = NULL;
+        call->request->headers_in.referer = NULL;
+    }
+}
+
+
+void
+ngx_http_mcp_sse_call_complain(ngx_http_mcp_sse_call_t *call,
+    const char *what)
+{
+    if (call->proxied && call->status == NGX_HTTP_NOT_FOUND) {
+        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                      "mcp sse: %s at \"%V\" answered 404: does Frappe know "
+                      "the site \"%V\" of mcp_sse_site (FRAPPE_SITE)?",
+                      what, &call->uri, &call->ctx.facts.site);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                  "mcp sse: %s at \"%V\" answered %ui%s", what, &call->uri,
+                  call->status, ngx_http_mcp_sse_call_hint(call));
+}
+
+
+/*
+ * What to look at, for the operator.
+ */
+
+static const char *
+ngx_http_mcp_sse_call_hint(ngx_http_mcp_sse_call_t *call)
+{
+    if (!call->proxied) {
+        return (call->status == NGX_HTTP_NOT_FOUND)
+               ? " by nginx itself: is there a location with proxy_pass for "
+                 "it?"
+               : " by nginx itself";
+    }
+
+    switch (call->status) {
+
+    case NGX_HTTP_OK:
+    case NGX_HTTP_BAD_REQUEST:
+        return " without a usable body";
+
+    case NGX_HTTP_MOVED_PERMANENTLY:
+    case NGX_HTTP_MOVED_TEMPORARILY:
+    case NGX_HTTP_TEMPORARY_REDIRECT:
+    case NGX_HTTP_PERMANENT_REDIRECT:
+        return ": it redirects, does proxy_pass (FRAPPE_URL) lead to Frappe "
+               "itself, and by https if it has to be?";
+
+    case NGX_HTTP_MCP_SSE_NO_METHOD:
+        return ": does Frappe have the method that proxy_pass "
+               "(FRAPPE_METHOD) names?";
+
+    case NGX_HTTP_BAD_GATEWAY:
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        return ": does Frappe run where proxy_pass (FRAPPE_URL) says?";
+
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        return ": is the site in maintenance (bench migrate)?";
+
+    default:
+        return "";
+    }
+}
+
+
+void
+ngx_http_mcp_sse_call_oversize(ngx_http_mcp_sse_call_t *call)
+{
+    ngx_http_mcp_sse_call_end(call, NGX_HTTP_MCP_SSE_CALL_OVERSIZE);
+}
+
+
+/*
+ * The post subrequest handler.  Of rc it is only believed that an error is
+ * one: a body that was cut short comes as NGX_OK.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
+{
+    ngx_http_mcp_sse_call_t  *call = data;
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+
+        /* no page is made of it, so that nginx does not know it yet */
+
+        sr->headers_out.status = rc;
+        call->status = rc;
+    }
+
+    call->proxied = (sr->upstream != NULL);
+
+    if (call->end == 0) {
+        call->end = (rc == NGX_ERROR || call->status == 0)
+                    ? NGX_HTTP_MCP_SSE_CALL_FAILED
+                    : NGX_HTTP_MCP_SSE_CALL_DONE;
+    }
+
+    if (call->judge) {
+        call->judge(call);
+    }
+
+    /*
+     * What went wrong went wrong for the stub only.  The error must not
+     * stay, or nginx would end the stub by itself.
+     */
+
+    sr->connection->error = 0;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The stub's write handler: the subrequest has ended.
+ */
+
+static void
+ngx_http_mcp_sse_call_woken(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ctx->call->end == 0) {
+        return;
+    }
+
+    ngx_http_mcp_sse_call_end(ctx->call, ctx->call->end);
+}
+
+
+/*
+ * The stub goes away: by call_free(), or because nginx gave it up.
+ */
+
+static void
+ngx_http_mcp_sse_call_cleanup(void *data)
+{
+    ngx_http_mcp_sse_call_t  *call = data;
+
+    call->request = NULL;
+    call->subrequest = NULL;
+
+    if (call->started) {
+        ngx_http_mcp_sse_call_end(call, NGX_HTTP_MCP_SSE_CALL_FAILED);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_call_end(ngx_http_mcp_sse_call_t *call, ngx_uint_t end)
+{
+    if (call->end == 0) {
+        call->end = end;
+    }
+
+    if (!call->posted) {
+        call->posted = 1;
+        ngx_post_event(&call->event, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_call_deadline(void *data)
+{
+    ngx_http_mcp_sse_call_t  *call = data;
+
+    ngx_http_mcp_sse_call_end(call, NGX_HTTP_MCP_SSE_CALL_TIMED_OUT);
+}
+
+
+static void
+ngx_http_mcp_sse_call_event(ngx_event_t *ev)
+{
+    ngx_http_mcp_sse_call_t  *call = ev->data;
+
+    /* somebody uses the stub's memory: a file operation in a thread */
+
+    if (call->request && call->request->blocked) {
+        call->timer.handler = ngx_http_mcp_sse_call_deadline;
+        call->posted = 0;
+        ngx_http_mcp_sse_tick_set(&call->timer, NGX_HTTP_MCP_SSE_TRY_AGAIN);
+        return;
+    }
+
+    ngx_http_mcp_sse_tick_del(&call->timer);
+
+    if (call->subrequest && !call->subrequest->logged) {
+        ngx_http_mcp_sse_call_log_torn(call);
+    }
+
+    /* each is logged by now, and passes here once; look-ups have no judge */
+
+    if (call->judge) {
+        ngx_http_mcp_sse_count_call(&call->ctx.facts.method,
+                                    call->ctx.facts.result);
+        ngx_http_mcp_sse_count_time(NGX_HTTP_MCP_SSE_CALL_TIME, call->began);
+    }
+
+    call->handler(call);
+
+    ngx_http_mcp_sse_tick_release();
+
+    ngx_http_mcp_sse_call_free(call);
+}
+
+
+/*
+ * nginx logs a subrequest when it is finalized and never one that is torn
+ * down.
+ */
+
+static void
+ngx_http_mcp_sse_call_log_torn(ngx_http_mcp_sse_call_t *call)
+{
+    ngx_uint_t                  i;
+    ngx_http_request_t         *sr;
+    ngx_http_handler_pt        *handlers;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    sr = call->subrequest;
+
+    if (call->judge) {
+        call->judge(call);
+    }
+
+    clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
+    cmcf = ngx_http_get_module_main_conf(sr, ngx_http_core_module);
+
+    if (!clcf->log_subrequest) {
+        return;
+    }
+
+    handlers = cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.elts;
+
+    for (i = 0; i < cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.nelts; i++) {
+        handlers[i](sr);
+    }
+}
+
+
+void
+ngx_http_mcp_sse_call_free(ngx_http_mcp_sse_call_t *call)
+{
+    ngx_pool_t          *pool;
+    ngx_http_request_t  *r;
+
+    r = call->request;
+
+    if (call->answer) {
+        ngx_free(call->answer);
+        call->answer = NULL;
+    }
+
+    call->posted = 1;
+    call->started = 0;
+
+    if (r) {
+        pool = call->connection.pool;
+
+        r->logged = 1;
+        ngx_http_free_request(r, 0);
+
+        ngx_destroy_pool(pool);
+
+    } else if (!call->connection.destroyed && call->connection.pool) {
+        ngx_destroy_pool(call->connection.pool);
+    }
+
+    if (call->read.timer_set) {
+        ngx_del_timer(&call->read);
+    }
+
+    if (call->write.timer_set) {
+        ngx_del_timer(&call->write);
+    }
+
+    if (call->read.posted) {
+        ngx_delete_posted_event(&call->read);
+    }
+
+    if (call->write.posted) {
+        ngx_delete_posted_event(&call->write);
+    }
+
+    if (ngx_http_mcp_sse_call_nfree == NGX_HTTP_MCP_SSE_MAX_FREE) {
+        ngx_free(call);
+        return;
+    }
+
+    ngx_queue_insert_head(&ngx_http_mcp_sse_call_free_list, &call->queue);
+    ngx_http_mcp_sse_call_nfree++;
+}

@@ -1,0 +1,206 @@
+
+/*
+ * The collected bytes belong to the call.
+ */
+
+#include "ngx_mcp_call_filter.h"
+#include "ngx_mcp_call.h"
+#include "ngx_mcp_header.h"
+
+
+#define NGX_HTTP_MCP_SSE_ANSWER_MIN  4096
+
+
+static ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_captured(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_capture_header(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_capture_body(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_mcp_sse_capture_append(
+    ngx_http_mcp_sse_call_t *call, u_char *data, size_t size);
+static ngx_int_t ngx_http_mcp_sse_capture_grow(ngx_http_mcp_sse_call_t *call,
+    size_t size);
+
+
+static ngx_str_t  ngx_http_mcp_sse_www_authenticate =
+                                            ngx_string("www-authenticate");
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+void
+ngx_http_mcp_sse_capture_init(void)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_mcp_sse_capture_header;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_mcp_sse_capture_body;
+}
+
+
+/*
+ * The call is known by the stub: an internal redirect, of error_page for
+ * example, clears the contexts of the subrequest itself.
+ */
+
+static ngx_http_mcp_sse_call_t *
+ngx_http_mcp_sse_captured(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    if (r == r->main) {
+        return NULL;
+    }
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_mcp_sse_module);
+
+    return ctx ? ctx->call : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_capture_header(ngx_http_request_t *r)
+{
+    ngx_table_elt_t                *h;
+    ngx_http_mcp_sse_call_t        *call;
+    ngx_http_mcp_sse_header_pos_t   pos;
+
+    call = ngx_http_mcp_sse_captured(r);
+
+    if (call == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    r->header_sent = 1;
+
+    /* one of its own subrequests, of SSI for example, says nothing */
+
+    if (r->parent != r->main) {
+        return NGX_OK;
+    }
+
+    call->status = r->headers_out.status;
+    call->length = r->headers_out.content_length_n;
+
+    /* to nginx it is the answer, and what follows a body without an end */
+
+    if (call->status >= NGX_HTTP_CONTINUE && call->status < NGX_HTTP_OK) {
+        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                      "mcp sse: call at \"%V\" answered %ui, which is no "
+                      "final answer", &call->uri, call->status);
+        return NGX_ERROR;
+    }
+
+    /* upstream fills the slot of this header only to intercept errors */
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+    h = ngx_http_mcp_sse_header_find(&r->headers_out.headers,
+                                     &ngx_http_mcp_sse_www_authenticate,
+                                     &pos);
+    if (h) {
+        call->challenge = h->value;
+    }
+
+    if (call->length > 0
+        && call->length <= (off_t) call->max_answer
+        && ngx_http_mcp_sse_capture_grow(call, call->length) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_capture_body(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_mcp_sse_call_t  *call;
+
+    call = ngx_http_mcp_sse_captured(r);
+
+    if (call == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+
+            if (r->parent == r->main
+                && call->end == 0
+                && ngx_http_mcp_sse_capture_append(call, b->pos,
+                                                   b->last - b->pos)
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            b->pos = b->last;
+        }
+
+        if (b->in_file) {
+            b->file_pos = b->file_last;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_capture_append(ngx_http_mcp_sse_call_t *call, u_char *data,
+    size_t size)
+{
+    size_t                     have;
+    ngx_http_mcp_sse_event_t  *ev;
+
+    ev = call->answer;
+    have = ev ? ev->last - ev->pos : 0;
+
+    if (have + size > call->max_answer) {
+        ngx_http_mcp_sse_call_oversize(call);
+        return NGX_OK;
+    }
+
+    if ((ev == NULL || (size_t) (ev->end - ev->last) < size)
+        && ngx_http_mcp_sse_capture_grow(call,
+                       ngx_max(ngx_max(have + size, 2 * have),
+                               NGX_HTTP_MCP_SSE_ANSWER_MIN))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    call->answer->last = ngx_cpymem(call->answer->last, data, size);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_capture_grow(ngx_http_mcp_sse_call_t *call, size_t size)
+{
+    ngx_http_mcp_sse_event_t  *ev;
+
+    ev = ngx_http_mcp_sse_event_alloc(size, &call->log);
+    if (ev == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (call->answer) {
+        ev->last = ngx_cpymem(ev->last, call->answer->pos,
+                              call->answer->last - call->answer->pos);
+        ngx_free(call->answer);
+    }
+
+    call->answer = ev;
+
+    return NGX_OK;
+}

@@ -1,0 +1,232 @@
+
+/*
+ * The stub request of a call, and the connection that it seems to have, are
+ * part of the call and are taken apart by it.
+ *
+ * nginx's own stub requests: ngx_http_js_periodic_handler() of njs,
+ * ngx_http_v2_create_stream().
+ */
+
+#include "ngx_mcp_fake_request.h"
+
+
+static void ngx_http_mcp_sse_stub_connection(ngx_http_mcp_sse_call_t *call,
+    ngx_log_t *log);
+static void ngx_http_mcp_sse_stub_event(ngx_event_t *ev);
+static u_char *ngx_http_mcp_sse_stub_log_error(ngx_log_t *log, u_char *buf,
+    size_t len);
+
+
+/* what variables such as $server_addr see: a call comes in nowhere */
+
+static struct sockaddr_in  ngx_http_mcp_sse_nowhere;
+
+
+ngx_int_t
+ngx_http_mcp_sse_stub_make(ngx_http_mcp_sse_call_t *call,
+    ngx_http_event_handler_pt woken, ngx_http_cleanup_pt gone,
+    ngx_log_t *log)
+{
+    ngx_connection_t    *c;
+    ngx_http_cleanup_t  *cln;
+    ngx_http_request_t  *r;
+
+    ngx_http_mcp_sse_stub_connection(call, log);
+
+    c = &call->connection;
+
+    /* nginx would destroy it, were it to close this connection by itself */
+
+    c->pool = ngx_create_pool(256, c->log);
+    if (c->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    r = ngx_http_create_request(c);
+    if (r == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->data = r;
+
+    call->request = r;
+    call->pool = r->pool;
+
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (cln == NULL
+        || ngx_list_init(&r->headers_in.headers, r->pool, 20,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    cln->handler = gone;
+    cln->data = call;
+
+    r->http_version = NGX_HTTP_VERSION_11;
+    r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
+    r->read_event_handler = ngx_http_request_empty_handler;
+    r->write_event_handler = woken;
+    r->internal = 1;
+
+    ngx_str_set(&r->http_protocol, "HTTP/1.1");
+    ngx_str_set(&r->uri, "/");
+
+    call->ctx.request = r;
+    call->ctx.call = call;
+
+    ngx_http_set_ctx(r, &call->ctx, ngx_http_mcp_sse_module);
+
+    return NGX_OK;
+}
+
+
+/*
+ * The connection of a stub has no socket: fd -1 and active events keep nginx
+ * from using one, ready ones let output never block.  With select and poll it
+ * is an inactive write event that nginx leaves alone.
+ */
+
+static void
+ngx_http_mcp_sse_stub_connection(ngx_http_mcp_sse_call_t *call,
+    ngx_log_t *log)
+{
+    ngx_log_t         *clog;
+    ngx_event_t       *rev, *wev;
+    ngx_connection_t  *c;
+
+    c = &call->connection;
+    rev = &call->read;
+    wev = &call->write;
+    clog = &call->log;
+
+    *clog = *log;
+    clog->handler = ngx_http_mcp_sse_stub_log_error;
+    clog->data = &call->log_ctx;
+    clog->action = "calling the backend";
+    clog->connection = 0;
+
+    call->log_ctx.connection = c;
+
+    rev->data = c;
+    rev->log = clog;
+    rev->handler = ngx_http_mcp_sse_stub_event;
+    rev->active = 1;
+
+    wev->data = c;
+    wev->log = clog;
+    wev->handler = ngx_http_mcp_sse_stub_event;
+    wev->write = 1;
+    wev->active = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? 1 : 0;
+    wev->ready = 1;
+
+    call->hc.conf_ctx = call->cscf->ctx;
+
+    ngx_http_mcp_sse_nowhere.sin_family = AF_INET;
+    ngx_http_mcp_sse_nowhere.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+
+    c->fd = (ngx_socket_t) -1;
+    c->read = rev;
+    c->write = wev;
+    c->data = &call->hc;
+    c->log = clog;
+    c->log_error = NGX_ERROR_INFO;
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+    c->sockaddr = (struct sockaddr *) &ngx_http_mcp_sse_nowhere;
+    c->socklen = sizeof(struct sockaddr_in);
+    c->local_sockaddr = (struct sockaddr *) &ngx_http_mcp_sse_nowhere;
+    c->local_socklen = sizeof(struct sockaddr_in);
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    clog->connection = c->number;
+}
+
+
+void
+ngx_http_mcp_sse_stub_address(ngx_http_mcp_sse_call_t *call)
+{
+    ngx_addr_t         addr;
+    ngx_connection_t  *c;
+
+    c = &call->connection;
+    c->addr_text = call->address;
+
+    if (call->address.len
+        && ngx_parse_addr(call->pool, &addr, call->address.data,
+                          call->address.len)
+           == NGX_OK)
+    {
+        c->sockaddr = addr.sockaddr;
+        c->socklen = addr.socklen;
+    }
+}
+
+
+/*
+ * Nothing is ever read or written, but a delay of limit_req is a timer of
+ * the write event.
+ */
+
+static void
+ngx_http_mcp_sse_stub_event(ngx_event_t *ev)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = ev->data;
+    r = c->data;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (ev->delayed && ev->timedout) {
+        ev->delayed = 0;
+        ev->timedout = 0;
+    }
+
+    if (ev->write) {
+        r->write_event_handler(r);
+
+    } else {
+        r->read_event_handler(r);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static u_char *
+ngx_http_mcp_sse_stub_log_error(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char                  *p;
+    ngx_http_request_t      *r;
+    ngx_http_log_ctx_t      *ctx;
+    ngx_http_mcp_sse_ctx_t  *mctx;
+
+    if (log->action) {
+        p = ngx_snprintf(buf, len, " while %s", log->action);
+        len -= p - buf;
+        buf = p;
+    }
+
+    ctx = log->data;
+    r = ctx->request;
+
+    if (r == NULL) {
+        return buf;
+    }
+
+    mctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (mctx == NULL) {
+        return buf;
+    }
+
+    p = ngx_snprintf(buf, len, ", client: %V, session: %V, method: %V",
+                     &ctx->connection->addr_text, &mctx->facts.session,
+                     &mctx->facts.raw_method);
+    len -= p - buf;
+
+    return r->log_handler(r, ctx->current_request, p, len);
+}

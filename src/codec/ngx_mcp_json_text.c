@@ -1,0 +1,308 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_mcp_json_text.h"
+
+
+#define NGX_HTTP_MCP_SSE_BAD_CHAR  0xffffffff
+
+
+static uint32_t ngx_http_mcp_sse_text_char(u_char **pos, u_char *last);
+static uint32_t ngx_http_mcp_sse_text_utf8(u_char **pos, u_char *last);
+static u_char *ngx_http_mcp_sse_text_put_utf8(u_char *p, uint32_t c);
+
+
+ngx_int_t
+ngx_http_mcp_sse_text_check(ngx_str_t *text)
+{
+    u_char  *p, *last;
+
+    p = text->data;
+    last = text->data + text->len;
+
+    while (p < last) {
+
+        if (*p >= 0x20 && *p < 0x80) {
+            p++;
+            continue;
+        }
+
+        if (*p < 0x20) {
+
+            if (*p != '\t' && *p != CR && *p != LF) {
+                return NGX_DECLINED;
+            }
+
+            p++;
+            continue;
+        }
+
+        if (ngx_http_mcp_sse_text_utf8(&p, last) == NGX_HTTP_MCP_SSE_BAD_CHAR)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_text_one_line(ngx_str_t *text)
+{
+    size_t  i;
+
+    for (i = 0; i < text->len; i++) {
+
+        if (text->data[i] < ' ' || text->data[i] == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/*
+ * Half of a surrogate pair, which JSON's grammar allows and UTF-8 does not,
+ * becomes U+FFFD.  No escape is shorter than what it stands for.
+ */
+
+ngx_int_t
+ngx_http_mcp_sse_text_decode(ngx_pool_t *pool, ngx_str_t *raw,
+    ngx_str_t *value)
+{
+    u_char    *p, *d, *last;
+    uint32_t   c;
+
+    p = raw->data + 1;
+    last = raw->data + raw->len - 1;
+
+    if (ngx_strlchr(p, last, '\\') == NULL) {
+        value->len = last - p;
+        value->data = p;
+        return NGX_OK;
+    }
+
+    d = ngx_pnalloc(pool, last - p);
+    if (d == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = d;
+
+    while (p < last) {
+
+        if (*p != '\\') {
+            *d++ = *p++;
+            continue;
+        }
+
+        c = ngx_http_mcp_sse_text_char(&p, last);
+
+        if ((c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff) {
+            c = 0xfffd;
+        }
+
+        d = ngx_http_mcp_sse_text_put_utf8(d, c);
+    }
+
+    value->len = d - value->data;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_text_same(ngx_str_t *a, ngx_str_t *b)
+{
+    u_char    *p, *q, *p_last, *q_last;
+    uint32_t   c;
+
+    if (a->len < 2 || b->len < 2 || b->data[0] != '"') {
+        return 0;
+    }
+
+    if (a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0) {
+        return 1;
+    }
+
+    p = a->data + 1;
+    q = b->data + 1;
+
+    p_last = a->data + a->len - 1;
+    q_last = b->data + b->len - 1;
+
+    while (p < p_last && q < q_last) {
+
+        c = ngx_http_mcp_sse_text_char(&p, p_last);
+
+        if (c == NGX_HTTP_MCP_SSE_BAD_CHAR
+            || c != ngx_http_mcp_sse_text_char(&q, q_last))
+        {
+            return 0;
+        }
+    }
+
+    return p == p_last && q == q_last;
+}
+
+
+/* one character of a string, an escape or not, at *pos, which is advanced */
+
+static uint32_t
+ngx_http_mcp_sse_text_char(u_char **pos, u_char *last)
+{
+    u_char     *p;
+    ngx_int_t   c, low;
+
+    p = *pos;
+
+    if (*p != '\\') {
+        return ngx_http_mcp_sse_text_utf8(pos, last);
+    }
+
+    if (last - p < 2) {
+        *pos = last;
+        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+    }
+
+    *pos = p + 2;
+
+    switch (p[1]) {
+
+    case 'b':
+        return '\b';
+
+    case 'f':
+        return '\f';
+
+    case 'n':
+        return LF;
+
+    case 'r':
+        return CR;
+
+    case 't':
+        return '\t';
+
+    case 'u':
+        break;
+
+    default:
+        return p[1];
+    }
+
+    c = (last - p < 6) ? NGX_ERROR : ngx_hextoi(p + 2, 4);
+
+    if (c == NGX_ERROR) {
+        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+    }
+
+    *pos = p + 6;
+
+    if (c < 0xd800 || c > 0xdbff
+        || last - p < 12 || p[6] != '\\' || p[7] != 'u')
+    {
+        return c;
+    }
+
+    low = ngx_hextoi(p + 8, 4);
+
+    if (low < 0xdc00 || low > 0xdfff) {
+        return c;
+    }
+
+    *pos = p + 12;
+
+    return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+}
+
+
+/* as RFC 3629: the shortest form only, no surrogates, up to U+10FFFF */
+
+static uint32_t
+ngx_http_mcp_sse_text_utf8(u_char **pos, u_char *last)
+{
+    u_char    *p;
+    size_t     n;
+    uint32_t   c, min;
+
+    p = *pos;
+    c = *p++;
+
+    *pos = p;
+
+    if (c < 0x80) {
+        return c;
+    }
+
+    if (c >= 0xf0 && c <= 0xf4) {
+        c &= 0x07;
+        min = 0x10000;
+        n = 3;
+
+    } else if (c >= 0xe0 && c < 0xf0) {
+        c &= 0x0f;
+        min = 0x800;
+        n = 2;
+
+    } else if (c >= 0xc2 && c < 0xe0) {
+        c &= 0x1f;
+        min = 0x80;
+        n = 1;
+
+    } else {
+        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+    }
+
+    if ((size_t) (last - p) < n) {
+        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+    }
+
+    for ( /* void */ ; n; n--) {
+
+        if ((*p & 0xc0) != 0x80) {
+            return NGX_HTTP_MCP_SSE_BAD_CHAR;
+        }
+
+        c = (c << 6) | (*p++ & 0x3f);
+    }
+
+    if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
+        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+    }
+
+    *pos = p;
+
+    return c;
+}
+
+
+static u_char *
+ngx_http_mcp_sse_text_put_utf8(u_char *p, uint32_t c)
+{
+    if (c < 0x80) {
+        *p++ = (u_char) c;
+        return p;
+    }
+
+    if (c < 0x800) {
+        *p++ = (u_char) (0xc0 | (c >> 6));
+        *p++ = (u_char) (0x80 | (c & 0x3f));
+        return p;
+    }
+
+    if (c < 0x10000) {
+        *p++ = (u_char) (0xe0 | (c >> 12));
+
+    } else {
+        *p++ = (u_char) (0xf0 | (c >> 18));
+        *p++ = (u_char) (0x80 | ((c >> 12) & 0x3f));
+    }
+
+    *p++ = (u_char) (0x80 | ((c >> 6) & 0x3f));
+    *p++ = (u_char) (0x80 | (c & 0x3f));
+
+    return p;
+}

@@ -1,0 +1,547 @@
+
+/*
+ * All values live in the pool of their cycle.
+ */
+
+#include "ngx_mcp_conf.h"
+#include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_origin.h"
+#include "ngx_mcp_forward_headers.h"
+#include "ngx_mcp_secret_file.h"
+
+
+#define NGX_HTTP_MCP_SSE_MIN_SECRET  32
+
+
+static ngx_int_t ngx_http_mcp_sse_conf_add_url(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_array_t **urls, ngx_str_t *value);
+
+
+char *
+ngx_http_mcp_sse_conf_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    u_char      *query;
+    ngx_str_t   *value, *uri, *args;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+    uri = (ngx_str_t *) (p + cmd->offset);
+
+    if (uri->data) {
+        return "is duplicate";
+    }
+
+    if (value[1].len == 0 || value[1].data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URI \"%V\" in \"%V\" directive, "
+                           "it must begin with \"/\"", &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < value[1].len; i++) {
+
+        if (value[1].data[i] <= ' '
+            || value[1].data[i] == 0x7f
+            || value[1].data[i] == '#')
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid URI \"%V\" in \"%V\" directive",
+                               &value[1], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    *uri = value[1];
+
+    /* the URI the endpoint event announces keeps its query */
+
+    if (cmd->post == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    args = uri + 1;
+    query = ngx_strlchr(uri->data, uri->data + uri->len, '?');
+
+    if (query) {
+        args->data = query + 1;
+        args->len = uri->data + uri->len - args->data;
+        uri->len = query - uri->data;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    char        *rv;
+    ngx_str_t   *value;
+    ngx_msec_t  *time;
+
+    value = cf->args->elts;
+    time = (ngx_msec_t *) (p + cmd->offset);
+
+    if (*time != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    if (cmd->post && ngx_strcmp(value[1].data, "off") == 0) {
+        *time = NGX_HTTP_MCP_SSE_OFF;
+        return NGX_CONF_OK;
+    }
+
+    /* the setter takes what is behind "post" for a handler */
+
+    *time = ngx_parse_time(&value[1], 0);
+    rv = NGX_CONF_OK;
+
+    if (*time == (ngx_msec_t) NGX_ERROR || *time == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive",
+                           &value[1], &cmd->name);
+        rv = NGX_CONF_ERROR;
+    }
+
+    return rv;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    char    *rv;
+    size_t  *size;
+
+    size = (size_t *) (p + cmd->offset);
+
+    rv = ngx_conf_set_size_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK && *size == 0) {
+        return "must not be zero";
+    }
+
+    return rv;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_sec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    char    *rv;
+    time_t  *sec;
+
+    sec = (time_t *) (p + cmd->offset);
+
+    rv = ngx_conf_set_sec_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK && *sec == 0) {
+        return "must not be zero";
+    }
+
+    return rv;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mcp_sse_main_conf_t  *mcf = conf;
+
+    u_char     *p;
+    ssize_t     size;
+    ngx_str_t  *value, s;
+
+    if (mcf->zone_name.len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[1].data, "zone=", 5) == 0) {
+
+        mcf->zone_name.data = value[1].data + 5;
+        p = (u_char *) ngx_strchr(mcf->zone_name.data, ':');
+
+        if (p && p != mcf->zone_name.data) {
+            mcf->zone_name.len = p - mcf->zone_name.data;
+
+            s.data = p + 1;
+            s.len = value[1].data + value[1].len - s.data;
+
+            size = ngx_parse_size(&s);
+
+            if (size > 0) {
+                mcf->zone_size = size;
+                return NGX_CONF_OK;
+            }
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"mcp_sse_zone\" "
+                       "directive, it must be \"zone=NAME:SIZE\"", &value[1]);
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mcp_sse_main_conf_t  *mcf = conf;
+
+    ngx_str_t   *value, *key;
+    ngx_uint_t   i;
+
+    if (mcf->keys) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    mcf->keys = ngx_http_mcp_sse_secret_lines(cf, &value[1], 1);
+    if (mcf->keys == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    key = mcf->keys->elts;
+
+    for (i = 0; i < mcf->keys->nelts; i++) {
+
+        if (key[i].len < NGX_HTTP_MCP_SSE_MIN_SECRET) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "a secret in \"%V\" is shorter than %d "
+                               "characters, \"openssl rand -hex 32\" makes "
+                               "a good one",
+                               &value[1], NGX_HTTP_MCP_SSE_MIN_SECRET);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_api_secret(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+
+    ngx_str_t    *value, *secret;
+    ngx_uint_t    i;
+    ngx_array_t  *lines;
+
+    if (mlcf->api_secret.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    lines = ngx_http_mcp_sse_secret_lines(cf, &value[1], 0);
+    if (lines == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    secret = lines->elts;
+
+    for (i = 0; i < secret->len; i++) {
+
+        if (secret->data[i] <= ' '
+            || secret->data[i] >= 0x7f
+            || secret->data[i] == ':')
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the secret in \"%V\" has a character that no "
+                               "API secret of Frappe has", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    mlcf->api_secret = *secret;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_urls(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (mlcf->server_urls != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    mlcf->server_urls = NULL;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_mcp_sse_conf_add_url(cf, cmd, &mlcf->server_urls,
+                                          &value[i])
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * As given, but for a slash at its end: paths are put behind it.
+ */
+
+char *
+ngx_http_mcp_sse_conf_public_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+
+    ngx_int_t   rc;
+    ngx_str_t  *value, normal;
+
+    if (mlcf->public_url.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rc = ngx_http_mcp_sse_origin_normalize(cf->temp_pool, &value[1], &normal);
+
+    if (rc == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URL \"%V\" in \"%V\" directive, it must "
+                           "be http[s]://HOST[:PORT]", &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    mlcf->public_url = value[1];
+
+    if (value[1].data[value[1].len - 1] == '/') {
+        mlcf->public_url.len--;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (mlcf->origins != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    mlcf->origins = NULL;
+    mlcf->any_origin = 0;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 1 && value[i].data[0] == '*') {
+            mlcf->any_origin = 1;
+            continue;
+        }
+
+        if (ngx_http_mcp_sse_conf_add_url(cf, cmd, &mlcf->origins, &value[i])
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_array_t **urls, ngx_str_t *value)
+{
+    ngx_str_t  *url;
+
+    if (*urls == NULL) {
+        *urls = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+        if (*urls == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    url = ngx_array_push(*urls);
+    if (url == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_mcp_sse_origin_normalize(cf->pool, value, url) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive, it must "
+                           "be \"http[s]://HOST[:PORT]\"", value, &cmd->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_local(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i, flag;
+
+    if (mlcf->local != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    mlcf->local = 0;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "none") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        flag = ngx_http_mcp_sse_dispatch_flag(&value[i]);
+
+        if (flag == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"mcp_sse_local\" "
+                               "directive, it must be \"ping\", "
+                               "\"resources/list\", "
+                               "\"resources/templates/list\" or "
+                               "\"prompts/list\", or \"none\" alone",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        mlcf->local |= flag;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_keepalive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+
+    char       *rv;
+    ngx_str_t  *value;
+
+    rv = ngx_http_mcp_sse_conf_time(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    mlcf->keepalive_event = 0;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    if (mlcf->keepalive != NGX_HTTP_MCP_SSE_OFF
+        && ngx_strcmp(value[2].data, "event") == 0)
+    {
+        mlcf->keepalive_event = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (mlcf->keepalive != NGX_HTTP_MCP_SSE_OFF
+        && ngx_strcmp(value[2].data, "comment") == 0)
+    {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"mcp_sse_keepalive\" "
+                       "directive, it must be \"comment\" or \"event\" behind "
+                       "a time", &value[2]);
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_mcp_sse_conf_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+
+    ngx_str_t   *value, *name;
+    ngx_uint_t   i;
+
+    if (mlcf->pass_headers != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    mlcf->pass_headers = ngx_array_create(cf->pool, cf->args->nelts,
+                                          sizeof(ngx_str_t));
+    if (mlcf->pass_headers == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        ngx_strlow(value[i].data, value[i].data, value[i].len);
+
+        if (value[i].len == 0 || !ngx_http_mcp_sse_pack_may_pass(&value[i])) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "header \"%V\" cannot be passed by "
+                               "\"mcp_sse_pass_header\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        name = ngx_array_push(mlcf->pass_headers);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *name = value[i];
+    }
+
+    /* an empty name ends the list; it was made one longer than needed */
+
+    name = ngx_array_push(mlcf->pass_headers);
+    if (name == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_str_null(name);
+
+    return NGX_CONF_OK;
+}

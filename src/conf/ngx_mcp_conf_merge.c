@@ -1,0 +1,276 @@
+
+/*
+ * Configurations live in the pool of their cycle.
+ */
+
+#include "ngx_mcp_conf_merge.h"
+#include "ngx_mcp_check_uri.h"
+#include "ngx_mcp_json_text.h"
+
+
+#define NGX_HTTP_MCP_SSE_ZONE_SIZE  (8 * 1024 * 1024)
+
+
+static void ngx_http_mcp_sse_merge_endpoint(ngx_conf_t *cf,
+    ngx_http_mcp_sse_loc_conf_t *prev, ngx_http_mcp_sse_loc_conf_t *conf);
+static char *ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
+    ngx_http_mcp_sse_loc_conf_t *conf);
+
+
+void *
+ngx_http_mcp_sse_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_mcp_sse_main_conf_t  *mcf;
+
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_main_conf_t));
+    if (mcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     mcf->zone_name = { 0, NULL };
+     *     mcf->zone = NULL;
+     *     mcf->keys = NULL;
+     *     mcf->redis = NULL;
+     *     mcf->used = 0;
+     *     mcf->longest_call = 0;
+     *     mcf->warned = { { NULL, NULL } };
+     */
+
+    mcf->max_inbox = NGX_CONF_UNSET;
+    mcf->max_message = NGX_CONF_UNSET_SIZE;
+    mcf->drain = NGX_CONF_UNSET_MSEC;
+
+    return mcf;
+}
+
+
+char *
+ngx_http_mcp_sse_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_mcp_sse_main_conf_t  *mcf = conf;
+
+    ngx_conf_init_value(mcf->max_inbox, 256);
+    ngx_conf_init_size_value(mcf->max_message, 1024 * 1024);
+    ngx_conf_init_msec_value(mcf->drain, 4000);
+
+    if (mcf->zone_name.len == 0) {
+        ngx_str_set(&mcf->zone_name, "mcp_sse");
+        mcf->zone_size = NGX_HTTP_MCP_SSE_ZONE_SIZE;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+void *
+ngx_http_mcp_sse_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->call_uri, user_uri, message_uri, public_url = { 0, NULL };
+     *     conf->call_args, user_args = { 0, NULL };
+     *     conf->principal, site = NULL;
+     *     conf->api_secret = { 0, NULL };
+     *     conf->handler = { 0, NULL };
+     *     conf->endpoint = NULL;
+     */
+
+    conf->server_urls = NGX_CONF_UNSET_PTR;
+    conf->origins = NGX_CONF_UNSET_PTR;
+    conf->any_origin = NGX_CONF_UNSET;
+    conf->local = NGX_CONF_UNSET_UINT;
+    conf->ping_result = NGX_CONF_UNSET_UINT;
+    conf->keepalive = NGX_CONF_UNSET_MSEC;
+    conf->keepalive_event = NGX_CONF_UNSET_UINT;
+    conf->grace = NGX_CONF_UNSET_MSEC;
+    conf->idle_timeout = NGX_CONF_UNSET_MSEC;
+    conf->session_ttl = NGX_CONF_UNSET;
+    conf->call_timeout = NGX_CONF_UNSET_MSEC;
+    conf->progress = NGX_CONF_UNSET_MSEC;
+    conf->retry = NGX_CONF_UNSET_MSEC;
+    conf->stream_after = NGX_CONF_UNSET_MSEC;
+    conf->max_answer = NGX_CONF_UNSET_SIZE;
+    conf->queue = NGX_CONF_UNSET_SIZE;
+    conf->max_calls = NGX_CONF_UNSET;
+    conf->max_sessions = NGX_CONF_UNSET;
+    conf->auth_cache = NGX_CONF_UNSET_MSEC;
+    conf->auth_recheck = NGX_CONF_UNSET_MSEC;
+    conf->auth_wait = NGX_CONF_UNSET_MSEC;
+    conf->auth_stale = NGX_CONF_UNSET_MSEC;
+    conf->cookie = NGX_CONF_UNSET;
+    conf->pass_headers = NGX_CONF_UNSET_PTR;
+
+    return conf;
+}
+
+
+char *
+ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_mcp_sse_loc_conf_t  *prev = parent;
+    ngx_http_mcp_sse_loc_conf_t  *conf = child;
+
+    if (conf->call_uri.data == NULL) {
+        conf->call_uri = prev->call_uri;
+        conf->call_args = prev->call_args;
+    }
+
+    if (conf->user_uri.data == NULL) {
+        conf->user_uri = prev->user_uri;
+        conf->user_args = prev->user_args;
+    }
+
+    if (conf->principal == NULL) {
+        conf->principal = prev->principal;
+    }
+
+    if (conf->site == NULL) {
+        conf->site = prev->site;
+    }
+
+    if (conf->origins == NGX_CONF_UNSET_PTR) {
+        conf->any_origin = prev->any_origin;
+    }
+
+    if (conf->keepalive == NGX_CONF_UNSET_MSEC) {
+        conf->keepalive_event = prev->keepalive_event;
+    }
+
+    ngx_conf_merge_ptr_value(conf->server_urls, prev->server_urls, NULL);
+    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
+    ngx_conf_merge_value(conf->any_origin, prev->any_origin, 0);
+    ngx_conf_merge_str_value(conf->message_uri, prev->message_uri,
+                             "/mcp/messages");
+    ngx_conf_merge_uint_value(conf->local, prev->local,
+                              NGX_HTTP_MCP_SSE_LOCAL_PING
+                              |NGX_HTTP_MCP_SSE_LOCAL_RESOURCES);
+    ngx_conf_merge_uint_value(conf->ping_result, prev->ping_result,
+                              NGX_HTTP_MCP_SSE_PING_DEFAULT);
+    ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
+    ngx_conf_merge_uint_value(conf->keepalive_event, prev->keepalive_event,
+                              0);
+    ngx_conf_merge_msec_value(conf->grace, prev->grace, 5000);
+    ngx_conf_merge_msec_value(conf->idle_timeout, prev->idle_timeout,
+                              NGX_HTTP_MCP_SSE_OFF);
+    ngx_conf_merge_sec_value(conf->session_ttl, prev->session_ttl,
+                             7 * 24 * 3600);
+    ngx_conf_merge_msec_value(conf->call_timeout, prev->call_timeout, 300000);
+    ngx_conf_merge_msec_value(conf->progress, prev->progress, 10000);
+    ngx_conf_merge_msec_value(conf->retry, prev->retry, 1000);
+    ngx_conf_merge_msec_value(conf->stream_after, prev->stream_after, 2000);
+    ngx_conf_merge_str_value(conf->public_url, prev->public_url, "");
+    ngx_conf_merge_size_value(conf->max_answer, prev->max_answer,
+                              32 * 1024 * 1024);
+    ngx_conf_merge_size_value(conf->queue, prev->queue, 1024 * 1024);
+    ngx_conf_merge_value(conf->max_calls, prev->max_calls, 32);
+    ngx_conf_merge_value(conf->max_sessions, prev->max_sessions, 64);
+    ngx_conf_merge_msec_value(conf->auth_cache, prev->auth_cache, 60000);
+    ngx_conf_merge_msec_value(conf->auth_recheck, prev->auth_recheck, 600000);
+    ngx_conf_merge_msec_value(conf->auth_wait, prev->auth_wait, 20000);
+    ngx_conf_merge_msec_value(conf->auth_stale, prev->auth_stale, 600000);
+    ngx_conf_merge_str_value(conf->api_secret, prev->api_secret, "");
+    ngx_conf_merge_value(conf->cookie, prev->cookie, 0);
+    ngx_conf_merge_ptr_value(conf->pass_headers, prev->pass_headers, NULL);
+
+    ngx_http_mcp_sse_merge_endpoint(cf, prev, conf);
+
+    return ngx_http_mcp_sse_check_endpoint(cf, conf);
+}
+
+
+/*
+ * "if" and "limit_except" within a location are the same endpoint, unless
+ * they have a handler of their own.
+ */
+
+static void
+ngx_http_mcp_sse_merge_endpoint(ngx_conf_t *cf,
+    ngx_http_mcp_sse_loc_conf_t *prev, ngx_http_mcp_sse_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && clcf->handler == NULL && prev->endpoint) {
+        conf->handler = prev->handler;
+        conf->endpoint = prev->endpoint;
+
+        clcf->handler = conf->endpoint->handler;
+    }
+}
+
+
+static char *
+ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
+    ngx_http_mcp_sse_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_mcp_sse_main_conf_t  *mcf;
+
+    if (conf->handler.len == 0) {
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);
+
+    mcf->used = 1;
+
+    /* the specification's, where no guide says anything else */
+
+    if (conf->ping_result == NGX_HTTP_MCP_SSE_PING_DEFAULT) {
+        conf->ping_result = ngx_http_mcp_sse_is(&conf->handler, "mcp_sse_http")
+                            ? NGX_HTTP_MCP_SSE_PING_EMPTY
+                            : NGX_HTTP_MCP_SSE_PING_META;
+    }
+
+    if (!conf->endpoint->calls) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->call_uri.len == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" in location \"%V\" needs \"mcp_sse_call\"",
+                      &conf->handler, &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->user_uri.len == 0 && conf->principal == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" in location \"%V\" needs \"mcp_sse_user\" or "
+                      "\"mcp_sse_principal\"",
+                      &conf->handler, &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_http_mcp_sse_locate(cf, conf);
+
+    mcf->longest_call = ngx_max(mcf->longest_call, conf->call_timeout);
+
+    /* it would take the request from the stream or the calls that it is for */
+
+    if (clcf->post_action.data) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"post_action\" is not run for \"%V\" in location "
+                      "\"%V\", use \"access_log\"",
+                      &conf->handler, &clcf->name);
+        ngx_str_null(&clcf->post_action);
+    }
+
+    /* mcp_sse_max_message decides, after the credential was checked */
+
+    clcf->client_max_body_size = 0;
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,482 @@
+
+/*
+ * All values live in the pool of their cycle.
+ */
+
+#include "ngx_mcp_redis_url.h"
+
+
+#define NGX_HTTP_MCP_SSE_REDIS_PORT  6379
+
+/* what a URL may begin with */
+
+#define NGX_HTTP_MCP_SSE_REDIS       "redis://"
+#define NGX_HTTP_MCP_SSE_REDISS      "rediss://"
+#define NGX_HTTP_MCP_SSE_UNIX        "unix:"
+
+#define ngx_http_mcp_sse_begins(s, text)                                      \
+    ((s)->len >= sizeof(text) - 1                                             \
+     && ngx_strncasecmp((s)->data, (u_char *) (text), sizeof(text) - 1)       \
+        == 0)
+
+
+static const char *ngx_http_mcp_sse_redis_url_parse(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *url);
+static const char *ngx_http_mcp_sse_redis_url_path(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest);
+static const char *ngx_http_mcp_sse_redis_url_host(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest);
+static const char *ngx_http_mcp_sse_redis_url_user(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest);
+static const char *ngx_http_mcp_sse_redis_url_database(
+    ngx_http_mcp_sse_redis_conf_t *rcf, u_char *p, u_char *last);
+static ngx_int_t ngx_http_mcp_sse_redis_url_decode(ngx_conf_t *cf,
+    ngx_str_t *dst, u_char *p, u_char *last);
+static const char *ngx_http_mcp_sse_redis_url_option(
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *value);
+static const char *ngx_http_mcp_sse_redis_url_time(ngx_msec_t *time,
+    u_char *p, u_char *last);
+static ngx_int_t ngx_http_mcp_sse_redis_url_resolve(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf);
+static ngx_int_t ngx_http_mcp_sse_redis_url_addresses(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_url_t *u);
+
+
+char *
+ngx_http_mcp_sse_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mcp_sse_main_conf_t  *mcf = conf;
+
+    ngx_str_t                      *value;
+    ngx_uint_t                      i;
+    const char                     *error;
+    ngx_http_mcp_sse_redis_conf_t  *rcf;
+
+    if (mcf->redis) {
+        return "is duplicate";
+    }
+
+    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_redis_conf_t));
+    if (rcf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    rcf->timeout = NGX_CONF_UNSET_MSEC;
+    rcf->connect_timeout = NGX_CONF_UNSET_MSEC;
+    rcf->port = NGX_HTTP_MCP_SSE_REDIS_PORT;
+
+    value = cf->args->elts;
+
+    /* the URL is not shown: it may have a password in it */
+
+    error = ngx_http_mcp_sse_redis_url_parse(cf, rcf, &value[1]);
+
+    if (error) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URL in \"%V\" directive: %s",
+                           &cmd->name, error);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        error = ngx_http_mcp_sse_redis_url_option(rcf, &value[i]);
+
+        if (error) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s \"%V\" in \"%V\" "
+                               "directive", error, &value[i], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (rcf->prefix.data == NULL) {
+        ngx_str_set(&rcf->prefix, "mcp:");
+    }
+
+    ngx_conf_init_msec_value(rcf->timeout, 1000);
+    ngx_conf_init_msec_value(rcf->connect_timeout, 1000);
+
+    mcf->redis = rcf;
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * Returns what is wrong with the URL, or NULL.
+ */
+
+static const char *
+ngx_http_mcp_sse_redis_url_parse(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *url)
+{
+    size_t       skip;
+    ngx_str_t    rest;
+    const char  *error;
+
+    if (ngx_http_mcp_sse_begins(url, NGX_HTTP_MCP_SSE_REDISS)) {
+        return "TLS is not supported, use \"redis://\" in a private network, "
+               "a unix socket or a tunnel";
+    }
+
+    if (ngx_http_mcp_sse_begins(url, NGX_HTTP_MCP_SSE_REDIS)) {
+        skip = sizeof(NGX_HTTP_MCP_SSE_REDIS) - 1;
+
+    } else if (ngx_http_mcp_sse_begins(url, NGX_HTTP_MCP_SSE_UNIX "//")) {
+        skip = sizeof(NGX_HTTP_MCP_SSE_UNIX "//") - 1;
+
+    } else if (ngx_http_mcp_sse_begins(url, NGX_HTTP_MCP_SSE_UNIX)) {
+        skip = sizeof(NGX_HTTP_MCP_SSE_UNIX) - 1;
+
+    } else {
+        return "it must begin with \"redis://\" or \"unix:\"";
+    }
+
+    rest.len = url->len - skip;
+    rest.data = url->data + skip;
+
+    error = ngx_http_mcp_sse_redis_url_user(cf, rcf, &rest);
+
+    if (error) {
+        return error;
+    }
+
+    return (url->data[0] == 'u' || url->data[0] == 'U')
+           ? ngx_http_mcp_sse_redis_url_path(cf, rcf, &rest)
+           : ngx_http_mcp_sse_redis_url_host(cf, rcf, &rest);
+}
+
+
+/*
+ * [[USER]:PASSWORD@], with percent-encoding as in other URLs.
+ */
+
+static const char *
+ngx_http_mcp_sse_redis_url_user(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest)
+{
+    u_char  *p, *at, *colon, *last;
+
+    last = rest->data + rest->len;
+    at = NULL;
+
+    /* the path of a socket may have an "@" */
+
+    if (rest->len && rest->data[0] == '/') {
+        return NULL;
+    }
+
+    /* a password may have an "@" that nobody has encoded */
+
+    for (p = rest->data; p < last; p++) {
+        if (*p == '@') {
+            at = p;
+        }
+    }
+
+    if (at == NULL) {
+        return NULL;
+    }
+
+    colon = ngx_strlchr(rest->data, at, ':');
+
+    if (colon == NULL || colon + 1 == at) {
+        return "a user without a password";
+    }
+
+    if (ngx_http_mcp_sse_redis_url_decode(cf, &rcf->user, rest->data, colon)
+        != NGX_OK
+        || ngx_http_mcp_sse_redis_url_decode(cf, &rcf->password, colon + 1, at)
+           != NGX_OK)
+    {
+        return "no memory";
+    }
+
+    rest->data = at + 1;
+    rest->len = last - rest->data;
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_redis_url_decode(ngx_conf_t *cf, ngx_str_t *dst, u_char *p,
+    u_char *last)
+{
+    u_char  *d;
+
+    if (p == last) {
+        return NGX_OK;
+    }
+
+    dst->data = ngx_pnalloc(cf->pool, last - p);
+    if (dst->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    d = dst->data;
+
+    ngx_unescape_uri(&d, &p, last - p, 0);
+
+    dst->len = d - dst->data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * /PATH[?db=NUMBER]
+ */
+
+static const char *
+ngx_http_mcp_sse_redis_url_path(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest)
+{
+    u_char      *query, *last;
+    const char  *error;
+
+    last = rest->data + rest->len;
+    query = ngx_strlchr(rest->data, last, '?');
+
+    if (query) {
+
+        if (last - query < 4 || ngx_strncmp(query, "?db=", 4) != 0) {
+            return "only \"?db=NUMBER\" may follow the path";
+        }
+
+        error = ngx_http_mcp_sse_redis_url_database(rcf, query + 4, last);
+
+        if (error) {
+            return error;
+        }
+
+        last = query;
+    }
+
+    rcf->path.len = last - rest->data;
+
+    if (rcf->path.len == 0 || rest->data[0] != '/') {
+        return "the path of a unix socket must begin with \"/\"";
+    }
+
+    rcf->path.data = ngx_pnalloc(cf->pool, rcf->path.len + 1);
+    if (rcf->path.data == NULL) {
+        return "no memory";
+    }
+
+    ngx_cpystrn(rcf->path.data, rest->data, rcf->path.len + 1);
+
+    rcf->name = rcf->path;
+
+    return NULL;
+}
+
+
+/*
+ * HOST[:PORT][/NUMBER]
+ */
+
+static const char *
+ngx_http_mcp_sse_redis_url_host(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest)
+{
+    u_char      *slash, *last;
+    ngx_url_t    u;
+    const char  *error;
+
+    last = rest->data + rest->len;
+    slash = ngx_strlchr(rest->data, last, '/');
+
+    if (slash) {
+        error = (slash + 1 == last) ? NULL
+                : ngx_http_mcp_sse_redis_url_database(rcf, slash + 1, last);
+
+        if (error) {
+            return error;
+        }
+
+        last = slash;
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url.len = last - rest->data;
+    u.url.data = rest->data;
+    u.default_port = NGX_HTTP_MCP_SSE_REDIS_PORT;
+    u.no_resolve = 1;
+
+    if (u.url.len == 0) {
+        return "no host";
+    }
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+        return u.err ? u.err : "no memory";
+    }
+
+    if (u.family == AF_UNIX) {
+        return "a unix socket is \"unix:/PATH\"";
+    }
+
+    rcf->name = u.url;
+    rcf->host = u.host;
+    rcf->port = u.port;
+
+    return ngx_http_mcp_sse_redis_url_addresses(cf, rcf, &u) == NGX_OK
+           ? NULL : "no memory";
+}
+
+
+static const char *
+ngx_http_mcp_sse_redis_url_database(ngx_http_mcp_sse_redis_conf_t *rcf,
+    u_char *p, u_char *last)
+{
+    rcf->database = ngx_atoi(p, last - p);
+
+    return rcf->database == NGX_ERROR ? "the database must be a number" : NULL;
+}
+
+
+static const char *
+ngx_http_mcp_sse_redis_url_option(ngx_http_mcp_sse_redis_conf_t *rcf,
+    ngx_str_t *value)
+{
+    u_char  *p, *last;
+
+    p = value->data;
+    last = p + value->len;
+
+    if (ngx_strncmp(p, "prefix=", 7) == 0) {
+
+        if (rcf->prefix.data) {
+            return "duplicate parameter";
+        }
+
+        rcf->prefix.data = p + 7;
+        rcf->prefix.len = value->len - 7;
+
+        return rcf->prefix.len > NGX_HTTP_MCP_SSE_REDIS_MAX_PREFIX
+               ? "too long" : NULL;
+    }
+
+    if (ngx_strncmp(p, "timeout=", 8) == 0) {
+        return ngx_http_mcp_sse_redis_url_time(&rcf->timeout, p + 8, last);
+    }
+
+    if (ngx_strncmp(p, "connect_timeout=", 16) == 0) {
+        return ngx_http_mcp_sse_redis_url_time(&rcf->connect_timeout, p + 16,
+                                               last);
+    }
+
+    return "unknown parameter";
+}
+
+
+static const char *
+ngx_http_mcp_sse_redis_url_time(ngx_msec_t *time, u_char *p, u_char *last)
+{
+    ngx_str_t  s;
+
+    if (*time != NGX_CONF_UNSET_MSEC) {
+        return "duplicate parameter";
+    }
+
+    s.data = p;
+    s.len = last - p;
+
+    *time = ngx_parse_time(&s, 0);
+
+    return (*time == (ngx_msec_t) NGX_ERROR || *time == 0)
+           ? "invalid value" : NULL;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_redis_url_check(ngx_conf_t *cf,
+    ngx_http_mcp_sse_main_conf_t *mcf)
+{
+    if (mcf->redis == NULL) {
+        return NGX_OK;
+    }
+
+    if (mcf->keys == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"mcp_sse_redis\" needs \"mcp_sse_key\", the same "
+                      "file for all instances");
+        return NGX_ERROR;
+    }
+
+    return ngx_http_mcp_sse_redis_url_resolve(cf, mcf->redis);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_redis_url_resolve(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf)
+{
+    ngx_url_t                  u;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (rcf->host.len == 0 || rcf->addresses->nelts) {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->resolver && clcf->resolver->connections.nelts) {
+        rcf->resolver = clcf->resolver;
+        rcf->resolver_timeout = (clcf->resolver_timeout == NGX_CONF_UNSET_MSEC)
+                                ? 30000 : clcf->resolver_timeout;
+        return NGX_OK;
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = rcf->name;
+    u.default_port = NGX_HTTP_MCP_SSE_REDIS_PORT;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s in \"mcp_sse_redis\" \"%V\"; with a \"resolver\" at "
+                      "the http level it would be looked up later",
+                      u.err ? u.err : "no memory", &rcf->name);
+        return NGX_ERROR;
+    }
+
+    return ngx_http_mcp_sse_redis_url_addresses(cf, rcf, &u);
+}
+
+
+/*
+ * As texts without a port, which is how hiredis takes them.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_redis_url_addresses(ngx_conf_t *cf,
+    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_url_t *u)
+{
+    ngx_str_t   *address;
+    ngx_uint_t   i;
+
+    rcf->addresses = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+    if (rcf->addresses == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < u->naddrs; i++) {
+
+        address = ngx_array_push(rcf->addresses);
+        if (address == NULL) {
+            return NGX_ERROR;
+        }
+
+        address->data = ngx_pcalloc(cf->pool, NGX_SOCKADDR_STRLEN + 1);
+        if (address->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        address->len = ngx_sock_ntop(u->addrs[i].sockaddr, u->addrs[i].socklen,
+                                     address->data, NGX_SOCKADDR_STRLEN, 0);
+    }
+
+    return NGX_OK;
+}

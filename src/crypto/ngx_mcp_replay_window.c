@@ -1,0 +1,102 @@
+
+/*
+ * What was seen belongs to the window and is freed when it expires.
+ */
+
+#include "ngx_mcp_replay_window.h"
+
+
+static ngx_http_mcp_sse_seen_t *ngx_http_mcp_sse_window_find(
+    ngx_http_mcp_sse_window_t *window, uint64_t number);
+
+
+void
+ngx_http_mcp_sse_window_init(ngx_http_mcp_sse_window_t *window)
+{
+    ngx_rbtree_init(&window->seen, &window->sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_queue_init(&window->order);
+
+    window->floor = 0;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_window_enter(ngx_http_mcp_sse_window_t *window,
+    uint64_t number, int64_t expires, ngx_http_mcp_sse_seen_t **seen,
+    ngx_log_t *log)
+{
+    ngx_http_mcp_sse_seen_t  *s;
+
+    if (number <= window->floor) {
+        return NGX_DECLINED;
+    }
+
+    s = ngx_http_mcp_sse_window_find(window, number);
+
+    if (s) {
+        *seen = s;
+        return NGX_DONE;
+    }
+
+    s = ngx_alloc(sizeof(ngx_http_mcp_sse_seen_t), log);
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    s->node.key = (ngx_rbtree_key_t) number;
+    s->expires = expires;
+    s->verdict = NGX_ERROR;
+
+    ngx_rbtree_insert(&window->seen, &s->node);
+    ngx_queue_insert_tail(&window->order, &s->queue);
+
+    *seen = s;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_mcp_sse_window_expire(ngx_http_mcp_sse_window_t *window, int64_t now)
+{
+    ngx_queue_t              *q;
+    ngx_http_mcp_sse_seen_t  *s;
+
+    while (!ngx_queue_empty(&window->order)) {
+
+        q = ngx_queue_head(&window->order);
+        s = ngx_queue_data(q, ngx_http_mcp_sse_seen_t, queue);
+
+        if (s->expires > now) {
+            return;
+        }
+
+        window->floor = ngx_max(window->floor, (uint64_t) s->node.key);
+
+        ngx_queue_remove(q);
+        ngx_rbtree_delete(&window->seen, &s->node);
+        ngx_free(s);
+    }
+}
+
+
+static ngx_http_mcp_sse_seen_t *
+ngx_http_mcp_sse_window_find(ngx_http_mcp_sse_window_t *window,
+    uint64_t number)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = window->seen.root;
+
+    while (node != window->seen.sentinel) {
+
+        if (node->key == (ngx_rbtree_key_t) number) {
+            return ngx_rbtree_data(node, ngx_http_mcp_sse_seen_t, node);
+        }
+
+        node = (number < node->key) ? node->left : node->right;
+    }
+
+    return NULL;
+}

@@ -1,0 +1,421 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include "ngx_mcp_session_id.h"
+
+
+#define NGX_HTTP_MCP_SSE_SID_VERSION   1
+
+/* where the fields of a raw id begin */
+
+#define NGX_HTTP_MCP_SSE_SID_ISSUED    1
+#define NGX_HTTP_MCP_SSE_SID_INSTANCE  5
+#define NGX_HTTP_MCP_SSE_SID_RANDOM    9
+#define NGX_HTTP_MCP_SSE_SID_MAC       21
+
+#define NGX_HTTP_MCP_SSE_SHA256        32
+
+/* of what is given to a digest at once */
+
+#define NGX_HTTP_MCP_SSE_HMAC_BUF      256
+
+/* of a secret that is kept prepared, at most */
+
+#define NGX_HTTP_MCP_SSE_HMAC_KEEP     128
+
+
+static ngx_int_t ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid,
+    u_char *mac, ngx_str_t *secret, const char *purpose, ngx_str_t *site,
+    ngx_str_t *principal);
+static ngx_int_t ngx_http_mcp_sse_sid_digest(ngx_http_mcp_sse_sid_t *sid);
+static ngx_int_t ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac,
+    ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n);
+static ngx_int_t ngx_http_mcp_sse_hmac_init(EVP_MAC_CTX *ctx,
+    ngx_str_t *secret);
+static EVP_MAC_CTX *ngx_http_mcp_sse_hmac_ctx(void);
+static ngx_int_t ngx_http_mcp_sse_sha256(u_char *digest, u_char *data,
+    size_t len);
+
+
+ngx_int_t
+ngx_http_mcp_sse_random(u_char *buf, size_t n)
+{
+    if (n > NGX_MAX_INT32_VALUE || RAND_bytes(buf, (int) n) != 1) {
+        ERR_clear_error();
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_sid_make(ngx_http_mcp_sse_sid_t *sid, u_char *text,
+    ngx_str_t *secret, u_char *instance, time_t issued, const char *purpose,
+    ngx_str_t *site, ngx_str_t *principal)
+{
+    u_char     *p;
+    ngx_str_t   src, dst;
+
+    p = sid->raw;
+
+    *p++ = NGX_HTTP_MCP_SSE_SID_VERSION;
+
+    *p++ = (u_char) (issued >> 24);
+    *p++ = (u_char) (issued >> 16);
+    *p++ = (u_char) (issued >> 8);
+    *p++ = (u_char) issued;
+
+    p = ngx_cpymem(p, instance, NGX_HTTP_MCP_SSE_INSTANCE);
+
+    if (ngx_http_mcp_sse_random(p, NGX_HTTP_MCP_SSE_SID_MAC
+                                   - NGX_HTTP_MCP_SSE_SID_RANDOM)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = sid->raw + NGX_HTTP_MCP_SSE_SID_MAC;
+
+    if (ngx_http_mcp_sse_sid_mac(sid, p, secret, purpose, site, principal)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    src.len = NGX_HTTP_MCP_SSE_ID_RAW;
+    src.data = sid->raw;
+    dst.data = text;
+
+    ngx_encode_base64url(&dst, &src);
+
+    sid->issued = issued;
+
+    return ngx_http_mcp_sse_sid_digest(sid);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid, ngx_str_t *text)
+{
+    u_char     *p;
+    ngx_str_t   dst;
+
+    /*
+     * The decoder takes any trailing bits, four in the last character, and
+     * there would be sixteen texts for every id: the only good one is that
+     * which encoding gives.
+     */
+
+    if (text->len != NGX_HTTP_MCP_SSE_ID_LEN
+        || ngx_strchr("AQgw", text->data[NGX_HTTP_MCP_SSE_ID_LEN - 1]) == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    dst.data = sid->raw;
+
+    if (ngx_decode_base64url(&dst, text) != NGX_OK
+        || dst.len != NGX_HTTP_MCP_SSE_ID_RAW)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (sid->raw[0] != NGX_HTTP_MCP_SSE_SID_VERSION) {
+        return NGX_DECLINED;
+    }
+
+    p = sid->raw + NGX_HTTP_MCP_SSE_SID_ISSUED;
+
+    sid->issued = (time_t) ((uint32_t) p[0] << 24 | p[1] << 16
+                            | p[2] << 8 | p[3]);
+
+    if (ngx_http_mcp_sse_sid_digest(sid) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+u_char *
+ngx_http_mcp_sse_sid_instance(ngx_http_mcp_sse_sid_t *sid)
+{
+    return sid->raw + NGX_HTTP_MCP_SSE_SID_INSTANCE;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_sid_verify(ngx_http_mcp_sse_sid_t *sid, ngx_array_t *secrets,
+    const char *purpose, ngx_str_t *site, ngx_str_t *principal)
+{
+    u_char      mac[NGX_HTTP_MCP_SSE_DIGEST];
+    ngx_str_t  *secret;
+    ngx_uint_t  i;
+
+    secret = secrets->elts;
+
+    for (i = 0; i < secrets->nelts; i++) {
+
+        if (ngx_http_mcp_sse_sid_mac(sid, mac, &secret[i], purpose, site,
+                                     principal)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (CRYPTO_memcmp(mac, sid->raw + NGX_HTTP_MCP_SSE_SID_MAC,
+                          NGX_HTTP_MCP_SSE_DIGEST)
+            == 0)
+        {
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts,
+    ngx_uint_t n)
+{
+    u_char        mac[NGX_HTTP_MCP_SSE_SHA256];
+    EVP_MAC_CTX  *ctx;
+
+    /* OpenSSL would take an empty secret for the one used last */
+
+    if (secret->len == 0) {
+        return NGX_ERROR;
+    }
+
+    ctx = ngx_http_mcp_sse_hmac_ctx();
+
+    if (ctx == NULL
+        || ngx_http_mcp_sse_hmac_parts(ctx, mac, secret, parts, n) != NGX_OK)
+    {
+        /* lest nginx find our errors in the queue and log them as its own */
+
+        ERR_clear_error();
+
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(digest, mac, NGX_HTTP_MCP_SSE_DIGEST);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid, u_char *mac,
+    ngx_str_t *secret, const char *purpose, ngx_str_t *site,
+    ngx_str_t *principal)
+{
+    ngx_str_t  parts[7];
+
+    parts[0].len = ngx_strlen(purpose);
+    parts[0].data = (u_char *) purpose;
+
+    parts[1].len = NGX_HTTP_MCP_SSE_SID_ISSUED;
+    parts[1].data = sid->raw;
+
+    parts[2].len = NGX_HTTP_MCP_SSE_SID_INSTANCE - NGX_HTTP_MCP_SSE_SID_ISSUED;
+    parts[2].data = sid->raw + NGX_HTTP_MCP_SSE_SID_ISSUED;
+
+    parts[3].len = NGX_HTTP_MCP_SSE_INSTANCE;
+    parts[3].data = sid->raw + NGX_HTTP_MCP_SSE_SID_INSTANCE;
+
+    parts[4].len = NGX_HTTP_MCP_SSE_SID_MAC - NGX_HTTP_MCP_SSE_SID_RANDOM;
+    parts[4].data = sid->raw + NGX_HTTP_MCP_SSE_SID_RANDOM;
+
+    parts[5] = *site;
+    parts[6] = *principal;
+
+    return ngx_http_mcp_sse_hmac(mac, secret, parts, 7);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_sid_digest(ngx_http_mcp_sse_sid_t *sid)
+{
+    u_char  digest[NGX_HTTP_MCP_SSE_SHA256];
+
+    if (ngx_http_mcp_sse_sha256(digest, sid->raw, NGX_HTTP_MCP_SSE_ID_RAW)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(sid->key, digest, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_hex_dump(sid->hash, digest + NGX_HTTP_MCP_SSE_DIGEST,
+                 NGX_HTTP_MCP_SSE_HASH_LEN / 2);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
+    ngx_str_t *parts, ngx_uint_t n)
+{
+    u_char     *p, buf[NGX_HTTP_MCP_SSE_HMAC_BUF];
+    size_t      len, size;
+    ngx_uint_t  i;
+
+    if (ngx_http_mcp_sse_hmac_init(ctx, secret) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    p = buf;
+
+    for (i = 0; i < n; i++) {
+
+        len = parts[i].len;
+
+        *p++ = (u_char) (len >> 24);
+        *p++ = (u_char) (len >> 16);
+        *p++ = (u_char) (len >> 8);
+        *p++ = (u_char) len;
+
+        /* what is short goes together, with room left for another length */
+
+        if ((size_t) (p - buf) + len + 4 <= sizeof(buf)) {
+            p = len ? ngx_cpymem(p, parts[i].data, len) : p;
+            continue;
+        }
+
+        if (EVP_MAC_update(ctx, buf, p - buf) != 1
+            || (len && EVP_MAC_update(ctx, parts[i].data, len) != 1))
+        {
+            return NGX_ERROR;
+        }
+
+        p = buf;
+    }
+
+    if (EVP_MAC_update(ctx, buf, p - buf) != 1
+        || EVP_MAC_final(ctx, mac, &size, NGX_HTTP_MCP_SSE_SHA256) != 1
+        || size != NGX_HTTP_MCP_SSE_SHA256)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Most digests are made with one secret.  Taking it again as it was prepared
+ * is half the work; it is compared, since another may stand at its place.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret)
+{
+    static size_t  len;
+    static u_char  last[NGX_HTTP_MCP_SSE_HMAC_KEEP];
+
+    if (secret->len == len
+        && len
+        && CRYPTO_memcmp(secret->data, last, len) == 0)
+    {
+        return EVP_MAC_init(ctx, NULL, 0, NULL) == 1 ? NGX_OK : NGX_ERROR;
+    }
+
+    len = 0;
+
+    if (EVP_MAC_init(ctx, secret->data, secret->len, NULL) != 1) {
+        return NGX_ERROR;
+    }
+
+    if (secret->len <= NGX_HTTP_MCP_SSE_HMAC_KEEP) {
+        ngx_memcpy(last, secret->data, secret->len);
+        len = secret->len;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Looking the algorithm up takes longer than the digest itself, so that the
+ * context is made once in a process; every EVP_MAC_init() starts it anew.
+ */
+
+static EVP_MAC_CTX *
+ngx_http_mcp_sse_hmac_ctx(void)
+{
+    EVP_MAC              *mac;
+    OSSL_PARAM            params[2];
+    EVP_MAC_CTX          *new;
+    static EVP_MAC_CTX   *ctx;
+
+    if (ctx) {
+        return ctx;
+    }
+
+    mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    if (mac == NULL) {
+        return NULL;
+    }
+
+    new = EVP_MAC_CTX_new(mac);
+
+    /* the context holds a reference of its own */
+
+    EVP_MAC_free(mac);
+
+    if (new == NULL) {
+        return NULL;
+    }
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
+                                                 "SHA256", 0);
+    params[1] = OSSL_PARAM_construct_end();
+
+    if (EVP_MAC_CTX_set_params(new, params) != 1) {
+        EVP_MAC_CTX_free(new);
+        return NULL;
+    }
+
+    ctx = new;
+
+    return ctx;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_sha256(u_char *digest, u_char *data, size_t len)
+{
+    static EVP_MD      *md;
+    static EVP_MD_CTX  *ctx;
+
+    /* both are kept, as the context of the other digest is */
+
+    if (md == NULL) {
+        md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    }
+
+    if (ctx == NULL) {
+        ctx = EVP_MD_CTX_new();
+    }
+
+    if (md == NULL
+        || ctx == NULL
+        || EVP_DigestInit_ex(ctx, md, NULL) != 1
+        || EVP_DigestUpdate(ctx, data, len) != 1
+        || EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
+    {
+        ERR_clear_error();
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}

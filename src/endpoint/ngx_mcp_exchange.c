@@ -1,0 +1,579 @@
+
+/*
+ * An exchange lives in the pool of its request.  When that ends, for whatever
+ * reason, the request's cleanup takes the exchange from its tasks, which go
+ * on unheard.  The bytes of answers are outside the pool until a stream takes
+ * them over; those of a JSON answer are freed with the pool.
+ */
+
+#include "ngx_mcp_exchange.h"
+#include "ngx_mcp_challenge.h"
+#include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_header.h"
+#include "ngx_mcp_origin.h"
+#include "ngx_mcp_reply.h"
+#include "ngx_mcp_response.h"
+#include "ngx_mcp_suspend.h"
+#include "ngx_mcp_protocol_version.h"
+
+
+/* how often a stream that is full is looked at */
+
+#define NGX_HTTP_MCP_SSE_EXCHANGE_LOOK  100
+
+
+static void ngx_http_mcp_sse_exchange_tell(ngx_http_mcp_sse_sink_t *sink,
+    ngx_http_mcp_sse_task_t *task, ngx_http_mcp_sse_event_t *ev,
+    ngx_uint_t is_answer);
+static ngx_int_t ngx_http_mcp_sse_exchange_judge(
+    ngx_http_mcp_sse_exchange_t *x, ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_event_t *ev);
+static void ngx_http_mcp_sse_exchange_ended(ngx_http_mcp_sse_sink_t *sink);
+static void ngx_http_mcp_sse_exchange_late(void *data);
+static void ngx_http_mcp_sse_exchange_event(ngx_event_t *ev);
+static void ngx_http_mcp_sse_exchange_flush(ngx_http_mcp_sse_exchange_t *x);
+static ngx_int_t ngx_http_mcp_sse_exchange_resume(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_exchange_answer(
+    ngx_http_mcp_sse_exchange_t *x);
+static ngx_int_t ngx_http_mcp_sse_exchange_json(
+    ngx_http_mcp_sse_exchange_t *x);
+static ngx_int_t ngx_http_mcp_sse_exchange_array(
+    ngx_http_mcp_sse_exchange_t *x);
+static ngx_int_t ngx_http_mcp_sse_exchange_nothing(
+    ngx_http_mcp_sse_exchange_t *x);
+static ngx_int_t ngx_http_mcp_sse_exchange_stream(
+    ngx_http_mcp_sse_exchange_t *x);
+static ngx_int_t ngx_http_mcp_sse_exchange_headers(
+    ngx_http_mcp_sse_exchange_t *x);
+static void ngx_http_mcp_sse_exchange_left(void *data, ngx_uint_t reason);
+static void ngx_http_mcp_sse_exchange_cleanup(void *data);
+static void ngx_http_mcp_sse_exchange_free_events(void *data);
+
+
+/* the one that is being sent to its client, until it goes away */
+
+static ngx_http_mcp_sse_exchange_t  *ngx_http_mcp_sse_exchange_flushed;
+
+
+ngx_http_mcp_sse_exchange_t *
+ngx_http_mcp_sse_exchange_create(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t           *cln;
+    ngx_pool_cleanup_t           *pcln;
+    ngx_http_mcp_sse_exchange_t  *x;
+
+    x = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_exchange_t));
+    pcln = ngx_pool_cleanup_add(r->pool, 0);
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (x == NULL || pcln == NULL || cln == NULL) {
+        return NULL;
+    }
+
+    ngx_queue_init(&x->sink.tasks);
+    x->sink.tell = ngx_http_mcp_sse_exchange_tell;
+    x->sink.ended = ngx_http_mcp_sse_exchange_ended;
+
+    x->request = r;
+    x->ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    x->ctx->exchange = x;
+    x->conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    ngx_queue_init(&x->events);
+
+    x->event.handler = ngx_http_mcp_sse_exchange_event;
+    x->event.data = x;
+    x->event.log = r->connection->log;
+
+    x->timer.handler = ngx_http_mcp_sse_exchange_late;
+    x->timer.data = x;
+
+    cln->handler = ngx_http_mcp_sse_exchange_cleanup;
+    cln->data = x;
+
+    pcln->handler = ngx_http_mcp_sse_exchange_free_events;
+    pcln->data = x;
+
+    return x;
+}
+
+
+/*
+ * An answer, or a notification, for the client.
+ */
+
+void
+ngx_http_mcp_sse_exchange_push(ngx_http_mcp_sse_exchange_t *x,
+    ngx_http_mcp_sse_event_t *ev)
+{
+    if (ev == NULL) {
+        x->failed = 1;
+        return;
+    }
+
+    ngx_queue_insert_tail(&x->events, &ev->queue);
+    x->size += ev->last - ev->pos;
+}
+
+
+/*
+ * For all that may follow an event is posted: this may run inside a handler
+ * of another request.
+ */
+
+static void
+ngx_http_mcp_sse_exchange_tell(ngx_http_mcp_sse_sink_t *sink,
+    ngx_http_mcp_sse_task_t *task, ngx_http_mcp_sse_event_t *ev,
+    ngx_uint_t is_answer)
+{
+    ngx_http_mcp_sse_exchange_t  *x;
+
+    x = (ngx_http_mcp_sse_exchange_t *) sink;
+
+    if (x->answered) {
+        ngx_free(ev);
+        return;
+    }
+
+    if (is_answer && ev && ngx_http_mcp_sse_exchange_judge(x, task, ev)
+                           != NGX_OK)
+    {
+        x->failed = 1;
+    }
+
+    /* an array is as large as one answer may be */
+
+    if (is_answer && ev && x->size && x->stream == NULL
+        && x->size + (ev->last - ev->pos) > x->conf->max_answer)
+    {
+        ngx_free(ev);
+        ev = ngx_http_mcp_sse_reply_error(&task->message.id,
+                                          NGX_HTTP_MCP_SSE_TOO_LARGE,
+                                          "Answer too large", "");
+    }
+
+    ngx_http_mcp_sse_exchange_push(x, ev);
+
+    if (!is_answer || (x->ctx->accept_stream && x->size >= x->conf->queue)) {
+        x->slow = 1;
+    }
+
+    if (x->stream || x->slow) {
+        ngx_post_event(&x->event, &ngx_posted_events);
+    }
+}
+
+
+/*
+ * What the end of a call means for the response as a whole.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_exchange_judge(ngx_http_mcp_sse_exchange_t *x,
+    ngx_http_mcp_sse_task_t *task, ngx_http_mcp_sse_event_t *ev)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  answer;
+    ngx_pool_t                *pool;
+    ngx_http_mcp_sse_call_t   *call;
+
+    call = task->call;
+    pool = x->request->pool;
+
+    if (call == NULL) {
+        return NGX_OK;
+    }
+
+    x->ctx->facts.result = call->ctx.facts.result;
+
+    if (call->end == NGX_HTTP_MCP_SSE_CALL_DONE
+        && (call->status == NGX_HTTP_UNAUTHORIZED
+            || call->status == NGX_HTTP_FORBIDDEN))
+    {
+        x->status = call->status;
+
+        if (call->challenge.len == 0) {
+            return NGX_OK;
+        }
+
+        x->challenge.len = call->challenge.len;
+        x->challenge.data = ngx_pstrdup(pool, &call->challenge);
+
+        return x->challenge.data ? NGX_OK : NGX_ERROR;
+    }
+
+    if (x->session.len == 0
+        || call->ctx.facts.result != NGX_HTTP_MCP_SSE_RESULT_OK)
+    {
+        return NGX_OK;
+    }
+
+    x->granted = 1;
+
+    ngx_http_mcp_sse_event_data(ev, &answer);
+
+    rc = ngx_http_mcp_sse_version_limit(pool, &answer, &x->newest);
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+}
+
+
+static void
+ngx_http_mcp_sse_exchange_ended(ngx_http_mcp_sse_sink_t *sink)
+{
+    ngx_http_mcp_sse_exchange_t  *x;
+
+    x = (ngx_http_mcp_sse_exchange_t *) sink;
+
+    if (--x->ntasks == 0) {
+        ngx_post_event(&x->event, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_exchange_late(void *data)
+{
+    ngx_http_mcp_sse_exchange_t  *x = data;
+
+    x->slow = 1;
+
+    ngx_post_event(&x->event, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_mcp_sse_exchange_event(ngx_event_t *ev)
+{
+    ngx_http_mcp_sse_exchange_t  *x = ev->data;
+
+    if (x->stream) {
+        ngx_http_mcp_sse_exchange_flush(x);
+        return;
+    }
+
+    if (x->ctx->asleep && (x->ntasks == 0 || x->slow)) {
+        ngx_http_mcp_sse_wake(x->request);
+    }
+}
+
+
+/*
+ * The stream ends with the last answer, and with it the request.  Answers
+ * that came faster than the client reads wait here, as they would for an
+ * array; beyond that, it reads too slowly.
+ */
+
+static void
+ngx_http_mcp_sse_exchange_flush(ngx_http_mcp_sse_exchange_t *x)
+{
+    ngx_queue_t               *q;
+    ngx_http_mcp_sse_event_t  *ev;
+
+    if (x->ntasks == 0) {
+        x->answered = 1;
+        ngx_http_mcp_sse_stream_end(x->stream, &x->events);
+        return;
+    }
+
+    ngx_http_mcp_sse_exchange_flushed = x;
+
+    while (!ngx_queue_empty(&x->events)) {
+
+        if (x->size <= x->conf->max_answer
+            && ngx_http_mcp_sse_stream_full(x->stream))
+        {
+            ngx_http_mcp_sse_tick_set(&x->timer,
+                                      NGX_HTTP_MCP_SSE_EXCHANGE_LOOK);
+            break;
+        }
+
+        q = ngx_queue_head(&x->events);
+        ngx_queue_remove(q);
+
+        ev = ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue);
+        x->size -= ev->last - ev->pos;
+
+        ngx_http_mcp_sse_stream_send(x->stream, ev);
+
+        if (ngx_http_mcp_sse_exchange_flushed == NULL) {
+            return;
+        }
+    }
+
+    ngx_http_mcp_sse_exchange_flushed = NULL;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_exchange_wait(ngx_http_mcp_sse_exchange_t *x)
+{
+    if (!x->ctx->accept_json) {
+        return ngx_http_mcp_sse_exchange_stream(x);
+    }
+
+    if (x->ntasks == 0) {
+        return ngx_http_mcp_sse_exchange_answer(x);
+    }
+
+    if (ngx_http_mcp_sse_sleep(x->request, ngx_http_mcp_sse_exchange_resume)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (x->ctx->accept_stream
+        && x->conf->stream_after != NGX_HTTP_MCP_SSE_OFF)
+    {
+        ngx_http_mcp_sse_tick_set(&x->timer, x->conf->stream_after);
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_exchange_resume(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_exchange_t  *x;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    x = ctx->exchange;
+
+    ngx_http_mcp_sse_tick_del(&x->timer);
+
+    /* when the worker stops, all tasks have answered and none has ended */
+
+    if (x->slow || (x->ntasks && !ngx_http_mcp_sse_expiry_stopped())) {
+        return ngx_http_mcp_sse_exchange_stream(x);
+    }
+
+    return ngx_http_mcp_sse_exchange_answer(x);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_exchange_answer(ngx_http_mcp_sse_exchange_t *x)
+{
+    x->answered = 1;
+
+    if (x->failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_queue_empty(&x->events) ? ngx_http_mcp_sse_exchange_nothing(x)
+                                       : ngx_http_mcp_sse_exchange_json(x);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_exchange_json(ngx_http_mcp_sse_exchange_t *x)
+{
+    ngx_uint_t                 status;
+    ngx_http_request_t        *r;
+    ngx_http_mcp_sse_event_t  *ev;
+
+    r = x->request;
+
+    if (x->batch) {
+
+        if (ngx_http_mcp_sse_exchange_array(x) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        status = NGX_HTTP_OK;
+
+    } else {
+        ev = ngx_queue_data(ngx_queue_head(&x->events),
+                            ngx_http_mcp_sse_event_t, queue);
+        ngx_http_mcp_sse_event_data(ev, &x->body);
+
+        status = x->status ? x->status : NGX_HTTP_OK;
+    }
+
+    if ((status == NGX_HTTP_UNAUTHORIZED || x->challenge.len)
+        && status != NGX_HTTP_OK
+        && ngx_http_mcp_sse_challenge(r, &x->challenge) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (x->granted && ngx_http_mcp_sse_exchange_headers(x) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_mcp_sse_respond(r, status, &x->body);
+}
+
+
+/*
+ * The answers of a batch become one.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_exchange_array(ngx_http_mcp_sse_exchange_t *x)
+{
+    ngx_str_t                  data;
+    ngx_queue_t               *q, *next;
+    ngx_http_mcp_sse_event_t  *ev, *all;
+
+    all = ngx_http_mcp_sse_event_alloc(x->size, ngx_cycle->log);
+    if (all == NULL) {
+        return NGX_ERROR;
+    }
+
+    *all->last++ = '[';
+
+    for (q = ngx_queue_head(&x->events);
+         q != ngx_queue_sentinel(&x->events);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+
+        ev = ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue);
+        ngx_http_mcp_sse_event_data(ev, &data);
+
+        all->last = ngx_cpymem(all->last, data.data, data.len);
+        *all->last++ = ',';
+
+        ngx_free(ev);
+    }
+
+    all->last[-1] = ']';
+
+    ngx_queue_init(&x->events);
+    ngx_queue_insert_tail(&x->events, &all->queue);
+
+    x->body.data = all->pos;
+    x->body.len = all->last - all->pos;
+
+    return NGX_OK;
+}
+
+
+/*
+ * All that was asked was cancelled.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_exchange_nothing(ngx_http_mcp_sse_exchange_t *x)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = x->request;
+
+    if (!x->ctx->accept_stream) {
+        return ngx_http_mcp_sse_respond(r, NGX_HTTP_ACCEPTED, NULL);
+    }
+
+    if (ngx_http_mcp_sse_origin_headers(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_mcp_sse_stream_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_send_special(r, NGX_HTTP_LAST);
+}
+
+
+/*
+ * From now on answers go out as they come.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_exchange_stream(ngx_http_mcp_sse_exchange_t *x)
+{
+    ngx_int_t                         rc;
+    ngx_http_mcp_sse_event_t         *first;
+    ngx_http_mcp_sse_stream_owner_t   owner;
+
+    if (ngx_http_mcp_sse_origin_headers(x->request) != NGX_OK
+        || ngx_http_mcp_sse_exchange_headers(x) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    first = ngx_http_mcp_sse_event_format(sizeof(": stream\n\n"),
+                                          ngx_cycle->log, ": stream\n\n");
+    if (first == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    owner.stream = &x->stream;
+    owner.data = x;
+    owner.gone = ngx_http_mcp_sse_exchange_left;
+    owner.conf = x->conf;
+    owner.keepalive_event = 0;
+
+    rc = ngx_http_mcp_sse_stream_open(x->request, &owner, first);
+
+    /* inside a handler of the request nothing more can be sent */
+
+    if (x->stream && (x->ntasks == 0 || !ngx_queue_empty(&x->events))) {
+        ngx_post_event(&x->event, &ngx_posted_events);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_exchange_headers(ngx_http_mcp_sse_exchange_t *x)
+{
+    if (x->session.len == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_http_mcp_sse_header_set(x->request, "Mcp-Session-Id",
+                                       &x->session);
+}
+
+
+static void
+ngx_http_mcp_sse_exchange_left(void *data, ngx_uint_t reason)
+{
+    ngx_http_mcp_sse_exchange_t  *x = data;
+
+    x->answered = 1;
+}
+
+
+static void
+ngx_http_mcp_sse_exchange_cleanup(void *data)
+{
+    ngx_http_mcp_sse_exchange_t  *x = data;
+
+    ngx_http_mcp_sse_task_unheard(&x->sink);
+    ngx_http_mcp_sse_tick_del(&x->timer);
+
+    if (x->event.posted) {
+        ngx_delete_posted_event(&x->event);
+    }
+
+    if (ngx_http_mcp_sse_exchange_flushed == x) {
+        ngx_http_mcp_sse_exchange_flushed = NULL;
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_exchange_free_events(void *data)
+{
+    ngx_http_mcp_sse_exchange_t  *x = data;
+
+    ngx_queue_t  *q, *next;
+
+    for (q = ngx_queue_head(&x->events);
+         q != ngx_queue_sentinel(&x->events);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        ngx_free(ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue));
+    }
+}

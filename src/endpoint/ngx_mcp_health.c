@@ -1,0 +1,143 @@
+
+/*
+ * Everything is in the pool of the request.
+ */
+
+#include "ngx_mcp_health.h"
+#include "ngx_mcp_bus.h"
+#include "ngx_mcp_request.h"
+#include "ngx_mcp_response.h"
+#include "ngx_mcp_json_text.h"
+
+
+static const char *ngx_http_mcp_sse_health_trouble(
+    ngx_http_mcp_sse_gauges_t *gauges, ngx_uint_t *grave);
+static ngx_uint_t ngx_http_mcp_sse_health_status(ngx_http_request_t *r,
+    ngx_uint_t grave);
+static ngx_int_t ngx_http_mcp_sse_health_body(ngx_http_request_t *r,
+    ngx_http_mcp_sse_gauges_t *gauges, const char *reason, ngx_str_t *body);
+
+
+ngx_int_t
+ngx_http_mcp_sse_health_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   body;
+    const char                 *reason;
+    ngx_uint_t                  status, grave;
+    ngx_http_mcp_sse_gauges_t   gauges;
+
+    if (ngx_http_mcp_sse_entry_status(r, &rc) != NGX_OK) {
+        return rc;
+    }
+
+    ngx_http_mcp_sse_shm_gauges(&gauges);
+
+    reason = ngx_http_mcp_sse_health_trouble(&gauges, &grave);
+
+    if (ngx_http_mcp_sse_health_body(r, &gauges, reason, &body) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    status = reason ? ngx_http_mcp_sse_health_status(r, grave) : NGX_HTTP_OK;
+
+    return ngx_http_mcp_sse_respond(r, status, &body);
+}
+
+
+/*
+ * Alive as long as it answers; ready for more is another question.  With
+ * trouble that is not grave, only a strict one is told "no".
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_health_status(ngx_http_request_t *r, ngx_uint_t grave)
+{
+    ngx_str_t  ready;
+
+    if (ngx_http_arg(r, (u_char *) "ready", sizeof("ready") - 1, &ready)
+        != NGX_OK
+        || ready.len == 0)
+    {
+        return NGX_HTTP_OK;
+    }
+
+    return (grave || ngx_http_mcp_sse_is(&ready, "strict"))
+           ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_OK;
+}
+
+
+static const char *
+ngx_http_mcp_sse_health_trouble(ngx_http_mcp_sse_gauges_t *gauges,
+    ngx_uint_t *grave)
+{
+    ngx_uint_t                lost;
+    ngx_http_mcp_sse_zone_t  *zone;
+
+    *grave = 1;
+
+    if (ngx_exiting) {
+        return "worker is shutting down";
+    }
+
+    zone = ngx_http_mcp_sse_zone();
+
+    /* full: another message of the largest size would be refused */
+
+    if (zone->root->heap->pfree * ngx_pagesize < zone->conf->max_message) {
+        return "zone is full";
+    }
+
+    lost = gauges->redis[NGX_HTTP_MCP_SSE_REDIS_NEVER]
+           + gauges->redis[NGX_HTTP_MCP_SSE_REDIS_LOST];
+
+    if (lost && !zone->root->redis_reached) {
+        return "redis was not reached";
+    }
+
+    *grave = 0;
+
+    /* sessions of this instance go on, and it takes new ones */
+
+    return lost ? "redis is lost" : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_health_body(ngx_http_request_t *r,
+    ngx_http_mcp_sse_gauges_t *gauges, const char *reason, ngx_str_t *body)
+{
+    u_char  *p;
+    size_t   size;
+
+    size = sizeof("{\"status\":\"degraded\","
+                  "\"service\":\"frappe-assistant-core-sse-bridge\","
+                  "\"active_connections\":,\"pending_requests\":,"
+                  "\"version\":\"" NGX_HTTP_MCP_SSE_VERSION "\","
+                  "\"reason\":\"\"}")
+           + 2 * NGX_INT_T_LEN + (reason ? ngx_strlen(reason) : 0);
+
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    body->data = p;
+
+    p = ngx_sprintf(p, "{\"status\":\"%s\","
+                    "\"service\":\"frappe-assistant-core-sse-bridge\","
+                    "\"active_connections\":%ui,\"pending_requests\":%ui,"
+                    "\"version\":\"" NGX_HTTP_MCP_SSE_VERSION "\"",
+                    reason ? "degraded" : "healthy", gauges->streams,
+                    gauges->pending);
+
+    if (reason) {
+        p = ngx_sprintf(p, ",\"reason\":\"%s\"", reason);
+    }
+
+    *p++ = '}';
+
+    body->len = p - body->data;
+
+    return NGX_OK;
+}

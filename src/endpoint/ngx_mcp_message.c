@@ -1,0 +1,376 @@
+
+/*
+ * The request belongs to nginx.  Its envelope belongs to it until it is
+ * delivered, and is freed by its cleanup if it never is.
+ */
+
+#include "ngx_mcp_message.h"
+#include "ngx_mcp_auth.h"
+#include "ngx_mcp_body.h"
+#include "ngx_mcp_bus.h"
+#include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_request.h"
+#include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_header.h"
+#include "ngx_mcp_pending.h"
+#include "ngx_mcp_forward_headers.h"
+#include "ngx_mcp_response.h"
+#include "ngx_mcp_session.h"
+#include "ngx_mcp_variables.h"
+
+
+static ngx_int_t ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_message_session(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_message_body(ngx_http_request_t *r,
+    ngx_int_t status);
+static void ngx_http_mcp_sse_message_facts(ngx_http_request_t *r,
+    ngx_http_mcp_sse_message_t *message);
+static ngx_int_t ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_message_answer(ngx_http_request_t *r);
+static void ngx_http_mcp_sse_message_cleanup(void *data);
+
+
+static ngx_str_t    ngx_http_mcp_sse_accepted =
+                                      ngx_string("{\"status\":\"accepted\"}");
+static ngx_str_t    ngx_http_mcp_sse_executed_no =
+                                      ngx_string("{\"executed\":\"no\"}");
+static ngx_str_t    ngx_http_mcp_sse_executed_unknown =
+                                      ngx_string("{\"executed\":\"unknown\"}");
+static ngx_str_t    ngx_http_mcp_sse_content_encoding =
+                                      ngx_string("content-encoding");
+
+
+ngx_int_t
+ngx_http_mcp_sse_message_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_mcp_sse_entry(r, NGX_HTTP_POST, "POST, OPTIONS", &rc);
+    if (ctx == NULL) {
+        return rc;
+    }
+
+    return ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_message_authorized);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r)
+{
+    off_t                          length;
+    ngx_int_t                      rc;
+    ngx_http_mcp_sse_ctx_t        *ctx;
+    ngx_http_mcp_sse_main_conf_t  *mcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ctx->verdict.status
+        && ctx->verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR)
+    {
+        return ngx_http_mcp_sse_entry_denied(r);
+    }
+
+    rc = ngx_http_mcp_sse_message_session(r);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* Frappe cannot be asked; the stream's own credential will do */
+
+    if (ctx->verdict.status && rc != NGX_OK) {
+        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_mcp_sse_entry_denied(r);
+    }
+
+    if (rc != NGX_OK) {
+        ctx->outcome = NGX_DECLINED;
+        return ngx_http_mcp_sse_message_answer(r);
+    }
+
+    if (ngx_http_mcp_sse_message_type(r) != NGX_OK) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                       "Unsupported media type");
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_mcp_sse_module);
+    length = r->headers_in.content_length_n;
+
+    if (length > (off_t) mcf->max_message) {
+        return ngx_http_mcp_sse_message_body(r,
+                                       NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+    }
+
+    return ngx_http_mcp_sse_body_read(r, mcf->max_message,
+                                      ngx_http_mcp_sse_message_body);
+}
+
+
+/*
+ * Is the id ours, and the client's?  Whether the session is still there is
+ * asked when the message is known to be one.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_message_session(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc;
+    ngx_str_t                 text;
+    ngx_http_mcp_sse_ctx_t   *ctx;
+    ngx_http_mcp_sse_zone_t  *zone;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    zone = ngx_http_mcp_sse_zone();
+
+    if (ngx_http_arg(r, (u_char *) "session_id", sizeof("session_id") - 1,
+                     &text)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_mcp_sse_entry_session(r, &text);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ctx->verdict.status) {
+        return ngx_http_mcp_sse_registry_opened_with(ctx->sid.key,
+                                                     ctx->credential.digest)
+               ? NGX_OK : NGX_DECLINED;
+    }
+
+    return ngx_http_mcp_sse_sid_verify(&ctx->sid, zone->secrets, "legacy",
+                                       &ctx->facts.site, &ctx->facts.user);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_message_type(ngx_http_request_t *r)
+{
+    size_t                          len;
+    ngx_str_t                      *type;
+    ngx_table_elt_t                *h;
+    ngx_http_mcp_sse_header_pos_t   pos;
+
+    static ngx_str_t  json = ngx_string("application/json");
+    static ngx_str_t  identity = ngx_string("identity");
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                     &ngx_http_mcp_sse_content_encoding,
+                                     &pos);
+
+    if (h && h->value.len
+        && (h->value.len != identity.len
+            || ngx_strncasecmp(h->value.data, identity.data, identity.len)
+               != 0))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_OK;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    for (len = 0; len < type->len; len++) {
+        if (type->data[len] == ';' || type->data[len] == ' ') {
+            break;
+        }
+    }
+
+    return (len == json.len
+            && ngx_strncasecmp(type->data, json.data, json.len) == 0)
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+/*
+ * The body is there, or status says what is wrong with it.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
+{
+    uint64_t                 received;
+    ngx_int_t                rc;
+    ngx_uint_t               batch;
+    ngx_array_t             *messages;
+    ngx_http_cleanup_t      *cln;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    received = ngx_http_mcp_sse_count_clock();
+
+    if (ngx_http_mcp_sse_message_scan(r, status, &messages, &batch, &rc)
+        != NGX_OK)
+    {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_mcp_sse_message_cleanup;
+    cln->data = ctx;
+
+    rc = ngx_http_mcp_sse_pack(r, messages, &ctx->envelope);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE,
+                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                       "Headers too large");
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->envelope->received = received;
+
+    return ngx_http_mcp_sse_message_deliver(r);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_message_scan(ngx_http_request_t *r, ngx_int_t status,
+    ngx_array_t **messages, ngx_uint_t *batch, ngx_int_t *rc)
+{
+    ngx_int_t                code;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        *rc = ngx_http_mcp_sse_refuse(r, status,
+                                      NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                      "Message too large");
+        return NGX_DECLINED;
+    }
+
+    code = status ? NGX_HTTP_MCP_SSE_PARSE_ERROR
+                  : ngx_http_mcp_sse_jsonrpc_scan(r->pool, &ctx->body,
+                                                  messages, batch);
+
+    switch (code) {
+
+    case NGX_OK:
+        ngx_http_mcp_sse_message_facts(r, (*messages)->elts);
+        return NGX_OK;
+
+    case NGX_HTTP_MCP_SSE_PARSE_ERROR:
+        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, code,
+                                      "Parse error");
+        return NGX_DECLINED;
+
+    case NGX_HTTP_MCP_SSE_INVALID_REQUEST:
+        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, code,
+                                      "Invalid Request");
+        return NGX_DECLINED;
+
+    default:
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_DECLINED;
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_message_facts(ngx_http_request_t *r,
+    ngx_http_mcp_sse_message_t *message)
+{
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    ngx_http_mcp_sse_facts_set(&ctx->facts, message);
+
+    if (ngx_http_mcp_sse_dispatch_flag(&ctx->facts.method) & conf->local) {
+        ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_LOCAL;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ngx_http_mcp_sse_expiry_stopped()) {
+        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_mcp_sse_entry_denied(r);
+    }
+
+    return ngx_http_mcp_sse_hold(r, ngx_http_mcp_sse_message_answer);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_message_answer(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    ngx_http_mcp_sse_hold_let_go(ctx);
+
+    switch (ctx->outcome) {
+
+    case NGX_OK:
+        return ngx_http_mcp_sse_respond(r, NGX_HTTP_ACCEPTED,
+                                        &ngx_http_mcp_sse_accepted);
+
+    case NGX_DECLINED:
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                       NGX_HTTP_MCP_SSE_UNAUTHORIZED,
+                                       "Invalid session ID");
+
+    case NGX_AGAIN: /* not decided: the server is stopping */
+    case NGX_ABORT:
+        return ngx_http_mcp_sse_refuse_data(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       NGX_HTTP_MCP_SSE_UNAVAILABLE,
+                                       ctx->outcome == NGX_ABORT
+                                       ? "No answer from another instance"
+                                       : "Server is stopping",
+                                       ctx->delivery.doubtful
+                                       ? &ngx_http_mcp_sse_executed_unknown
+                                       : &ngx_http_mcp_sse_executed_no);
+
+    default: /* NGX_BUSY: the inbox is full; NGX_ERROR: the zone is */
+
+        ngx_http_mcp_sse_count(ctx->outcome == NGX_BUSY
+                                   ? NGX_HTTP_MCP_SSE_COUNT_INBOX_FULL
+                                   : NGX_HTTP_MCP_SSE_COUNT_ZONE_FULL);
+
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
+                                       NGX_HTTP_MCP_SSE_TOO_MANY,
+                                       "Too many messages");
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_message_cleanup(void *data)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx = data;
+
+    ngx_http_mcp_sse_hold_let_go(ctx);
+
+    if (ctx->envelope) {
+        ngx_http_mcp_sse_envelope_free(ctx->envelope);
+        ctx->envelope = NULL;
+    }
+}

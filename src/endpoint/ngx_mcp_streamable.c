@@ -1,0 +1,337 @@
+
+/*
+ * The request belongs to nginx, what waits for answers to _exchange.c, a
+ * stream to its session.
+ */
+
+#include "ngx_mcp_streamable.h"
+#include "ngx_mcp_auth.h"
+#include "ngx_mcp_body.h"
+#include "ngx_mcp_bus.h"
+#include "ngx_mcp_sse.h"
+#include "ngx_mcp_request.h"
+#include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_header.h"
+#include "ngx_mcp_message.h"
+#include "ngx_mcp_negotiate.h"
+#include "ngx_mcp_response.h"
+#include "ngx_mcp_session.h"
+#include "ngx_mcp_submit.h"
+#include "ngx_mcp_json_text.h"
+
+
+static ngx_table_elt_t *ngx_http_mcp_sse_streamable_header(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_streamable_authorized(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_streamable_session(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_streamable_not_found(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_streamable_post(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_streamable_body(ngx_http_request_t *r,
+    ngx_int_t status);
+static ngx_int_t ngx_http_mcp_sse_streamable_check(ngx_http_request_t *r,
+    ngx_array_t *messages, ngx_uint_t batch, const char **message);
+static ngx_int_t ngx_http_mcp_sse_streamable_get(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_streamable_delete(ngx_http_request_t *r);
+
+
+static ngx_str_t  ngx_http_mcp_sse_session_header =
+                                             ngx_string("mcp-session-id");
+
+
+ngx_int_t
+ngx_http_mcp_sse_streamable_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               methods;
+    const char              *names;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    methods = NGX_HTTP_POST|NGX_HTTP_DELETE|NGX_HTTP_GET|NGX_HTTP_HEAD;
+    names = "GET, HEAD, POST, DELETE, OPTIONS";
+
+    /* only a session has a stream of its own */
+
+    if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+        && ngx_http_mcp_sse_streamable_header(r) == NULL)
+    {
+        methods = NGX_HTTP_POST|NGX_HTTP_DELETE;
+        names = "POST, DELETE, OPTIONS";
+    }
+
+    ctx = ngx_http_mcp_sse_entry(r, methods, names, &rc);
+    if (ctx == NULL) {
+        return rc;
+    }
+
+    ctx->streamable = 1;
+    ctx->patient = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? 1 : 0;
+
+    return ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_streamable_authorized);
+}
+
+
+static ngx_table_elt_t *
+ngx_http_mcp_sse_streamable_header(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_header_pos_t  pos;
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+    return ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                        &ngx_http_mcp_sse_session_header,
+                                        &pos);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_streamable_authorized(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ctx->verdict.status) {
+        return ngx_http_mcp_sse_entry_denied(r);
+    }
+
+    if (ngx_http_mcp_sse_negotiate_version(r) != NGX_OK) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                       "Unsupported protocol version");
+    }
+
+    rc = ngx_http_mcp_sse_streamable_session(r);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_mcp_sse_streamable_not_found(r);
+    }
+
+    switch (r->method) {
+
+    case NGX_HTTP_POST:
+        return ngx_http_mcp_sse_streamable_post(r);
+
+    case NGX_HTTP_DELETE:
+        return ngx_http_mcp_sse_streamable_delete(r);
+
+    default: /* NGX_HTTP_GET, NGX_HTTP_HEAD */
+        return ngx_http_mcp_sse_streamable_get(r);
+    }
+}
+
+
+/*
+ * NGX_OK: the request's session id is good, or there is none.  Whether it
+ * was ended is asked later.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_streamable_session(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc;
+    ngx_table_elt_t          *h;
+    ngx_http_mcp_sse_ctx_t   *ctx;
+    ngx_http_mcp_sse_zone_t  *zone;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    zone = ngx_http_mcp_sse_zone();
+
+    h = ngx_http_mcp_sse_streamable_header(r);
+
+    if (h == NULL) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_mcp_sse_entry_session(r, &h->value);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_mcp_sse_sid_verify(&ctx->sid, zone->secrets, "streamable",
+                                     &ctx->facts.site, &ctx->facts.user);
+
+    ctx->named = (rc == NGX_OK);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_streamable_not_found(ngx_http_request_t *r)
+{
+    return ngx_http_mcp_sse_refuse(r, NGX_HTTP_NOT_FOUND,
+                                   NGX_HTTP_MCP_SSE_UNAUTHORIZED,
+                                   "Session not found");
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_streamable_post(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_main_conf_t  *mcf;
+
+    if (ngx_http_mcp_sse_message_type(r) != NGX_OK) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                       "Unsupported media type");
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_mcp_sse_module);
+
+    if (r->headers_in.content_length_n > (off_t) mcf->max_message) {
+        return ngx_http_mcp_sse_streamable_body(r,
+                                       NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+    }
+
+    return ngx_http_mcp_sse_body_read(r, mcf->max_message,
+                                      ngx_http_mcp_sse_streamable_body);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_streamable_body(ngx_http_request_t *r, ngx_int_t status)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               batch;
+    const char              *message;
+    ngx_array_t             *messages;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    if (ngx_http_mcp_sse_message_scan(r, status, &messages, &batch, &rc)
+        != NGX_OK)
+    {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    rc = ngx_http_mcp_sse_streamable_check(r, messages, batch, &message);
+
+    if (rc != NGX_OK) {
+        return ngx_http_mcp_sse_refuse(r, rc,
+                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                       message);
+    }
+
+    if (ctx->named && ngx_http_mcp_sse_revoked(ctx->sid.key)) {
+        return ngx_http_mcp_sse_streamable_not_found(r);
+    }
+
+    if (ngx_http_mcp_sse_expiry_stopped()) {
+        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return ngx_http_mcp_sse_entry_denied(r);
+    }
+
+    return ngx_http_mcp_sse_submit(r, messages, batch);
+}
+
+
+/*
+ * What only Streamable HTTP asks of messages: NGX_OK, or the status of the
+ * refusal, whose text "message" is set to.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_streamable_check(ngx_http_request_t *r,
+    ngx_array_t *messages, ngx_uint_t batch, const char **message)
+{
+    ngx_uint_t                   i, requests;
+    ngx_http_mcp_sse_ctx_t      *ctx;
+    ngx_http_mcp_sse_message_t  *m;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (batch && !ctx->batches) {
+        *message = "No batches in this protocol version";
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    requests = 0;
+    m = messages->elts;
+
+    for (i = 0; i < messages->nelts; i++) {
+
+        if (m[i].type != NGX_HTTP_MCP_SSE_REQUEST) {
+            continue;
+        }
+
+        requests++;
+
+        if (batch && ngx_http_mcp_sse_is(&m[i].method, "initialize")) {
+            *message = "An initialize request stands alone";
+            return NGX_HTTP_BAD_REQUEST;
+        }
+    }
+
+    ngx_http_mcp_sse_negotiate_accept(r);
+
+    /* what is not answered need not be acceptable */
+
+    if (requests && !ctx->accept_json && !ctx->accept_stream) {
+        *message = "Not acceptable";
+        return NGX_HTTP_MCP_SSE_NOT_ACCEPTABLE;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_streamable_get(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ngx_http_mcp_sse_revoked(ctx->sid.key)) {
+        return ngx_http_mcp_sse_streamable_not_found(r);
+    }
+
+    return ngx_http_mcp_sse_connect_stream(r,
+                           &ngx_http_mcp_sse_streamable_header(r)->value);
+}
+
+
+/*
+ * Its stream ends, wherever it is; calls that run are answered.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_streamable_delete(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    if (!ctx->named) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                       "Mcp-Session-Id is missing");
+    }
+
+    rc = ngx_http_mcp_sse_bus_revoke(ctx->sid.key,
+                                     ctx->sid.issued + conf->session_ttl);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_mcp_sse_streamable_not_found(r);
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       NGX_HTTP_MCP_SSE_UNAVAILABLE,
+                                       "No room for another ended session");
+    }
+
+    return ngx_http_mcp_sse_respond(r, NGX_HTTP_NO_CONTENT, NULL);
+}

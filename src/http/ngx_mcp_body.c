@@ -1,0 +1,248 @@
+
+/*
+ * The body is collected in the pool of its request.  It is read unbuffered,
+ * as for a proxied request: nginx would write a large one to a file, and
+ * answer one that is too large with a page of its own.
+ */
+
+#include "ngx_mcp_body.h"
+#include "ngx_mcp_response.h"
+
+
+static void ngx_http_mcp_sse_body_begin(ngx_http_request_t *r);
+static void ngx_http_mcp_sse_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_body_more(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_body_collect(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_body_append(ngx_http_request_t *r,
+    ngx_http_mcp_sse_ctx_t *ctx, ngx_buf_t *b);
+static ngx_int_t ngx_http_mcp_sse_body_reserve(ngx_http_request_t *r,
+    ngx_http_mcp_sse_ctx_t *ctx, size_t size);
+
+
+#define NGX_HTTP_MCP_SSE_BODY_MIN  4096
+
+
+ngx_int_t
+ngx_http_mcp_sse_body_read(ngx_http_request_t *r, size_t max,
+    ngx_http_mcp_sse_body_pt done)
+{
+    ngx_int_t                rc;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    ctx->body_done = done;
+    ctx->max_body = max;
+
+    /* nginx throws it away, as when it found it too large elsewhere */
+
+    if (r->discard_body) {
+        return done(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+    }
+
+    /* a part may have gone to an upstream, and nobody knows which */
+
+    if (r->request_body && r->reading_body) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "mcp sse: the body is being read by another location");
+        r->keepalive = 0;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (r->headers_in.content_length_n > 0) {
+        ctx->capacity = r->headers_in.content_length_n;
+
+        ctx->body.data = ngx_pnalloc(r->pool, ctx->capacity);
+        if (ctx->body.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    ctx->foreign_body = (r->request_body != NULL);
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_mcp_sse_body_begin);
+
+    /* what has come with the headers is no body: who knows where it ends? */
+
+    if (rc == NGX_HTTP_BAD_REQUEST || rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE)
+    {
+        r->keepalive = 0;
+        return done(r, rc);
+    }
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_mcp_sse_body_begin(ngx_http_request_t *r)
+{
+    r->read_event_handler = ngx_http_mcp_sse_body_handler;
+
+    ngx_http_mcp_sse_body_handler(r);
+}
+
+
+static void
+ngx_http_mcp_sse_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    rc = ngx_http_mcp_sse_body_more(r);
+
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    switch (rc) {
+
+    case NGX_OK:
+        rc = ctx->body_done(r, 0);
+        break;
+
+    case NGX_HTTP_BAD_REQUEST:
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+        rc = ctx->body_done(r, rc);
+    }
+
+    ngx_http_finalize_request(r, ngx_http_mcp_sse_result(r, rc));
+}
+
+
+/*
+ * NGX_OK: all is there; NGX_AGAIN: more is to come; or an HTTP status.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_body_more(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    for ( ;; ) {
+        rc = ngx_http_mcp_sse_body_collect(r);
+
+        if (rc != NGX_OK || !r->reading_body) {
+            return rc;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            return rc;
+        }
+
+        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            return NGX_AGAIN;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_body_collect(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_chain_t             *cl, *next;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    for (cl = r->request_body->bufs; cl; cl = next) {
+        next = cl->next;
+
+        rc = ngx_http_mcp_sse_body_append(r, ctx, cl->buf);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        /* what another module has read before us, it may want again */
+
+        if (!ctx->foreign_body) {
+            cl->buf->pos = cl->buf->last;
+            r->request_body->bufs = next;
+            ngx_free_chain(r->pool, cl);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_body_append(ngx_http_request_t *r,
+    ngx_http_mcp_sse_ctx_t *ctx, ngx_buf_t *b)
+{
+    off_t    size;
+    u_char  *last;
+
+    size = ngx_buf_size(b);
+
+    if (size <= 0) {
+        return NGX_OK;
+    }
+
+    if ((off_t) ctx->body.len + size > (off_t) ctx->max_body) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    if (ngx_http_mcp_sse_body_reserve(r, ctx, size) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    last = ctx->body.data + ctx->body.len;
+
+    if (ngx_buf_in_memory(b)) {
+        ngx_memcpy(last, b->pos, size);
+
+    } else if (ngx_read_file(b->file, last, size, b->file_pos) != size) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->body.len += size;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_body_reserve(ngx_http_request_t *r,
+    ngx_http_mcp_sse_ctx_t *ctx, size_t size)
+{
+    u_char  *p;
+    size_t   need;
+
+    need = ctx->body.len + size;
+
+    if (need <= ctx->capacity) {
+        return NGX_OK;
+    }
+
+    need = ngx_max(need, 2 * ctx->capacity);
+    need = ngx_max(need, NGX_HTTP_MCP_SSE_BODY_MIN);
+
+    p = ngx_pnalloc(r->pool, need);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->body.len) {
+        ngx_memcpy(p, ctx->body.data, ctx->body.len);
+        ngx_pfree(r->pool, ctx->body.data);
+    }
+
+    ctx->body.data = p;
+    ctx->capacity = need;
+
+    return NGX_OK;
+}

@@ -1,0 +1,281 @@
+
+/*
+ * Nothing is kept here.
+ */
+
+#include "ngx_mcp_forward_headers.h"
+
+
+static ngx_int_t ngx_http_mcp_sse_pack_own(ngx_http_request_t *r,
+    ngx_array_t *headers);
+static ngx_int_t ngx_http_mcp_sse_pack_client(ngx_http_request_t *r,
+    ngx_array_t *headers);
+static ngx_uint_t ngx_http_mcp_sse_pack_allowed(
+    ngx_http_mcp_sse_loc_conf_t *conf, ngx_table_elt_t *h);
+static ngx_uint_t ngx_http_mcp_sse_pack_in(ngx_str_t *list,
+    ngx_table_elt_t *h);
+static ngx_int_t ngx_http_mcp_sse_pack_add(ngx_array_t *headers,
+    ngx_str_t *name, ngx_str_t *value);
+
+
+/* passed for everybody, besides mcp-* */
+
+static ngx_str_t  ngx_http_mcp_sse_pack_always[] = {
+    ngx_string("user-agent"),
+    ngx_string("accept-language"),
+    ngx_string("traceparent"),
+    ngx_string("tracestate"),
+    ngx_string("x-request-id"),
+    ngx_null_string
+};
+
+static ngx_str_t  ngx_http_mcp_sse_pack_never[] = {
+    ngx_string("accept"),
+    ngx_string("accept-encoding"),
+    ngx_string("authorization"),
+    ngx_string("connection"),
+    ngx_string("content-encoding"),
+    ngx_string("content-length"),
+    ngx_string("content-type"),
+    ngx_string("cookie"),
+    ngx_string("expect"),
+    ngx_string("frappe-authorization-source"),
+    ngx_string("host"),
+    ngx_string("http2-settings"),
+    ngx_string("keep-alive"),
+    ngx_string("proxy-authorization"),
+    ngx_string("proxy-connection"),
+    ngx_string("te"),
+    ngx_string("trailer"),
+    ngx_string("transfer-encoding"),
+    ngx_string("upgrade"),
+    ngx_string("x-forwarded-for"),
+    ngx_string("x-forwarded-host"),
+    ngx_string("x-forwarded-proto"),
+    ngx_string("x-frappe-csrf-token"),
+    ngx_string("x-frappe-site-name"),
+    ngx_string("x-real-ip"),
+    ngx_string("x-use-x-accel-redirect"),
+    ngx_null_string
+};
+
+/* no header has such a name */
+
+static ngx_str_t  ngx_http_mcp_sse_pack_address = ngx_string("");
+
+static ngx_str_t  ngx_http_mcp_sse_pack_authorization =
+                                               ngx_string("authorization");
+static ngx_str_t  ngx_http_mcp_sse_pack_cookie = ngx_string("cookie");
+static ngx_str_t  ngx_http_mcp_sse_pack_csrf =
+                                         ngx_string("x-frappe-csrf-token");
+static ngx_str_t  ngx_http_mcp_sse_pack_for = ngx_string("x-forwarded-for");
+static ngx_str_t  ngx_http_mcp_sse_pack_host =
+                                            ngx_string("x-forwarded-host");
+static ngx_str_t  ngx_http_mcp_sse_pack_proto =
+                                           ngx_string("x-forwarded-proto");
+static ngx_str_t  ngx_http_mcp_sse_pack_http = ngx_string("http");
+static ngx_str_t  ngx_http_mcp_sse_pack_https = ngx_string("https");
+
+
+ngx_int_t
+ngx_http_mcp_sse_pack(ngx_http_request_t *r, ngx_array_t *messages,
+    ngx_http_mcp_sse_envelope_t **env)
+{
+    size_t         size;
+    ngx_uint_t     i;
+    ngx_array_t   *headers;
+    ngx_keyval_t  *kv;
+
+    headers = ngx_array_create(r->pool, 16, sizeof(ngx_keyval_t));
+
+    if (headers == NULL
+        || ngx_http_mcp_sse_pack_own(r, headers) != NGX_OK
+        || ngx_http_mcp_sse_pack_client(r, headers) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    kv = headers->elts;
+    size = 0;
+
+    for (i = 0; i < headers->nelts; i++) {
+        size += 2 * sizeof(uint32_t) + kv[i].key.len + kv[i].value.len;
+    }
+
+    if (size > NGX_HTTP_MCP_SSE_MAX_HEADERS) {
+        return NGX_DECLINED;
+    }
+
+    *env = ngx_http_mcp_sse_envelope_make(headers, messages,
+                                          r->connection->log);
+
+    return *env ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * What the client may have said of its address is not believed: Frappe
+ * would, and lets users in by it.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_pack_own(ngx_http_request_t *r, ngx_array_t *headers)
+{
+    ngx_str_t                      *proto, *address;
+    ngx_http_mcp_sse_ctx_t         *ctx;
+    ngx_http_mcp_sse_credential_t  *cred;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    cred = &ctx->credential;
+
+    address = &r->connection->addr_text;
+    proto = &ngx_http_mcp_sse_pack_http;
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl) {
+        proto = &ngx_http_mcp_sse_pack_https;
+    }
+#endif
+
+    if (ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_address,
+                                  address)
+        != NGX_OK
+        || ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_for,
+                                     address)
+           != NGX_OK
+        || ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_proto,
+                                     proto)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (r->headers_in.host
+        && ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_host,
+                                     &r->headers_in.host->value)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (cred->value.len
+        && ngx_http_mcp_sse_pack_add(headers,
+                                 cred->cookie
+                                     ? &ngx_http_mcp_sse_pack_cookie
+                                     : &ngx_http_mcp_sse_pack_authorization,
+                                 &cred->value)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (cred->cookie && cred->csrf_token.len) {
+        return ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_csrf,
+                                         &cred->csrf_token);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_pack_client(ngx_http_request_t *r, ngx_array_t *headers)
+{
+    ngx_str_t                     name;
+    ngx_uint_t                    i;
+    ngx_list_part_t              *part;
+    ngx_table_elt_t              *h;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].hash == 0
+                || !ngx_http_mcp_sse_pack_allowed(conf, &h[i]))
+            {
+                continue;
+            }
+
+            name.data = h[i].lowcase_key;
+            name.len = h[i].key.len;
+
+            if (ngx_http_mcp_sse_pack_add(headers, &name, &h[i].value)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_mcp_sse_pack_allowed(ngx_http_mcp_sse_loc_conf_t *conf,
+    ngx_table_elt_t *h)
+{
+    if (h->key.len > 4 && ngx_strncmp(h->lowcase_key, "mcp-", 4) == 0) {
+        return 1;
+    }
+
+    if (ngx_http_mcp_sse_pack_in(ngx_http_mcp_sse_pack_always, h)) {
+        return 1;
+    }
+
+    /* an array of the configuration ends with an empty name, too */
+
+    return conf->pass_headers
+           && ngx_http_mcp_sse_pack_in(conf->pass_headers->elts, h);
+}
+
+
+static ngx_uint_t
+ngx_http_mcp_sse_pack_in(ngx_str_t *list, ngx_table_elt_t *h)
+{
+    for ( /* void */ ; list->len; list++) {
+
+        if (list->len == h->key.len
+            && ngx_strncmp(list->data, h->lowcase_key, list->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_pack_may_pass(ngx_str_t *name)
+{
+    ngx_table_elt_t  h;
+
+    h.key = *name;
+    h.lowcase_key = name->data;
+
+    return !ngx_http_mcp_sse_pack_in(ngx_http_mcp_sse_pack_never, &h);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_pack_add(ngx_array_t *headers, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    ngx_keyval_t  *kv;
+
+    kv = ngx_array_push(headers);
+    if (kv == NULL) {
+        return NGX_ERROR;
+    }
+
+    kv->key = *name;
+    kv->value = *value;
+
+    return NGX_OK;
+}

@@ -1,0 +1,257 @@
+
+/*
+ * Nothing is kept here.
+ */
+
+#include "ngx_mcp_origin.h"
+#include "ngx_mcp_header.h"
+
+
+static ngx_int_t ngx_http_mcp_sse_origin_parse(ngx_str_t *url,
+    ngx_str_t *scheme, ngx_str_t *host, ngx_uint_t *port);
+static ngx_int_t ngx_http_mcp_sse_origin_host(ngx_str_t *text,
+    ngx_str_t *host, ngx_uint_t *port);
+
+
+static ngx_str_t  ngx_http_mcp_sse_origin_name = ngx_string("origin");
+
+
+ngx_int_t
+ngx_http_mcp_sse_origin_normalize(ngx_pool_t *pool, ngx_str_t *url,
+    ngx_str_t *normal)
+{
+    ngx_str_t   scheme, host;
+    ngx_uint_t  port;
+
+    if (ngx_http_mcp_sse_origin_parse(url, &scheme, &host, &port) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    normal->data = ngx_pnalloc(pool, scheme.len + host.len
+                                     + sizeof("://:65535"));
+    if (normal->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    normal->len = ngx_sprintf(normal->data, "%V://%V:%ui", &scheme, &host,
+                              port)
+                  - normal->data;
+
+    ngx_strlow(normal->data, normal->data, normal->len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_origin_parse(ngx_str_t *url, ngx_str_t *scheme,
+    ngx_str_t *host, ngx_uint_t *port)
+{
+    ngx_str_t  rest;
+
+    scheme->data = url->data;
+
+    if (url->len > 7
+        && ngx_strncasecmp(url->data, (u_char *) "http://", 7) == 0)
+    {
+        scheme->len = 4;
+        *port = 80;
+
+    } else if (url->len > 8
+               && ngx_strncasecmp(url->data, (u_char *) "https://", 8) == 0)
+    {
+        scheme->len = 5;
+        *port = 443;
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    rest.data = url->data + scheme->len + 3;
+    rest.len = url->len - scheme->len - 3;
+
+    if (rest.data[rest.len - 1] == '/') {
+        rest.len--;
+    }
+
+    return ngx_http_mcp_sse_origin_host(&rest, host, port);
+}
+
+
+/*
+ * Takes HOST[:PORT] apart; port keeps its value if there is none.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_origin_host(ngx_str_t *text, ngx_str_t *host,
+    ngx_uint_t *port)
+{
+    u_char      *p, *last, ch;
+    ngx_int_t    n;
+    ngx_uint_t   literal;
+
+    last = text->data + text->len;
+    literal = text->len && text->data[0] == '[';
+
+    for (p = text->data; p < last; p++) {
+        ch = *p;
+
+        if (ch == ':' && !literal) {
+            break;
+        }
+
+        if (literal && ch == ']') {
+            p++;
+            break;
+        }
+
+        if ((ch < '0' || ch > '9') && ((ch | 0x20) < 'a' || (ch | 0x20) > 'z')
+            && ch != '-' && ch != '.' && ch != '_'
+            && !(literal && (ch == ':' || ch == '[')))
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    host->data = text->data;
+    host->len = p - text->data;
+
+    if (host->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (p == last) {
+        return NGX_OK;
+    }
+
+    n = (*p == ':') ? ngx_atoi(p + 1, last - p - 1) : NGX_ERROR;
+
+    if (n < 1 || n > 65535) {
+        return NGX_DECLINED;
+    }
+
+    *port = n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_origin_match(ngx_http_request_t *r, ngx_str_t *url,
+    ngx_array_t *allowed)
+{
+    ngx_int_t    rc;
+    ngx_str_t    scheme, host, own, normal, *value;
+    ngx_uint_t   i, port, own_port;
+
+    if (allowed) {
+
+        rc = ngx_http_mcp_sse_origin_normalize(r->pool, url, &normal);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        value = allowed->elts;
+
+        for (i = 0; i < allowed->nelts; i++) {
+
+            if (value[i].len == normal.len
+                && ngx_strncmp(value[i].data, normal.data, normal.len) == 0)
+            {
+                return NGX_OK;
+            }
+        }
+
+        return NGX_DECLINED;
+    }
+
+    if (r->headers_in.host == NULL
+        || ngx_http_mcp_sse_origin_parse(url, &scheme, &host, &port)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    /*
+     * Which port a Host without one means, the scheme of the URL says: that
+     * of this connection may be another behind a proxy that ends TLS.
+     */
+
+    own_port = (scheme.len == 4) ? 80 : 443;
+
+    if (ngx_http_mcp_sse_origin_host(&r->headers_in.host->value, &own,
+                                     &own_port)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (own_port == port
+        && own.len == host.len
+        && ngx_strncasecmp(own.data, host.data, own.len) == 0)
+    {
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_origin_check(ngx_http_request_t *r)
+{
+    ngx_int_t                       rc;
+    ngx_table_elt_t                *h;
+    ngx_http_mcp_sse_ctx_t         *ctx;
+    ngx_http_mcp_sse_loc_conf_t    *conf;
+    ngx_http_mcp_sse_header_pos_t   pos;
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                     &ngx_http_mcp_sse_origin_name, &pos);
+    if (h == NULL) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    if (!conf->any_origin) {
+        rc = ngx_http_mcp_sse_origin_match(r, &h->value, conf->origins);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    ctx->origin = h->value;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_origin_headers(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ctx->origin.len == 0 || ctx->cors) {
+        return NGX_OK;
+    }
+
+    ctx->cors = 1;
+
+    if (ngx_http_mcp_sse_header_set(r, "Access-Control-Allow-Origin",
+                                    &ctx->origin)
+        != NGX_OK
+        || ngx_http_mcp_sse_header_add(r, "Vary", "Origin") != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_mcp_sse_header_add(r, "Access-Control-Expose-Headers",
+                     "Mcp-Session-Id, WWW-Authenticate, Retry-After");
+}

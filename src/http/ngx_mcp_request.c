@@ -1,0 +1,290 @@
+
+/*
+ * The context lives in the pool of its request.
+ */
+
+#include "ngx_mcp_request.h"
+#include "ngx_mcp_header.h"
+#include "ngx_mcp_origin.h"
+#include "ngx_mcp_response.h"
+
+
+static ngx_http_mcp_sse_ctx_t *ngx_http_mcp_sse_entry_ctx(
+    ngx_http_request_t *r, const char *methods);
+static ngx_int_t ngx_http_mcp_sse_entry_mask(ngx_http_request_t *r);
+static ngx_int_t ngx_http_mcp_sse_entry_site(ngx_http_request_t *r,
+    ngx_str_t *site);
+static ngx_int_t ngx_http_mcp_sse_entry_options(ngx_http_request_t *r);
+
+
+static ngx_str_t  ngx_http_mcp_sse_requested_headers =
+                              ngx_string("access-control-request-headers");
+
+
+ngx_http_mcp_sse_ctx_t *
+ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
+    const char *methods, ngx_int_t *rc)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    if (ngx_http_mcp_sse_entry_mask(r->main) != NGX_OK) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
+    }
+
+    if (r != r->main || r->post_action) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "mcp sse: an endpoint serves clients, not subrequests "
+                      "or post_action");
+        *rc = NGX_HTTP_NOT_FOUND;
+        return NULL;
+    }
+
+    ctx = ngx_http_mcp_sse_entry_ctx(r, methods);
+
+    if (ctx == NULL) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
+    }
+
+    /* asked first, told second: a refused method may have its headers, too */
+
+    *rc = ngx_http_mcp_sse_origin_check(r);
+
+    if ((r->method & (allowed|NGX_HTTP_OPTIONS)) == 0) {
+        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                                      NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                      "Method not allowed");
+        return NULL;
+    }
+
+    if (*rc == NGX_DECLINED) {
+        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_FORBIDDEN,
+                                      NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                      "Origin not allowed");
+        return NULL;
+    }
+
+    if (*rc == NGX_OK && r->method == NGX_HTTP_OPTIONS) {
+        *rc = ngx_http_mcp_sse_entry_options(r);
+        return NULL;
+    }
+
+    if (*rc != NGX_OK
+        || ngx_http_mcp_sse_entry_site(r, &ctx->facts.site) != NGX_OK)
+    {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
+    }
+
+    if (ctx->facts.site.len == 0) {
+        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                      NGX_HTTP_MCP_SSE_INVALID_PARAMS,
+                                      "No such site");
+        return NULL;
+    }
+
+    return ctx;
+}
+
+
+static ngx_http_mcp_sse_ctx_t *
+ngx_http_mcp_sse_entry_ctx(ngx_http_request_t *r, const char *methods)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->request = r;
+    ctx->methods.data = (u_char *) methods;
+    ctx->methods.len = ngx_strlen(methods);
+
+    ngx_http_set_ctx(r, ctx, ngx_http_mcp_sse_module);
+
+    /* If-Match and its kin ask for what is stored, and nothing is here */
+
+    r->disable_not_modified = 1;
+
+    return ctx;
+}
+
+
+/*
+ * nginx puts the request line into each line of its error log, and a session
+ * id must not get there.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_entry_mask(ngx_http_request_t *r)
+{
+    u_char  *p, *query, *version, *last;
+
+    last = r->request_line.data + r->request_line.len;
+
+    query = ngx_strlchr(r->request_line.data, last, '?');
+
+    if (query == NULL) {
+        return NGX_OK;
+    }
+
+    version = ngx_strlchr(query, last, ' ');
+    version = version ? version : last;
+
+    p = ngx_pnalloc(r->pool, r->request_line.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    query = ngx_cpymem(p, r->request_line.data,
+                       query - r->request_line.data);
+    last = ngx_cpymem(query, version, last - version);
+
+    r->request_line.data = p;
+    r->request_line.len = last - p;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_entry_site(ngx_http_request_t *r, ngx_str_t *site)
+{
+    ngx_http_core_srv_conf_t     *cscf;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    if (conf->site) {
+        return ngx_http_complex_value(r, conf->site, site);
+    }
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    *site = cscf->server_name;
+
+    if (site->len == 0) {
+        ngx_str_set(site, "_");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_entry_options(ngx_http_request_t *r)
+{
+    ngx_table_elt_t                *h;
+    ngx_http_mcp_sse_ctx_t         *ctx;
+    ngx_http_mcp_sse_header_pos_t   pos;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ngx_http_mcp_sse_header_set(r, "Allow", &ctx->methods) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->origin.len == 0) {
+        return ngx_http_mcp_sse_respond(r, NGX_HTTP_NO_CONTENT, NULL);
+    }
+
+    if (ngx_http_mcp_sse_header_set(r, "Access-Control-Allow-Methods",
+                                    &ctx->methods)
+        != NGX_OK
+        || ngx_http_mcp_sse_header_add(r, "Access-Control-Max-Age", "600")
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+
+    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
+                                     &ngx_http_mcp_sse_requested_headers,
+                                     &pos);
+    if (h
+        && ngx_http_mcp_sse_header_set(r, "Access-Control-Allow-Headers",
+                                       &h->value)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_mcp_sse_respond(r, NGX_HTTP_NO_CONTENT, NULL);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r)
+{
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    if (ctx->verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
+
+        if (conf->principal) {
+            ctx->reason = "mcp_sse_principal is empty, or not one line";
+
+        } else if (ctx->credential.value.len) {
+            ctx->reason = "Frappe does not take the credential, are key and "
+                          "secret right and is the user enabled?";
+
+        } else {
+            ctx->reason = "there is no Authorization \"token KEY:SECRET\" "
+                          "or \"Bearer TOKEN\"";
+        }
+
+        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_UNAUTHORIZED,
+                                       NGX_HTTP_MCP_SSE_UNAUTHORIZED,
+                                       "Invalid authorization");
+    }
+
+    return ngx_http_mcp_sse_refuse(r, ctx->verdict.status,
+                                   NGX_HTTP_MCP_SSE_UNAVAILABLE,
+                                   "Backend unavailable");
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_entry_session(ngx_http_request_t *r, ngx_str_t *text)
+{
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    if (ngx_http_mcp_sse_sid_parse(&ctx->sid, text) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ctx->facts.session.data = ctx->sid.hash;
+    ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
+
+    return ngx_time() - ctx->sid.issued < conf->session_ttl ? NGX_OK
+                                                            : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_entry_status(ngx_http_request_t *r, ngx_int_t *rc)
+{
+    if (ngx_http_mcp_sse_entry_ctx(r, "GET, HEAD") == NULL) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_DECLINED;
+    }
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        return NGX_OK;
+    }
+
+    *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                                  NGX_HTTP_MCP_SSE_INVALID_REQUEST,
+                                  "Method not allowed");
+    return NGX_DECLINED;
+}

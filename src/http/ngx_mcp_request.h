@@ -1,0 +1,46 @@
+
+/*
+ * What all endpoints check first, in the order of CONTRACT.
+ */
+
+#ifndef _NGX_MCP_REQUEST_H_INCLUDED_
+#define _NGX_MCP_REQUEST_H_INCLUDED_
+
+
+#include "ngx_mcp.h"
+
+
+/*
+ * Makes the context of r and checks method ("allowed" is a mask of
+ * NGX_HTTP_*, "methods" its text for Allow), Origin and site; answers
+ * OPTIONS.  NULL: the request was answered, and *rc is what the handler
+ * returns.
+ */
+
+ngx_http_mcp_sse_ctx_t *ngx_http_mcp_sse_entry(ngx_http_request_t *r,
+    ngx_uint_t allowed, const char *methods, ngx_int_t *rc);
+
+/*
+ * The same for an endpoint that only tells how things are, to GET and HEAD of
+ * anybody.  NGX_OK, or NGX_DECLINED: *rc is what the handler returns.
+ */
+
+ngx_int_t ngx_http_mcp_sse_entry_status(ngx_http_request_t *r, ngx_int_t *rc);
+
+/*
+ * Answers a request whose credential is not good: 401, or what says that
+ * Frappe cannot be asked.
+ */
+
+ngx_int_t ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r);
+
+/*
+ * Takes the session id of r apart, notes it for the log, and looks whether
+ * it is too old; the MAC is not checked.  NGX_OK or NGX_DECLINED.
+ */
+
+ngx_int_t ngx_http_mcp_sse_entry_session(ngx_http_request_t *r,
+    ngx_str_t *text);
+
+
+#endif /* _NGX_MCP_REQUEST_H_INCLUDED_ */

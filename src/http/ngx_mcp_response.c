@@ -1,0 +1,162 @@
+
+/*
+ * Everything is in the pool of the request.
+ */
+
+#include "ngx_mcp_response.h"
+#include "ngx_mcp_challenge.h"
+#include "ngx_mcp_counters.h"
+#include "ngx_mcp_header.h"
+#include "ngx_mcp_origin.h"
+
+
+static ngx_int_t ngx_http_mcp_sse_response_headers(ngx_http_request_t *r,
+    ngx_uint_t status);
+
+
+ngx_int_t
+ngx_http_mcp_sse_respond(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *body)
+{
+    static ngx_str_t  json = ngx_string("application/json");
+
+    return ngx_http_mcp_sse_respond_as(r, status, &json, body);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_respond_as(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body)
+{
+    size_t        len;
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = body ? (off_t) body->len : 0;
+
+    if (body) {
+        for (len = 0; len < type->len && type->data[len] != ';'; len++) {
+            /* void */
+        }
+
+        r->headers_out.content_type = *type;
+        r->headers_out.content_type_len = len;
+        r->headers_out.content_type_lowcase = NULL;
+    }
+
+    if (ngx_http_mcp_sse_origin_headers(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (body) {
+        b->pos = body->data;
+        b->last = body->data + body->len;
+        b->memory = 1;
+    }
+
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_refuse(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_int_t code, const char *message)
+{
+    return ngx_http_mcp_sse_refuse_data(r, status, code, message, NULL);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_refuse_data(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_int_t code, const char *message, ngx_str_t *data)
+{
+    ngx_str_t                body, null;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "mcp sse: refused with %ui, \"%s\"%s%s", status, message,
+                  ctx->reason ? ": " : "", ctx->reason ? ctx->reason : "");
+
+    ngx_http_mcp_sse_count_refused(status);
+
+    ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_REFUSED;
+
+    ngx_str_null(&null);
+
+    body = ngx_http_mcp_sse_jsonrpc_error(r->pool, &null, code, message,
+                                          data);
+
+    if (body.data == NULL
+        || ngx_http_mcp_sse_response_headers(r, status) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_mcp_sse_respond(r, status, &body);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_result(ngx_http_request_t *r, ngx_int_t rc)
+{
+    if (rc != NGX_HTTP_INTERNAL_SERVER_ERROR || r->header_sent) {
+        return rc;
+    }
+
+    return ngx_http_mcp_sse_refuse(r, rc, NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
+                                   "Internal server error");
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_response_headers(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    switch (status) {
+
+    case NGX_HTTP_UNAUTHORIZED:
+
+        /* Frappe's own challenge names its authorization server */
+
+        return ngx_http_mcp_sse_challenge(r, &ctx->verdict.challenge);
+
+    case NGX_HTTP_NOT_ALLOWED:
+        return ngx_http_mcp_sse_header_set(r, "Allow", &ctx->methods);
+
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        return ngx_http_mcp_sse_header_add(r, "Retry-After", "1");
+    }
+
+    return NGX_OK;
+}

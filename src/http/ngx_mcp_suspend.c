@@ -1,0 +1,137 @@
+
+/*
+ * A sleeping request belongs to nginx; the list only links its context, and
+ * the request's cleanup takes it out.
+ */
+
+#include "ngx_mcp_suspend.h"
+#include "ngx_mcp_auth_lookup.h"
+#include "ngx_mcp_response.h"
+
+
+static void ngx_http_mcp_sse_sleep_cleanup(void *data);
+static void ngx_http_mcp_sse_sleep_end(ngx_http_mcp_sse_ctx_t *ctx);
+
+
+static ngx_queue_t  ngx_http_mcp_sse_sleepers = {
+    &ngx_http_mcp_sse_sleepers, &ngx_http_mcp_sse_sleepers
+};
+
+
+ngx_int_t
+ngx_http_mcp_sse_sleep(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt resume)
+{
+    ngx_event_t             *rev;
+    ngx_http_cleanup_t      *cln;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (!ctx->cleanup) {
+        cln = ngx_http_cleanup_add(r, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_mcp_sse_sleep_cleanup;
+        cln->data = ctx;
+
+        ctx->cleanup = 1;
+    }
+
+    /* the client may have left before anybody looked, as limit_req knows */
+
+    rev = r->connection->read;
+
+    if (rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events);
+
+    } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    r->main->count++;
+
+    ctx->resume = resume;
+    ctx->asleep = 1;
+
+    ngx_queue_insert_tail(&ngx_http_mcp_sse_sleepers, &ctx->sleepers);
+    ngx_http_mcp_sse_tick_hold();
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_mcp_sse_wake(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_connection_t        *c;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    ngx_http_mcp_sse_sleep_end(ctx);
+
+    rc = c->error ? NGX_ERROR : ctx->resume(r);
+
+    ngx_http_finalize_request(r, ngx_http_mcp_sse_result(r, rc));
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_mcp_sse_wake_all(void)
+{
+    ngx_queue_t              all, *q;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    if (ngx_queue_empty(&ngx_http_mcp_sse_sleepers)) {
+        return;
+    }
+
+    ngx_queue_init(&all);
+    ngx_queue_add(&all, &ngx_http_mcp_sse_sleepers);
+    ngx_queue_init(&ngx_http_mcp_sse_sleepers);
+
+    while (!ngx_queue_empty(&all)) {
+        q = ngx_queue_head(&all);
+        ctx = ngx_queue_data(q, ngx_http_mcp_sse_ctx_t, sleepers);
+
+        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+
+        ngx_http_mcp_sse_wake(ctx->request);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_sleep_cleanup(void *data)
+{
+    ngx_http_mcp_sse_ctx_t  *ctx = data;
+
+    ngx_http_mcp_sse_sleep_end(ctx);
+}
+
+
+static void
+ngx_http_mcp_sse_sleep_end(ngx_http_mcp_sse_ctx_t *ctx)
+{
+    ngx_http_mcp_sse_lookup_leave(&ctx->waiter);
+    ngx_http_mcp_sse_tick_del(&ctx->timer);
+
+    if (ctx->asleep) {
+        ctx->asleep = 0;
+
+        ngx_queue_remove(&ctx->sleepers);
+        ngx_http_mcp_sse_tick_release();
+    }
+}

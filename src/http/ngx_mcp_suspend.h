@@ -1,0 +1,37 @@
+
+/*
+ * Client requests that wait for something.
+ */
+
+#ifndef _NGX_MCP_SUSPEND_H_INCLUDED_
+#define _NGX_MCP_SUSPEND_H_INCLUDED_
+
+
+#include "ngx_mcp.h"
+
+
+/*
+ * Puts r to sleep until ngx_http_mcp_sse_wake(), which runs ctx->resume()
+ * and finalizes r with its result.  The caller's handler returns NGX_DONE
+ * after NGX_OK; NGX_ERROR: memory is short.  If the client leaves meanwhile,
+ * nginx ends r, and its cleanup takes care of ctx's waiter and timer.
+ */
+
+ngx_int_t ngx_http_mcp_sse_sleep(ngx_http_request_t *r,
+    ngx_http_mcp_sse_step_pt resume);
+
+/*
+ * Nothing of r may be touched afterwards.
+ */
+
+void ngx_http_mcp_sse_wake(ngx_http_request_t *r);
+
+/*
+ * Wakes all: the worker stops, and resume() finds that out by itself.  A
+ * verdict that is waited for is 503 then.
+ */
+
+void ngx_http_mcp_sse_wake_all(void);
+
+
+#endif /* _NGX_MCP_SUSPEND_H_INCLUDED_ */

@@ -1,0 +1,380 @@
+
+/*
+ * Types shared by all rooms, limits, version.
+ */
+
+#ifndef _NGX_MCP_H_INCLUDED_
+#define _NGX_MCP_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_mcp_envelope.h"
+#include "ngx_mcp_jsonrpc_answer.h"
+#include "ngx_mcp_jsonrpc.h"
+#include "ngx_mcp_session_id.h"
+#include "ngx_mcp_event.h"
+#include "ngx_mcp_timer.h"
+
+
+#define NGX_HTTP_MCP_SSE_VERSION       "0.1.0"
+
+#define NGX_HTTP_MCP_SSE_MAX_HEADERS   16384   /* of an envelope, bytes */
+#define NGX_HTTP_MCP_SSE_MAX_NAME      128     /* in variables, bytes */
+#define NGX_HTTP_MCP_SSE_WORKER_ID     16
+
+
+typedef struct ngx_http_mcp_sse_call_s      ngx_http_mcp_sse_call_t;
+typedef struct ngx_http_mcp_sse_stream_s    ngx_http_mcp_sse_stream_t;
+typedef struct ngx_http_mcp_sse_session_s   ngx_http_mcp_sse_session_t;
+typedef struct ngx_http_mcp_sse_lookup_s    ngx_http_mcp_sse_lookup_t;
+typedef struct ngx_http_mcp_sse_waiter_s    ngx_http_mcp_sse_waiter_t;
+typedef struct ngx_http_mcp_sse_exchange_s  ngx_http_mcp_sse_exchange_t;
+typedef struct ngx_http_mcp_sse_holding_s   ngx_http_mcp_sse_holding_t;
+
+
+/* the values of $mcp_sse_result; the names are in _var.c */
+
+typedef enum {
+    NGX_HTTP_MCP_SSE_RESULT_NONE = 0,
+    NGX_HTTP_MCP_SSE_RESULT_OK,
+    NGX_HTTP_MCP_SSE_RESULT_ERROR,
+    NGX_HTTP_MCP_SSE_RESULT_BACKEND,
+    NGX_HTTP_MCP_SSE_RESULT_TIMEOUT,
+    NGX_HTTP_MCP_SSE_RESULT_CANCELLED,
+    NGX_HTTP_MCP_SSE_RESULT_TOO_LARGE,
+    NGX_HTTP_MCP_SSE_RESULT_DROPPED,
+    NGX_HTTP_MCP_SSE_RESULT_LOCAL,
+    NGX_HTTP_MCP_SSE_RESULT_REFUSED
+} ngx_http_mcp_sse_result_e;
+
+
+/* why a session ends; the words logs use are in _session.c */
+
+typedef enum {
+    NGX_HTTP_MCP_SSE_CLIENT_LEFT = 0,
+    NGX_HTTP_MCP_SSE_SLOW_READER,
+    NGX_HTTP_MCP_SSE_IDLE,
+    NGX_HTTP_MCP_SSE_EVICTED,
+    NGX_HTTP_MCP_SSE_REPLACED,
+    NGX_HTTP_MCP_SSE_REVOKED,
+    NGX_HTTP_MCP_SSE_EXPIRED,
+    NGX_HTTP_MCP_SSE_STOPPING,
+    NGX_HTTP_MCP_SSE_NO_MEMORY,
+    NGX_HTTP_MCP_SSE_DELETED
+} ngx_http_mcp_sse_reason_e;
+
+
+#define NGX_HTTP_MCP_SSE_REDIS_MAX_PREFIX  128
+
+
+/* mcp_sse_redis; in the pool of its cycle */
+
+typedef struct {
+    ngx_str_t                    name;         /* for logs: no secrets */
+    ngx_str_t                    host;         /* empty: a unix socket */
+    in_port_t                    port;
+    ngx_str_t                    path;         /* of the socket, with a NUL */
+    ngx_array_t                 *addresses;    /* of ngx_str_t, with a NUL;
+                                                  empty: ask the resolver */
+    ngx_str_t                    user;
+    ngx_str_t                    password;
+    ngx_int_t                    database;
+    ngx_str_t                    prefix;
+    ngx_msec_t                   timeout;
+    ngx_msec_t                   connect_timeout;
+    ngx_resolver_t              *resolver;     /* NULL: addresses will do */
+    ngx_msec_t                   resolver_timeout;
+} ngx_http_mcp_sse_redis_conf_t;
+
+
+/* the last URI of a kind that leads nowhere, while configurations merge */
+
+typedef struct {
+    ngx_http_core_srv_conf_t    *server;
+    u_char                      *uri;
+} ngx_http_mcp_sse_warned_t;
+
+
+typedef struct {
+    ngx_str_t                    zone_name;
+    size_t                       zone_size;
+    ngx_shm_zone_t              *zone;
+
+    ngx_str_t                    key_file;
+    ngx_array_t                 *keys;         /* of ngx_str_t, or NULL */
+
+    ngx_http_mcp_sse_redis_conf_t  *redis;     /* or NULL */
+
+    ngx_int_t                    max_inbox;
+    size_t                       max_message;
+    ngx_msec_t                   drain;
+
+    ngx_uint_t                   used;         /* a handler is configured */
+    ngx_msec_t                   longest_call; /* of all locations */
+    ngx_http_mcp_sse_warned_t    warned[3];    /* call, user, message */
+} ngx_http_mcp_sse_main_conf_t;
+
+
+/* what a handler directive stands for */
+
+typedef struct {
+    ngx_http_handler_pt          handler;
+    ngx_uint_t                   calls;        /* it calls Frappe */
+} ngx_http_mcp_sse_endpoint_t;
+
+
+#define NGX_HTTP_MCP_SSE_LOCAL_PING        0x0001
+#define NGX_HTTP_MCP_SSE_LOCAL_RESOURCES   0x0002
+#define NGX_HTTP_MCP_SSE_LOCAL_TEMPLATES   0x0004
+#define NGX_HTTP_MCP_SSE_LOCAL_PROMPTS     0x0008
+
+#define NGX_HTTP_MCP_SSE_PING_DEFAULT      0    /* as the handler has it */
+#define NGX_HTTP_MCP_SSE_PING_META         1
+#define NGX_HTTP_MCP_SSE_PING_RESULT       2
+#define NGX_HTTP_MCP_SSE_PING_EMPTY        3
+
+#define NGX_HTTP_MCP_SSE_OFF               ((ngx_msec_t) 0)
+
+
+typedef struct {
+    ngx_str_t                    call_uri;
+    ngx_str_t                    call_args;
+    ngx_str_t                    user_uri;
+    ngx_str_t                    user_args;
+
+    ngx_http_complex_value_t    *principal;
+    ngx_http_complex_value_t    *site;
+    ngx_array_t                 *server_urls;  /* of normalized ngx_str_t */
+    ngx_array_t                 *origins;      /* the same */
+    ngx_flag_t                   any_origin;
+    ngx_str_t                    message_uri;
+
+    ngx_uint_t                   local;        /* NGX_HTTP_MCP_SSE_LOCAL_* */
+    ngx_uint_t                   ping_result;  /* NGX_HTTP_MCP_SSE_PING_* */
+
+    ngx_msec_t                   keepalive;    /* NGX_HTTP_MCP_SSE_OFF */
+    ngx_uint_t                   keepalive_event;
+    ngx_msec_t                   grace;
+    ngx_msec_t                   idle_timeout; /* NGX_HTTP_MCP_SSE_OFF */
+    time_t                       session_ttl;
+    ngx_msec_t                   call_timeout;
+    ngx_msec_t                   progress;     /* NGX_HTTP_MCP_SSE_OFF */
+    ngx_msec_t                   retry;
+    ngx_msec_t                   stream_after; /* NGX_HTTP_MCP_SSE_OFF */
+    ngx_str_t                    public_url;
+
+    size_t                       max_answer;
+    size_t                       queue;
+    ngx_int_t                    max_calls;
+    ngx_int_t                    max_sessions;
+
+    ngx_msec_t                   auth_cache;
+    ngx_msec_t                   auth_recheck;
+    ngx_msec_t                   auth_wait;
+    ngx_msec_t                   auth_stale;
+    ngx_str_t                    api_secret;
+    ngx_flag_t                   cookie;
+    ngx_array_t                 *pass_headers; /* of ngx_str_t, lower case */
+
+    ngx_str_t                    handler;      /* this location's, if any */
+    ngx_http_mcp_sse_endpoint_t *endpoint;     /* of it */
+} ngx_http_mcp_sse_loc_conf_t;
+
+
+/* what is known of a request or a call: the source of the variables */
+
+typedef struct {
+    ngx_str_t                    session;      /* hashed */
+    ngx_str_t                    user;
+    ngx_str_t                    site;
+    ngx_str_t                    method;
+    ngx_str_t                    raw_method;   /* as sent: safe in a log */
+    ngx_str_t                    id;
+    ngx_str_t                    tool;
+    ngx_uint_t                   result;       /* ngx_http_mcp_sse_result_e */
+} ngx_http_mcp_sse_facts_t;
+
+
+/*
+ * A credential, as it is sent to Frappe: the value of an Authorization
+ * header or, if cookie is set, of a Cookie header.
+ */
+
+typedef struct {
+    ngx_str_t                    value;
+    ngx_str_t                    csrf_token;   /* with a cookie */
+    u_char                       digest[NGX_HTTP_MCP_SSE_DIGEST];
+    unsigned                     cookie:1;
+} ngx_http_mcp_sse_credential_t;
+
+
+/* what Frappe said of a credential */
+
+typedef struct {
+    ngx_uint_t                   status;       /* 0: good; 401; or 5xx, if
+                                                  Frappe cannot be asked */
+    ngx_str_t                    principal;    /* if good */
+    ngx_str_t                    challenge;    /* of a refusal, may be empty */
+} ngx_http_mcp_sse_verdict_t;
+
+
+/* somebody who waits for a look-up; embedded in its owner */
+
+struct ngx_http_mcp_sse_waiter_s {
+    ngx_queue_t                  queue;        /* in lookup's waiters */
+    ngx_http_mcp_sse_lookup_t   *lookup;       /* NULL: does not wait */
+    void                       (*handler)(void *data,
+                                     ngx_http_mcp_sse_verdict_t *verdict);
+    void                        *data;
+};
+
+
+typedef struct ngx_http_mcp_sse_ctx_s  ngx_http_mcp_sse_ctx_t;
+
+typedef ngx_int_t (*ngx_http_mcp_sse_step_pt)(ngx_http_request_t *r);
+
+
+/*
+ * A message on its way to another instance; embedded in its owner, who sets
+ * the first five.
+ */
+
+typedef struct {
+    u_char                          *key;      /* of the session */
+    ngx_http_mcp_sse_envelope_t     *envelope;
+    ngx_msec_t                       deadline;
+    void                           (*handler)(void *data, ngx_int_t rc);
+    void                            *data;
+
+    uint64_t                         job;      /* 0: none is under way */
+    unsigned                         doubtful:1;  /* it may have been run */
+    unsigned                         unsure:1;    /* its session may live */
+} ngx_http_mcp_sse_delivery_t;
+
+
+/*
+ * The module's context of a request.  It belongs to the request and lives in
+ * its pool, except for a call's stub request, where it is part of the call.
+ */
+
+struct ngx_http_mcp_sse_ctx_s {
+    ngx_http_request_t              *request;
+    ngx_http_mcp_sse_facts_t         facts;
+    ngx_http_mcp_sse_call_t         *call;     /* of a stub request only */
+    ngx_http_mcp_sse_stream_t       *stream;   /* of an open stream only */
+
+    ngx_str_t                        origin;   /* allowed one */
+    ngx_str_t                        methods;  /* of the endpoint */
+    const char                      *reason;   /* of a refusal, for the log */
+
+    /* authentication */
+
+    ngx_http_mcp_sse_credential_t    credential;
+    ngx_http_mcp_sse_verdict_t       verdict;
+    ngx_http_mcp_sse_waiter_t        waiter;
+    ngx_http_mcp_sse_timer_t         timer;
+    ngx_msec_t                       deadline; /* of waiting */
+
+    /* sleep */
+
+    ngx_queue_t                      sleepers;
+    ngx_http_mcp_sse_step_pt         resume;   /* runs when waiting ends */
+
+    /* a message */
+
+    ngx_http_mcp_sse_sid_t           sid;
+    ngx_str_t                        sid_text; /* of a streamable one's GET */
+    ngx_str_t                        body;
+    size_t                           capacity; /* of body */
+    size_t                           max_body;
+    ngx_http_mcp_sse_envelope_t     *envelope; /* not yet delivered */
+    ngx_queue_t                      held;     /* if holding */
+    ngx_http_mcp_sse_holding_t      *holding;  /* NULL: it is not held */
+    size_t                           held_size;
+    ngx_uint_t                       round;    /* of deliveries: its last */
+    ngx_int_t                        outcome;  /* of its delivery */
+    ngx_http_mcp_sse_delivery_t      delivery; /* to another instance */
+    ngx_msec_t                       asked;    /* the other instances, last */
+
+    ngx_int_t                      (*body_done)(ngx_http_request_t *r,
+                                         ngx_int_t status);
+    ngx_http_mcp_sse_exchange_t     *exchange; /* of Streamable HTTP */
+
+    unsigned                         cors:1;     /* its headers are added */
+    unsigned                         asleep:1;
+    unsigned                         cleanup:1;  /* is installed */
+    unsigned                         patient:1;  /* a GET: waits for Frappe */
+    unsigned                         lost:1;     /* its stream, a moment ago */
+    unsigned                         foreign_body:1; /* read by another */
+    unsigned                         streamable:1; /* of Streamable HTTP: */
+    unsigned                         named:1;  /* sid is good */
+    unsigned                         batches:1;
+    unsigned                         accept_json:1;
+    unsigned                         accept_stream:1; /* by its name */
+};
+
+
+/*
+ * A session is an actor: it is owned by the worker that holds its stream and
+ * only that worker touches it.  Created by _session.c, freed there when it
+ * has no stream, no call and nothing waiting.
+ */
+
+struct ngx_http_mcp_sse_session_s {
+    ngx_rbtree_node_t                node;     /* in the bus's own table */
+    ngx_http_mcp_sse_sid_t           sid;
+    u_char                           text[NGX_HTTP_MCP_SSE_ID_LEN];
+
+    ngx_str_t                        user;
+    ngx_str_t                        site;
+    ngx_http_mcp_sse_credential_t    credential;
+
+    void                            *record;   /* in the zone; NULL, too,
+                                                  while that is damaged */
+    u_char                           user_key[NGX_HTTP_MCP_SSE_DIGEST];
+
+    /* as its record says, of what has come here */
+
+    ngx_uint_t                       pending;
+    size_t                           bytes;
+    ngx_uint_t                       accepted; /* in a zone that is lost */
+    ngx_uint_t                       ends;     /* after it: why, or 0 */
+
+    ngx_http_mcp_sse_stream_t       *stream;
+    ngx_http_core_srv_conf_t        *cscf;
+    ngx_http_mcp_sse_loc_conf_t     *conf;
+
+    ngx_queue_t                      queue;    /* all sessions of the worker */
+    ngx_queue_t                      presence; /* if is_present */
+    ngx_msec_t                       touched;  /* in Redis */
+    ngx_queue_t                      inbox;    /* envelopes not yet looked at */
+    ngx_queue_t                      waiting;  /* tasks without a call */
+    ngx_queue_t                      running;  /* tasks with a call */
+    ngx_uint_t                       ncalls;
+
+    ngx_event_t                      event;    /* there is work in inbox */
+    ngx_http_mcp_sse_timer_t         idle;
+    ngx_http_mcp_sse_timer_t         recheck;
+    ngx_http_mcp_sse_timer_t         drain;
+
+    ngx_msec_t                       created;
+    ngx_uint_t                       messages;
+
+    unsigned                         open:1;   /* until it is closed */
+    unsigned                         listed:1; /* in the bus's own table */
+    unsigned                         is_present:1;
+    unsigned                         announced:1;  /* Redis knew it once */
+    unsigned                         draining:1;  /* ends when it can */
+    unsigned                         ending:1;    /* starts nothing more */
+    unsigned                         streamable:1; /* of Streamable HTTP */
+    unsigned                         nameless:1;  /* its id is nobody's */
+};
+
+
+extern ngx_module_t  ngx_http_mcp_sse_module;
+
+
+#endif /* _NGX_MCP_H_INCLUDED_ */

@@ -1,0 +1,570 @@
+
+/*
+ * A connection struct belongs to its user and is as good as static.  The
+ * context belongs to hiredis from redisAsyncConnect() on: it is freed by
+ * redisAsyncFree() or by hiredis itself, and conn->ac is cleared before or by
+ * the callback that says so.
+ */
+
+#include "ngx_mcp_redis_conn.h"
+
+
+#define NGX_HTTP_MCP_SSE_REDIS_AGAIN_MIN  50
+#define NGX_HTTP_MCP_SSE_REDIS_AGAIN_MAX  2000
+
+/* more than that would be a Redis that does not read */
+
+#define NGX_HTTP_MCP_SSE_REDIS_MAX_QUEUED  (8 * 1024 * 1024)
+
+#define NGX_HTTP_MCP_SSE_REDIS_MAX_ARGS  8
+
+
+static void ngx_http_mcp_sse_redis_conn_connect(void *data);
+static ngx_int_t ngx_http_mcp_sse_redis_conn_resolve(
+    ngx_http_mcp_sse_redis_conn_t *conn);
+static void ngx_http_mcp_sse_redis_conn_resolved(ngx_resolver_ctx_t *ctx);
+static void ngx_http_mcp_sse_redis_conn_to(
+    ngx_http_mcp_sse_redis_conn_t *conn, char *address);
+static void ngx_http_mcp_sse_redis_conn_connected(
+    const redisAsyncContext *ac, int status);
+static void ngx_http_mcp_sse_redis_conn_disconnected(
+    const redisAsyncContext *ac, int status);
+static void ngx_http_mcp_sse_redis_conn_gone(
+    ngx_http_mcp_sse_redis_conn_t *conn, const redisAsyncContext *ac);
+static ngx_int_t ngx_http_mcp_sse_redis_conn_greet(
+    ngx_http_mcp_sse_redis_conn_t *conn);
+static void ngx_http_mcp_sse_redis_conn_named(redisAsyncContext *ac,
+    void *reply, void *data);
+static void ngx_http_mcp_sse_redis_conn_role(redisAsyncContext *ac,
+    void *reply, void *data);
+static ngx_int_t ngx_http_mcp_sse_redis_conn_send(
+    ngx_http_mcp_sse_redis_conn_t *conn, redisCallbackFn *handler,
+    void *data, ngx_uint_t argc, ngx_str_t *argv);
+static void ngx_http_mcp_sse_redis_conn_replied(void *data,
+    ngx_uint_t good);
+static void ngx_http_mcp_sse_redis_conn_watch(void *data);
+static void ngx_http_mcp_sse_redis_conn_again(
+    ngx_http_mcp_sse_redis_conn_t *conn, ngx_uint_t was_ready);
+
+
+void
+ngx_http_mcp_sse_redis_conn_open(ngx_http_mcp_sse_redis_conn_t *conn)
+{
+    conn->timer.data = conn;
+    conn->timer.handler = ngx_http_mcp_sse_redis_conn_connect;
+
+    ngx_http_mcp_sse_tick_set(&conn->timer, 0);
+}
+
+
+void
+ngx_http_mcp_sse_redis_conn_close(ngx_http_mcp_sse_redis_conn_t *conn)
+{
+    redisAsyncContext  *ac;
+
+    conn->closed = 1;
+    conn->is_ready = 0;
+
+    ngx_http_mcp_sse_tick_del(&conn->timer);
+
+    if (conn->resolving) {
+        ngx_resolve_name_done(conn->resolving);
+        conn->resolving = NULL;
+    }
+
+    ac = conn->ac;
+
+    if (ac) {
+        conn->ac = NULL;
+        ngx_http_mcp_sse_redis_event_flush(ac);
+        redisAsyncFree(ac);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_redis_conn_connect(void *data)
+{
+    ngx_http_mcp_sse_redis_conn_t *conn = data;
+
+    ngx_str_t                      *address;
+    ngx_http_mcp_sse_redis_conf_t  *conf;
+
+    conf = conn->conf;
+
+    conn->timer.handler = ngx_http_mcp_sse_redis_conn_watch;
+    ngx_http_mcp_sse_tick_set(&conn->timer, conf->connect_timeout);
+
+    if (conf->host.len == 0) {
+        ngx_http_mcp_sse_redis_conn_to(conn, (char *) conf->path.data);
+        return;
+    }
+
+    if (conf->resolver) {
+
+        if (ngx_http_mcp_sse_redis_conn_resolve(conn) != NGX_OK) {
+            ngx_http_mcp_sse_redis_conn_fail(conn, "no resolver");
+        }
+
+        return;
+    }
+
+    address = conf->addresses->elts;
+    address += conn->attempts % conf->addresses->nelts;
+
+    ngx_http_mcp_sse_redis_conn_to(conn, (char *) address->data);
+}
+
+
+/*
+ * Each time anew: in containers the address changes with the process.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_redis_conn_resolve(ngx_http_mcp_sse_redis_conn_t *conn)
+{
+    ngx_resolver_ctx_t  *ctx;
+
+    ctx = ngx_resolve_start(conn->conf->resolver, NULL);
+
+    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
+        return NGX_ERROR;
+    }
+
+    ctx->name = conn->conf->host;
+    ctx->handler = ngx_http_mcp_sse_redis_conn_resolved;
+    ctx->data = conn;
+    ctx->timeout = conn->conf->resolver_timeout;
+
+    /* the resolver's own timer must not keep an exiting worker */
+
+    ctx->cancelable = 1;
+
+    conn->resolving = ctx;
+
+    if (ngx_resolve_name(ctx) != NGX_OK) {
+        conn->resolving = NULL;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_mcp_sse_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
+{
+    ngx_http_mcp_sse_redis_conn_t  *conn = ctx->data;
+
+    u_char       text[NGX_SOCKADDR_STRLEN + 1];
+    ngx_int_t    state;
+    ngx_uint_t   i;
+
+    state = ctx->state;
+    conn->resolving = NULL;
+
+    if (state == NGX_OK) {
+        i = conn->attempts % ctx->naddrs;
+
+        ngx_memzero(text, sizeof(text));
+        (void) ngx_sock_ntop(ctx->addrs[i].sockaddr, ctx->addrs[i].socklen,
+                             text, NGX_SOCKADDR_STRLEN, 0);
+    }
+
+    ngx_resolve_name_done(ctx);
+
+    if (state != NGX_OK) {
+        ngx_http_mcp_sse_redis_conn_fail(conn, ngx_resolver_strerror(state));
+        return;
+    }
+
+    ngx_http_mcp_sse_redis_conn_to(conn, (char *) text);
+}
+
+
+/*
+ * "address" is a number: hiredis would wait for a name.
+ */
+
+static void
+ngx_http_mcp_sse_redis_conn_to(ngx_http_mcp_sse_redis_conn_t *conn,
+    char *address)
+{
+    redisAsyncContext  *ac;
+
+    ac = conn->conf->host.len ? redisAsyncConnect(address, conn->conf->port)
+                              : redisAsyncConnectUnix(address);
+
+    if (ac == NULL) {
+        ngx_http_mcp_sse_redis_conn_fail(conn, "no memory");
+        return;
+    }
+
+    conn->ac = ac;
+    ac->data = conn;
+
+    if (ac->err) {
+        ngx_http_mcp_sse_redis_conn_fail(conn, ac->errstr);
+        return;
+    }
+
+    if (ngx_http_mcp_sse_redis_event_attach(ac, ngx_cycle->log) != NGX_OK) {
+        ngx_http_mcp_sse_redis_conn_fail(conn, "no free worker_connections");
+        return;
+    }
+
+    conn->nonsense = 0;
+    ngx_http_mcp_sse_redis_guard(ac, ngx_http_mcp_sse_redis_conn_replied);
+
+    redisAsyncSetDisconnectCallback(ac,
+                                    ngx_http_mcp_sse_redis_conn_disconnected);
+
+    /* it begins to write with this one */
+
+    redisAsyncSetConnectCallback(ac, ngx_http_mcp_sse_redis_conn_connected);
+}
+
+
+/*
+ * hiredis before 1.1 must not be told to disconnect from here.
+ */
+
+static void
+ngx_http_mcp_sse_redis_conn_connected(const redisAsyncContext *ac, int status)
+{
+    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+
+    if (conn->ac != ac) {
+        return;
+    }
+
+    if (status != REDIS_OK) {
+
+        /* hiredis frees it, and calls nothing else */
+
+        ngx_http_mcp_sse_redis_conn_gone(conn, ac);
+        return;
+    }
+
+    /* what cannot be said now is missed by the timer */
+
+    (void) ngx_http_mcp_sse_redis_conn_greet(conn);
+}
+
+
+static void
+ngx_http_mcp_sse_redis_conn_disconnected(const redisAsyncContext *ac,
+    int status)
+{
+    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+
+    if (conn->ac == ac) {
+        ngx_http_mcp_sse_redis_conn_gone(conn, ac);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_redis_conn_gone(ngx_http_mcp_sse_redis_conn_t *conn,
+    const redisAsyncContext *ac)
+{
+    ngx_uint_t   was_ready;
+    const char  *reason;
+
+    was_ready = conn->is_ready;
+
+    /* to hiredis what is refused is out of memory */
+
+    reason = conn->nonsense ? "it sends what it was not asked for"
+             : ac->errstr && ac->errstr[0] ? ac->errstr : "connection lost";
+
+    (void) ngx_cpystrn(conn->reason, (u_char *) reason, sizeof(conn->reason));
+
+    conn->ac = NULL;
+    conn->is_ready = 0;
+
+    ngx_http_mcp_sse_redis_conn_again(conn, was_ready);
+}
+
+
+void
+ngx_http_mcp_sse_redis_conn_fail(ngx_http_mcp_sse_redis_conn_t *conn,
+    const char *reason)
+{
+    u_char             *p;
+    ngx_uint_t          was_ready;
+    redisAsyncContext  *ac;
+
+    if (conn->closed) {
+        return;
+    }
+
+    (void) ngx_cpystrn(conn->reason, (u_char *) reason, sizeof(conn->reason));
+
+    /* an unknown command is quoted with its arguments; AUTH's is a password */
+
+    p = (u_char *) ngx_strstr(conn->reason, ", with args");
+
+    if (p) {
+        *p = '\0';
+    }
+
+    was_ready = conn->is_ready;
+    conn->is_ready = 0;
+
+    ac = conn->ac;
+
+    if (ac) {
+
+        /* the callbacks of what it was asked run now, with no reply */
+
+        conn->ac = NULL;
+        redisAsyncFree(ac);
+    }
+
+    ngx_http_mcp_sse_redis_conn_again(conn, was_ready);
+}
+
+
+static void
+ngx_http_mcp_sse_redis_conn_again(ngx_http_mcp_sse_redis_conn_t *conn,
+    ngx_uint_t was_ready)
+{
+    ngx_msec_t  wait;
+
+    wait = NGX_HTTP_MCP_SSE_REDIS_AGAIN_MIN << ngx_min(conn->attempts, 6);
+    wait = ngx_min(wait, NGX_HTTP_MCP_SSE_REDIS_AGAIN_MAX);
+
+    /* one fifth more or less, lest all workers come at once */
+
+    wait = wait * 4 / 5 + ngx_random() % (wait * 2 / 5);
+
+    conn->attempts++;
+
+    if (conn->resolving) {
+        ngx_resolve_name_done(conn->resolving);
+        conn->resolving = NULL;
+    }
+
+    conn->timer.handler = ngx_http_mcp_sse_redis_conn_connect;
+    ngx_http_mcp_sse_tick_set(&conn->timer, wait);
+
+    if (was_ready || conn->attempts == 1) {
+        conn->lost(conn);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_redis_conn_greet(ngx_http_mcp_sse_redis_conn_t *conn)
+{
+    u_char                          number[NGX_INT_T_LEN];
+    ngx_str_t                       argv[3];
+    ngx_uint_t                      n;
+    ngx_http_mcp_sse_redis_conf_t  *conf;
+
+    conf = conn->conf;
+
+    if (conf->password.len) {
+        ngx_str_set(&argv[0], "AUTH");
+        n = 1;
+
+        if (conf->user.len) {
+            argv[n++] = conf->user;
+        }
+
+        argv[n++] = conf->password;
+
+        if (ngx_http_mcp_sse_redis_conn_send(conn,
+                              ngx_http_mcp_sse_redis_conn_check, NULL, n,
+                              argv)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (conf->database) {
+        ngx_str_set(&argv[0], "SELECT");
+        argv[1].data = number;
+        argv[1].len = ngx_sprintf(number, "%i", conf->database) - number;
+
+        if (ngx_http_mcp_sse_redis_conn_send(conn,
+                              ngx_http_mcp_sse_redis_conn_check, NULL, 2,
+                              argv)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_str_set(&argv[0], "CLIENT");
+    ngx_str_set(&argv[1], "SETNAME");
+    argv[2].data = (u_char *) conn->name;
+    argv[2].len = ngx_strlen(conn->name);
+
+    if (ngx_http_mcp_sse_redis_conn_send(conn,
+                              ngx_http_mcp_sse_redis_conn_named, NULL, 3, argv)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&argv[0], "ROLE");
+
+    return ngx_http_mcp_sse_redis_conn_send(conn,
+                              ngx_http_mcp_sse_redis_conn_role, NULL, 1, argv);
+}
+
+
+/*
+ * The name is a courtesy, and a user may not be allowed to give one, but
+ * whoever is not let in at all is told so here.
+ */
+
+static void
+ngx_http_mcp_sse_redis_conn_named(redisAsyncContext *ac, void *reply,
+    void *data)
+{
+    redisReply  *r = reply;
+
+    if (r && r->type == REDIS_REPLY_ERROR
+        && ngx_strncmp(r->str, "NOPERM", 6) == 0)
+    {
+        return;
+    }
+
+    ngx_http_mcp_sse_redis_conn_check(ac, reply, data);
+}
+
+
+void
+ngx_http_mcp_sse_redis_conn_check(redisAsyncContext *ac, void *reply,
+    void *data)
+{
+    redisReply                     *r = reply;
+    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+
+    if (conn->ac == ac && r && r->type == REDIS_REPLY_ERROR) {
+        ngx_http_mcp_sse_redis_conn_fail(conn, r->str);
+    }
+}
+
+
+/*
+ * The last of the greeting.  A replica takes no presence.
+ */
+
+static void
+ngx_http_mcp_sse_redis_conn_role(redisAsyncContext *ac, void *reply,
+    void *data)
+{
+    redisReply                     *r = reply;
+    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+
+    if (conn->ac != ac || r == NULL) {
+        return;
+    }
+
+    if (r->type == REDIS_REPLY_ARRAY
+        && r->elements
+        && r->element[0]->type == REDIS_REPLY_STRING
+        && ngx_strcmp(r->element[0]->str, "master") != 0)
+    {
+        ngx_http_mcp_sse_redis_conn_fail(conn, "it is a read-only replica");
+        return;
+    }
+
+    if (r->type == REDIS_REPLY_ERROR
+        && ngx_strncmp(r->str, "NOPERM", 6) != 0)
+    {
+        ngx_http_mcp_sse_redis_conn_fail(conn, r->str);
+        return;
+    }
+
+    conn->is_ready = 1;
+
+    conn->ready(conn);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_redis_conn_command(ngx_http_mcp_sse_redis_conn_t *conn,
+    redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv)
+{
+    if (!conn->is_ready
+        || ngx_http_mcp_sse_redis_event_queued(conn->ac)
+           > NGX_HTTP_MCP_SSE_REDIS_MAX_QUEUED)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_mcp_sse_redis_conn_send(conn, handler, data, argc, argv);
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_redis_conn_send(ngx_http_mcp_sse_redis_conn_t *conn,
+    redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv)
+{
+    size_t       len[NGX_HTTP_MCP_SSE_REDIS_MAX_ARGS];
+    ngx_uint_t   i;
+    const char  *args[NGX_HTTP_MCP_SSE_REDIS_MAX_ARGS];
+
+    for (i = 0; i < argc; i++) {
+        args[i] = (char *) argv[i].data;
+        len[i] = argv[i].len;
+    }
+
+    if (conn->ac->replies.head == NULL) {
+        conn->waiting = ngx_current_msec;
+    }
+
+    return redisAsyncCommandArgv(conn->ac, handler, data, (int) argc, args,
+                                 len)
+           == REDIS_OK
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+/*
+ * Bytes alone do not count: of a reply without an end there may be many.
+ */
+
+static void
+ngx_http_mcp_sse_redis_conn_replied(void *data, ngx_uint_t good)
+{
+    ngx_http_mcp_sse_redis_conn_t  *conn = data;
+
+    conn->waiting = ngx_current_msec;
+    conn->nonsense = !good;
+}
+
+
+/*
+ * hiredis 0.14 has no time-outs.
+ */
+
+static void
+ngx_http_mcp_sse_redis_conn_watch(void *data)
+{
+    ngx_http_mcp_sse_redis_conn_t *conn = data;
+
+    ngx_msec_t  timeout;
+
+    timeout = conn->conf->timeout;
+
+    if (!conn->is_ready) {
+        ngx_http_mcp_sse_redis_conn_fail(conn, "timed out");
+        return;
+    }
+
+    if (conn->ac->replies.head
+        && ngx_current_msec - conn->waiting >= timeout)
+    {
+        ngx_http_mcp_sse_redis_conn_fail(conn, "timed out");
+        return;
+    }
+
+    ngx_http_mcp_sse_tick_set(&conn->timer, timeout / 4 + 1);
+}

@@ -1,0 +1,206 @@
+
+/*
+ * The descriptor belongs to hiredis, which closes it after cleanup().  The
+ * nginx connection belongs to the context's ev.data; cleanup() gives it back
+ * and does not close it: the number may be another connection's by then.
+ */
+
+#include "ngx_mcp_redis_event.h"
+
+#include <hiredis/sds.h>
+
+
+static void ngx_http_mcp_sse_redis_event_read(ngx_event_t *rev);
+static void ngx_http_mcp_sse_redis_event_write(ngx_event_t *wev);
+static void ngx_http_mcp_sse_redis_event_add_read(void *data);
+static void ngx_http_mcp_sse_redis_event_del_read(void *data);
+static void ngx_http_mcp_sse_redis_event_add_write(void *data);
+static void ngx_http_mcp_sse_redis_event_del_write(void *data);
+static void ngx_http_mcp_sse_redis_event_cleanup(void *data);
+static void ngx_http_mcp_sse_redis_event_add(ngx_event_t *ev, ngx_int_t type);
+static void ngx_http_mcp_sse_redis_event_del(ngx_event_t *ev, ngx_int_t type);
+
+
+ngx_int_t
+ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
+    ngx_log_t *log)
+{
+    ngx_connection_t  *c;
+
+    c = ngx_get_connection(ac->c.fd, log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->data = ac;
+
+    c->read->handler = ngx_http_mcp_sse_redis_event_read;
+    c->read->log = log;
+    c->write->handler = ngx_http_mcp_sse_redis_event_write;
+    c->write->log = log;
+
+    /*
+     * as the channel to the master: not a client's, so that worker_shutdown_
+     * timeout leaves it to its owner, which closes it in exit_process
+     */
+
+    c->read->channel = 1;
+    c->write->channel = 1;
+
+    ac->ev.addRead = ngx_http_mcp_sse_redis_event_add_read;
+    ac->ev.delRead = ngx_http_mcp_sse_redis_event_del_read;
+    ac->ev.addWrite = ngx_http_mcp_sse_redis_event_add_write;
+    ac->ev.delWrite = ngx_http_mcp_sse_redis_event_del_write;
+    ac->ev.cleanup = ngx_http_mcp_sse_redis_event_cleanup;
+    ac->ev.data = c;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_mcp_sse_redis_event_read(ngx_event_t *rev)
+{
+    ngx_connection_t  *c;
+
+    c = rev->data;
+
+    /* may free the context, and the connection with it */
+
+    redisAsyncHandleRead(c->data);
+}
+
+
+static void
+ngx_http_mcp_sse_redis_event_write(ngx_event_t *wev)
+{
+    ngx_connection_t  *c;
+
+    c = wev->data;
+
+    redisAsyncHandleWrite(c->data);
+}
+
+
+/*
+ * hiredis reads 16k at a time and is not told to go on, so that the events
+ * must be level-triggered; in epoll both directions of a descriptor have the
+ * same mode.
+ */
+
+static void
+ngx_http_mcp_sse_redis_event_add(ngx_event_t *ev, ngx_int_t type)
+{
+    ngx_connection_t   *c;
+    redisAsyncContext  *ac;
+
+    if (ev->active) {
+        return;
+    }
+
+    if (ngx_add_event(ev, type, NGX_LEVEL_EVENT) != NGX_OK) {
+
+        /* its owner's timer finds out that nothing comes */
+
+        c = ev->data;
+        ac = c->data;
+
+        ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
+                      "mcp sse: no event for descriptor %d of redis", ac->c.fd);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_redis_event_del(ngx_event_t *ev, ngx_int_t type)
+{
+    if (ev->active) {
+        (void) ngx_del_event(ev, type, 0);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_redis_event_add_read(void *data)
+{
+    ngx_connection_t  *c = data;
+
+    ngx_http_mcp_sse_redis_event_add(c->read, NGX_READ_EVENT);
+}
+
+
+static void
+ngx_http_mcp_sse_redis_event_del_read(void *data)
+{
+    ngx_connection_t  *c = data;
+
+    ngx_http_mcp_sse_redis_event_del(c->read, NGX_READ_EVENT);
+}
+
+
+static void
+ngx_http_mcp_sse_redis_event_add_write(void *data)
+{
+    ngx_connection_t  *c = data;
+
+    ngx_http_mcp_sse_redis_event_add(c->write, NGX_WRITE_EVENT);
+}
+
+
+static void
+ngx_http_mcp_sse_redis_event_del_write(void *data)
+{
+    ngx_connection_t  *c = data;
+
+    ngx_http_mcp_sse_redis_event_del(c->write, NGX_WRITE_EVENT);
+}
+
+
+static void
+ngx_http_mcp_sse_redis_event_cleanup(void *data)
+{
+    ngx_connection_t  *c = data;
+
+    redisAsyncContext  *ac;
+
+    ac = c->data;
+    ac->ev.data = NULL;
+    ac->ev.addRead = NULL;
+    ac->ev.delRead = NULL;
+    ac->ev.addWrite = NULL;
+    ac->ev.delWrite = NULL;
+
+    ngx_http_mcp_sse_redis_event_del(c->read, NGX_READ_EVENT);
+    ngx_http_mcp_sse_redis_event_del(c->write, NGX_WRITE_EVENT);
+
+    if (c->read->posted) {
+        ngx_delete_posted_event(c->read);
+    }
+
+    if (c->write->posted) {
+        ngx_delete_posted_event(c->write);
+    }
+
+    ngx_free_connection(c);
+    c->fd = (ngx_socket_t) -1;
+}
+
+
+size_t
+ngx_http_mcp_sse_redis_event_queued(redisAsyncContext *ac)
+{
+#ifdef NGX_HAVE_HI_SDSLEN
+    return hi_sdslen(ac->c.obuf);
+#else
+    return sdslen(ac->c.obuf);
+#endif
+}
+
+
+void
+ngx_http_mcp_sse_redis_event_flush(redisAsyncContext *ac)
+{
+    int  done;
+
+    (void) redisBufferWrite(&ac->c, &done);
+}

@@ -1,0 +1,68 @@
+
+/*
+ * A name is in the caller's buffer.
+ */
+
+#include "ngx_mcp_redis_key.h"
+
+
+void
+ngx_http_mcp_sse_redis_key(ngx_str_t *key, u_char *buf, u_char kind,
+    u_char *id)
+{
+    u_char     *p;
+    ngx_str_t  *prefix;
+
+    prefix = &ngx_http_mcp_sse_zone()->conf->redis->prefix;
+
+    p = ngx_cpymem(buf, prefix->data, prefix->len);
+    *p++ = kind;
+    *p++ = ':';
+    p = ngx_hex_dump(p, id, NGX_HTTP_MCP_SSE_DIGEST);
+
+    key->data = buf;
+    key->len = p - buf;
+}
+
+
+void
+ngx_http_mcp_sse_redis_word(ngx_str_t *key, u_char *buf, const char *word)
+{
+    u_char     *p;
+    ngx_str_t  *prefix;
+
+    prefix = &ngx_http_mcp_sse_zone()->conf->redis->prefix;
+
+    p = ngx_cpymem(buf, prefix->data, prefix->len);
+    p = ngx_cpymem(p, word, ngx_strlen(word));
+
+    key->data = buf;
+    key->len = p - buf;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_redis_id(u_char *id, redisReply *reply)
+{
+    ngx_int_t   n;
+    ngx_uint_t  i;
+
+    if (reply->type != REDIS_REPLY_STRING
+        || reply->len != NGX_HTTP_MCP_SSE_REDIS_HEX)
+    {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < NGX_HTTP_MCP_SSE_WORKER_ID; i++) {
+
+        n = ngx_hextoi((u_char *) reply->str + 2 * i, 2);
+
+        if (n == NGX_ERROR) {
+            return NGX_DECLINED;
+        }
+
+        id[i] = (u_char) n;
+    }
+
+    return NGX_OK;
+}

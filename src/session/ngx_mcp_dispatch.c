@@ -1,0 +1,425 @@
+
+/*
+ * Nothing is kept here: tasks belong to their session.
+ */
+
+#include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_bus.h"
+#include "ngx_mcp_reply.h"
+#include "ngx_mcp_json_text.h"
+
+
+typedef struct {
+    ngx_str_t    name;
+    ngx_uint_t   flag;
+} ngx_http_mcp_sse_local_t;
+
+
+static void ngx_http_mcp_sse_dispatch_one(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_envelope_t *env, ngx_http_mcp_sse_message_t *message);
+static ngx_uint_t ngx_http_mcp_sse_dispatch_notification(
+    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_message_t *message);
+static ngx_uint_t ngx_http_mcp_sse_dispatch_local(
+    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_message_t *message);
+static ngx_uint_t ngx_http_mcp_sse_dispatch_late(
+    ngx_http_mcp_sse_task_t *task);
+static ngx_http_mcp_sse_task_t *ngx_http_mcp_sse_dispatch_find(
+    ngx_queue_t *tasks, ngx_str_t *id);
+static void ngx_http_mcp_sse_dispatch_answer(
+    ngx_http_mcp_sse_task_t *task, ngx_queue_t *events,
+    const char *executed);
+
+
+static ngx_http_mcp_sse_local_t  ngx_http_mcp_sse_locals[] = {
+    { ngx_string("ping"), NGX_HTTP_MCP_SSE_LOCAL_PING },
+    { ngx_string("resources/list"), NGX_HTTP_MCP_SSE_LOCAL_RESOURCES },
+    { ngx_string("resources/templates/list"),
+      NGX_HTTP_MCP_SSE_LOCAL_TEMPLATES },
+    { ngx_string("prompts/list"), NGX_HTTP_MCP_SSE_LOCAL_PROMPTS },
+    { ngx_null_string, 0 }
+};
+
+
+void
+ngx_http_mcp_sse_dispatch(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_envelope_t *env)
+{
+    u_char                      *pos;
+    ngx_int_t                    rc;
+    ngx_http_mcp_sse_message_t   message;
+
+    ngx_http_mcp_sse_count_time(NGX_HTTP_MCP_SSE_DELIVERY_TIME,
+                                env->received);
+
+    pos = NULL;
+
+    for ( ;; ) {
+        rc = ngx_http_mcp_sse_envelope_message(env, &pos, &message);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        s->messages++;
+
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REQUESTS
+                               + message.type - NGX_HTTP_MCP_SSE_REQUEST);
+
+        ngx_http_mcp_sse_dispatch_one(s, env, &message);
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "mcp sse: damaged envelope for session %*s",
+                      (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+    }
+
+    ngx_http_mcp_sse_envelope_free(env);
+
+    ngx_http_mcp_sse_dispatch_next(s);
+}
+
+
+static void
+ngx_http_mcp_sse_dispatch_one(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_envelope_t *env, ngx_http_mcp_sse_message_t *message)
+{
+    ngx_http_mcp_sse_event_t  *ev;
+
+    switch (message->type) {
+
+    case NGX_HTTP_MCP_SSE_RESPONSE:
+        ngx_http_mcp_sse_inbox_started(s, env);
+        return;
+
+    case NGX_HTTP_MCP_SSE_NOTIFICATION:
+
+        if (ngx_http_mcp_sse_dispatch_notification(s, message)) {
+            ngx_http_mcp_sse_inbox_started(s, env);
+            return;
+        }
+
+        break;
+
+    default: /* NGX_HTTP_MCP_SSE_REQUEST */
+
+        if (ngx_http_mcp_sse_dispatch_known(s, &message->id)) {
+            ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                          "mcp sse: session %*s repeats a request whose "
+                          "answer is still to come, not run",
+                          (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+
+            ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REPEATED);
+            ngx_http_mcp_sse_inbox_started(s, env);
+            return;
+        }
+
+        if (ngx_http_mcp_sse_dispatch_local(s, message)) {
+            ngx_http_mcp_sse_inbox_started(s, env);
+            return;
+        }
+    }
+
+    if (ngx_http_mcp_sse_task_create(s, env, message)) {
+        return;
+    }
+
+    ngx_http_mcp_sse_inbox_started(s, env);
+
+    if (s->stream && message->type == NGX_HTTP_MCP_SSE_REQUEST) {
+        ev = ngx_http_mcp_sse_reply_error(&message->id,
+                                          NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
+                                          "Internal server error", "");
+        ngx_http_mcp_sse_stream_send(s->stream, ev);
+    }
+}
+
+
+/*
+ * Returns whether the notification was dealt with here.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_dispatch_notification(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_message_t *message)
+{
+    if (ngx_http_mcp_sse_is(&message->method, "notifications/initialized")) {
+        return 1;
+    }
+
+    if (ngx_http_mcp_sse_is(&message->method, "notifications/cancelled")) {
+        ngx_http_mcp_sse_dispatch_cancel(s, &message->request_id);
+        return 1;
+    }
+
+    return 0;
+}
+
+
+void
+ngx_http_mcp_sse_dispatch_cancel(ngx_http_mcp_sse_session_t *s,
+    ngx_str_t *id)
+{
+    ngx_http_mcp_sse_task_t  *task;
+
+    if (id->data == NULL) {
+        return;
+    }
+
+    task = ngx_http_mcp_sse_dispatch_find(&s->waiting, id);
+
+    if (task == NULL) {
+        task = ngx_http_mcp_sse_dispatch_find(&s->running, id);
+    }
+
+    /* MCP: late and unknown ones are ignored, initialize stands */
+
+    if (task == NULL
+        || ngx_http_mcp_sse_is(&task->message.method, "initialize"))
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "mcp sse: session %*s cancels a %s request",
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash,
+                  task->call ? "running" : "waiting");
+
+    if (task->call == NULL) {
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_CANCELLED);
+    }
+
+    ngx_http_mcp_sse_task_cancel(task);
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_dispatch_known(ngx_http_mcp_sse_session_t *s, ngx_str_t *id)
+{
+    return ngx_http_mcp_sse_dispatch_find(&s->running, id)
+           || ngx_http_mcp_sse_dispatch_find(&s->waiting, id);
+}
+
+
+static ngx_http_mcp_sse_task_t *
+ngx_http_mcp_sse_dispatch_find(ngx_queue_t *tasks, ngx_str_t *id)
+{
+    ngx_queue_t              *q;
+    ngx_http_mcp_sse_task_t  *task;
+
+    for (q = ngx_queue_head(tasks);
+         q != ngx_queue_sentinel(tasks);
+         q = ngx_queue_next(q))
+    {
+        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+
+        if (!task->silent
+            && !task->cancelled
+            && ngx_http_mcp_sse_jsonrpc_same_id(&task->message.id, id))
+        {
+            return task;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * Returns whether the request was answered without the backend.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_dispatch_local(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_message_t *message)
+{
+    ngx_uint_t                 flag;
+    ngx_http_mcp_sse_event_t  *ev;
+
+    flag = ngx_http_mcp_sse_dispatch_flag(&message->method);
+
+    if ((s->conf->local & flag) == 0) {
+        return 0;
+    }
+
+    ngx_http_mcp_sse_count_call(&message->method,
+                                s->stream ? NGX_HTTP_MCP_SSE_RESULT_LOCAL
+                                          : NGX_HTTP_MCP_SSE_RESULT_DROPPED);
+
+    if (s->stream) {
+        ev = ngx_http_mcp_sse_reply_local(s->conf, &message->id, flag);
+        ngx_http_mcp_sse_stream_send(s->stream, ev);
+    }
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_dispatch_flag(ngx_str_t *method)
+{
+    ngx_http_mcp_sse_local_t  *local;
+
+    for (local = ngx_http_mcp_sse_locals; local->name.len; local++) {
+
+        if (method->len == local->name.len
+            && ngx_strncmp(method->data, local->name.data, method->len) == 0)
+        {
+            break;
+        }
+    }
+
+    return local->flag;
+}
+
+
+void
+ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s)
+{
+    ngx_uint_t                max;
+    ngx_queue_t              *q, *next;
+    ngx_http_mcp_sse_task_t  *task;
+
+    if (s->ending) {
+        return;
+    }
+
+    for (q = ngx_queue_head(&s->waiting);
+         q != ngx_queue_sentinel(&s->waiting);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+
+        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+
+        /* notifications do not wait for calls, only for too many of both */
+
+        max = task->silent ? 2 * s->conf->max_calls : s->conf->max_calls;
+
+        if (s->ncalls >= max) {
+
+            if (task->silent) {
+                return;
+            }
+
+            continue;
+        }
+
+        if (ngx_http_mcp_sse_dispatch_late(task)) {
+
+            /* telling so may have changed the list */
+
+            next = ngx_queue_head(&s->waiting);
+            continue;
+        }
+
+        ngx_http_mcp_sse_task_start(task);
+    }
+}
+
+
+/*
+ * A message of another instance, which may have refused its client since
+ * then: it is not run but answered, should it be waited for nevertheless.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_dispatch_late(ngx_http_mcp_sse_task_t *task)
+{
+    ngx_uint_t                    heard;
+    ngx_http_mcp_sse_event_t     *ev;
+    ngx_http_mcp_sse_session_t   *s;
+    ngx_http_mcp_sse_envelope_t  *env;
+
+    env = task->envelope;
+    s = task->session;
+
+    if (!env->unconfirmed
+        || (ngx_msec_int_t) (env->late - ngx_current_msec) > 0)
+    {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "mcp sse: a call of session %*s came too late to its turn, "
+                  "its client may have been refused, not run",
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+
+    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_EXPIRED);
+
+    ev = NULL;
+    heard = s->stream && !task->silent;
+
+    if (heard) {
+        ev = ngx_http_mcp_sse_reply_error(&task->message.id,
+                                          NGX_HTTP_MCP_SSE_UNAVAILABLE,
+                                          "No answer to another instance",
+                                          "{\"executed\":\"no\"}");
+    }
+
+    ngx_http_mcp_sse_task_cancel(task);
+
+    if (heard) {
+        ngx_http_mcp_sse_stream_send(s->stream, ev);
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_mcp_sse_dispatch_abandon(ngx_http_mcp_sse_session_t *s,
+    ngx_queue_t *events, ngx_uint_t cut)
+{
+    ngx_queue_t              *q;
+    ngx_http_mcp_sse_task_t  *task;
+
+    for (q = ngx_queue_head(&s->running);
+         q != ngx_queue_sentinel(&s->running);
+         q = ngx_queue_next(q))
+    {
+        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+
+        ngx_http_mcp_sse_dispatch_answer(task, events, "unknown");
+
+        if (cut) {
+            ngx_http_mcp_sse_task_cancel(task);
+        }
+    }
+
+    while (!ngx_queue_empty(&s->waiting)) {
+        q = ngx_queue_head(&s->waiting);
+        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+
+        ngx_http_mcp_sse_dispatch_answer(task, events, "no");
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_ABANDONED);
+        ngx_http_mcp_sse_task_cancel(task);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_dispatch_answer(ngx_http_mcp_sse_task_t *task,
+    ngx_queue_t *events, const char *executed)
+{
+    u_char                     data[sizeof("{\"executed\":\"unknown\"}")];
+    ngx_http_mcp_sse_event_t  *ev;
+
+    if (!ngx_http_mcp_sse_task_heard(task)) {
+        return;
+    }
+
+    ngx_sprintf(data, "{\"executed\":\"%s\"}%Z", executed);
+
+    ev = ngx_http_mcp_sse_reply_error(&task->message.id,
+                                      NGX_HTTP_MCP_SSE_CLOSED,
+                                      "Stream closed before the answer",
+                                      (char *) data);
+
+    if (task->sink) {
+        task->sink->tell(task->sink, task, ev, 1);
+
+    } else if (ev) {
+        ngx_queue_insert_tail(events, &ev->queue);
+    }
+}

@@ -1,0 +1,569 @@
+
+/*
+ * A session is made when its stream opens and owned by this worker.  It is
+ * closed once, for one reason, and freed by its own event when it is closed
+ * and has no stream, no message and no call: an answer that nobody waits for
+ * any more still comes in somewhere.
+ */
+
+#include "ngx_mcp_session.h"
+#include "ngx_mcp_bus.h"
+#include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_header.h"
+
+
+typedef struct {
+    ngx_str_t     word;        /* in the log */
+    ngx_int_t     code;        /* of an event: error; 0: none */
+    const char   *message;
+    unsigned      client:1;    /* the stream is gone, not ended by us */
+    unsigned      retry:1;
+} ngx_http_mcp_sse_ending_t;
+
+
+static u_char *ngx_http_mcp_sse_session_copy(u_char *p, ngx_str_t *dst,
+    ngx_str_t *src);
+static ngx_int_t ngx_http_mcp_sse_session_user(ngx_str_t *site,
+    ngx_str_t *user, u_char *digest);
+static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_session_first(
+    ngx_http_mcp_sse_session_t *s);
+static void ngx_http_mcp_sse_session_receive(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_envelope_t *env);
+static void ngx_http_mcp_sse_session_event(ngx_event_t *ev);
+static void ngx_http_mcp_sse_session_gone(void *data, ngx_uint_t reason);
+static void ngx_http_mcp_sse_session_ended(ngx_http_mcp_sse_session_t *s);
+static void ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
+    ngx_uint_t reason);
+static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_session_last(
+    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_ending_t *ending);
+static void ngx_http_mcp_sse_session_log(ngx_http_mcp_sse_session_t *s,
+    ngx_uint_t reason);
+static void ngx_http_mcp_sse_session_free(ngx_http_mcp_sse_session_t *s);
+static ngx_uint_t ngx_http_mcp_sse_session_count(void);
+
+
+static ngx_http_mcp_sse_ending_t  ngx_http_mcp_sse_endings[] = {
+
+    { ngx_string("client left"), 0, NULL, 1, 0 },
+
+    { ngx_string("slow reader"), 0, NULL, 1, 0 },
+
+    { ngx_string("idle"), 0, NULL, 0, 1 },
+
+    { ngx_string("evicted"),
+      NGX_HTTP_MCP_SSE_TOO_MANY, "Too many sessions", 0, 1 },
+
+    { ngx_string("replaced"), 0, NULL, 0, 0 },
+
+    { ngx_string("credential refused"),
+      NGX_HTTP_MCP_SSE_UNAUTHORIZED, "Invalid authorization", 0, 1 },
+
+    { ngx_string("expired"), 0, NULL, 0, 1 },
+
+    { ngx_string("stopping"), 0, NULL, 0, 1 },
+
+    { ngx_string("no memory"),
+      NGX_HTTP_MCP_SSE_INTERNAL_ERROR, "Internal server error", 0, 1 },
+
+    { ngx_string("deleted"), 0, NULL, 0, 0 }
+};
+
+
+static ngx_http_mcp_sse_bus_owner_t  ngx_http_mcp_sse_session_owner = {
+    ngx_http_mcp_sse_session_receive,
+    ngx_http_mcp_sse_session_close
+};
+
+static ngx_queue_t                   ngx_http_mcp_sse_sessions;
+
+
+ngx_int_t
+ngx_http_mcp_sse_session_init(ngx_cycle_t *cycle)
+{
+    ngx_queue_init(&ngx_http_mcp_sse_sessions);
+
+    ngx_http_mcp_sse_stream_init(ngx_http_mcp_sse_session_count,
+                                 ngx_http_mcp_sse_shm_streams);
+    ngx_http_mcp_sse_task_init(ngx_http_mcp_sse_session_ended);
+
+    return ngx_http_mcp_sse_bus_init(cycle, &ngx_http_mcp_sse_session_owner);
+}
+
+
+void
+ngx_http_mcp_sse_session_exit(void)
+{
+    ngx_http_mcp_sse_bus_exit();
+}
+
+
+ngx_queue_t *
+ngx_http_mcp_sse_session_list(void)
+{
+    return &ngx_http_mcp_sse_sessions;
+}
+
+
+static ngx_uint_t
+ngx_http_mcp_sse_session_count(void)
+{
+    ngx_http_mcp_sse_gauges_t  gauges;
+
+    ngx_http_mcp_sse_shm_gauges(&gauges);
+
+    return gauges.streams;
+}
+
+
+ngx_http_mcp_sse_session_t *
+ngx_http_mcp_sse_session_create(ngx_http_request_t *r,
+    ngx_http_mcp_sse_sid_t *sid, u_char *text)
+{
+    ngx_http_mcp_sse_ctx_t      *ctx;
+    ngx_http_mcp_sse_session_t  *s;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    s = ngx_http_mcp_sse_session_alloc(r, &ctx->credential,
+                                       ngx_http_mcp_sse_session_event);
+    if (s == NULL) {
+        return NULL;
+    }
+
+    s->sid = *sid;
+    ngx_memcpy(s->text, text, NGX_HTTP_MCP_SSE_ID_LEN);
+
+    s->created = ngx_current_msec;
+    s->open = 1;
+
+    ngx_queue_insert_tail(&ngx_http_mcp_sse_sessions, &s->queue);
+
+    return s;
+}
+
+
+ngx_http_mcp_sse_session_t *
+ngx_http_mcp_sse_session_alloc(ngx_http_request_t *r,
+    ngx_http_mcp_sse_credential_t *cred, ngx_event_handler_pt handler)
+{
+    u_char                      *p;
+    ngx_http_mcp_sse_ctx_t      *ctx;
+    ngx_http_mcp_sse_session_t  *s;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    s = ngx_calloc(sizeof(ngx_http_mcp_sse_session_t)
+                   + ctx->facts.user.len + ctx->facts.site.len
+                   + (cred ? cred->value.len + cred->csrf_token.len : 0),
+                   r->connection->log);
+    if (s == NULL) {
+        return NULL;
+    }
+
+    p = (u_char *) (s + 1);
+
+    p = ngx_http_mcp_sse_session_copy(p, &s->user, &ctx->facts.user);
+    p = ngx_http_mcp_sse_session_copy(p, &s->site, &ctx->facts.site);
+
+    if (cred) {
+        s->credential = *cred;
+
+        p = ngx_http_mcp_sse_session_copy(p, &s->credential.value,
+                                          &cred->value);
+        (void) ngx_http_mcp_sse_session_copy(p, &s->credential.csrf_token,
+                                             &cred->csrf_token);
+    }
+
+    s->cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    s->conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    ngx_queue_init(&s->inbox);
+    ngx_queue_init(&s->waiting);
+    ngx_queue_init(&s->running);
+
+    s->event.handler = handler;
+    s->event.data = s;
+    s->event.log = ngx_cycle->log;
+
+    return s;
+}
+
+
+static u_char *
+ngx_http_mcp_sse_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src)
+{
+    dst->len = src->len;
+    dst->data = p;
+
+    return src->len ? ngx_cpymem(p, src->data, src->len) : p;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_session_open(ngx_http_mcp_sse_session_t *s,
+    ngx_http_request_t *r, ngx_uint_t keepalive_event)
+{
+    u_char                            digest[NGX_HTTP_MCP_SSE_DIGEST];
+    ngx_int_t                         rc;
+    ngx_http_mcp_sse_event_t         *first;
+    ngx_http_mcp_sse_stream_owner_t   owner;
+
+    rc = ngx_http_mcp_sse_session_user(&s->site, &s->user, digest);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_mcp_sse_bus_register(s, digest, s->conf->max_sessions);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_mcp_sse_session_free(s);
+        return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
+    }
+
+    owner.stream = &s->stream;
+    owner.data = s;
+    owner.gone = ngx_http_mcp_sse_session_gone;
+    owner.conf = s->conf;
+    owner.keepalive_event = keepalive_event;
+
+    first = ngx_http_mcp_sse_session_first(s);
+
+    rc = first ? ngx_http_mcp_sse_stream_open(r, &owner, first)
+               : NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    if (s->stream == NULL) {
+        s->open = 0;
+        ngx_http_mcp_sse_bus_unregister(s, 0);
+        ngx_post_event(&s->event, &ngx_posted_events);
+        return rc;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "SSE connection established: %*s for user: %V",
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash, &s->user);
+
+    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_OPENED);
+
+    ngx_http_mcp_sse_expiry_start(s);
+
+    return rc;
+}
+
+
+/*
+ * The zone knows a user, of a site, by a digest.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_session_user(ngx_str_t *site, ngx_str_t *user,
+    u_char *digest)
+{
+    ngx_str_t                 parts[3];
+    ngx_http_mcp_sse_zone_t  *zone;
+
+    zone = ngx_http_mcp_sse_zone();
+
+    ngx_str_set(&parts[0], "user");
+    parts[1] = *site;
+    parts[2] = *user;
+
+    return ngx_http_mcp_sse_hmac(digest, zone->secrets->elts, parts, 3);
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_session_limit(ngx_http_request_t *r)
+{
+    u_char                        digest[NGX_HTTP_MCP_SSE_DIGEST];
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    if (ngx_http_mcp_sse_session_user(&ctx->facts.site, &ctx->facts.user,
+                                      digest)
+        != NGX_OK)
+    {
+        return NGX_BUSY;
+    }
+
+    return ngx_http_mcp_sse_registry_limit(digest, conf->max_sessions);
+}
+
+
+/*
+ * The id makes browsers name the session when they come back.
+ */
+
+static ngx_http_mcp_sse_event_t *
+ngx_http_mcp_sse_session_first(ngx_http_mcp_sse_session_t *s)
+{
+    ngx_str_t  *uri;
+
+    if (s->streamable) {
+        return ngx_http_mcp_sse_event_format(sizeof(": stream\n\n"),
+                                             ngx_cycle->log, ": stream\n\n");
+    }
+
+    uri = &s->conf->message_uri;
+
+    return ngx_http_mcp_sse_event_format(
+               sizeof("id: \nevent: endpoint\ndata: ?session_id=\n\n")
+               + 2 * NGX_HTTP_MCP_SSE_ID_LEN + uri->len,
+               ngx_cycle->log,
+               "id: %*s\nevent: endpoint\ndata: %V%ssession_id=%*s\n\n",
+               (size_t) NGX_HTTP_MCP_SSE_ID_LEN, s->text, uri,
+               ngx_strlchr(uri->data, uri->data + uri->len, '?') ? "&" : "?",
+               (size_t) NGX_HTTP_MCP_SSE_ID_LEN, s->text);
+}
+
+
+/*
+ * From the bus.  The POST is answered before anything of it runs.
+ */
+
+static void
+ngx_http_mcp_sse_session_receive(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_envelope_t *env)
+{
+    ngx_queue_insert_tail(&s->inbox, &env->queue);
+
+    ngx_post_event(&s->event, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_mcp_sse_session_event(ngx_event_t *ev)
+{
+    ngx_http_mcp_sse_session_t  *s = ev->data;
+
+    ngx_queue_t  *q;
+
+    if (s->open && !ngx_queue_empty(&s->inbox)) {
+        ngx_http_mcp_sse_expiry_active(s);
+    }
+
+    while (!ngx_queue_empty(&s->inbox)) {
+        q = ngx_queue_head(&s->inbox);
+        ngx_queue_remove(q);
+
+        ngx_http_mcp_sse_dispatch(s,
+                      ngx_queue_data(q, ngx_http_mcp_sse_envelope_t, queue));
+    }
+
+    if (!s->open && !ngx_http_mcp_sse_session_busy(s)) {
+        ngx_http_mcp_sse_session_free(s);
+        return;
+    }
+
+    ngx_http_mcp_sse_session_check(s);
+}
+
+
+static void
+ngx_http_mcp_sse_session_gone(void *data, ngx_uint_t reason)
+{
+    ngx_http_mcp_sse_session_close(data, reason);
+}
+
+
+/*
+ * A task has ended.
+ */
+
+static void
+ngx_http_mcp_sse_session_ended(ngx_http_mcp_sse_session_t *s)
+{
+    ngx_http_mcp_sse_dispatch_next(s);
+
+    ngx_http_mcp_sse_session_check(s);
+}
+
+
+/*
+ * Is there a reason to end it, or to free it?  It is never freed here: the
+ * caller may be using it.
+ */
+
+void
+ngx_http_mcp_sse_session_check(ngx_http_mcp_sse_session_t *s)
+{
+    ngx_http_mcp_sse_record_t  *record;
+
+    if (ngx_http_mcp_sse_session_busy(s)) {
+        return;
+    }
+
+    if (!s->open) {
+        ngx_post_event(&s->event, &ngx_posted_events);
+        return;
+    }
+
+    record = s->record;
+
+    if (s->draining
+        && s->listed
+        && (record == NULL || record->bytes == 0))
+    {
+        ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_STOPPING);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_session_busy(ngx_http_mcp_sse_session_t *s)
+{
+    return s->ncalls
+           || !ngx_queue_empty(&s->waiting)
+           || !ngx_queue_empty(&s->inbox);
+}
+
+
+/*
+ * What is in the inbox was accepted: when the client has left it is run and
+ * nobody hears of it; when the server ends the stream it is not run and the
+ * client is told so.
+ */
+
+void
+ngx_http_mcp_sse_session_close(ngx_http_mcp_sse_session_t *s,
+    ngx_uint_t reason)
+{
+    ngx_msec_t  grace;
+
+    if (!s->open) {
+        return;
+    }
+
+    s->open = 0;
+
+    ngx_http_mcp_sse_expiry_end(s);
+
+    ngx_http_mcp_sse_session_log(s, reason);
+
+    grace = (reason == NGX_HTTP_MCP_SSE_CLIENT_LEFT && !s->streamable)
+            ? s->conf->grace : 0;
+
+    ngx_http_mcp_sse_bus_unregister(s, grace);
+
+    if (!ngx_http_mcp_sse_endings[reason].client && s->stream) {
+        ngx_http_mcp_sse_session_farewell(s, reason);
+    }
+
+    ngx_post_event(&s->event, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
+    ngx_uint_t reason)
+{
+    ngx_queue_t                 events, *q;
+    ngx_http_mcp_sse_event_t   *ev;
+    ngx_http_mcp_sse_stream_t  *stream;
+
+    /* what is in the inbox is to wait, not to start */
+
+    s->ending = 1;
+
+    while (!ngx_queue_empty(&s->inbox)) {
+        q = ngx_queue_head(&s->inbox);
+        ngx_queue_remove(q);
+
+        ngx_http_mcp_sse_dispatch(s,
+                      ngx_queue_data(q, ngx_http_mcp_sse_envelope_t, queue));
+    }
+
+    ngx_queue_init(&events);
+
+    ngx_http_mcp_sse_dispatch_abandon(s, &events,
+                                      ngx_http_mcp_sse_expiry_stopped());
+
+    /* one of these may have been too much for the client */
+
+    stream = s->stream;
+
+    if (stream == NULL) {
+        return;
+    }
+
+    ev = ngx_http_mcp_sse_session_last(s, &ngx_http_mcp_sse_endings[reason]);
+
+    if (ev) {
+        ngx_queue_insert_tail(&events, &ev->queue);
+    }
+
+    ngx_http_mcp_sse_stream_end(stream, &events);
+}
+
+
+/*
+ * What is said at the end: NULL, if nothing is.
+ */
+
+static ngx_http_mcp_sse_event_t *
+ngx_http_mcp_sse_session_last(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_ending_t *ending)
+{
+    ngx_http_mcp_sse_event_t  *ev;
+
+    ev = ngx_http_mcp_sse_event_format(
+             sizeof("event: error\ndata: {\"jsonrpc\":\"2.0\",\"error\":"
+                    "{\"code\":,\"message\":\"\"},\"id\":null}\n\n"
+                    "retry: \n\n")
+             + 2 * NGX_INT64_LEN
+             + (ending->code ? ngx_strlen(ending->message) : 0),
+             ngx_cycle->log, "");
+    if (ev == NULL) {
+        return NULL;
+    }
+
+    /* Streamable HTTP has no such event */
+
+    if (ending->code && !s->streamable) {
+        ev->last = ngx_slprintf(ev->last, ev->end,
+                                "event: error\ndata: {\"jsonrpc\":\"2.0\","
+                                "\"error\":{\"code\":%i,\"message\":\"%s\"},"
+                                "\"id\":null}\n\n",
+                                ending->code, ending->message);
+    }
+
+    if (ending->retry) {
+        ev->last = ngx_slprintf(ev->last, ev->end, "retry: %M\n\n",
+                                s->conf->retry);
+    }
+
+    if (ev->last == ev->pos) {
+        ngx_free(ev);
+        return NULL;
+    }
+
+    return ev;
+}
+
+
+static void
+ngx_http_mcp_sse_session_log(ngx_http_mcp_sse_session_t *s,
+    ngx_uint_t reason)
+{
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "SSE connection closed: %*s, %V, %M, %ui messages",
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash,
+                  &ngx_http_mcp_sse_endings[reason].word,
+                  (ngx_current_msec - s->created) / 1000, s->messages);
+
+    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_ENDED + reason);
+}
+
+
+static void
+ngx_http_mcp_sse_session_free(ngx_http_mcp_sse_session_t *s)
+{
+    if (s->event.posted) {
+        ngx_delete_posted_event(&s->event);
+    }
+
+    ngx_queue_remove(&s->queue);
+    ngx_free(s);
+}

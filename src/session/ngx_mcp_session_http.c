@@ -1,0 +1,420 @@
+
+/*
+ * An actor is freed by its own event when it has no task.
+ */
+
+#include "ngx_mcp_session_http.h"
+#include "ngx_mcp_bus.h"
+#include "ngx_mcp_dispatch.h"
+
+
+#define NGX_HTTP_MCP_SSE_ACTOR_LISTS  64
+
+
+static ngx_uint_t ngx_http_mcp_sse_actor_is(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_ctx_t *ctx);
+static ngx_uint_t ngx_http_mcp_sse_actor_of_user(
+    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_ctx_t *ctx);
+static ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_actor_create(
+    ngx_http_request_t *r, ngx_queue_t *list);
+static ngx_uint_t ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r);
+static ngx_queue_t *ngx_http_mcp_sse_actor_list(ngx_uint_t hash);
+static ngx_uint_t ngx_http_mcp_sse_actor_waiting(
+    ngx_http_mcp_sse_session_t *s, size_t *size);
+static void ngx_http_mcp_sse_actor_event(ngx_event_t *ev);
+static void ngx_http_mcp_sse_actor_hear(ngx_uint_t kind, u_char *key,
+    u_char *data, size_t len);
+static void ngx_http_mcp_sse_actor_cancel(u_char *key, ngx_str_t *id);
+static void ngx_http_mcp_sse_actor_ended(u_char *key);
+
+
+static ngx_queue_t  ngx_http_mcp_sse_actors[NGX_HTTP_MCP_SSE_ACTOR_LISTS];
+static ngx_uint_t   ngx_http_mcp_sse_nactors;
+
+
+void
+ngx_http_mcp_sse_actor_init(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_MCP_SSE_ACTOR_LISTS; i++) {
+        ngx_queue_init(&ngx_http_mcp_sse_actors[i]);
+    }
+
+    ngx_http_mcp_sse_news_init(ngx_http_mcp_sse_actor_hear);
+}
+
+
+/*
+ * Calls run with the configuration of their POST's location, so that two
+ * locations do not share one.
+ */
+
+ngx_int_t
+ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
+    ngx_http_mcp_sse_session_t **actor)
+{
+    ngx_queue_t                 *q, *list;
+    ngx_http_mcp_sse_ctx_t      *ctx;
+    ngx_http_mcp_sse_session_t  *s;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    list = ngx_http_mcp_sse_actor_list(ctx->named
+                                   ? ctx->sid.key[0]
+                                   : ngx_crc32_short(ctx->facts.user.data,
+                                                     ctx->facts.user.len));
+
+    for (q = ngx_queue_head(list);
+         q != ngx_queue_sentinel(list);
+         q = ngx_queue_next(q))
+    {
+        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+
+        if (s->conf == ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module)
+            && s->cscf == ngx_http_get_module_srv_conf(r, ngx_http_core_module)
+            && ngx_http_mcp_sse_actor_is(s, ctx))
+        {
+            *actor = s;
+            return NGX_OK;
+        }
+    }
+
+    if (ctx->named && ngx_http_mcp_sse_actor_too_many(r)) {
+        return NGX_BUSY;
+    }
+
+    *actor = ngx_http_mcp_sse_actor_create(r, list);
+
+    return *actor ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Without a session id the user is all that is known of a client and not of
+ * its own choice.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_actor_is(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_ctx_t *ctx)
+{
+    if (ctx->named == s->nameless) {
+        return 0;
+    }
+
+    if (ctx->named) {
+        return ngx_memcmp(s->sid.key, ctx->sid.key, NGX_HTTP_MCP_SSE_DIGEST)
+               == 0;
+    }
+
+    return ngx_http_mcp_sse_actor_of_user(s, ctx);
+}
+
+
+static ngx_uint_t
+ngx_http_mcp_sse_actor_of_user(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_ctx_t *ctx)
+{
+    ngx_str_t  *user, *site;
+
+    user = &ctx->facts.user;
+    site = &ctx->facts.site;
+
+    return s->user.len == user->len
+           && s->site.len == site->len
+           && ngx_memcmp(s->user.data, user->data, user->len) == 0
+           && ngx_memcmp(s->site.data, site->data, site->len) == 0;
+}
+
+
+/*
+ * Session ids are to be had for the asking, and each would come with its own
+ * mcp_sse_max_calls.
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r)
+{
+    ngx_uint_t                    i, n, max;
+    ngx_queue_t                  *q, *list;
+    ngx_http_mcp_sse_ctx_t       *ctx;
+    ngx_http_mcp_sse_session_t   *s;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    max = conf->max_sessions;
+
+    if (ngx_http_mcp_sse_nactors < max) {
+        return 0;
+    }
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_MCP_SSE_ACTOR_LISTS; i++) {
+        list = &ngx_http_mcp_sse_actors[i];
+
+        for (q = ngx_queue_head(list);
+             q != ngx_queue_sentinel(list);
+             q = ngx_queue_next(q))
+        {
+            s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+
+            if (!s->nameless
+                && ngx_http_mcp_sse_actor_of_user(s, ctx)
+                && ngx_http_mcp_sse_session_busy(s)
+                && ++n == max)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_http_mcp_sse_session_t *
+ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, ngx_queue_t *list)
+{
+    ngx_http_mcp_sse_ctx_t      *ctx;
+    ngx_http_mcp_sse_session_t  *s;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    s = ngx_http_mcp_sse_session_alloc(r, NULL, ngx_http_mcp_sse_actor_event);
+    if (s == NULL) {
+        return NULL;
+    }
+
+    if (ctx->named) {
+        s->sid = ctx->sid;
+
+    } else {
+        ngx_memset(s->sid.hash, '-', NGX_HTTP_MCP_SSE_HASH_LEN);
+        s->nameless = 1;
+    }
+
+    s->streamable = 1;
+
+    ngx_queue_insert_tail(list, &s->queue);
+    ngx_http_mcp_sse_nactors++;
+
+    return s;
+}
+
+
+static ngx_queue_t *
+ngx_http_mcp_sse_actor_list(ngx_uint_t hash)
+{
+    return &ngx_http_mcp_sse_actors[hash % NGX_HTTP_MCP_SSE_ACTOR_LISTS];
+}
+
+
+/*
+ * As for the inboxes of legacy sessions: what waits of one session is bounded
+ * in number and bytes, what waits of all only in bytes.
+ */
+
+ngx_int_t
+ngx_http_mcp_sse_actor_room(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_envelope_t *env)
+{
+    size_t                       size, all;
+    ngx_uint_t                   i, n;
+    ngx_queue_t                 *q, *list;
+    ngx_http_mcp_sse_zone_t     *zone;
+    ngx_http_mcp_sse_session_t  *other;
+
+    if (s->ncalls + env->nmessages <= (ngx_uint_t) s->conf->max_calls) {
+        return NGX_OK;
+    }
+
+    zone = ngx_http_mcp_sse_zone();
+    size = 0;
+    all = 0;
+
+    n = ngx_http_mcp_sse_actor_waiting(s, &size);
+
+    if (n
+        && (n + env->nmessages > (ngx_uint_t) zone->conf->max_inbox
+            || size + env->size > zone->size / 8))
+    {
+        return NGX_BUSY;
+    }
+
+    for (i = 0; i < NGX_HTTP_MCP_SSE_ACTOR_LISTS; i++) {
+        list = &ngx_http_mcp_sse_actors[i];
+
+        for (q = ngx_queue_head(list);
+             q != ngx_queue_sentinel(list);
+             q = ngx_queue_next(q))
+        {
+            other = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+            (void) ngx_http_mcp_sse_actor_waiting(other, &all);
+        }
+    }
+
+    return (all && all + env->size > zone->size / 2) ? NGX_BUSY : NGX_OK;
+}
+
+
+/*
+ * How many tasks wait; the bytes of their envelopes are added to "size".
+ */
+
+static ngx_uint_t
+ngx_http_mcp_sse_actor_waiting(ngx_http_mcp_sse_session_t *s, size_t *size)
+{
+    ngx_uint_t                    n;
+    ngx_queue_t                  *q;
+    ngx_http_mcp_sse_task_t      *task;
+    ngx_http_mcp_sse_envelope_t  *last;
+
+    n = 0;
+    last = NULL;
+
+    for (q = ngx_queue_head(&s->waiting);
+         q != ngx_queue_sentinel(&s->waiting);
+         q = ngx_queue_next(q))
+    {
+        n++;
+
+        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+
+        /* those of a batch stand together */
+
+        if (task->envelope != last) {
+            last = task->envelope;
+            *size += last->size;
+        }
+    }
+
+    return n;
+}
+
+
+static void
+ngx_http_mcp_sse_actor_event(ngx_event_t *ev)
+{
+    ngx_http_mcp_sse_session_t  *s = ev->data;
+
+    if (ngx_http_mcp_sse_session_busy(s)) {
+        return;
+    }
+
+    ngx_queue_remove(&s->queue);
+    ngx_http_mcp_sse_nactors--;
+    ngx_free(s);
+}
+
+
+static void
+ngx_http_mcp_sse_actor_hear(ngx_uint_t kind, u_char *key, u_char *data,
+    size_t len)
+{
+    ngx_str_t  id;
+
+    switch (kind) {
+
+    case NGX_HTTP_MCP_SSE_NEWS_CANCEL:
+        id.data = data;
+        id.len = len;
+        ngx_http_mcp_sse_actor_cancel(key, &id);
+        return;
+
+    case NGX_HTTP_MCP_SSE_NEWS_ENDED:
+        ngx_http_mcp_sse_actor_ended(key);
+        return;
+
+    case NGX_HTTP_MCP_SSE_NEWS_LOOK:
+        ngx_http_mcp_sse_actor_ended(NULL);
+        return;
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_actor_cancel(u_char *key, ngx_str_t *id)
+{
+    ngx_queue_t                 *q, *list;
+    ngx_http_mcp_sse_session_t  *s;
+
+    list = ngx_http_mcp_sse_actor_list(key[0]);
+
+    for (q = ngx_queue_head(list);
+         q != ngx_queue_sentinel(list);
+         q = ngx_queue_next(q))
+    {
+        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+
+        if (ngx_memcmp(s->sid.key, key, NGX_HTTP_MCP_SSE_DIGEST) == 0) {
+            ngx_http_mcp_sse_dispatch_cancel(s, id);
+            ngx_http_mcp_sse_session_check(s);
+        }
+    }
+}
+
+
+/*
+ * Of a session that its client has ended, calls go on: each has a POST that
+ * waits for its answer.  Without a key: of all that were ended.
+ */
+
+static void
+ngx_http_mcp_sse_actor_ended(u_char *key)
+{
+    ngx_queue_t                 *q, *next, *list;
+    ngx_http_mcp_sse_session_t  *s;
+
+    if (key) {
+        s = ngx_http_mcp_sse_bus_find(key);
+
+        if (s && s->streamable) {
+            ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_DELETED);
+        }
+
+        return;
+    }
+
+    list = ngx_http_mcp_sse_session_list();
+
+    for (q = ngx_queue_head(list); q != ngx_queue_sentinel(list); q = next) {
+        next = ngx_queue_next(q);
+
+        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+
+        if (s->streamable && s->open && ngx_http_mcp_sse_revoked(s->sid.key)) {
+            ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_DELETED);
+        }
+    }
+}
+
+
+void
+ngx_http_mcp_sse_actor_stop(void)
+{
+    ngx_uint_t                   i;
+    ngx_queue_t                 *q, *list, none;
+    ngx_http_mcp_sse_session_t  *s;
+
+    ngx_queue_init(&none);
+
+    for (i = 0; i < NGX_HTTP_MCP_SSE_ACTOR_LISTS; i++) {
+        list = &ngx_http_mcp_sse_actors[i];
+
+        for (q = ngx_queue_head(list);
+             q != ngx_queue_sentinel(list);
+             q = ngx_queue_next(q))
+        {
+            s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+
+            s->ending = 1;
+
+            ngx_http_mcp_sse_dispatch_abandon(s, &none, 1);
+            ngx_http_mcp_sse_session_check(s);
+        }
+    }
+}

@@ -1,0 +1,416 @@
+
+/*
+ * A task belongs to the list of its session that it is in, and is freed when
+ * its call has ended, or when it is taken from the waiting list without one.
+ * A session stays until it has no task.
+ */
+
+#include "ngx_mcp_task.h"
+#include "ngx_mcp_bus.h"
+#include "ngx_mcp_header.h"
+#include "ngx_mcp_reply.h"
+#include "ngx_mcp_variables.h"
+
+
+static ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_task_call(
+    ngx_http_mcp_sse_task_t *task);
+static ngx_int_t ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_call_t *call);
+static ngx_int_t ngx_http_mcp_sse_task_body(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_call_t *call);
+static void ngx_http_mcp_sse_task_facts(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_facts_t *facts);
+static void ngx_http_mcp_sse_task_done(ngx_http_mcp_sse_call_t *call);
+static void ngx_http_mcp_sse_task_progress(void *data);
+static void ngx_http_mcp_sse_task_tell(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_event_t *ev, ngx_uint_t is_answer);
+static void ngx_http_mcp_sse_task_free(ngx_http_mcp_sse_task_t *task);
+
+
+static void       (*ngx_http_mcp_sse_task_ended)(
+                                           ngx_http_mcp_sse_session_t *s);
+
+static ngx_str_t    ngx_http_mcp_sse_json = ngx_string("application/json");
+static ngx_str_t    ngx_http_mcp_sse_host = ngx_string("host");
+static ngx_str_t    ngx_http_mcp_sse_accept = ngx_string("accept");
+static ngx_str_t    ngx_http_mcp_sse_type = ngx_string("content-type");
+
+
+void
+ngx_http_mcp_sse_task_init(void (*ended)(ngx_http_mcp_sse_session_t *s))
+{
+    ngx_http_mcp_sse_task_ended = ended;
+}
+
+
+ngx_http_mcp_sse_task_t *
+ngx_http_mcp_sse_task_create(ngx_http_mcp_sse_session_t *s,
+    ngx_http_mcp_sse_envelope_t *env, ngx_http_mcp_sse_message_t *message)
+{
+    ngx_http_mcp_sse_task_t  *task;
+
+    task = ngx_calloc(sizeof(ngx_http_mcp_sse_task_t), ngx_cycle->log);
+    if (task == NULL) {
+        return NULL;
+    }
+
+    env->refs++;
+
+    task->session = s;
+    task->envelope = env;
+    task->message = *message;
+    task->silent = (message->type != NGX_HTTP_MCP_SSE_REQUEST);
+    task->accepted = ngx_current_msec;
+
+    ngx_queue_insert_tail(&s->waiting, &task->queue);
+
+    if (!task->silent
+        && message->token.data
+        && s->conf->progress != NGX_HTTP_MCP_SSE_OFF)
+    {
+        task->progress.handler = ngx_http_mcp_sse_task_progress;
+        task->progress.data = task;
+        ngx_http_mcp_sse_tick_set(&task->progress, s->conf->progress);
+    }
+
+    return task;
+}
+
+
+void
+ngx_http_mcp_sse_task_attach(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_sink_t *sink)
+{
+    task->sink = sink;
+    ngx_queue_insert_tail(&sink->tasks, &task->mates);
+}
+
+
+void
+ngx_http_mcp_sse_task_unheard(ngx_http_mcp_sse_sink_t *sink)
+{
+    ngx_queue_t              *q;
+    ngx_http_mcp_sse_task_t  *task;
+
+    while (!ngx_queue_empty(&sink->tasks)) {
+        q = ngx_queue_head(&sink->tasks);
+        ngx_queue_remove(q);
+
+        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, mates);
+        task->sink = NULL;
+
+        ngx_http_mcp_sse_tick_del(&task->progress);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_task_heard(ngx_http_mcp_sse_task_t *task)
+{
+    return !task->silent
+           && !task->cancelled
+           && (task->sink || task->session->stream);
+}
+
+
+/*
+ * To whoever waits; the caller has asked whether anybody does.
+ */
+
+static void
+ngx_http_mcp_sse_task_tell(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_event_t *ev, ngx_uint_t is_answer)
+{
+    if (task->sink) {
+        task->sink->tell(task->sink, task, ev, is_answer);
+        return;
+    }
+
+    if (ev || is_answer) {
+        ngx_http_mcp_sse_stream_send(task->session->stream, ev);
+    }
+}
+
+
+void
+ngx_http_mcp_sse_task_start(ngx_http_mcp_sse_task_t *task)
+{
+    ngx_http_mcp_sse_call_t     *call;
+    ngx_http_mcp_sse_session_t  *s;
+
+    s = task->session;
+
+    ngx_queue_remove(&task->queue);
+    ngx_http_mcp_sse_inbox_started(s, task->envelope);
+
+    call = ngx_http_mcp_sse_task_call(task);
+
+    if (call) {
+        task->call = call;
+
+        if (ngx_http_mcp_sse_call_start(call) == NGX_OK) {
+            ngx_queue_insert_tail(&s->running, &task->queue);
+            s->ncalls++;
+            ngx_http_mcp_sse_shm_calls(1);
+            return;
+        }
+
+        task->call = NULL;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "mcp sse: no memory for a call of session %*s",
+                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+
+    if (ngx_http_mcp_sse_task_heard(task)) {
+        ngx_http_mcp_sse_task_tell(task,
+            ngx_http_mcp_sse_reply_error(&task->message.id,
+                                         NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
+                                         "Internal server error", ""), 1);
+    }
+
+    ngx_http_mcp_sse_task_free(task);
+}
+
+
+static ngx_http_mcp_sse_call_t *
+ngx_http_mcp_sse_task_call(ngx_http_mcp_sse_task_t *task)
+{
+    ngx_http_mcp_sse_call_t      *call;
+    ngx_http_mcp_sse_session_t   *s;
+    ngx_http_mcp_sse_loc_conf_t  *conf;
+
+    s = task->session;
+    conf = s->conf;
+
+    call = ngx_http_mcp_sse_call_create(s->cscf, ngx_cycle->log);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    call->uri = conf->call_uri;
+    call->args = conf->call_args;
+    call->timeout = conf->call_timeout;
+    call->max_answer = conf->max_answer;
+    call->data = task;
+    call->handler = ngx_http_mcp_sse_task_done;
+    call->judge = ngx_http_mcp_sse_reply_judge;
+
+    ngx_http_mcp_sse_task_facts(task, &call->ctx.facts);
+
+    if (ngx_http_mcp_sse_task_headers(task, call) != NGX_OK
+        || ngx_http_mcp_sse_task_body(task, call) != NGX_OK)
+    {
+        ngx_http_mcp_sse_call_free(call);
+        return NULL;
+    }
+
+    return call;
+}
+
+
+static void
+ngx_http_mcp_sse_task_facts(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_facts_t *facts)
+{
+    ngx_http_mcp_sse_session_t  *s;
+
+    s = task->session;
+
+    facts->session.data = s->sid.hash;
+    facts->session.len = s->nameless ? 0 : NGX_HTTP_MCP_SSE_HASH_LEN;
+    facts->user = s->user;
+    facts->site = s->site;
+
+    ngx_http_mcp_sse_facts_set(facts, &task->message);
+}
+
+
+/*
+ * What a client sends reaches the backend only by this list: the fixed part
+ * of it, and what the POST's envelope carries.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_call_t *call)
+{
+    u_char              *pos;
+    ngx_int_t            rc;
+    ngx_str_t            name, value;
+    ngx_http_request_t  *r;
+
+    r = call->request;
+
+    if (ngx_http_mcp_sse_header_push(r, &ngx_http_mcp_sse_host,
+                                     &task->session->site)
+        != NGX_OK
+        || ngx_http_mcp_sse_header_push(r, &ngx_http_mcp_sse_accept,
+                                        &ngx_http_mcp_sse_json)
+           != NGX_OK
+        || ngx_http_mcp_sse_header_push(r, &ngx_http_mcp_sse_type,
+                                        &ngx_http_mcp_sse_json)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    pos = NULL;
+
+    for ( ;; ) {
+        rc = ngx_http_mcp_sse_envelope_header(task->envelope, &pos, &name,
+                                              &value);
+        if (rc != NGX_OK) {
+            return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
+        }
+
+        /* the address is no header: it is what $remote_addr says */
+
+        if (name.len == 0) {
+            call->address = value;
+            continue;
+        }
+
+        if (ngx_http_mcp_sse_header_push(r, &name, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+}
+
+
+/*
+ * The message is made anew of its known members: Frappe would take others,
+ * "cmd" for one, as orders.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_task_body(ngx_http_mcp_sse_task_t *task,
+    ngx_http_mcp_sse_call_t *call)
+{
+    u_char                      *p;
+    size_t                       size;
+    ngx_http_mcp_sse_message_t  *m;
+
+    m = &task->message;
+
+    size = sizeof("{\"jsonrpc\":\"2.0\",\"id\":,\"method\":,\"params\":}")
+           + m->id.len + m->raw_method.len + m->params.len;
+
+    p = ngx_pnalloc(call->pool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    call->body.data = p;
+
+    p = ngx_cpymem(p, "{\"jsonrpc\":\"2.0\"",
+                   sizeof("{\"jsonrpc\":\"2.0\"") - 1);
+
+    if (m->id.data) {
+        p = ngx_cpymem(p, ",\"id\":", sizeof(",\"id\":") - 1);
+        p = ngx_cpymem(p, m->id.data, m->id.len);
+    }
+
+    p = ngx_cpymem(p, ",\"method\":", sizeof(",\"method\":") - 1);
+    p = ngx_cpymem(p, m->raw_method.data, m->raw_method.len);
+
+    if (m->params.data) {
+        p = ngx_cpymem(p, ",\"params\":", sizeof(",\"params\":") - 1);
+        p = ngx_cpymem(p, m->params.data, m->params.len);
+    }
+
+    *p++ = '}';
+
+    call->body.len = p - call->body.data;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_mcp_sse_task_done(ngx_http_mcp_sse_call_t *call)
+{
+    ngx_http_mcp_sse_task_t     *task;
+    ngx_http_mcp_sse_session_t  *s;
+
+    task = call->data;
+    s = task->session;
+
+    ngx_queue_remove(&task->queue);
+    s->ncalls--;
+    ngx_http_mcp_sse_shm_calls(-1);
+
+    /* none of these after the answer */
+
+    ngx_http_mcp_sse_tick_del(&task->progress);
+
+    ngx_http_mcp_sse_reply_complain(task);
+
+    if (ngx_http_mcp_sse_task_heard(task)) {
+        ngx_http_mcp_sse_task_tell(task, ngx_http_mcp_sse_reply_answer(task),
+                                   1);
+    }
+
+    ngx_http_mcp_sse_call_forget(call);
+
+    ngx_http_mcp_sse_task_free(task);
+
+    ngx_http_mcp_sse_task_ended(s);
+}
+
+
+void
+ngx_http_mcp_sse_task_cancel(ngx_http_mcp_sse_task_t *task)
+{
+    task->cancelled = 1;
+
+    ngx_http_mcp_sse_tick_del(&task->progress);
+
+    if (task->call) {
+        ngx_http_mcp_sse_call_cancel(task->call);
+        return;
+    }
+
+    ngx_queue_remove(&task->queue);
+    ngx_http_mcp_sse_inbox_started(task->session, task->envelope);
+    ngx_http_mcp_sse_task_free(task);
+}
+
+
+static void
+ngx_http_mcp_sse_task_progress(void *data)
+{
+    ngx_http_mcp_sse_task_t  *task = data;
+
+    ngx_http_mcp_sse_event_t    *ev;
+    ngx_http_mcp_sse_session_t  *s;
+
+    s = task->session;
+
+    if (!ngx_http_mcp_sse_task_heard(task)) {
+        return;
+    }
+
+    ngx_http_mcp_sse_tick_set(&task->progress, s->conf->progress);
+
+    ev = ngx_http_mcp_sse_reply_progress(task);
+
+    if (ev) {
+        ngx_http_mcp_sse_task_tell(task, ev, 0);
+    }
+}
+
+
+static void
+ngx_http_mcp_sse_task_free(ngx_http_mcp_sse_task_t *task)
+{
+    ngx_http_mcp_sse_tick_del(&task->progress);
+
+    if (task->sink) {
+        ngx_queue_remove(&task->mates);
+        task->sink->ended(task->sink);
+    }
+
+    ngx_http_mcp_sse_envelope_free(task->envelope);
+    ngx_free(task);
+}

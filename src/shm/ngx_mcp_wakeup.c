@@ -1,0 +1,201 @@
+
+/*
+ * The socket and its connection belong to the worker and are closed by
+ * wakeup_close() in exit_process.
+ */
+
+#include "ngx_mcp_wakeup.h"
+
+#include <sys/un.h>
+
+
+static socklen_t ngx_http_mcp_sse_wakeup_address(struct sockaddr_un *sun,
+    u_char *id);
+static ngx_int_t ngx_http_mcp_sse_wakeup_listen(ngx_cycle_t *cycle, int s);
+static void ngx_http_mcp_sse_wakeup_handler(ngx_event_t *rev);
+static void ngx_http_mcp_sse_wakeup_dummy(ngx_event_t *wev);
+
+
+static ngx_connection_t  *ngx_http_mcp_sse_wakeup_connection;
+static void             (*ngx_http_mcp_sse_wakeup_callback)(void);
+
+
+ngx_int_t
+ngx_http_mcp_sse_wakeup_open(ngx_cycle_t *cycle, u_char *id,
+    void (*handler)(void))
+{
+    int                 s;
+    socklen_t           len;
+    struct sockaddr_un  sun;
+
+    ngx_http_mcp_sse_wakeup_callback = handler;
+
+    s = socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);
+
+    if (s == -1) {
+        goto failed;
+    }
+
+    len = ngx_http_mcp_sse_wakeup_address(&sun, id);
+
+    if (bind(s, (struct sockaddr *) &sun, len) == 0
+        && ngx_http_mcp_sse_wakeup_listen(cycle, s) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    (void) ngx_close_socket(s);
+
+failed:
+
+    ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_socket_errno,
+                  "mcp sse: no abstract unix socket for the wake-up of this "
+                  "worker, it looks for messages every 20 ms instead");
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_mcp_sse_wakeup_listen(ngx_cycle_t *cycle, int s)
+{
+    ngx_connection_t  *c;
+
+    c = ngx_get_connection(s, cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->read->handler = ngx_http_mcp_sse_wakeup_handler;
+    c->read->log = cycle->log;
+    c->write->handler = ngx_http_mcp_sse_wakeup_dummy;
+    c->write->log = cycle->log;
+
+    /* as the channel to the master: not a client's, so no "open socket" */
+
+    c->read->channel = 1;
+    c->write->channel = 1;
+
+    if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_CLEAR_EVENT) != NGX_OK) {
+        ngx_free_connection(c);
+        return NGX_ERROR;
+    }
+
+    ngx_http_mcp_sse_wakeup_connection = c;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_mcp_sse_wakeup_close(void)
+{
+    if (ngx_http_mcp_sse_wakeup_connection) {
+        ngx_close_connection(ngx_http_mcp_sse_wakeup_connection);
+        ngx_http_mcp_sse_wakeup_connection = NULL;
+    }
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_wakeup_send(u_char *id, ngx_log_t *log)
+{
+    int                 s;
+    ngx_err_t           err;
+    socklen_t           len;
+    struct sockaddr_un  sun;
+
+    if (ngx_http_mcp_sse_wakeup_connection == NULL) {
+        return NGX_ERROR;
+    }
+
+    s = ngx_http_mcp_sse_wakeup_connection->fd;
+
+    len = ngx_http_mcp_sse_wakeup_address(&sun, id);
+
+    /* one byte: a receiver could not tell an empty datagram from an end */
+
+    if (sendto(s, "", 1, MSG_DONTWAIT, (struct sockaddr *) &sun, len) == 1) {
+        return NGX_OK;
+    }
+
+    err = ngx_socket_errno;
+
+    if (err == NGX_EAGAIN || err == ENOBUFS) {
+        return NGX_OK;
+    }
+
+    if (err == NGX_ECONNREFUSED || err == NGX_ENOENT) {
+        return NGX_DECLINED;
+    }
+
+    ngx_log_error(NGX_LOG_ALERT, log, err, "mcp sse: sendto() worker failed");
+
+    return NGX_ERROR;
+}
+
+
+static socklen_t
+ngx_http_mcp_sse_wakeup_address(struct sockaddr_un *sun, u_char *id)
+{
+    u_char  *p;
+
+    ngx_memzero(sun, sizeof(struct sockaddr_un));
+
+    sun->sun_family = AF_UNIX;
+
+    p = (u_char *) sun->sun_path + 1;
+
+    p = ngx_cpymem(p, "mcp_sse.", sizeof("mcp_sse.") - 1);
+    p = ngx_hex_dump(p, id, NGX_HTTP_MCP_SSE_WORKER_ID);
+
+    return p - (u_char *) sun;
+}
+
+
+static void
+ngx_http_mcp_sse_wakeup_handler(ngx_event_t *rev)
+{
+    char               buf[16];
+    ssize_t            n;
+    ngx_err_t          err;
+    ngx_connection_t  *c;
+
+    c = rev->data;
+
+    if (c->close) {
+        return;
+    }
+
+    for ( ;; ) {
+        n = recv(c->fd, buf, sizeof(buf), 0);
+
+        if (n >= 0) {
+            continue;
+        }
+
+        err = ngx_socket_errno;
+
+        if (err == NGX_EINTR) {
+            continue;
+        }
+
+        if (err != NGX_EAGAIN) {
+            ngx_log_error(NGX_LOG_ALERT, rev->log, err,
+                          "mcp sse: recv() from workers failed");
+        }
+
+        break;
+    }
+
+    rev->ready = 0;
+
+    ngx_http_mcp_sse_wakeup_callback();
+}
+
+
+static void
+ngx_http_mcp_sse_wakeup_dummy(ngx_event_t *wev)
+{
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, wev->log, 0, "mcp sse wakeup dummy");
+}

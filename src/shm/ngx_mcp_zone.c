@@ -1,0 +1,555 @@
+
+/*
+ * The root belongs to the zone and lives as long as it.
+ */
+
+#include "ngx_mcp_zone.h"
+
+
+#define NGX_HTTP_MCP_SSE_ZONE_SPARE   (1024 * 1024)
+#define NGX_HTTP_MCP_SSE_ZONE_LOOK    1024      /* yields */
+
+/* lengths in an envelope have 32 bits, and it is up to twice as large */
+
+#define NGX_HTTP_MCP_SSE_MAX_MESSAGE  (1024 * 1024 * 1024)
+
+
+static ngx_int_t ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_int_t ngx_http_mcp_sse_zone_memory(ngx_shm_zone_t *shm_zone,
+    ngx_http_mcp_sse_root_t *root);
+static ngx_int_t ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone);
+static ngx_int_t ngx_http_mcp_sse_zone_keys(ngx_shm_zone_t *shm_zone,
+    ngx_http_mcp_sse_root_t *root);
+static ngx_shm_zone_t *ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone);
+static void ngx_http_mcp_sse_zone_wait(ngx_shmtx_t *mutex);
+
+
+static void  (*ngx_http_mcp_sse_zone_repairer)(ngx_http_mcp_sse_zone_t *zone,
+    ngx_pid_t dead);
+
+
+ngx_int_t
+ngx_http_mcp_sse_zone_add(ngx_conf_t *cf, ngx_http_mcp_sse_main_conf_t *mcf)
+{
+    size_t                    min;
+    ngx_http_mcp_sse_zone_t  *zone;
+
+    if (mcf->max_message > NGX_HTTP_MCP_SSE_MAX_MESSAGE) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"mcp_sse_max_message\" is larger than 1g");
+        return NGX_ERROR;
+    }
+
+    min = 4 * mcf->max_message + NGX_HTTP_MCP_SSE_ZONE_SPARE;
+
+    if (mcf->zone_size < min) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "mcp_sse_zone \"%V\" is too small, it must hold four "
+                      "messages of mcp_sse_max_message and 1m, that is %uzk",
+                      &mcf->zone_name, min / 1024);
+        return NGX_ERROR;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_zone_t));
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->conf = mcf;
+    zone->secrets = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+    if (zone->secrets == NULL) {
+        return NGX_ERROR;
+    }
+
+    mcf->zone = ngx_shared_memory_add(cf, &mcf->zone_name, mcf->zone_size,
+                                      &ngx_http_mcp_sse_module);
+    if (mcf->zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    mcf->zone->init = ngx_http_mcp_sse_zone_init;
+    mcf->zone->data = zone;
+
+    return NGX_OK;
+}
+
+
+/*
+ * After limit_req's.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_mcp_sse_zone_t  *ozone = data;
+
+    ngx_http_mcp_sse_root_t  *root;
+    ngx_http_mcp_sse_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    zone->size = shm_zone->shm.size;
+
+    if (ozone || shm_zone->shm.exists) {
+
+        zone->root = zone->shpool->data;
+
+        if (zone->root->magic != NGX_HTTP_MCP_SSE_ZONE_MAGIC) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "zone \"%V\" was made by another version of the "
+                          "module, restart nginx instead of reloading it",
+                          &shm_zone->shm.name);
+            return NGX_ERROR;
+        }
+
+        return ngx_http_mcp_sse_zone_secrets(zone);
+    }
+
+    root = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_mcp_sse_root_t));
+    if (root == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->root = root;
+    zone->shpool->data = root;
+
+    root->magic = NGX_HTTP_MCP_SSE_ZONE_MAGIC;
+
+    if (ngx_http_mcp_sse_zone_memory(shm_zone, root) != NGX_OK
+        || ngx_http_mcp_sse_zone_keys(shm_zone, root) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_mcp_sse_zone_secrets(zone);
+}
+
+
+/*
+ * The heap is a pool in the pool, so that it can be made anew without the
+ * root, the workers' records and the mutex.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_zone_memory(ngx_shm_zone_t *shm_zone,
+    ngx_http_mcp_sse_root_t *root)
+{
+    size_t                    len;
+    ngx_uint_t                i;
+    ngx_slab_pool_t          *shpool, *heap;
+    ngx_http_mcp_sse_peer_t  *peer;
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    peer = ngx_slab_calloc(shpool, NGX_HTTP_MCP_SSE_MAX_PEERS
+                                   * sizeof(ngx_http_mcp_sse_peer_t));
+
+    len = sizeof(" in mcp_sse_zone \"\"") + shm_zone->shm.name.len;
+
+    shpool->log_ctx = ngx_slab_alloc(shpool, len);
+
+    if (peer == NULL || shpool->log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(shpool->log_ctx, " in mcp_sse_zone \"%V\"%Z",
+                &shm_zone->shm.name);
+
+    len = shpool->pfree * ngx_pagesize;
+
+    heap = ngx_slab_alloc(shpool, len);
+    if (heap == NULL) {
+        return NGX_ERROR;
+    }
+
+    heap->end = (u_char *) heap + len;
+    heap->min_shift = shpool->min_shift;
+    heap->addr = heap;
+
+    root->heap = heap;
+    root->workers = peer;
+    root->phase = NGX_HTTP_MCP_SSE_ZONE_WHOLE;
+
+    ngx_http_mcp_sse_zone_forget(root);
+    ngx_http_mcp_sse_zone_heap(shm_zone->data);
+
+    for (i = 0; i < NGX_HTTP_MCP_SSE_MAX_PEERS; i++) {
+        ngx_queue_insert_tail(&root->free_peers, &peer[i].queue);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_mcp_sse_zone_heap(ngx_http_mcp_sse_zone_t *zone)
+{
+    ngx_slab_pool_t  *heap;
+
+    heap = zone->root->heap;
+
+    ngx_slab_init(heap);
+
+    heap->log_ctx = zone->shpool->log_ctx;
+    heap->log_nomem = 0;
+}
+
+
+void
+ngx_http_mcp_sse_zone_forget(ngx_http_mcp_sse_root_t *root)
+{
+    ngx_rbtree_init(&root->records, &root->records_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->users, &root->users_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->verdicts, &root->verdicts_sentinel,
+                    ngx_rbtree_insert_value);
+
+    ngx_rbtree_init(&root->revoked, &root->revoked_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->revoked_ends, &root->revoked_ends_sentinel,
+                    ngx_rbtree_insert_value);
+
+    ngx_queue_init(&root->news);
+    ngx_queue_init(&root->peers);
+    ngx_queue_init(&root->free_peers);
+    ngx_queue_init(&root->tombs);
+    ngx_queue_init(&root->good);
+    ngx_queue_init(&root->bad);
+
+    root->nrecords = 0;
+    root->ntombs = 0;
+    root->inboxes = 0;
+    root->ngood = 0;
+    root->nbad = 0;
+    root->nnews = 0;
+    root->news_size = 0;
+    root->nrevoked = 0;
+}
+
+
+/*
+ * Ids are signed by the operator's key, else by the zone's: that one
+ * survives a reload and ends with the master.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone)
+{
+    ngx_str_t  *secret;
+
+    if (zone->conf->keys) {
+        zone->secrets = zone->conf->keys;
+        return NGX_OK;
+    }
+
+    zone->secrets->nelts = 0;
+
+    secret = ngx_array_push(zone->secrets);
+    if (secret == NULL) {
+        return NGX_ERROR;
+    }
+
+    secret->data = zone->root->key;
+    secret->len = NGX_HTTP_MCP_SSE_KEY;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A zone whose size was changed is a new one: without the old keys, ids
+ * given out before the reload would not verify.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_zone_keys(ngx_shm_zone_t *shm_zone,
+    ngx_http_mcp_sse_root_t *root)
+{
+    ngx_shm_zone_t           *old;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_mcp_sse_root_t  *oroot;
+
+    old = ngx_http_mcp_sse_zone_old(shm_zone);
+
+    if (old && ngx_process == NGX_PROCESS_SINGLE) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "the size of zone \"%V\" cannot be changed by a reload "
+                      "while \"master_process\" is off",
+                      &shm_zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    if (old) {
+        shpool = (ngx_slab_pool_t *) old->shm.addr;
+        oroot = shpool->data;
+
+        if (oroot->magic == NGX_HTTP_MCP_SSE_ZONE_MAGIC) {
+            ngx_memcpy(root->key, oroot->key, NGX_HTTP_MCP_SSE_KEY);
+            ngx_memcpy(root->instance, oroot->instance,
+                       NGX_HTTP_MCP_SSE_INSTANCE);
+            return NGX_OK;
+        }
+    }
+
+    if (ngx_http_mcp_sse_random(root->key, NGX_HTTP_MCP_SSE_KEY) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_mcp_sse_random(root->instance, NGX_HTTP_MCP_SSE_INSTANCE);
+}
+
+
+static ngx_shm_zone_t *
+ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_shm_zone_t   *zones;
+
+    /* while a configuration is read, ngx_cycle is still the one before it */
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+    zones = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            zones = part->elts;
+            i = 0;
+        }
+
+        if (&zones[i] != shm_zone
+            && zones[i].tag == shm_zone->tag
+            && zones[i].shm.addr != NULL
+            && zones[i].shm.name.len == shm_zone->shm.name.len
+            && ngx_strncmp(zones[i].shm.name.data, shm_zone->shm.name.data,
+                           shm_zone->shm.name.len)
+               == 0)
+        {
+            return &zones[i];
+        }
+    }
+}
+
+
+ngx_http_mcp_sse_zone_t *
+ngx_http_mcp_sse_zone(void)
+{
+    ngx_http_conf_ctx_t           *ctx;
+    ngx_http_mcp_sse_main_conf_t  *conf;
+
+    /* whoever asks runs in a cycle that has http and a zone in it */
+
+    ctx = (ngx_http_conf_ctx_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                               ngx_http_module);
+    conf = ngx_http_get_module_main_conf(ctx, ngx_http_mcp_sse_module);
+
+    return conf->zone->data;
+}
+
+
+void
+ngx_http_mcp_sse_zone_repair(
+    void (*repair)(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead))
+{
+    ngx_http_mcp_sse_zone_repairer = repair;
+}
+
+
+void
+ngx_http_mcp_sse_zone_lock(ngx_http_mcp_sse_zone_t *zone)
+{
+    ngx_pid_t                 dead;
+    ngx_http_mcp_sse_root_t  *root;
+
+    root = zone->root;
+
+    if (ngx_exiting) {
+        ngx_http_mcp_sse_zone_wait(&zone->shpool->mutex);
+
+    } else {
+        ngx_shmtx_lock(&zone->shpool->mutex);
+    }
+
+    dead = (ngx_pid_t) root->busy;
+    root->busy = ngx_pid;
+
+    ngx_memory_barrier();
+
+    if (dead || root->phase != NGX_HTTP_MCP_SSE_ZONE_WHOLE) {
+        ngx_http_mcp_sse_zone_repairer(zone, dead);
+    }
+}
+
+
+/*
+ * The master unlocks for a dead worker only zones of its own cycle: those
+ * that a reload has replaced are left to the workers that still use them.
+ */
+
+static void
+ngx_http_mcp_sse_zone_wait(ngx_shmtx_t *mutex)
+{
+    ngx_pid_t   pid;
+    ngx_uint_t  n;
+
+    for (n = 0; !ngx_shmtx_trylock(mutex); n++) {
+
+        if (n < NGX_HTTP_MCP_SSE_ZONE_LOOK) {
+            ngx_sched_yield();
+            continue;
+        }
+
+        pid = (ngx_pid_t) *mutex->lock;
+
+        if (pid && kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH) {
+            (void) ngx_shmtx_force_unlock(mutex, pid);
+            continue;
+        }
+
+        /* it may be stopped */
+
+        ngx_msleep(1);
+    }
+}
+
+
+void
+ngx_http_mcp_sse_zone_unlock(ngx_http_mcp_sse_zone_t *zone)
+{
+    ngx_memory_barrier();
+
+    zone->root->busy = 0;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void
+ngx_http_mcp_sse_zone_died(ngx_http_mcp_sse_zone_t *zone)
+{
+#if (NGX_HAVE_POSIX_SEM)
+
+    if (zone->shpool->mutex.semaphore) {
+        (void) ngx_atomic_fetch_add(zone->shpool->mutex.wait, 1);
+    }
+
+#endif
+}
+
+
+void *
+ngx_http_mcp_sse_zone_alloc(ngx_http_mcp_sse_zone_t *zone, size_t size)
+{
+    if (zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
+        return NULL;
+    }
+
+    return ngx_slab_alloc_locked(zone->root->heap, size);
+}
+
+
+void *
+ngx_http_mcp_sse_zone_calloc(ngx_http_mcp_sse_zone_t *zone, size_t size)
+{
+    void  *p;
+
+    p = ngx_http_mcp_sse_zone_alloc(zone, size);
+
+    if (p) {
+        ngx_memzero(p, size);
+    }
+
+    return p;
+}
+
+
+void
+ngx_http_mcp_sse_zone_free(ngx_http_mcp_sse_zone_t *zone, void *p)
+{
+    ngx_slab_free_locked(zone->root->heap, p);
+}
+
+
+void
+ngx_http_mcp_sse_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
+    u_char *digest)
+{
+    ngx_memcpy(&node->key, digest, sizeof(ngx_rbtree_key_t));
+
+    ngx_rbtree_insert(tree, node);
+}
+
+
+ngx_rbtree_node_t *
+ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
+{
+    ngx_rbtree_key_t    key;
+    ngx_rbtree_node_t  *node;
+
+    ngx_memcpy(&key, digest, sizeof(ngx_rbtree_key_t));
+
+    node = tree->root;
+
+    while (node != tree->sentinel) {
+
+        if (key != node->key) {
+            node = (key < node->key) ? node->left : node->right;
+            continue;
+        }
+
+        if (ngx_memcmp((u_char *) node + offset, digest,
+                       NGX_HTTP_MCP_SSE_DIGEST)
+            == 0)
+        {
+            return node;
+        }
+
+        /*
+         * Digests are random: a second one with the same first eight bytes
+         * is never seen, and would stand to the right.
+         */
+
+        node = node->right;
+    }
+
+    return NULL;
+}
+
+
+ngx_uint_t
+ngx_http_mcp_sse_zone_once(ngx_atomic_t *last, time_t sec)
+{
+    ngx_atomic_uint_t  now, said;
+
+    said = *last;
+    now = ngx_time();
+
+    /* the clock may have been set back since then */
+
+    return (now >= said + sec || now < said)
+           && ngx_atomic_cmp_set(last, said, now);
+}
+
+
+void
+ngx_http_mcp_sse_zone_nomem(ngx_http_mcp_sse_zone_t *zone, ngx_log_t *log)
+{
+    if (zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
+        return;
+    }
+
+    if (ngx_http_mcp_sse_zone_once(&zone->root->nomem_said, 10)) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "mcp_sse_zone \"%V\" of %uzK is full, give it a larger "
+                      "size",
+                      &zone->conf->zone_name, zone->size / 1024);
+    }
+}

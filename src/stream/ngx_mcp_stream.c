@@ -1,0 +1,600 @@
+
+/*
+ * A stream lives in the pool of its request; the request's cleanup unlinks
+ * it from its owner and the tick.  The bytes of events are outside the
+ * pool, which would keep them until the stream ends; their bufs are in it
+ * and are used again.
+ */
+
+#include "ngx_mcp_stream.h"
+#include "ngx_mcp_counters.h"
+#include "ngx_mcp_header.h"
+
+
+#define ngx_http_mcp_sse_stream_held(r)                                       \
+    ((r)->connection->buffered || (r)->postponed)
+
+
+struct ngx_http_mcp_sse_stream_s {
+    ngx_http_request_t               *request;
+    ngx_http_mcp_sse_loc_conf_t      *conf;
+    ngx_http_mcp_sse_stream_owner_t   owner;   /* if owned */
+
+    ngx_queue_t                       queue;   /* events not yet given on */
+    ngx_queue_t                       sending; /* events in bufs of busy */
+    size_t                            waiting; /* bytes in queue */
+
+    ngx_chain_t                      *free;
+    ngx_chain_t                      *busy;
+
+    ngx_http_mcp_sse_timer_t          heartbeat;
+    ngx_uint_t                        beats;
+    ngx_uint_t                        reason;
+
+    unsigned                          owned:1;
+    unsigned                          last:1;  /* the end is to be sent */
+};
+
+
+static void ngx_http_mcp_sse_stream_start(ngx_http_mcp_sse_stream_t *stream);
+static void ngx_http_mcp_sse_stream_cleanup(void *data);
+static void ngx_http_mcp_sse_stream_free_events(void *data);
+static ngx_int_t ngx_http_mcp_sse_stream_output(
+    ngx_http_mcp_sse_stream_t *stream);
+static ngx_chain_t *ngx_http_mcp_sse_stream_chain(
+    ngx_http_mcp_sse_stream_t *stream);
+static void ngx_http_mcp_sse_stream_release(
+    ngx_http_mcp_sse_stream_t *stream);
+static ngx_int_t ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r);
+static void ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r);
+static void ngx_http_mcp_sse_stream_flush(ngx_http_mcp_sse_stream_t *stream);
+static void ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream);
+static void ngx_http_mcp_sse_stream_beat(void *data);
+
+
+static ngx_uint_t  (*ngx_http_mcp_sse_stream_count)(void);
+static void        (*ngx_http_mcp_sse_stream_changed)(ngx_int_t n);
+
+
+void
+ngx_http_mcp_sse_stream_init(ngx_uint_t (*count)(void),
+    void (*changed)(ngx_int_t n))
+{
+    ngx_http_mcp_sse_stream_count = count;
+    ngx_http_mcp_sse_stream_changed = changed;
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
+    ngx_http_mcp_sse_stream_owner_t *owner, ngx_http_mcp_sse_event_t *first)
+{
+    ngx_int_t                   rc;
+    ngx_http_cleanup_t         *cln;
+    ngx_pool_cleanup_t         *pcln;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_mcp_sse_stream_t  *stream;
+
+    stream = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_stream_t));
+    pcln = ngx_pool_cleanup_add(r->pool, 0);
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (stream == NULL || pcln == NULL || cln == NULL) {
+        ngx_free(first);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    stream->request = r;
+    stream->owner = *owner;
+    stream->conf = owner->conf;
+    stream->heartbeat.handler = ngx_http_mcp_sse_stream_beat;
+    stream->heartbeat.data = stream;
+
+    ngx_queue_init(&stream->queue);
+    ngx_queue_init(&stream->sending);
+
+    ngx_queue_insert_tail(&stream->queue, &first->queue);
+    stream->waiting = first->last - first->pos;
+
+    pcln->handler = ngx_http_mcp_sse_stream_free_events;
+    pcln->data = stream;
+
+    rc = ngx_http_mcp_sse_stream_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    cln->handler = ngx_http_mcp_sse_stream_cleanup;
+    cln->data = stream;
+
+    ngx_http_mcp_sse_stream_start(stream);
+
+    /* nginx turns Nagle's algorithm off only for what it knows itself */
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->tcp_nodelay && ngx_tcp_nodelay(r->connection) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_mcp_sse_stream_output(stream);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+/*
+ * From here on the cleanup undoes it.
+ */
+
+static void
+ngx_http_mcp_sse_stream_start(ngx_http_mcp_sse_stream_t *stream)
+{
+    ngx_http_request_t      *r;
+    ngx_http_mcp_sse_ctx_t  *ctx;
+
+    r = stream->request;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    ctx->stream = stream;
+
+    *stream->owner.stream = stream;
+    stream->owned = 1;
+
+    ngx_http_mcp_sse_tick_hold();
+    ngx_http_mcp_sse_stream_changed(1);
+
+    if (stream->conf->keepalive != NGX_HTTP_MCP_SSE_OFF) {
+        ngx_http_mcp_sse_tick_set(&stream->heartbeat, stream->conf->keepalive);
+    }
+
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    /* the client may have left before anybody looked */
+
+    if (r->connection->read->ready) {
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
+}
+
+
+ngx_int_t
+ngx_http_mcp_sse_stream_header(ngx_http_request_t *r)
+{
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = -1;
+
+    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    if (ngx_http_mcp_sse_header_add(r, "Cache-Control",
+                                    "no-cache, no-transform")
+        != NGX_OK
+        || ngx_http_mcp_sse_header_add(r, "X-Accel-Buffering", "no")
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+#if (NGX_HTTP_GZIP)
+    /* a compressor would hold events back and take 270 kB per stream */
+    r->gzip_tested = 1;
+    r->gzip_ok = 0;
+#endif
+
+    return ngx_http_send_header(r);
+}
+
+
+static void
+ngx_http_mcp_sse_stream_cleanup(void *data)
+{
+    ngx_http_mcp_sse_stream_t  *stream = data;
+
+    ngx_http_mcp_sse_tick_del(&stream->heartbeat);
+
+    ngx_http_mcp_sse_stream_changed(-1);
+    ngx_http_mcp_sse_tick_release();
+
+    if (stream->owned) {
+        stream->owned = 0;
+        *stream->owner.stream = NULL;
+        stream->owner.gone(stream->owner.data, stream->reason);
+    }
+}
+
+
+/*
+ * Not before the pool goes away: HTTP/2 may still be sending from a frame of
+ * a request that has ended.
+ */
+
+static void
+ngx_http_mcp_sse_stream_free_events(void *data)
+{
+    ngx_http_mcp_sse_stream_t  *stream = data;
+
+    ngx_queue_t  *q, *next;
+
+    ngx_queue_add(&stream->sending, &stream->queue);
+
+    for (q = ngx_queue_head(&stream->sending);
+         q != ngx_queue_sentinel(&stream->sending);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        ngx_free(ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue));
+    }
+}
+
+
+void
+ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
+    ngx_http_mcp_sse_event_t *ev)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    if (ev && !ngx_http_mcp_sse_stream_full(stream)) {
+        ngx_queue_insert_tail(&stream->queue, &ev->queue);
+        stream->waiting += ev->last - ev->pos;
+
+        ngx_http_mcp_sse_stream_flush(stream);
+        return;
+    }
+
+    r = stream->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    stream->reason = NGX_HTTP_MCP_SSE_NO_MEMORY;
+
+    if (ev) {
+        ngx_free(ev);
+
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_QUEUE_FULL);
+
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "mcp sse: client reads too slowly, more than %uz bytes "
+                      "wait", stream->conf->queue);
+
+        stream->reason = NGX_HTTP_MCP_SSE_SLOW_READER;
+    }
+
+    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_mcp_sse_stream_end(ngx_http_mcp_sse_stream_t *stream,
+    ngx_queue_t *events)
+{
+    *stream->owner.stream = NULL;
+    stream->owned = 0;
+    stream->last = 1;
+
+    ngx_http_mcp_sse_tick_del(&stream->heartbeat);
+
+    ngx_queue_add(&stream->queue, events);
+    ngx_queue_init(events);
+
+    ngx_http_mcp_sse_stream_flush(stream);
+}
+
+
+/*
+ * Sends what is queued, from outside of the handlers of the request.
+ */
+
+static void
+ngx_http_mcp_sse_stream_flush(ngx_http_mcp_sse_stream_t *stream)
+{
+    ngx_connection_t  *c;
+
+    c = stream->request->connection;
+
+    if (ngx_http_mcp_sse_stream_held(stream->request)) {
+        return;
+    }
+
+    ngx_http_set_log_request(c->log, stream->request);
+
+    ngx_http_mcp_sse_stream_finish(stream);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * Sends; the request is finished when that failed, or when all is sent and
+ * the stream is to end.
+ */
+
+static void
+ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = stream->request;
+
+    /* first what the filters have; then, if that is gone, the queue */
+
+    do {
+        rc = ngx_http_mcp_sse_stream_output(stream);
+
+    } while (rc == NGX_OK && !ngx_http_mcp_sse_stream_held(r)
+             && !ngx_queue_empty(&stream->queue));
+
+    if (rc != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    if (stream->last && ngx_queue_empty(&stream->queue)) {
+        ngx_http_finalize_request(r, ngx_http_send_special(r, NGX_HTTP_LAST));
+    }
+}
+
+
+/*
+ * Lets the filters send what they have; the queue is given to them only when
+ * they hold nothing, for the client or for a subrequest that one of them made.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_stream_output(ngx_http_mcp_sse_stream_t *stream)
+{
+    ngx_int_t            rc;
+    ngx_chain_t         *out;
+    ngx_http_request_t  *r;
+
+    r = stream->request;
+
+    out = NULL;
+
+    if (!ngx_http_mcp_sse_stream_held(r) && !ngx_queue_empty(&stream->queue)) {
+        out = ngx_http_mcp_sse_stream_chain(stream);
+        if (out == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (out == NULL && !ngx_http_mcp_sse_stream_held(r)) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_output_filter(r, out);
+
+    ngx_chain_update_chains(r->pool, &stream->free, &stream->busy, &out,
+                            (ngx_buf_tag_t) &ngx_http_mcp_sse_module);
+
+    ngx_http_mcp_sse_stream_release(stream);
+
+    return (rc == NGX_ERROR) ? rc : ngx_http_mcp_sse_stream_wait(r);
+}
+
+
+static ngx_chain_t *
+ngx_http_mcp_sse_stream_chain(ngx_http_mcp_sse_stream_t *stream)
+{
+    ngx_buf_t                 *b;
+    ngx_chain_t               *cl, *out, **ll;
+    ngx_queue_t               *q;
+    ngx_http_mcp_sse_event_t  *ev;
+
+    out = NULL;
+    ll = &out;
+
+    do {
+        cl = ngx_chain_get_free_buf(stream->request->pool, &stream->free);
+        if (cl == NULL) {
+            return NULL;
+        }
+
+        q = ngx_queue_head(&stream->queue);
+        ev = ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&stream->sending, q);
+
+        b = cl->buf;
+
+        ngx_memzero(b, sizeof(ngx_buf_t));
+
+        b->start = ev->pos;
+        b->pos = ev->pos;
+        b->last = ev->last;
+        b->end = ev->last;
+        b->tag = (ngx_buf_tag_t) &ngx_http_mcp_sse_module;
+        b->memory = 1;
+
+        *ll = cl;
+        ll = &cl->next;
+
+    } while (!ngx_queue_empty(&stream->queue));
+
+    /* never a buf of its own for this: it might be used again too early */
+
+    b->flush = 1;
+
+    stream->waiting = 0;
+
+    return out;
+}
+
+
+/*
+ * Frees the events whose bufs were sent: one event has one buf, and both
+ * lists have the same order.
+ */
+
+static void
+ngx_http_mcp_sse_stream_release(ngx_http_mcp_sse_stream_t *stream)
+{
+    ngx_uint_t    n;
+    ngx_queue_t  *q, *prev;
+    ngx_chain_t  *cl;
+
+    n = 0;
+
+    for (cl = stream->busy; cl; cl = cl->next) {
+        n++;
+    }
+
+    for (q = ngx_queue_last(&stream->sending);
+         n && q != ngx_queue_sentinel(&stream->sending);
+         q = ngx_queue_prev(q))
+    {
+        n--;
+    }
+
+    while (q != ngx_queue_sentinel(&stream->sending)) {
+        prev = ngx_queue_prev(q);
+
+        ngx_queue_remove(q);
+        ngx_free(ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue));
+
+        q = prev;
+    }
+}
+
+
+/*
+ * Waits for the client to take what is buffered, at most send_timeout
+ * without a byte.
+ */
+
+static ngx_int_t
+ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r)
+{
+    ngx_event_t               *wev;
+    ngx_connection_t          *c;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    c = r->connection;
+    wev = c->write;
+
+    if (!c->buffered) {
+
+        /* one of limit_rate is left alone: who else would end the delay? */
+
+        if (wev->timer_set && !wev->delayed) {
+            ngx_del_timer(wev);
+        }
+
+        r->write_event_handler = r->postponed
+            ? ngx_http_mcp_sse_stream_write_handler
+            : ngx_http_request_empty_handler;
+
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    r->write_event_handler = ngx_http_mcp_sse_stream_write_handler;
+
+    if (!wev->delayed) {
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    return ngx_handle_write_event(wev, clcf->send_lowat);
+}
+
+
+static void
+ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r)
+{
+    ngx_connection_t           *c;
+    ngx_http_mcp_sse_ctx_t     *ctx;
+    ngx_http_mcp_sse_stream_t  *stream;
+
+    c = r->connection;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    stream = ctx->stream;
+
+    if (c->write->timedout) {
+        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
+                      "client timed out");
+        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_SEND_TIMEOUT);
+        c->timedout = 1;
+        stream->reason = NGX_HTTP_MCP_SSE_SLOW_READER;
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    ngx_http_mcp_sse_stream_finish(stream);
+}
+
+
+/*
+ * What counts is what the client has not taken.
+ */
+
+ngx_uint_t
+ngx_http_mcp_sse_stream_full(ngx_http_mcp_sse_stream_t *stream)
+{
+    size_t        size;
+    ngx_chain_t  *cl;
+
+    size = stream->waiting;
+
+    for (cl = stream->busy; cl; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    return size >= stream->conf->queue;
+}
+
+
+static void
+ngx_http_mcp_sse_stream_beat(void *data)
+{
+    ngx_http_mcp_sse_stream_t  *stream = data;
+
+    ngx_http_mcp_sse_event_t  *ev;
+
+    ngx_http_mcp_sse_tick_set(&stream->heartbeat, stream->conf->keepalive);
+
+    stream->beats++;
+
+    /* whoever does not read is not asked whether it is there */
+
+    if (ngx_http_mcp_sse_stream_held(stream->request)
+        || !ngx_queue_empty(&stream->queue))
+    {
+        return;
+    }
+
+    if (stream->owner.keepalive_event) {
+        ev = ngx_http_mcp_sse_event_format(160 + 3 * NGX_INT64_LEN,
+                 ngx_cycle->log,
+                 "event: ping\ndata: {\"type\":\"ping\",\"timestamp\":%T,"
+                 "\"counter\":%ui,\"active_connections\":%ui}\n\n",
+                 ngx_time(), stream->beats, ngx_http_mcp_sse_stream_count());
+
+    } else {
+        ev = ngx_http_mcp_sse_event_format(16 + 2 * NGX_INT64_LEN,
+                                           ngx_cycle->log,
+                                           ": ping %ui at %T\n\n",
+                                           stream->beats, ngx_time());
+    }
+
+    if (ev) {
+        ngx_http_mcp_sse_stream_send(stream, ev);
+    }
+}

@@ -19,55 +19,55 @@
 #include "ngx_mcp_timer.h"
 
 
-#define NGX_HTTP_MCP_SSE_VERSION       "0.1.0"
+#define NGX_MCP_VERSION  "0.1.0"
 
-#define NGX_HTTP_MCP_SSE_MAX_HEADERS   16384   /* of an envelope, bytes */
-#define NGX_HTTP_MCP_SSE_MAX_NAME      128     /* in variables, bytes */
-#define NGX_HTTP_MCP_SSE_WORKER_ID     16
+#define NGX_MCP_MAX_HEADERS_SIZE  16384   /* of an envelope, bytes */
+#define NGX_MCP_MAX_NAME_LEN      128     /* in variables, bytes */
+#define NGX_MCP_WORKER_ID_LEN     16
 
 
-typedef struct ngx_http_mcp_sse_call_s      ngx_http_mcp_sse_call_t;
-typedef struct ngx_http_mcp_sse_stream_s    ngx_http_mcp_sse_stream_t;
-typedef struct ngx_http_mcp_sse_session_s   ngx_http_mcp_sse_session_t;
-typedef struct ngx_http_mcp_sse_lookup_s    ngx_http_mcp_sse_lookup_t;
-typedef struct ngx_http_mcp_sse_waiter_s    ngx_http_mcp_sse_waiter_t;
-typedef struct ngx_http_mcp_sse_exchange_s  ngx_http_mcp_sse_exchange_t;
-typedef struct ngx_http_mcp_sse_holding_s   ngx_http_mcp_sse_holding_t;
+typedef struct ngx_mcp_call_s      ngx_mcp_call_t;
+typedef struct ngx_mcp_stream_s    ngx_mcp_stream_t;
+typedef struct ngx_mcp_session_s   ngx_mcp_session_t;
+typedef struct ngx_mcp_auth_lookup_s    ngx_mcp_auth_lookup_t;
+typedef struct ngx_mcp_auth_waiter_s    ngx_mcp_auth_waiter_t;
+typedef struct ngx_mcp_exchange_s  ngx_mcp_exchange_t;
+typedef struct ngx_mcp_pending_session_s   ngx_mcp_pending_session_t;
 
 
 /* the values of $mcp_sse_result; the names are in _var.c */
 
 typedef enum {
-    NGX_HTTP_MCP_SSE_RESULT_NONE = 0,
-    NGX_HTTP_MCP_SSE_RESULT_OK,
-    NGX_HTTP_MCP_SSE_RESULT_ERROR,
-    NGX_HTTP_MCP_SSE_RESULT_BACKEND,
-    NGX_HTTP_MCP_SSE_RESULT_TIMEOUT,
-    NGX_HTTP_MCP_SSE_RESULT_CANCELLED,
-    NGX_HTTP_MCP_SSE_RESULT_TOO_LARGE,
-    NGX_HTTP_MCP_SSE_RESULT_DROPPED,
-    NGX_HTTP_MCP_SSE_RESULT_LOCAL,
-    NGX_HTTP_MCP_SSE_RESULT_REFUSED
-} ngx_http_mcp_sse_result_e;
+    NGX_MCP_RESULT_NONE = 0,
+    NGX_MCP_RESULT_OK,
+    NGX_MCP_RESULT_ERROR,
+    NGX_MCP_RESULT_BACKEND,
+    NGX_MCP_RESULT_TIMEOUT,
+    NGX_MCP_RESULT_CANCELLED,
+    NGX_MCP_RESULT_TOO_LARGE,
+    NGX_MCP_RESULT_DROPPED,
+    NGX_MCP_RESULT_LOCAL,
+    NGX_MCP_RESULT_REFUSED
+} ngx_mcp_result_e;
 
 
 /* why a session ends; the words logs use are in _session.c */
 
 typedef enum {
-    NGX_HTTP_MCP_SSE_CLIENT_LEFT = 0,
-    NGX_HTTP_MCP_SSE_SLOW_READER,
-    NGX_HTTP_MCP_SSE_IDLE,
-    NGX_HTTP_MCP_SSE_EVICTED,
-    NGX_HTTP_MCP_SSE_REPLACED,
-    NGX_HTTP_MCP_SSE_REVOKED,
-    NGX_HTTP_MCP_SSE_EXPIRED,
-    NGX_HTTP_MCP_SSE_STOPPING,
-    NGX_HTTP_MCP_SSE_NO_MEMORY,
-    NGX_HTTP_MCP_SSE_DELETED
-} ngx_http_mcp_sse_reason_e;
+    NGX_MCP_CLOSE_CLIENT_LEFT = 0,
+    NGX_MCP_CLOSE_SLOW_CLIENT,
+    NGX_MCP_CLOSE_IDLE,
+    NGX_MCP_CLOSE_EVICTED,
+    NGX_MCP_CLOSE_REPLACED,
+    NGX_MCP_CLOSE_UNAUTHORIZED,
+    NGX_MCP_CLOSE_EXPIRED,
+    NGX_MCP_CLOSE_STOPPING,
+    NGX_MCP_CLOSE_NO_MEMORY,
+    NGX_MCP_CLOSE_DELETED
+} ngx_mcp_close_reason_e;
 
 
-#define NGX_HTTP_MCP_SSE_REDIS_MAX_PREFIX  128
+#define NGX_MCP_REDIS_MAX_PREFIX_LEN  128
 
 
 /* mcp_sse_redis; in the pool of its cycle */
@@ -87,7 +87,7 @@ typedef struct {
     ngx_msec_t                   connect_timeout;
     ngx_resolver_t              *resolver;     /* NULL: addresses will do */
     ngx_msec_t                   resolver_timeout;
-} ngx_http_mcp_sse_redis_conf_t;
+} ngx_mcp_redis_conf_t;
 
 
 /* the last URI of a kind that leads nowhere, while configurations merge */
@@ -95,7 +95,7 @@ typedef struct {
 typedef struct {
     ngx_http_core_srv_conf_t    *server;
     u_char                      *uri;
-} ngx_http_mcp_sse_warned_t;
+} ngx_mcp_warned_t;
 
 
 typedef struct {
@@ -106,7 +106,7 @@ typedef struct {
     ngx_str_t                    key_file;
     ngx_array_t                 *keys;         /* of ngx_str_t, or NULL */
 
-    ngx_http_mcp_sse_redis_conf_t  *redis;     /* or NULL */
+    ngx_mcp_redis_conf_t        *redis;        /* or NULL */
 
     ngx_int_t                    max_inbox;
     size_t                       max_message;
@@ -114,8 +114,8 @@ typedef struct {
 
     ngx_uint_t                   used;         /* a handler is configured */
     ngx_msec_t                   longest_call; /* of all locations */
-    ngx_http_mcp_sse_warned_t    warned[3];    /* call, user, message */
-} ngx_http_mcp_sse_main_conf_t;
+    ngx_mcp_warned_t             warned[3];    /* call, user, message */
+} ngx_mcp_main_conf_t;
 
 
 /* what a handler directive stands for */
@@ -123,20 +123,20 @@ typedef struct {
 typedef struct {
     ngx_http_handler_pt          handler;
     ngx_uint_t                   calls;        /* it calls Frappe */
-} ngx_http_mcp_sse_endpoint_t;
+} ngx_mcp_endpoint_t;
 
 
-#define NGX_HTTP_MCP_SSE_LOCAL_PING        0x0001
-#define NGX_HTTP_MCP_SSE_LOCAL_RESOURCES   0x0002
-#define NGX_HTTP_MCP_SSE_LOCAL_TEMPLATES   0x0004
-#define NGX_HTTP_MCP_SSE_LOCAL_PROMPTS     0x0008
+#define NGX_MCP_LOCAL_PING       0x0001
+#define NGX_MCP_LOCAL_RESOURCES  0x0002
+#define NGX_MCP_LOCAL_TEMPLATES  0x0004
+#define NGX_MCP_LOCAL_PROMPTS    0x0008
 
-#define NGX_HTTP_MCP_SSE_PING_DEFAULT      0    /* as the handler has it */
-#define NGX_HTTP_MCP_SSE_PING_META         1
-#define NGX_HTTP_MCP_SSE_PING_RESULT       2
-#define NGX_HTTP_MCP_SSE_PING_EMPTY        3
+#define NGX_MCP_PING_DEFAULT  0    /* as the handler has it */
+#define NGX_MCP_PING_META     1
+#define NGX_MCP_PING_RESULT   2
+#define NGX_MCP_PING_EMPTY    3
 
-#define NGX_HTTP_MCP_SSE_OFF               ((ngx_msec_t) 0)
+#define NGX_MCP_OFF  ((ngx_msec_t) 0)
 
 
 typedef struct {
@@ -152,18 +152,18 @@ typedef struct {
     ngx_flag_t                   any_origin;
     ngx_str_t                    message_uri;
 
-    ngx_uint_t                   local;        /* NGX_HTTP_MCP_SSE_LOCAL_* */
-    ngx_uint_t                   ping_result;  /* NGX_HTTP_MCP_SSE_PING_* */
+    ngx_uint_t                   local;        /* NGX_MCP_LOCAL_* */
+    ngx_uint_t                   ping_result;  /* NGX_MCP_PING_* */
 
-    ngx_msec_t                   keepalive;    /* NGX_HTTP_MCP_SSE_OFF */
+    ngx_msec_t                   keepalive;    /* NGX_MCP_OFF */
     ngx_uint_t                   keepalive_event;
     ngx_msec_t                   grace;
-    ngx_msec_t                   idle_timeout; /* NGX_HTTP_MCP_SSE_OFF */
+    ngx_msec_t                   idle_timeout; /* NGX_MCP_OFF */
     time_t                       session_ttl;
     ngx_msec_t                   call_timeout;
-    ngx_msec_t                   progress;     /* NGX_HTTP_MCP_SSE_OFF */
+    ngx_msec_t                   progress;     /* NGX_MCP_OFF */
     ngx_msec_t                   retry;
-    ngx_msec_t                   stream_after; /* NGX_HTTP_MCP_SSE_OFF */
+    ngx_msec_t                   stream_after; /* NGX_MCP_OFF */
     ngx_str_t                    public_url;
 
     size_t                       max_answer;
@@ -180,8 +180,8 @@ typedef struct {
     ngx_array_t                 *pass_headers; /* of ngx_str_t, lower case */
 
     ngx_str_t                    handler;      /* this location's, if any */
-    ngx_http_mcp_sse_endpoint_t *endpoint;     /* of it */
-} ngx_http_mcp_sse_loc_conf_t;
+    ngx_mcp_endpoint_t          *endpoint;     /* of it */
+} ngx_mcp_loc_conf_t;
 
 
 /* what is known of a request or a call: the source of the variables */
@@ -194,8 +194,8 @@ typedef struct {
     ngx_str_t                    raw_method;   /* as sent: safe in a log */
     ngx_str_t                    id;
     ngx_str_t                    tool;
-    ngx_uint_t                   result;       /* ngx_http_mcp_sse_result_e */
-} ngx_http_mcp_sse_facts_t;
+    ngx_uint_t                   result;       /* ngx_mcp_result_e */
+} ngx_mcp_vars_t;
 
 
 /*
@@ -206,9 +206,9 @@ typedef struct {
 typedef struct {
     ngx_str_t                    value;
     ngx_str_t                    csrf_token;   /* with a cookie */
-    u_char                       digest[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char                       digest[NGX_MCP_DIGEST_LEN];
     unsigned                     cookie:1;
-} ngx_http_mcp_sse_credential_t;
+} ngx_mcp_credential_t;
 
 
 /* what Frappe said of a credential */
@@ -218,23 +218,23 @@ typedef struct {
                                                   Frappe cannot be asked */
     ngx_str_t                    principal;    /* if good */
     ngx_str_t                    challenge;    /* of a refusal, may be empty */
-} ngx_http_mcp_sse_verdict_t;
+} ngx_mcp_auth_result_t;
 
 
 /* somebody who waits for a look-up; embedded in its owner */
 
-struct ngx_http_mcp_sse_waiter_s {
+struct ngx_mcp_auth_waiter_s {
     ngx_queue_t                  queue;        /* in lookup's waiters */
-    ngx_http_mcp_sse_lookup_t   *lookup;       /* NULL: does not wait */
-    void                       (*handler)(void *data,
-                                     ngx_http_mcp_sse_verdict_t *verdict);
+    ngx_mcp_auth_lookup_t       *lookup;       /* NULL: does not wait */
+    void                         (*handler)(void *data,
+                                     ngx_mcp_auth_result_t *verdict);
     void                        *data;
 };
 
 
-typedef struct ngx_http_mcp_sse_ctx_s  ngx_http_mcp_sse_ctx_t;
+typedef struct ngx_mcp_ctx_s  ngx_mcp_ctx_t;
 
-typedef ngx_int_t (*ngx_http_mcp_sse_step_pt)(ngx_http_request_t *r);
+typedef ngx_int_t (*ngx_mcp_resume_pt)(ngx_http_request_t *r);
 
 
 /*
@@ -244,15 +244,15 @@ typedef ngx_int_t (*ngx_http_mcp_sse_step_pt)(ngx_http_request_t *r);
 
 typedef struct {
     u_char                          *key;      /* of the session */
-    ngx_http_mcp_sse_envelope_t     *envelope;
+    ngx_mcp_envelope_t              *envelope;
     ngx_msec_t                       deadline;
-    void                           (*handler)(void *data, ngx_int_t rc);
+    void                             (*handler)(void *data, ngx_int_t rc);
     void                            *data;
 
     uint64_t                         job;      /* 0: none is under way */
     unsigned                         doubtful:1;  /* it may have been run */
     unsigned                         unsure:1;    /* its session may live */
-} ngx_http_mcp_sse_delivery_t;
+} ngx_mcp_remote_send_t;
 
 
 /*
@@ -260,11 +260,11 @@ typedef struct {
  * its pool, except for a call's stub request, where it is part of the call.
  */
 
-struct ngx_http_mcp_sse_ctx_s {
+struct ngx_mcp_ctx_s {
     ngx_http_request_t              *request;
-    ngx_http_mcp_sse_facts_t         facts;
-    ngx_http_mcp_sse_call_t         *call;     /* of a stub request only */
-    ngx_http_mcp_sse_stream_t       *stream;   /* of an open stream only */
+    ngx_mcp_vars_t                   facts;
+    ngx_mcp_call_t                  *call;     /* of a stub request only */
+    ngx_mcp_stream_t                *stream;   /* of an open stream only */
 
     ngx_str_t                        origin;   /* allowed one */
     ngx_str_t                        methods;  /* of the endpoint */
@@ -272,36 +272,36 @@ struct ngx_http_mcp_sse_ctx_s {
 
     /* authentication */
 
-    ngx_http_mcp_sse_credential_t    credential;
-    ngx_http_mcp_sse_verdict_t       verdict;
-    ngx_http_mcp_sse_waiter_t        waiter;
-    ngx_http_mcp_sse_timer_t         timer;
+    ngx_mcp_credential_t             credential;
+    ngx_mcp_auth_result_t            verdict;
+    ngx_mcp_auth_waiter_t            waiter;
+    ngx_mcp_timer_t                  timer;
     ngx_msec_t                       deadline; /* of waiting */
 
     /* sleep */
 
     ngx_queue_t                      sleepers;
-    ngx_http_mcp_sse_step_pt         resume;   /* runs when waiting ends */
+    ngx_mcp_resume_pt                resume;   /* runs when waiting ends */
 
     /* a message */
 
-    ngx_http_mcp_sse_sid_t           sid;
+    ngx_mcp_session_id_t             sid;
     ngx_str_t                        sid_text; /* of a streamable one's GET */
     ngx_str_t                        body;
     size_t                           capacity; /* of body */
     size_t                           max_body;
-    ngx_http_mcp_sse_envelope_t     *envelope; /* not yet delivered */
+    ngx_mcp_envelope_t              *envelope; /* not yet delivered */
     ngx_queue_t                      held;     /* if holding */
-    ngx_http_mcp_sse_holding_t      *holding;  /* NULL: it is not held */
+    ngx_mcp_pending_session_t       *holding;  /* NULL: it is not held */
     size_t                           held_size;
     ngx_uint_t                       round;    /* of deliveries: its last */
     ngx_int_t                        outcome;  /* of its delivery */
-    ngx_http_mcp_sse_delivery_t      delivery; /* to another instance */
+    ngx_mcp_remote_send_t            delivery; /* to another instance */
     ngx_msec_t                       asked;    /* the other instances, last */
 
-    ngx_int_t                      (*body_done)(ngx_http_request_t *r,
+    ngx_int_t                        (*body_done)(ngx_http_request_t *r,
                                          ngx_int_t status);
-    ngx_http_mcp_sse_exchange_t     *exchange; /* of Streamable HTTP */
+    ngx_mcp_exchange_t              *exchange; /* of Streamable HTTP */
 
     unsigned                         cors:1;     /* its headers are added */
     unsigned                         asleep:1;
@@ -323,18 +323,18 @@ struct ngx_http_mcp_sse_ctx_s {
  * has no stream, no call and nothing waiting.
  */
 
-struct ngx_http_mcp_sse_session_s {
+struct ngx_mcp_session_s {
     ngx_rbtree_node_t                node;     /* in the bus's own table */
-    ngx_http_mcp_sse_sid_t           sid;
-    u_char                           text[NGX_HTTP_MCP_SSE_ID_LEN];
+    ngx_mcp_session_id_t             sid;
+    u_char                           text[NGX_MCP_SESSION_ID_LEN];
 
     ngx_str_t                        user;
     ngx_str_t                        site;
-    ngx_http_mcp_sse_credential_t    credential;
+    ngx_mcp_credential_t             credential;
 
     void                            *record;   /* in the zone; NULL, too,
                                                   while that is damaged */
-    u_char                           user_key[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char                           user_key[NGX_MCP_DIGEST_LEN];
 
     /* as its record says, of what has come here */
 
@@ -343,9 +343,9 @@ struct ngx_http_mcp_sse_session_s {
     ngx_uint_t                       accepted; /* in a zone that is lost */
     ngx_uint_t                       ends;     /* after it: why, or 0 */
 
-    ngx_http_mcp_sse_stream_t       *stream;
+    ngx_mcp_stream_t                *stream;
     ngx_http_core_srv_conf_t        *cscf;
-    ngx_http_mcp_sse_loc_conf_t     *conf;
+    ngx_mcp_loc_conf_t              *conf;
 
     ngx_queue_t                      queue;    /* all sessions of the worker */
     ngx_queue_t                      presence; /* if is_present */
@@ -356,9 +356,9 @@ struct ngx_http_mcp_sse_session_s {
     ngx_uint_t                       ncalls;
 
     ngx_event_t                      event;    /* there is work in inbox */
-    ngx_http_mcp_sse_timer_t         idle;
-    ngx_http_mcp_sse_timer_t         recheck;
-    ngx_http_mcp_sse_timer_t         drain;
+    ngx_mcp_timer_t                  idle;
+    ngx_mcp_timer_t                  recheck;
+    ngx_mcp_timer_t                  drain;
 
     ngx_msec_t                       created;
     ngx_uint_t                       messages;

@@ -15,44 +15,41 @@
 #include "ngx_mcp_zone.h"
 
 
-#define NGX_HTTP_MCP_SSE_ASK_AGAIN   1000
-#define NGX_HTTP_MCP_SSE_USE_STALE   1000
+#define NGX_MCP_AUTH_RETRY_MS        1000
+#define NGX_MCP_AUTH_STALE_AFTER_MS  1000
 
 
 /* a look-up for an open stream */
 
 typedef struct {
-    ngx_http_mcp_sse_waiter_t   waiter;
-    u_char                      key[NGX_HTTP_MCP_SSE_DIGEST];
-    u_char                      credential[NGX_HTTP_MCP_SSE_DIGEST];
-} ngx_http_mcp_sse_recheck_t;
+    ngx_mcp_auth_waiter_t       waiter;
+    u_char                      key[NGX_MCP_DIGEST_LEN];
+    u_char                      credential[NGX_MCP_DIGEST_LEN];
+} ngx_mcp_auth_recheck_t;
 
 
-static ngx_int_t ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
-    ngx_http_mcp_sse_step_pt step);
-static ngx_int_t ngx_http_mcp_sse_auth_wait(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_http_mcp_sse_step_pt step);
-static ngx_int_t ngx_http_mcp_sse_auth_given(ngx_http_request_t *r,
-    ngx_http_mcp_sse_ctx_t *ctx, ngx_http_complex_value_t *principal);
-static ngx_int_t ngx_http_mcp_sse_auth_ask(ngx_http_mcp_sse_ctx_t *ctx);
-static ngx_int_t ngx_http_mcp_sse_auth_stale(ngx_http_mcp_sse_ctx_t *ctx);
-static void ngx_http_mcp_sse_auth_answered(void *data,
-    ngx_http_mcp_sse_verdict_t *verdict);
-static ngx_int_t ngx_http_mcp_sse_auth_copy(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_http_mcp_sse_verdict_t *verdict);
-static void ngx_http_mcp_sse_auth_again(void *data);
-static void ngx_http_mcp_sse_auth_late(void *data);
-static void ngx_http_mcp_sse_auth_wake(ngx_http_mcp_sse_ctx_t *ctx);
-static void ngx_http_mcp_sse_auth_rechecked(void *data,
-    ngx_http_mcp_sse_verdict_t *verdict);
+static ngx_int_t ngx_mcp_auth_begin(ngx_http_request_t *r,
+    ngx_mcp_resume_pt step);
+static ngx_int_t ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step);
+static ngx_int_t ngx_mcp_auth_given(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
+    ngx_http_complex_value_t *principal);
+static ngx_int_t ngx_mcp_auth_ask(ngx_mcp_ctx_t *ctx);
+static ngx_int_t ngx_mcp_auth_stale(ngx_mcp_ctx_t *ctx);
+static void ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *verdict);
+static ngx_int_t ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx,
+    ngx_mcp_auth_result_t *verdict);
+static void ngx_mcp_auth_again(void *data);
+static void ngx_mcp_auth_late(void *data);
+static void ngx_mcp_auth_wake(ngx_mcp_ctx_t *ctx);
+static void ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *verdict);
 
 
 ngx_int_t
-ngx_http_mcp_sse_auth(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt step)
+ngx_mcp_auth(ngx_http_request_t *r, ngx_mcp_resume_pt step)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_mcp_sse_auth_begin(r, step);
+    rc = ngx_mcp_auth_begin(r, step);
 
     if (rc == NGX_AGAIN) {
         return NGX_DONE;
@@ -60,7 +57,7 @@ ngx_http_mcp_sse_auth(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt step)
 
     rc = (rc == NGX_OK) ? step(r) : NGX_HTTP_INTERNAL_SERVER_ERROR;
 
-    return ngx_http_mcp_sse_result(r, rc);
+    return ngx_mcp_error_result(r, rc);
 }
 
 
@@ -69,26 +66,25 @@ ngx_http_mcp_sse_auth(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt step)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
-    ngx_http_mcp_sse_step_pt step)
+ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
 {
-    ngx_int_t                     rc;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_zone_t      *zone;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_int_t            rc;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_zone_t      *zone;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    rc = ngx_http_mcp_sse_credential_read(r, &ctx->credential);
+    rc = ngx_mcp_credential_read(r, &ctx->credential);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
 
     if (conf->principal) {
-        return ngx_http_mcp_sse_auth_given(r, ctx, conf->principal);
+        return ngx_mcp_auth_given(r, ctx, conf->principal);
     }
 
     if (rc == NGX_DECLINED) {
@@ -96,23 +92,23 @@ ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (ngx_http_mcp_sse_credential_digest(&ctx->credential,
-                                           zone->secrets->elts,
-                                           &ctx->facts.site, conf)
+    if (ngx_mcp_credential_digest(&ctx->credential,
+                                  zone->secrets->elts,
+                                  &ctx->facts.site, conf)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_mcp_sse_verdict_get(ctx->credential.digest,
-                                      conf->auth_cache, r->pool,
-                                      &ctx->verdict);
+    rc = ngx_mcp_auth_cache_get(ctx->credential.digest,
+                                conf->auth_cache, r->pool,
+                                &ctx->verdict);
 
-    ngx_http_mcp_sse_count(rc == NGX_DECLINED
-                               ? NGX_HTTP_MCP_SSE_COUNT_AUTH_MISS
-                           : ctx->verdict.status
-                               ? NGX_HTTP_MCP_SSE_COUNT_AUTH_BAD
-                               : NGX_HTTP_MCP_SSE_COUNT_AUTH_GOOD);
+    ngx_mcp_count(rc == NGX_DECLINED
+                               ? NGX_MCP_COUNT_AUTH_MISS
+                  : ctx->verdict.status
+                               ? NGX_MCP_COUNT_AUTH_BAD
+                               : NGX_MCP_COUNT_AUTH_GOOD);
 
     if (rc != NGX_DECLINED) {
         ctx->facts.user = ctx->verdict.principal;
@@ -121,36 +117,33 @@ ngx_http_mcp_sse_auth_begin(ngx_http_request_t *r,
 
     ctx->deadline = ngx_current_msec + conf->auth_wait;
 
-    return ngx_http_mcp_sse_auth_wait(ctx, step);
+    return ngx_mcp_auth_wait(ctx, step);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_auth_wait(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_http_mcp_sse_step_pt step)
+ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_mcp_sse_auth_ask(ctx);
+    rc = ngx_mcp_auth_ask(ctx);
 
     if (rc == NGX_BUSY) {
         ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         return NGX_OK;
     }
 
-    if (rc != NGX_OK
-        || ngx_http_mcp_sse_sleep(ctx->request, step) != NGX_OK)
-    {
-        ngx_http_mcp_sse_lookup_leave(&ctx->waiter);
+    if (rc != NGX_OK || ngx_mcp_suspend(ctx->request, step) != NGX_OK) {
+        ngx_mcp_auth_lookup_leave(&ctx->waiter);
         return NGX_ERROR;
     }
 
     /* one that was good a moment ago need not wait long for a slow Frappe */
 
-    if (ngx_http_mcp_sse_auth_stale(ctx) == NGX_OK) {
-        ctx->timer.handler = ngx_http_mcp_sse_auth_late;
+    if (ngx_mcp_auth_stale(ctx) == NGX_OK) {
+        ctx->timer.handler = ngx_mcp_auth_late;
         ctx->timer.data = ctx;
-        ngx_http_mcp_sse_tick_set(&ctx->timer, NGX_HTTP_MCP_SSE_USE_STALE);
+        ngx_mcp_timer_set(&ctx->timer, NGX_MCP_AUTH_STALE_AFTER_MS);
     }
 
     return NGX_AGAIN;
@@ -162,15 +155,15 @@ ngx_http_mcp_sse_auth_wait(ngx_http_mcp_sse_ctx_t *ctx,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_auth_given(ngx_http_request_t *r,
-    ngx_http_mcp_sse_ctx_t *ctx, ngx_http_complex_value_t *principal)
+ngx_mcp_auth_given(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
+    ngx_http_complex_value_t *principal)
 {
     if (ngx_http_complex_value(r, principal, &ctx->facts.user) != NGX_OK) {
         return NGX_ERROR;
     }
 
     if (ctx->facts.user.len == 0
-        || !ngx_http_mcp_sse_text_one_line(&ctx->facts.user))
+        || !ngx_mcp_json_text_one_line(&ctx->facts.user))
     {
         ctx->verdict.status = NGX_HTTP_UNAUTHORIZED;
     }
@@ -180,10 +173,10 @@ ngx_http_mcp_sse_auth_given(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_auth_ask(ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_auth_ask(ngx_mcp_ctx_t *ctx)
 {
     ngx_http_request_t           *r;
-    ngx_http_mcp_sse_question_t   question;
+    ngx_mcp_auth_question_t       question;
 
     r = ctx->request;
 
@@ -193,35 +186,34 @@ ngx_http_mcp_sse_auth_ask(ngx_http_mcp_sse_ctx_t *ctx)
     question.site = ctx->facts.site;
     question.address = r->connection->addr_text;
 
-    ctx->waiter.handler = ngx_http_mcp_sse_auth_answered;
+    ctx->waiter.handler = ngx_mcp_auth_answered;
     ctx->waiter.data = ctx;
 
-    return ngx_http_mcp_sse_lookup(&question, &ctx->waiter);
+    return ngx_mcp_auth_lookup(&question, &ctx->waiter);
 }
 
 
 static void
-ngx_http_mcp_sse_auth_answered(void *data,
-    ngx_http_mcp_sse_verdict_t *verdict)
+ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *verdict)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx = data;
+    ngx_mcp_ctx_t  *ctx = data;
 
     if (verdict->status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
 
-        if (ngx_http_mcp_sse_auth_copy(ctx, verdict) != NGX_OK) {
-            ngx_memzero(&ctx->verdict, sizeof(ngx_http_mcp_sse_verdict_t));
+        if (ngx_mcp_auth_copy(ctx, verdict) != NGX_OK) {
+            ngx_memzero(&ctx->verdict, sizeof(ngx_mcp_auth_result_t));
             ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 
-        ngx_http_mcp_sse_auth_wake(ctx);
+        ngx_mcp_auth_wake(ctx);
         return;
     }
 
     /* Frappe authenticates each call itself, so that an old word will do */
 
-    if (ngx_http_mcp_sse_auth_stale(ctx) == NGX_OK) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_AUTH_STALE);
-        ngx_http_mcp_sse_auth_wake(ctx);
+    if (ngx_mcp_auth_stale(ctx) == NGX_OK) {
+        ngx_mcp_count(NGX_MCP_COUNT_AUTH_STALE);
+        ngx_mcp_auth_wake(ctx);
         return;
     }
 
@@ -229,21 +221,20 @@ ngx_http_mcp_sse_auth_answered(void *data,
 
     if (ctx->patient
         && (ngx_msec_int_t) (ctx->deadline - ngx_current_msec)
-           > NGX_HTTP_MCP_SSE_ASK_AGAIN)
+           > NGX_MCP_AUTH_RETRY_MS)
     {
-        ctx->timer.handler = ngx_http_mcp_sse_auth_again;
+        ctx->timer.handler = ngx_mcp_auth_again;
         ctx->timer.data = ctx;
-        ngx_http_mcp_sse_tick_set(&ctx->timer, NGX_HTTP_MCP_SSE_ASK_AGAIN);
+        ngx_mcp_timer_set(&ctx->timer, NGX_MCP_AUTH_RETRY_MS);
         return;
     }
 
-    ngx_http_mcp_sse_auth_wake(ctx);
+    ngx_mcp_auth_wake(ctx);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_auth_copy(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_http_mcp_sse_verdict_t *verdict)
+ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx, ngx_mcp_auth_result_t *verdict)
 {
     ngx_pool_t  *pool;
 
@@ -274,16 +265,16 @@ ngx_http_mcp_sse_auth_copy(ngx_http_mcp_sse_ctx_t *ctx,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_auth_stale(ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_auth_stale(ngx_mcp_ctx_t *ctx)
 {
-    ngx_http_mcp_sse_verdict_t    verdict;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_auth_result_t  verdict;
+    ngx_mcp_loc_conf_t    *conf;
 
     conf = ngx_http_get_module_loc_conf(ctx->request,
                                         ngx_http_mcp_sse_module);
 
-    if (ngx_http_mcp_sse_verdict_get(ctx->credential.digest, conf->auth_stale,
-                                     ctx->request->pool, &verdict)
+    if (ngx_mcp_auth_cache_get(ctx->credential.digest, conf->auth_stale,
+                               ctx->request->pool, &verdict)
         != NGX_OK
         || verdict.status)
     {
@@ -297,57 +288,56 @@ ngx_http_mcp_sse_auth_stale(ngx_http_mcp_sse_ctx_t *ctx)
 
 
 static void
-ngx_http_mcp_sse_auth_again(void *data)
+ngx_mcp_auth_again(void *data)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx = data;
+    ngx_mcp_ctx_t  *ctx = data;
 
-    if (ngx_http_mcp_sse_auth_ask(ctx) != NGX_OK) {
-        ngx_http_mcp_sse_auth_wake(ctx);
+    if (ngx_mcp_auth_ask(ctx) != NGX_OK) {
+        ngx_mcp_auth_wake(ctx);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_auth_late(void *data)
+ngx_mcp_auth_late(void *data)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx = data;
+    ngx_mcp_ctx_t  *ctx = data;
 
-    if (ngx_http_mcp_sse_auth_stale(ctx) == NGX_OK) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_AUTH_STALE);
-        ngx_http_mcp_sse_auth_wake(ctx);
+    if (ngx_mcp_auth_stale(ctx) == NGX_OK) {
+        ngx_mcp_count(NGX_MCP_COUNT_AUTH_STALE);
+        ngx_mcp_auth_wake(ctx);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_auth_wake(ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_auth_wake(ngx_mcp_ctx_t *ctx)
 {
     ctx->facts.user = ctx->verdict.principal;
 
-    ngx_http_mcp_sse_wake(ctx->request);
+    ngx_mcp_resume(ctx->request);
 }
 
 
 void
-ngx_http_mcp_sse_auth_recheck(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_auth_recheck(ngx_mcp_session_t *s)
 {
-    ngx_http_mcp_sse_recheck_t   *recheck;
-    ngx_http_mcp_sse_question_t   question;
+    ngx_mcp_auth_recheck_t       *recheck;
+    ngx_mcp_auth_question_t       question;
 
     if (s->conf->principal) {
         return;
     }
 
-    recheck = ngx_calloc(sizeof(ngx_http_mcp_sse_recheck_t), ngx_cycle->log);
+    recheck = ngx_calloc(sizeof(ngx_mcp_auth_recheck_t), ngx_cycle->log);
     if (recheck == NULL) {
         return;
     }
 
-    ngx_memcpy(recheck->key, s->sid.key, NGX_HTTP_MCP_SSE_DIGEST);
-    ngx_memcpy(recheck->credential, s->credential.digest,
-               NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(recheck->key, s->sid.key, NGX_MCP_DIGEST_LEN);
+    ngx_memcpy(recheck->credential, s->credential.digest, NGX_MCP_DIGEST_LEN);
 
-    recheck->waiter.handler = ngx_http_mcp_sse_auth_rechecked;
+    recheck->waiter.handler = ngx_mcp_auth_rechecked;
     recheck->waiter.data = recheck;
 
     question.cscf = s->cscf;
@@ -356,19 +346,18 @@ ngx_http_mcp_sse_auth_recheck(ngx_http_mcp_sse_session_t *s)
     question.site = s->site;
     ngx_str_null(&question.address);
 
-    if (ngx_http_mcp_sse_lookup(&question, &recheck->waiter) != NGX_OK) {
+    if (ngx_mcp_auth_lookup(&question, &recheck->waiter) != NGX_OK) {
         ngx_free(recheck);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_auth_rechecked(void *data,
-    ngx_http_mcp_sse_verdict_t *verdict)
+ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *verdict)
 {
-    ngx_http_mcp_sse_recheck_t  *recheck = data;
+    ngx_mcp_auth_recheck_t  *recheck = data;
 
-    ngx_http_mcp_sse_expiry_rechecked(recheck->key, recheck->credential,
-                                      verdict->status, &verdict->principal);
+    ngx_mcp_session_timers_rechecked(recheck->key, recheck->credential,
+                                     verdict->status, &verdict->principal);
     ngx_free(recheck);
 }

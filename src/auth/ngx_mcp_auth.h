@@ -19,14 +19,13 @@
  * 504: nobody knows.
  */
 
-ngx_int_t ngx_http_mcp_sse_auth(ngx_http_request_t *r,
-    ngx_http_mcp_sse_step_pt step);
+ngx_int_t ngx_mcp_auth(ngx_http_request_t *r, ngx_mcp_resume_pt step);
 
 /*
  * Looks a session's credential up again, see _session.h.
  */
 
-void ngx_http_mcp_sse_auth_recheck(ngx_http_mcp_sse_session_t *s);
+void ngx_mcp_auth_recheck(ngx_mcp_session_t *s);
 
 
 #endif /* _NGX_MCP_AUTH_H_INCLUDED_ */

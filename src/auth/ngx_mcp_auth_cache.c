@@ -8,42 +8,43 @@
 #include "ngx_mcp_zone.h"
 
 
-#define NGX_HTTP_MCP_SSE_BYTES_PER_VERDICT  2048    /* of the zone */
-#define NGX_HTTP_MCP_SSE_MAX_VERDICT        512     /* of its text */
+#define NGX_MCP_AUTH_CACHE_BYTES_PER_ENTRY  2048    /* of the zone */
+#define NGX_MCP_AUTH_CACHE_MAX_TEXT         512     /* of its text */
 
 
-static ngx_http_mcp_sse_shm_verdict_t *ngx_http_mcp_sse_verdict_find(
-    ngx_http_mcp_sse_zone_t *zone, u_char *digest);
-static void ngx_http_mcp_sse_verdict_free(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_shm_verdict_t *v);
-static void ngx_http_mcp_sse_verdict_trim(ngx_http_mcp_sse_zone_t *zone);
+static ngx_mcp_auth_cache_entry_t *ngx_mcp_auth_cache_find(
+    ngx_mcp_zone_t *zone, u_char *digest);
+static void ngx_mcp_auth_cache_free(ngx_mcp_zone_t *zone,
+    ngx_mcp_auth_cache_entry_t *v);
+static void ngx_mcp_auth_cache_trim(ngx_mcp_zone_t *zone);
 
 
 ngx_int_t
-ngx_http_mcp_sse_verdict_get(u_char *digest, ngx_msec_t good,
-    ngx_pool_t *pool, ngx_http_mcp_sse_verdict_t *verdict)
+ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t good, ngx_pool_t *pool,
+    ngx_mcp_auth_result_t *verdict)
 {
-    u_char                           text[NGX_HTTP_MCP_SSE_MAX_VERDICT];
-    ngx_msec_int_t                   age, max;
-    ngx_str_t                        s;
-    ngx_http_mcp_sse_zone_t         *zone;
-    ngx_http_mcp_sse_shm_verdict_t  *v;
+    u_char                       text[NGX_MCP_AUTH_CACHE_MAX_TEXT];
+    ngx_msec_int_t               age, max;
+    ngx_str_t                    s;
+    ngx_mcp_zone_t              *zone;
+    ngx_mcp_auth_cache_entry_t  *v;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    ngx_memzero(verdict, sizeof(ngx_http_mcp_sse_verdict_t));
+    ngx_memzero(verdict, sizeof(ngx_mcp_auth_result_t));
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
-    v = ngx_http_mcp_sse_verdict_find(zone, digest);
+    v = ngx_mcp_auth_cache_find(zone, digest);
 
     /* another worker's clock may be a little ahead of this one's */
 
     age = v ? (ngx_msec_int_t) (ngx_current_msec - v->when) : 0;
-    max = (v && v->status) ? NGX_HTTP_MCP_SSE_BAD_AGE : (ngx_msec_int_t) good;
+    max = (v && v->status) ? NGX_MCP_AUTH_CACHE_BAD_AGE_MS
+                           : (ngx_msec_int_t) good;
 
     if (v == NULL || age >= max) {
-        ngx_http_mcp_sse_zone_unlock(zone);
+        ngx_mcp_zone_unlock(zone);
         return NGX_DECLINED;
     }
 
@@ -55,7 +56,7 @@ ngx_http_mcp_sse_verdict_get(u_char *digest, ngx_msec_t good,
     s.len = v->len;
     ngx_memcpy(text, v->text, v->len);
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
     if (s.len == 0) {
         return NGX_OK;
@@ -79,40 +80,39 @@ ngx_http_mcp_sse_verdict_get(u_char *digest, ngx_msec_t good,
 
 
 void
-ngx_http_mcp_sse_verdict_put(u_char *digest,
-    ngx_http_mcp_sse_verdict_t *verdict)
+ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *verdict)
 {
-    ngx_str_t                       *text;
-    ngx_http_mcp_sse_zone_t         *zone;
-    ngx_http_mcp_sse_shm_verdict_t  *v;
+    ngx_str_t                   *text;
+    ngx_mcp_zone_t              *zone;
+    ngx_mcp_auth_cache_entry_t  *v;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
     text = verdict->status ? &verdict->challenge : &verdict->principal;
 
-    if (text->len > NGX_HTTP_MCP_SSE_MAX_VERDICT) {
+    if (text->len > NGX_MCP_AUTH_CACHE_MAX_TEXT) {
         return;
     }
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
-    v = ngx_http_mcp_sse_verdict_find(zone, digest);
+    v = ngx_mcp_auth_cache_find(zone, digest);
 
     if (v) {
-        ngx_http_mcp_sse_verdict_free(zone, v);
+        ngx_mcp_auth_cache_free(zone, v);
     }
 
-    ngx_http_mcp_sse_verdict_trim(zone);
+    ngx_mcp_auth_cache_trim(zone);
 
-    v = ngx_http_mcp_sse_zone_alloc(zone,
-                       offsetof(ngx_http_mcp_sse_shm_verdict_t, text)
+    v = ngx_mcp_zone_alloc_locked(zone,
+                       offsetof(ngx_mcp_auth_cache_entry_t, text)
                        + ngx_max(text->len, 1));
     if (v == NULL) {
-        ngx_http_mcp_sse_zone_unlock(zone);
+        ngx_mcp_zone_unlock(zone);
         return;
     }
 
-    ngx_memcpy(v->key, digest, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(v->key, digest, NGX_MCP_DIGEST_LEN);
 
     if (text->len) {
         ngx_memcpy(v->text, text->data, text->len);
@@ -131,32 +131,32 @@ ngx_http_mcp_sse_verdict_put(u_char *digest,
         zone->root->ngood++;
     }
 
-    ngx_http_mcp_sse_zone_insert(&zone->root->verdicts, &v->node, v->key);
+    ngx_mcp_zone_insert_locked(&zone->root->verdicts, &v->node, v->key);
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 }
 
 
-static ngx_http_mcp_sse_shm_verdict_t *
-ngx_http_mcp_sse_verdict_find(ngx_http_mcp_sse_zone_t *zone, u_char *digest)
+static ngx_mcp_auth_cache_entry_t *
+ngx_mcp_auth_cache_find(ngx_mcp_zone_t *zone, u_char *digest)
 {
     ngx_rbtree_node_t  *node;
 
-    node = ngx_http_mcp_sse_zone_find(&zone->root->verdicts, digest,
-                            offsetof(ngx_http_mcp_sse_shm_verdict_t, key));
+    node = ngx_mcp_zone_find_locked(&zone->root->verdicts, digest,
+                            offsetof(ngx_mcp_auth_cache_entry_t, key));
 
-    return node ? ngx_rbtree_data(node, ngx_http_mcp_sse_shm_verdict_t, node)
+    return node ? ngx_rbtree_data(node, ngx_mcp_auth_cache_entry_t, node)
                 : NULL;
 }
 
 
 static void
-ngx_http_mcp_sse_verdict_trim(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_auth_cache_trim(ngx_mcp_zone_t *zone)
 {
     ngx_uint_t    max;
     ngx_queue_t  *q;
 
-    max = zone->size / NGX_HTTP_MCP_SSE_BYTES_PER_VERDICT;
+    max = zone->size / NGX_MCP_AUTH_CACHE_BYTES_PER_ENTRY;
 
     if (zone->root->nbad >= max / 4) {
         q = ngx_queue_last(&zone->root->bad);
@@ -168,14 +168,13 @@ ngx_http_mcp_sse_verdict_trim(ngx_http_mcp_sse_zone_t *zone)
         return;
     }
 
-    ngx_http_mcp_sse_verdict_free(zone,
-                  ngx_queue_data(q, ngx_http_mcp_sse_shm_verdict_t, queue));
+    ngx_mcp_auth_cache_free(zone,
+                  ngx_queue_data(q, ngx_mcp_auth_cache_entry_t, queue));
 }
 
 
 static void
-ngx_http_mcp_sse_verdict_free(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_shm_verdict_t *v)
+ngx_mcp_auth_cache_free(ngx_mcp_zone_t *zone, ngx_mcp_auth_cache_entry_t *v)
 {
     if (v->status) {
         zone->root->nbad--;
@@ -186,5 +185,5 @@ ngx_http_mcp_sse_verdict_free(ngx_http_mcp_sse_zone_t *zone,
 
     ngx_queue_remove(&v->queue);
     ngx_rbtree_delete(&zone->root->verdicts, &v->node);
-    ngx_http_mcp_sse_zone_free(zone, v);
+    ngx_mcp_zone_free_locked(zone, v);
 }

@@ -13,21 +13,20 @@
 
 /*
  * The verdict on that credential if it is not older than "good" ms, or, if
- * it is a refusal, not older than NGX_HTTP_MCP_SSE_BAD_AGE.  Strings are put
- * into pool.  NGX_OK; NGX_DECLINED: none; NGX_ERROR: memory is short.
+ * it is a refusal, not older than NGX_MCP_AUTH_CACHE_BAD_AGE_MS.  Strings are
+ * put into pool.  NGX_OK; NGX_DECLINED: none; NGX_ERROR: memory is short.
  */
 
-#define NGX_HTTP_MCP_SSE_BAD_AGE  5000
+#define NGX_MCP_AUTH_CACHE_BAD_AGE_MS  5000
 
-ngx_int_t ngx_http_mcp_sse_verdict_get(u_char *digest, ngx_msec_t good,
-    ngx_pool_t *pool, ngx_http_mcp_sse_verdict_t *verdict);
+ngx_int_t ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t good,
+    ngx_pool_t *pool, ngx_mcp_auth_result_t *verdict);
 
 /*
  * Remembers a verdict, good or bad.  If the zone is full nothing happens.
  */
 
-void ngx_http_mcp_sse_verdict_put(u_char *digest,
-    ngx_http_mcp_sse_verdict_t *verdict);
+void ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *verdict);
 
 
 #endif /* _NGX_MCP_AUTH_CACHE_H_INCLUDED_ */

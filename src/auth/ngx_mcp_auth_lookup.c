@@ -12,20 +12,20 @@
 #include "ngx_mcp_auth_cache.h"
 
 
-#define NGX_HTTP_MCP_SSE_MAX_LOOKUPS     32
-#define NGX_HTTP_MCP_SSE_MAX_QUEUED      1024
-#define NGX_HTTP_MCP_SSE_LOOKUP_TIMEOUT  10000
-#define NGX_HTTP_MCP_SSE_LOOKUP_ANSWER   65536
+#define NGX_MCP_AUTH_LOOKUP_MAX         32
+#define NGX_MCP_AUTH_LOOKUP_MAX_QUEUED  1024
+#define NGX_MCP_AUTH_LOOKUP_TIMEOUT_MS  10000
+#define NGX_MCP_AUTH_LOOKUP_MAX_ANSWER  65536
 
 
-struct ngx_http_mcp_sse_lookup_s {
+struct ngx_mcp_auth_lookup_s {
     ngx_queue_t                     queue;      /* running or waiting */
     ngx_queue_t                     waiters;
-    ngx_http_mcp_sse_call_t        *call;       /* NULL: it waits to start */
+    ngx_mcp_call_t                 *call;       /* NULL: it waits to start */
 
     ngx_http_core_srv_conf_t       *cscf;
-    ngx_http_mcp_sse_loc_conf_t    *conf;
-    ngx_http_mcp_sse_credential_t   credential;
+    ngx_mcp_loc_conf_t             *conf;
+    ngx_mcp_credential_t            credential;
     ngx_str_t                       site;
     ngx_str_t                       address;
 
@@ -33,73 +33,69 @@ struct ngx_http_mcp_sse_lookup_s {
 };
 
 
-static ngx_http_mcp_sse_lookup_t *ngx_http_mcp_sse_lookup_find(
-    u_char *digest);
-static ngx_http_mcp_sse_lookup_t *ngx_http_mcp_sse_lookup_create(
-    ngx_http_mcp_sse_question_t *question);
-static ngx_int_t ngx_http_mcp_sse_lookup_start(
-    ngx_http_mcp_sse_lookup_t *lookup);
-static ngx_int_t ngx_http_mcp_sse_lookup_headers(
-    ngx_http_mcp_sse_lookup_t *lookup, ngx_http_mcp_sse_call_t *call);
-static void ngx_http_mcp_sse_lookup_done(ngx_http_mcp_sse_call_t *call);
-static void ngx_http_mcp_sse_lookup_next(void);
-static void ngx_http_mcp_sse_lookup_read(ngx_http_mcp_sse_call_t *call,
-    ngx_http_mcp_sse_verdict_t *verdict);
-static ngx_uint_t ngx_http_mcp_sse_lookup_fault(
-    ngx_http_mcp_sse_call_t *call);
-static void ngx_http_mcp_sse_lookup_tell(ngx_http_mcp_sse_lookup_t *lookup,
-    ngx_http_mcp_sse_verdict_t *verdict);
+static ngx_mcp_auth_lookup_t *ngx_mcp_auth_lookup_find(u_char *digest);
+static ngx_mcp_auth_lookup_t *ngx_mcp_auth_lookup_create(
+    ngx_mcp_auth_question_t *question);
+static ngx_int_t ngx_mcp_auth_lookup_start(ngx_mcp_auth_lookup_t *lookup);
+static ngx_int_t ngx_mcp_auth_lookup_headers(ngx_mcp_auth_lookup_t *lookup,
+    ngx_mcp_call_t *call);
+static void ngx_mcp_auth_lookup_done(ngx_mcp_call_t *call);
+static void ngx_mcp_auth_lookup_next(void);
+static void ngx_mcp_auth_lookup_read(ngx_mcp_call_t *call,
+    ngx_mcp_auth_result_t *verdict);
+static ngx_uint_t ngx_mcp_auth_lookup_fault(ngx_mcp_call_t *call);
+static void ngx_mcp_auth_lookup_tell(ngx_mcp_auth_lookup_t *lookup,
+    ngx_mcp_auth_result_t *verdict);
 
 
-static ngx_queue_t  ngx_http_mcp_sse_lookups_running = {
-    &ngx_http_mcp_sse_lookups_running, &ngx_http_mcp_sse_lookups_running
+static ngx_queue_t  ngx_mcp_auth_lookups_running = {
+    &ngx_mcp_auth_lookups_running, &ngx_mcp_auth_lookups_running
 };
-static ngx_queue_t  ngx_http_mcp_sse_lookups_waiting = {
-    &ngx_http_mcp_sse_lookups_waiting, &ngx_http_mcp_sse_lookups_waiting
+static ngx_queue_t  ngx_mcp_auth_lookups_waiting = {
+    &ngx_mcp_auth_lookups_waiting, &ngx_mcp_auth_lookups_waiting
 };
-static ngx_uint_t   ngx_http_mcp_sse_nlookups;
-static ngx_uint_t   ngx_http_mcp_sse_nqueued;
-static ngx_uint_t   ngx_http_mcp_sse_lookups_stopped;
+static ngx_uint_t  ngx_mcp_auth_nlookups;
+static ngx_uint_t  ngx_mcp_auth_nqueued;
+static ngx_uint_t  ngx_mcp_auth_lookups_stopped;
 
-static ngx_str_t    ngx_http_mcp_sse_lookup_accept = ngx_string("accept");
-static ngx_str_t    ngx_http_mcp_sse_lookup_json =
-                                              ngx_string("application/json");
-static ngx_str_t    ngx_http_mcp_sse_lookup_host = ngx_string("host");
-static ngx_str_t    ngx_http_mcp_sse_lookup_forwarded =
+static ngx_str_t  ngx_mcp_auth_lookup_accept = ngx_string("accept");
+static ngx_str_t  ngx_mcp_auth_lookup_json = ngx_string("application/json");
+static ngx_str_t  ngx_mcp_auth_lookup_host = ngx_string("host");
+static ngx_str_t  ngx_mcp_auth_lookup_forwarded =
                                               ngx_string("x-forwarded-for");
-static ngx_str_t    ngx_http_mcp_sse_lookup_cookie = ngx_string("cookie");
-static ngx_str_t    ngx_http_mcp_sse_lookup_authorization =
+static ngx_str_t  ngx_mcp_auth_lookup_cookie = ngx_string("cookie");
+static ngx_str_t  ngx_mcp_auth_lookup_authorization =
                                               ngx_string("authorization");
 
 
 ngx_int_t
-ngx_http_mcp_sse_lookup(ngx_http_mcp_sse_question_t *question,
-    ngx_http_mcp_sse_waiter_t *waiter)
+ngx_mcp_auth_lookup(ngx_mcp_auth_question_t *question,
+    ngx_mcp_auth_waiter_t *waiter)
 {
-    ngx_http_mcp_sse_lookup_t  *lookup;
+    ngx_mcp_auth_lookup_t  *lookup;
 
-    lookup = ngx_http_mcp_sse_lookup_find(question->credential->digest);
+    lookup = ngx_mcp_auth_lookup_find(question->credential->digest);
 
     if (lookup == NULL) {
 
-        if (ngx_http_mcp_sse_lookups_stopped
-            || ngx_http_mcp_sse_nqueued == NGX_HTTP_MCP_SSE_MAX_QUEUED)
+        if (ngx_mcp_auth_lookups_stopped
+            || ngx_mcp_auth_nqueued == NGX_MCP_AUTH_LOOKUP_MAX_QUEUED)
         {
             return NGX_BUSY;
         }
 
-        lookup = ngx_http_mcp_sse_lookup_create(question);
+        lookup = ngx_mcp_auth_lookup_create(question);
         if (lookup == NULL) {
             return NGX_ERROR;
         }
 
-        if (ngx_http_mcp_sse_nlookups == NGX_HTTP_MCP_SSE_MAX_LOOKUPS) {
-            ngx_queue_insert_tail(&ngx_http_mcp_sse_lookups_waiting,
+        if (ngx_mcp_auth_nlookups == NGX_MCP_AUTH_LOOKUP_MAX) {
+            ngx_queue_insert_tail(&ngx_mcp_auth_lookups_waiting,
                                   &lookup->queue);
-            ngx_http_mcp_sse_nqueued++;
+            ngx_mcp_auth_nqueued++;
             lookup->queued = 1;
 
-        } else if (ngx_http_mcp_sse_lookup_start(lookup) != NGX_OK) {
+        } else if (ngx_mcp_auth_lookup_start(lookup) != NGX_OK) {
             ngx_free(lookup);
             return NGX_ERROR;
         }
@@ -113,9 +109,9 @@ ngx_http_mcp_sse_lookup(ngx_http_mcp_sse_question_t *question,
 
 
 void
-ngx_http_mcp_sse_lookup_leave(ngx_http_mcp_sse_waiter_t *waiter)
+ngx_mcp_auth_lookup_leave(ngx_mcp_auth_waiter_t *waiter)
 {
-    ngx_http_mcp_sse_lookup_t  *lookup;
+    ngx_mcp_auth_lookup_t  *lookup;
 
     lookup = waiter->lookup;
 
@@ -133,21 +129,21 @@ ngx_http_mcp_sse_lookup_leave(ngx_http_mcp_sse_waiter_t *waiter)
         && ngx_queue_empty(&lookup->waiters))
     {
         ngx_queue_remove(&lookup->queue);
-        ngx_http_mcp_sse_nqueued--;
+        ngx_mcp_auth_nqueued--;
         ngx_free(lookup);
     }
 }
 
 
-static ngx_http_mcp_sse_lookup_t *
-ngx_http_mcp_sse_lookup_find(u_char *digest)
+static ngx_mcp_auth_lookup_t *
+ngx_mcp_auth_lookup_find(u_char *digest)
 {
-    ngx_uint_t                  i;
-    ngx_queue_t                *q, *queues[2];
-    ngx_http_mcp_sse_lookup_t  *lookup;
+    ngx_uint_t              i;
+    ngx_queue_t            *q, *queues[2];
+    ngx_mcp_auth_lookup_t  *lookup;
 
-    queues[0] = &ngx_http_mcp_sse_lookups_running;
-    queues[1] = &ngx_http_mcp_sse_lookups_waiting;
+    queues[0] = &ngx_mcp_auth_lookups_running;
+    queues[1] = &ngx_mcp_auth_lookups_waiting;
 
     for (i = 0; i < 2; i++) {
 
@@ -155,10 +151,10 @@ ngx_http_mcp_sse_lookup_find(u_char *digest)
              q != ngx_queue_sentinel(queues[i]);
              q = ngx_queue_next(q))
         {
-            lookup = ngx_queue_data(q, ngx_http_mcp_sse_lookup_t, queue);
+            lookup = ngx_queue_data(q, ngx_mcp_auth_lookup_t, queue);
 
             if (ngx_memcmp(lookup->credential.digest, digest,
-                           NGX_HTTP_MCP_SSE_DIGEST)
+                           NGX_MCP_DIGEST_LEN)
                 == 0)
             {
                 return lookup;
@@ -170,16 +166,16 @@ ngx_http_mcp_sse_lookup_find(u_char *digest)
 }
 
 
-static ngx_http_mcp_sse_lookup_t *
-ngx_http_mcp_sse_lookup_create(ngx_http_mcp_sse_question_t *question)
+static ngx_mcp_auth_lookup_t *
+ngx_mcp_auth_lookup_create(ngx_mcp_auth_question_t *question)
 {
-    u_char                     *p;
-    ngx_str_t                  *value;
-    ngx_http_mcp_sse_lookup_t  *lookup;
+    u_char                 *p;
+    ngx_str_t              *value;
+    ngx_mcp_auth_lookup_t  *lookup;
 
     value = &question->credential->value;
 
-    lookup = ngx_calloc(sizeof(ngx_http_mcp_sse_lookup_t) + value->len
+    lookup = ngx_calloc(sizeof(ngx_mcp_auth_lookup_t) + value->len
                         + question->site.len + question->address.len,
                         ngx_cycle->log);
     if (lookup == NULL) {
@@ -214,11 +210,11 @@ ngx_http_mcp_sse_lookup_create(ngx_http_mcp_sse_question_t *question)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_lookup_start(ngx_http_mcp_sse_lookup_t *lookup)
+ngx_mcp_auth_lookup_start(ngx_mcp_auth_lookup_t *lookup)
 {
-    ngx_http_mcp_sse_call_t  *call;
+    ngx_mcp_call_t  *call;
 
-    call = ngx_http_mcp_sse_call_create(lookup->cscf, ngx_cycle->log);
+    call = ngx_mcp_call_create(lookup->cscf, ngx_cycle->log);
     if (call == NULL) {
         return NGX_ERROR;
     }
@@ -226,122 +222,122 @@ ngx_http_mcp_sse_lookup_start(ngx_http_mcp_sse_lookup_t *lookup)
     call->uri = lookup->conf->user_uri;
     call->args = lookup->conf->user_args;
     call->address = lookup->address;
-    call->timeout = NGX_HTTP_MCP_SSE_LOOKUP_TIMEOUT;
-    call->max_answer = NGX_HTTP_MCP_SSE_LOOKUP_ANSWER;
-    call->handler = ngx_http_mcp_sse_lookup_done;
+    call->timeout = NGX_MCP_AUTH_LOOKUP_TIMEOUT_MS;
+    call->max_answer = NGX_MCP_AUTH_LOOKUP_MAX_ANSWER;
+    call->handler = ngx_mcp_auth_lookup_done;
     call->data = lookup;
 
     call->ctx.facts.site = lookup->site;
 
-    if (ngx_http_mcp_sse_lookup_headers(lookup, call) != NGX_OK) {
-        ngx_http_mcp_sse_call_free(call);
+    if (ngx_mcp_auth_lookup_headers(lookup, call) != NGX_OK) {
+        ngx_mcp_call_free(call);
         return NGX_ERROR;
     }
 
-    if (ngx_http_mcp_sse_call_start(call) != NGX_OK) {
+    if (ngx_mcp_call_start(call) != NGX_OK) {
         return NGX_ERROR;
     }
 
     lookup->call = call;
 
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_lookups_running, &lookup->queue);
-    ngx_http_mcp_sse_nlookups++;
+    ngx_queue_insert_tail(&ngx_mcp_auth_lookups_running, &lookup->queue);
+    ngx_mcp_auth_nlookups++;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_lookup_headers(ngx_http_mcp_sse_lookup_t *lookup,
-    ngx_http_mcp_sse_call_t *call)
+ngx_mcp_auth_lookup_headers(ngx_mcp_auth_lookup_t *lookup,
+    ngx_mcp_call_t *call)
 {
     ngx_http_request_t  *r;
 
     r = call->request;
 
-    if (ngx_http_mcp_sse_header_push(r, &ngx_http_mcp_sse_lookup_host,
-                                     &lookup->site)
+    if (ngx_mcp_header_push(r, &ngx_mcp_auth_lookup_host,
+                            &lookup->site)
         != NGX_OK
-        || ngx_http_mcp_sse_header_push(r, &ngx_http_mcp_sse_lookup_accept,
-                                        &ngx_http_mcp_sse_lookup_json)
+        || ngx_mcp_header_push(r, &ngx_mcp_auth_lookup_accept,
+                               &ngx_mcp_auth_lookup_json)
            != NGX_OK
         || (lookup->address.len
-            && ngx_http_mcp_sse_header_push(r,
-                                        &ngx_http_mcp_sse_lookup_forwarded,
+            && ngx_mcp_header_push(r,
+                                        &ngx_mcp_auth_lookup_forwarded,
                                         &lookup->address)
                != NGX_OK))
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_mcp_sse_header_push(r,
+    return ngx_mcp_header_push(r,
                          lookup->credential.cookie
-                             ? &ngx_http_mcp_sse_lookup_cookie
-                             : &ngx_http_mcp_sse_lookup_authorization,
+                             ? &ngx_mcp_auth_lookup_cookie
+                             : &ngx_mcp_auth_lookup_authorization,
                          &lookup->credential.value);
 }
 
 
 static void
-ngx_http_mcp_sse_lookup_done(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_auth_lookup_done(ngx_mcp_call_t *call)
 {
-    ngx_http_mcp_sse_lookup_t   *lookup;
-    ngx_http_mcp_sse_verdict_t   verdict;
+    ngx_mcp_auth_lookup_t       *lookup;
+    ngx_mcp_auth_result_t        verdict;
 
     lookup = call->data;
 
     ngx_queue_remove(&lookup->queue);
-    ngx_http_mcp_sse_nlookups--;
+    ngx_mcp_auth_nlookups--;
 
-    ngx_http_mcp_sse_lookup_read(call, &verdict);
+    ngx_mcp_auth_lookup_read(call, &verdict);
 
-    ngx_http_mcp_sse_count(verdict.status == 0
-                               ? NGX_HTTP_MCP_SSE_COUNT_LOOKUP_GOOD
-                           : verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR
-                               ? NGX_HTTP_MCP_SSE_COUNT_LOOKUP_BAD
-                               : NGX_HTTP_MCP_SSE_COUNT_LOOKUP_FAILED);
+    ngx_mcp_count(verdict.status == 0
+                               ? NGX_MCP_COUNT_LOOKUP_GOOD
+                  : verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR
+                               ? NGX_MCP_COUNT_LOOKUP_BAD
+                               : NGX_MCP_COUNT_LOOKUP_FAILED);
 
     if (verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
-        ngx_http_mcp_sse_verdict_put(lookup->credential.digest, &verdict);
+        ngx_mcp_auth_cache_put(lookup->credential.digest, &verdict);
     }
 
-    ngx_http_mcp_sse_lookup_tell(lookup, &verdict);
+    ngx_mcp_auth_lookup_tell(lookup, &verdict);
 
-    ngx_http_mcp_sse_call_forget(call);
+    ngx_mcp_call_forget(call);
 
     ngx_free(lookup);
 
-    ngx_http_mcp_sse_lookup_next();
+    ngx_mcp_auth_lookup_next();
 }
 
 
 static void
-ngx_http_mcp_sse_lookup_next(void)
+ngx_mcp_auth_lookup_next(void)
 {
     ngx_queue_t                 *q;
-    ngx_http_mcp_sse_lookup_t   *lookup;
-    ngx_http_mcp_sse_verdict_t   verdict;
+    ngx_mcp_auth_lookup_t       *lookup;
+    ngx_mcp_auth_result_t        verdict;
 
-    while (ngx_http_mcp_sse_nlookups < NGX_HTTP_MCP_SSE_MAX_LOOKUPS
-           && !ngx_http_mcp_sse_lookups_stopped
-           && !ngx_queue_empty(&ngx_http_mcp_sse_lookups_waiting))
+    while (ngx_mcp_auth_nlookups < NGX_MCP_AUTH_LOOKUP_MAX
+           && !ngx_mcp_auth_lookups_stopped
+           && !ngx_queue_empty(&ngx_mcp_auth_lookups_waiting))
     {
-        q = ngx_queue_head(&ngx_http_mcp_sse_lookups_waiting);
+        q = ngx_queue_head(&ngx_mcp_auth_lookups_waiting);
         ngx_queue_remove(q);
 
-        ngx_http_mcp_sse_nqueued--;
+        ngx_mcp_auth_nqueued--;
 
-        lookup = ngx_queue_data(q, ngx_http_mcp_sse_lookup_t, queue);
+        lookup = ngx_queue_data(q, ngx_mcp_auth_lookup_t, queue);
         lookup->queued = 0;
 
-        if (ngx_http_mcp_sse_lookup_start(lookup) == NGX_OK) {
+        if (ngx_mcp_auth_lookup_start(lookup) == NGX_OK) {
             continue;
         }
 
-        ngx_memzero(&verdict, sizeof(ngx_http_mcp_sse_verdict_t));
+        ngx_memzero(&verdict, sizeof(ngx_mcp_auth_result_t));
         verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
 
-        ngx_http_mcp_sse_lookup_tell(lookup, &verdict);
+        ngx_mcp_auth_lookup_tell(lookup, &verdict);
         ngx_free(lookup);
     }
 }
@@ -352,37 +348,37 @@ ngx_http_mcp_sse_lookup_next(void)
  */
 
 void
-ngx_http_mcp_sse_lookup_stop(void)
+ngx_mcp_auth_lookup_stop(void)
 {
-    ngx_queue_t                *q;
-    ngx_http_mcp_sse_lookup_t  *lookup;
+    ngx_queue_t            *q;
+    ngx_mcp_auth_lookup_t  *lookup;
 
-    ngx_http_mcp_sse_lookups_stopped = 1;
+    ngx_mcp_auth_lookups_stopped = 1;
 
-    for (q = ngx_queue_head(&ngx_http_mcp_sse_lookups_running);
-         q != ngx_queue_sentinel(&ngx_http_mcp_sse_lookups_running);
+    for (q = ngx_queue_head(&ngx_mcp_auth_lookups_running);
+         q != ngx_queue_sentinel(&ngx_mcp_auth_lookups_running);
          q = ngx_queue_next(q))
     {
-        lookup = ngx_queue_data(q, ngx_http_mcp_sse_lookup_t, queue);
+        lookup = ngx_queue_data(q, ngx_mcp_auth_lookup_t, queue);
 
-        ngx_http_mcp_sse_call_cancel(lookup->call);
+        ngx_mcp_call_cancel(lookup->call);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_lookup_tell(ngx_http_mcp_sse_lookup_t *lookup,
-    ngx_http_mcp_sse_verdict_t *verdict)
+ngx_mcp_auth_lookup_tell(ngx_mcp_auth_lookup_t *lookup,
+    ngx_mcp_auth_result_t *verdict)
 {
-    ngx_queue_t                *q;
-    ngx_http_mcp_sse_waiter_t  *waiter;
+    ngx_queue_t            *q;
+    ngx_mcp_auth_waiter_t  *waiter;
 
     while (!ngx_queue_empty(&lookup->waiters)) {
         q = ngx_queue_head(&lookup->waiters);
 
-        waiter = ngx_queue_data(q, ngx_http_mcp_sse_waiter_t, queue);
+        waiter = ngx_queue_data(q, ngx_mcp_auth_waiter_t, queue);
 
-        ngx_http_mcp_sse_lookup_leave(waiter);
+        ngx_mcp_auth_lookup_leave(waiter);
 
         waiter->handler(waiter->data, verdict);
     }
@@ -395,15 +391,14 @@ ngx_http_mcp_sse_lookup_tell(ngx_http_mcp_sse_lookup_t *lookup,
  */
 
 static void
-ngx_http_mcp_sse_lookup_read(ngx_http_mcp_sse_call_t *call,
-    ngx_http_mcp_sse_verdict_t *verdict)
+ngx_mcp_auth_lookup_read(ngx_mcp_call_t *call, ngx_mcp_auth_result_t *verdict)
 {
     ngx_int_t   rc;
     ngx_str_t   body;
 
-    ngx_memzero(verdict, sizeof(ngx_http_mcp_sse_verdict_t));
+    ngx_memzero(verdict, sizeof(ngx_mcp_auth_result_t));
 
-    if (call->end == NGX_HTTP_MCP_SSE_CALL_DONE
+    if (call->end == NGX_MCP_CALL_DONE
         && (call->status == NGX_HTTP_UNAUTHORIZED
             || call->status == NGX_HTTP_FORBIDDEN))
     {
@@ -412,19 +407,19 @@ ngx_http_mcp_sse_lookup_read(ngx_http_mcp_sse_call_t *call,
         return;
     }
 
-    if (call->end != NGX_HTTP_MCP_SSE_CALL_DONE
+    if (call->end != NGX_MCP_CALL_DONE
         || call->status != NGX_HTTP_OK
         || call->answer == NULL)
     {
-        verdict->status = ngx_http_mcp_sse_lookup_fault(call);
+        verdict->status = ngx_mcp_auth_lookup_fault(call);
         return;
     }
 
     body.data = call->answer->pos;
     body.len = call->answer->last - call->answer->pos;
 
-    rc = ngx_http_mcp_sse_jsonrpc_string(call->pool, &body, "message",
-                                         &verdict->principal);
+    rc = ngx_mcp_jsonrpc_string(call->pool, &body, "message",
+                                &verdict->principal);
 
     if (rc != NGX_OK) {
         verdict->status = NGX_HTTP_BAD_GATEWAY;
@@ -434,8 +429,8 @@ ngx_http_mcp_sse_lookup_read(ngx_http_mcp_sse_call_t *call,
         return;
     }
 
-    if (!ngx_http_mcp_sse_text_one_line(&verdict->principal)
-        || ngx_http_mcp_sse_is(&verdict->principal, "Guest"))
+    if (!ngx_mcp_json_text_one_line(&verdict->principal)
+        || ngx_mcp_str_is(&verdict->principal, "Guest"))
     {
         verdict->status = NGX_HTTP_UNAUTHORIZED;
     }
@@ -443,23 +438,23 @@ ngx_http_mcp_sse_lookup_read(ngx_http_mcp_sse_call_t *call,
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_lookup_fault(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_auth_lookup_fault(ngx_mcp_call_t *call)
 {
-    if (call->end == NGX_HTTP_MCP_SSE_CALL_CANCELLED) {
+    if (call->end == NGX_MCP_CALL_CANCELLED) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    if (call->end != NGX_HTTP_MCP_SSE_CALL_DONE) {
+    if (call->end != NGX_MCP_CALL_DONE) {
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
                       "mcp sse: user look-up at \"%V\" %s", &call->uri,
-                      call->end == NGX_HTTP_MCP_SSE_CALL_TIMED_OUT
+                      call->end == NGX_MCP_CALL_TIMED_OUT
                           ? "timed out" : "failed");
 
-        return (call->end == NGX_HTTP_MCP_SSE_CALL_TIMED_OUT)
+        return (call->end == NGX_MCP_CALL_TIMED_OUT)
                ? NGX_HTTP_GATEWAY_TIME_OUT : NGX_HTTP_BAD_GATEWAY;
     }
 
-    ngx_http_mcp_sse_call_complain(call, "user look-up");
+    ngx_mcp_call_log_error(call, "user look-up");
 
     switch (call->status) {
 

@@ -15,11 +15,11 @@
 
 typedef struct {
     ngx_http_core_srv_conf_t       *cscf;
-    ngx_http_mcp_sse_loc_conf_t    *conf;
-    ngx_http_mcp_sse_credential_t  *credential;
+    ngx_mcp_loc_conf_t             *conf;
+    ngx_mcp_credential_t           *credential;
     ngx_str_t                       site;
     ngx_str_t                       address;
-} ngx_http_mcp_sse_question_t;
+} ngx_mcp_auth_question_t;
 
 
 /*
@@ -29,20 +29,20 @@ typedef struct {
  * short.
  */
 
-ngx_int_t ngx_http_mcp_sse_lookup(ngx_http_mcp_sse_question_t *question,
-    ngx_http_mcp_sse_waiter_t *waiter);
+ngx_int_t ngx_mcp_auth_lookup(ngx_mcp_auth_question_t *question,
+    ngx_mcp_auth_waiter_t *waiter);
 
 /*
  * The waiter does not wait any more; the look-up goes on for the cache.
  */
 
-void ngx_http_mcp_sse_lookup_leave(ngx_http_mcp_sse_waiter_t *waiter);
+void ngx_mcp_auth_lookup_leave(ngx_mcp_auth_waiter_t *waiter);
 
 /*
  * The worker stops: look-ups in flight are cut, no more begin.
  */
 
-void ngx_http_mcp_sse_lookup_stop(void);
+void ngx_mcp_auth_lookup_stop(void);
 
 
 #endif /* _NGX_MCP_AUTH_LOOKUP_H_INCLUDED_ */

@@ -7,45 +7,43 @@
 #include "ngx_mcp_header.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_credential_header(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_credential_header(ngx_http_request_t *r,
     ngx_str_t *header);
-static ngx_int_t ngx_http_mcp_sse_credential_word(ngx_http_request_t *r,
-    ngx_str_t *word, ngx_http_mcp_sse_credential_t *cred);
-static ngx_int_t ngx_http_mcp_sse_credential_pair(ngx_http_request_t *r,
-    ngx_str_t *pair, ngx_http_mcp_sse_credential_t *cred);
-static ngx_int_t ngx_http_mcp_sse_credential_basic(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_mcp_sse_credential_t *cred);
-static ngx_int_t ngx_http_mcp_sse_credential_make(ngx_http_request_t *r,
-    const char *fmt, ngx_str_t *a, ngx_str_t *b,
-    ngx_http_mcp_sse_credential_t *cred);
-static ngx_int_t ngx_http_mcp_sse_credential_cookie(ngx_http_request_t *r,
-    ngx_http_mcp_sse_credential_t *cred);
-static ngx_uint_t ngx_http_mcp_sse_credential_visible(ngx_str_t *s);
+static ngx_int_t ngx_mcp_credential_word(ngx_http_request_t *r,
+    ngx_str_t *word, ngx_mcp_credential_t *cred);
+static ngx_int_t ngx_mcp_credential_pair(ngx_http_request_t *r,
+    ngx_str_t *pair, ngx_mcp_credential_t *cred);
+static ngx_int_t ngx_mcp_credential_basic(ngx_http_request_t *r,
+    ngx_str_t *value, ngx_mcp_credential_t *cred);
+static ngx_int_t ngx_mcp_credential_make(ngx_http_request_t *r,
+    const char *fmt, ngx_str_t *a, ngx_str_t *b, ngx_mcp_credential_t *cred);
+static ngx_int_t ngx_mcp_credential_cookie(ngx_http_request_t *r,
+    ngx_mcp_credential_t *cred);
+static ngx_uint_t ngx_mcp_credential_visible(ngx_str_t *s);
 
 
-static ngx_str_t  ngx_http_mcp_sse_authorization = ngx_string("authorization");
-static ngx_str_t  ngx_http_mcp_sse_sid_cookie = ngx_string("sid");
-static ngx_str_t  ngx_http_mcp_sse_fetch_site = ngx_string("sec-fetch-site");
-static ngx_str_t  ngx_http_mcp_sse_csrf = ngx_string("x-frappe-csrf-token");
+static ngx_str_t  ngx_mcp_authorization = ngx_string("authorization");
+static ngx_str_t  ngx_mcp_session_id_cookie = ngx_string("sid");
+static ngx_str_t  ngx_mcp_fetch_site = ngx_string("sec-fetch-site");
+static ngx_str_t  ngx_mcp_csrf = ngx_string("x-frappe-csrf-token");
 
 
-#define ngx_http_mcp_sse_scheme_is(s, text)                                   \
+#define ngx_mcp_scheme_is(s, text)                                            \
     ((s)->len == sizeof(text) - 1                                             \
      && ngx_strncasecmp((s)->data, (u_char *) (text), sizeof(text) - 1) == 0)
 
 
 ngx_int_t
-ngx_http_mcp_sse_credential_read(ngx_http_request_t *r,
-    ngx_http_mcp_sse_credential_t *cred)
+ngx_mcp_credential_read(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
 {
     u_char      *p;
     ngx_int_t    rc;
     ngx_str_t    header, scheme, value;
 
-    rc = ngx_http_mcp_sse_credential_header(r, &header);
+    rc = ngx_mcp_credential_header(r, &header);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_mcp_sse_credential_cookie(r, cred);
+        return ngx_mcp_credential_cookie(r, cred);
     }
 
     if (rc != NGX_OK) {
@@ -55,7 +53,7 @@ ngx_http_mcp_sse_credential_read(ngx_http_request_t *r,
     p = ngx_strlchr(header.data, header.data + header.len, ' ');
 
     if (p == NULL) {
-        return ngx_http_mcp_sse_credential_word(r, &header, cred);
+        return ngx_mcp_credential_word(r, &header, cred);
     }
 
     scheme.data = header.data;
@@ -65,28 +63,27 @@ ngx_http_mcp_sse_credential_read(ngx_http_request_t *r,
 
     /* neither a third word nor a second blank is visible */
 
-    if (!ngx_http_mcp_sse_credential_visible(&value)) {
+    if (!ngx_mcp_credential_visible(&value)) {
         return NGX_DECLINED;
     }
 
-    if (ngx_http_mcp_sse_scheme_is(&scheme, "bearer")) {
-        return ngx_http_mcp_sse_credential_make(r, "Bearer %V%V", &value,
-                                                NULL, cred);
+    if (ngx_mcp_scheme_is(&scheme, "bearer")) {
+        return ngx_mcp_credential_make(r, "Bearer %V%V", &value, NULL, cred);
     }
 
-    if (ngx_http_mcp_sse_scheme_is(&scheme, "basic")) {
-        return ngx_http_mcp_sse_credential_basic(r, &value, cred);
+    if (ngx_mcp_scheme_is(&scheme, "basic")) {
+        return ngx_mcp_credential_basic(r, &value, cred);
     }
 
-    if (!ngx_http_mcp_sse_scheme_is(&scheme, "token")) {
+    if (!ngx_mcp_scheme_is(&scheme, "token")) {
         return NGX_DECLINED;
     }
 
     if (ngx_strlchr(value.data, value.data + value.len, ':')) {
-        return ngx_http_mcp_sse_credential_pair(r, &value, cred);
+        return ngx_mcp_credential_pair(r, &value, cred);
     }
 
-    return ngx_http_mcp_sse_credential_word(r, &value, cred);
+    return ngx_mcp_credential_word(r, &value, cred);
 }
 
 
@@ -95,23 +92,23 @@ ngx_http_mcp_sse_credential_read(ngx_http_request_t *r,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_credential_header(ngx_http_request_t *r, ngx_str_t *header)
+ngx_mcp_credential_header(ngx_http_request_t *r, ngx_str_t *header)
 {
     ngx_table_elt_t                *h;
-    ngx_http_mcp_sse_header_pos_t   pos;
+    ngx_mcp_header_pos_t            pos;
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                     &ngx_http_mcp_sse_authorization, &pos);
+    h = ngx_mcp_header_find(&r->headers_in.headers,
+                            &ngx_mcp_authorization, &pos);
     if (h == NULL) {
         return NGX_DECLINED;
     }
 
     *header = h->value;
 
-    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                     &ngx_http_mcp_sse_authorization, &pos);
+    h = ngx_mcp_header_find(&r->headers_in.headers,
+                            &ngx_mcp_authorization, &pos);
 
     return h ? NGX_ERROR : NGX_OK;
 }
@@ -122,28 +119,28 @@ ngx_http_mcp_sse_credential_header(ngx_http_request_t *r, ngx_str_t *header)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_credential_word(ngx_http_request_t *r, ngx_str_t *word,
-    ngx_http_mcp_sse_credential_t *cred)
+ngx_mcp_credential_word(ngx_http_request_t *r, ngx_str_t *word,
+    ngx_mcp_credential_t *cred)
 {
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     if (conf->api_secret.len == 0
-        || !ngx_http_mcp_sse_credential_visible(word)
+        || !ngx_mcp_credential_visible(word)
         || ngx_strlchr(word->data, word->data + word->len, ':'))
     {
         return NGX_DECLINED;
     }
 
-    return ngx_http_mcp_sse_credential_make(r, "token %V:%V", word,
-                                            &conf->api_secret, cred);
+    return ngx_mcp_credential_make(r, "token %V:%V", word,
+                                   &conf->api_secret, cred);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_credential_pair(ngx_http_request_t *r, ngx_str_t *pair,
-    ngx_http_mcp_sse_credential_t *cred)
+ngx_mcp_credential_pair(ngx_http_request_t *r, ngx_str_t *pair,
+    ngx_mcp_credential_t *cred)
 {
     u_char     *colon, *last;
     ngx_str_t   key, secret;
@@ -163,19 +160,18 @@ ngx_http_mcp_sse_credential_pair(ngx_http_request_t *r, ngx_str_t *pair,
     if (key.len == 0
         || secret.len == 0
         || ngx_strlchr(secret.data, last, ':')
-        || !ngx_http_mcp_sse_credential_visible(pair))
+        || !ngx_mcp_credential_visible(pair))
     {
         return NGX_DECLINED;
     }
 
-    return ngx_http_mcp_sse_credential_make(r, "token %V:%V", &key, &secret,
-                                            cred);
+    return ngx_mcp_credential_make(r, "token %V:%V", &key, &secret, cred);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_credential_basic(ngx_http_request_t *r, ngx_str_t *value,
-    ngx_http_mcp_sse_credential_t *cred)
+ngx_mcp_credential_basic(ngx_http_request_t *r, ngx_str_t *value,
+    ngx_mcp_credential_t *cred)
 {
     ngx_str_t  pair;
 
@@ -188,13 +184,13 @@ ngx_http_mcp_sse_credential_basic(ngx_http_request_t *r, ngx_str_t *value,
         return NGX_DECLINED;
     }
 
-    return ngx_http_mcp_sse_credential_pair(r, &pair, cred);
+    return ngx_mcp_credential_pair(r, &pair, cred);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_credential_make(ngx_http_request_t *r, const char *fmt,
-    ngx_str_t *a, ngx_str_t *b, ngx_http_mcp_sse_credential_t *cred)
+ngx_mcp_credential_make(ngx_http_request_t *r, const char *fmt, ngx_str_t *a,
+    ngx_str_t *b, ngx_mcp_credential_t *cred)
 {
     u_char     *p;
     ngx_str_t   none;
@@ -223,34 +219,31 @@ ngx_http_mcp_sse_credential_make(ngx_http_request_t *r, const char *fmt,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_credential_cookie(ngx_http_request_t *r,
-    ngx_http_mcp_sse_credential_t *cred)
+ngx_mcp_credential_cookie(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
 {
     ngx_str_t                       sid;
     ngx_table_elt_t                *h;
-    ngx_http_mcp_sse_ctx_t         *ctx;
-    ngx_http_mcp_sse_loc_conf_t    *conf;
-    ngx_http_mcp_sse_header_pos_t   pos;
+    ngx_mcp_ctx_t                  *ctx;
+    ngx_mcp_loc_conf_t             *conf;
+    ngx_mcp_header_pos_t            pos;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (!conf->cookie
-        || ngx_http_mcp_sse_header_cookie(r, &ngx_http_mcp_sse_sid_cookie,
-                                          &sid)
+        || ngx_mcp_header_cookie(r, &ngx_mcp_session_id_cookie, &sid)
            != NGX_OK
-        || !ngx_http_mcp_sse_credential_visible(&sid)
-        || ngx_http_mcp_sse_scheme_is(&sid, "guest"))
+        || !ngx_mcp_credential_visible(&sid)
+        || ngx_mcp_scheme_is(&sid, "guest"))
     {
         return NGX_DECLINED;
     }
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                     &ngx_http_mcp_sse_fetch_site, &pos);
+    h = ngx_mcp_header_find(&r->headers_in.headers, &ngx_mcp_fetch_site, &pos);
 
-    if (h && !ngx_http_mcp_sse_scheme_is(&h->value, "same-origin")) {
+    if (h && !ngx_mcp_scheme_is(&h->value, "same-origin")) {
         return NGX_DECLINED;
     }
 
@@ -258,14 +251,13 @@ ngx_http_mcp_sse_credential_cookie(ngx_http_request_t *r,
 
     if (r->method & (NGX_HTTP_POST|NGX_HTTP_DELETE)) {
 
-        ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+        ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-        h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                         &ngx_http_mcp_sse_csrf, &pos);
+        h = ngx_mcp_header_find(&r->headers_in.headers, &ngx_mcp_csrf, &pos);
 
         if (h == NULL
             || ctx->origin.len == 0
-            || !ngx_http_mcp_sse_credential_visible(&h->value))
+            || !ngx_mcp_credential_visible(&h->value))
         {
             return NGX_DECLINED;
         }
@@ -273,9 +265,7 @@ ngx_http_mcp_sse_credential_cookie(ngx_http_request_t *r,
         cred->csrf_token = h->value;
     }
 
-    if (ngx_http_mcp_sse_credential_make(r, "sid=%V%V", &sid, NULL, cred)
-        != NGX_OK)
-    {
+    if (ngx_mcp_credential_make(r, "sid=%V%V", &sid, NULL, cred) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -286,7 +276,7 @@ ngx_http_mcp_sse_credential_cookie(ngx_http_request_t *r,
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_credential_visible(ngx_str_t *s)
+ngx_mcp_credential_visible(ngx_str_t *s)
 {
     ngx_uint_t  i;
 
@@ -302,8 +292,8 @@ ngx_http_mcp_sse_credential_visible(ngx_str_t *s)
 
 
 ngx_int_t
-ngx_http_mcp_sse_credential_digest(ngx_http_mcp_sse_credential_t *cred,
-    ngx_str_t *secret, ngx_str_t *site, ngx_http_mcp_sse_loc_conf_t *conf)
+ngx_mcp_credential_digest(ngx_mcp_credential_t *cred, ngx_str_t *secret,
+    ngx_str_t *site, ngx_mcp_loc_conf_t *conf)
 {
     ngx_str_t  parts[6];
 
@@ -321,5 +311,5 @@ ngx_http_mcp_sse_credential_digest(ngx_http_mcp_sse_credential_t *cred,
 
     parts[5] = cred->value;
 
-    return ngx_http_mcp_sse_hmac(cred->digest, secret, parts, 6);
+    return ngx_mcp_hmac(cred->digest, secret, parts, 6);
 }

@@ -21,17 +21,16 @@
  * request as Guest, which is why such a one must not reach it.
  */
 
-ngx_int_t ngx_http_mcp_sse_credential_read(ngx_http_request_t *r,
-    ngx_http_mcp_sse_credential_t *cred);
+ngx_int_t ngx_mcp_credential_read(ngx_http_request_t *r,
+    ngx_mcp_credential_t *cred);
 
 /*
  * Fills cred->digest, the key under which look-ups are cached: over site,
  * look-up URI, kind and value.
  */
 
-ngx_int_t ngx_http_mcp_sse_credential_digest(
-    ngx_http_mcp_sse_credential_t *cred, ngx_str_t *secret, ngx_str_t *site,
-    ngx_http_mcp_sse_loc_conf_t *conf);
+ngx_int_t ngx_mcp_credential_digest(ngx_mcp_credential_t *cred,
+    ngx_str_t *secret, ngx_str_t *site, ngx_mcp_loc_conf_t *conf);
 
 
 #endif /* _NGX_MCP_CREDENTIAL_H_INCLUDED_ */

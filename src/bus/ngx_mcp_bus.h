@@ -20,9 +20,8 @@
  * process.
  */
 
-ngx_int_t ngx_http_mcp_sse_bus_init(ngx_cycle_t *cycle,
-    ngx_http_mcp_sse_bus_owner_t *owner);
-void ngx_http_mcp_sse_bus_exit(void);
+ngx_int_t ngx_mcp_bus_init(ngx_cycle_t *cycle, ngx_mcp_bus_owner_t *owner);
+void ngx_mcp_bus_exit(void);
 
 /*
  * Makes the session known: from now on owner->receive() may be called for
@@ -31,67 +30,65 @@ void ngx_http_mcp_sse_bus_exit(void);
  * NGX_BUSY: the user has too many; NGX_DECLINED: zone full.
  */
 
-ngx_int_t ngx_http_mcp_sse_bus_register(ngx_http_mcp_sse_session_t *s,
-    u_char *user, ngx_uint_t max);
+ngx_int_t ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user,
+    ngx_uint_t max);
 
 /*
- * The session is closed: see ngx_http_mcp_sse_registry_leave().
+ * The session is closed: see ngx_mcp_registry_leave().
  */
 
-void ngx_http_mcp_sse_bus_unregister(ngx_http_mcp_sse_session_t *s,
-    ngx_msec_t grace);
+void ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace);
 
 /*
  * The open session of this worker with that key, or NULL.
  */
 
-ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_bus_find(u_char *key);
+ngx_mcp_session_t *ngx_mcp_bus_find(u_char *key);
 
 /*
  * Calls handler for each session of this worker that is registered; it may
  * unregister that one.
  */
 
-void ngx_http_mcp_sse_bus_each(
-    void (*handler)(ngx_http_mcp_sse_session_t *s));
+void ngx_mcp_bus_each(void (*handler)(ngx_mcp_session_t *s));
 
 /*
  * Delivers an envelope and takes over the caller's reference if NGX_OK is
- * returned, see ngx_http_mcp_sse_inbox_deliver().  Never runs a message before
+ * returned, see ngx_mcp_inbox_deliver().  Never runs a message before
  * it has returned.
  */
 
-ngx_int_t ngx_http_mcp_sse_bus_deliver(u_char *key,
-    ngx_http_mcp_sse_envelope_t *env, ngx_log_t *log);
+ngx_int_t ngx_mcp_bus_deliver(u_char *key, ngx_mcp_envelope_t *env,
+    ngx_log_t *log);
 
 /*
  * Delivers it to another instance, when this one does not have the session:
- * see ngx_http_mcp_sse_delivery_start(); NGX_DECLINED, if there is no Redis.
+ * see ngx_mcp_remote_send_start(); NGX_DECLINED, if there is no Redis.
  */
 
-ngx_int_t ngx_http_mcp_sse_bus_deliver_far(ngx_http_mcp_sse_delivery_t *d);
+ngx_int_t ngx_mcp_bus_deliver_far(ngx_mcp_remote_send_t *d);
 
 /*
  * Whether a session that nobody knows may be alive nevertheless: Redis is
  * lost, or was a moment ago, or the zone is being repaired.
  */
 
-ngx_uint_t ngx_http_mcp_sse_bus_unsure(void);
+ngx_uint_t ngx_mcp_bus_maybe_lost(void);
 
 /*
- * Tells every worker of every instance, see ngx_http_mcp_sse_news_tell():
+ * Tells every worker of every instance, see ngx_mcp_announce():
  * this one from an event of its own.
  */
 
-void ngx_http_mcp_sse_bus_announce(ngx_uint_t kind, u_char *key,
-    u_char *data, size_t len);
+void ngx_mcp_bus_announce(ngx_uint_t kind, u_char *key, u_char *data,
+    size_t len);
 
 /*
  * Ends a session id before its time, everywhere: see
- * ngx_http_mcp_sse_revoked_add() for what it takes and returns.
+ * ngx_mcp_revocation_add() for what it takes and returns.
  */
 
-ngx_int_t ngx_http_mcp_sse_bus_revoke(u_char *key, time_t end);
+ngx_int_t ngx_mcp_bus_revoke(u_char *key, time_t end);
 
 
 #endif /* _NGX_MCP_BUS_H_INCLUDED_ */

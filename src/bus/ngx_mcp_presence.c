@@ -8,76 +8,73 @@
 #include "ngx_mcp_presence.h"
 
 
-#define NGX_HTTP_MCP_SSE_PRESENCE_TOUCH   20000
-#define NGX_HTTP_MCP_SSE_PRESENCE_SLICE   1000
-#define NGX_HTTP_MCP_SSE_PRESENCE_NEXT    20
-#define NGX_HTTP_MCP_SSE_PRESENCE_RETRY   1000
+#define NGX_MCP_PRESENCE_REFRESH_MS    20000
+#define NGX_MCP_PRESENCE_MAX_COMMANDS  1000
+#define NGX_MCP_PRESENCE_NEXT_MS       20
+#define NGX_MCP_PRESENCE_RETRY_MS      1000
 
 
 typedef struct {
-    u_char   key[NGX_HTTP_MCP_SSE_DIGEST];
-} ngx_http_mcp_sse_presence_asked_t;
+    u_char   key[NGX_MCP_DIGEST_LEN];
+} ngx_mcp_presence_check_t;
 
 
-static void ngx_http_mcp_sse_presence_sessions(void *data);
-static ngx_int_t ngx_http_mcp_sse_presence_touch(
-    ngx_http_mcp_sse_session_t *s);
-static ngx_int_t ngx_http_mcp_sse_presence_ask(u_char *key,
-    redisCallbackFn *handler, ngx_uint_t argc, ngx_str_t *argv);
-static void ngx_http_mcp_sse_presence_set(redisAsyncContext *ac, void *reply,
+static void ngx_mcp_presence_sessions(void *data);
+static ngx_int_t ngx_mcp_presence_refresh(ngx_mcp_session_t *s);
+static ngx_int_t ngx_mcp_presence_ask(u_char *key, redisCallbackFn *handler,
+    ngx_uint_t argc, ngx_str_t *argv);
+static void ngx_mcp_presence_set(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_http_mcp_sse_presence_soon(ngx_http_mcp_sse_session_t *s);
-static void ngx_http_mcp_sse_presence_checked(redisAsyncContext *ac,
-    void *reply, void *data);
-static void ngx_http_mcp_sse_presence_again(ngx_http_mcp_sse_session_t *s);
-static void ngx_http_mcp_sse_presence_again_set(redisAsyncContext *ac,
-    void *reply, void *data);
-static ngx_int_t ngx_http_mcp_sse_presence_write(
-    ngx_http_mcp_sse_session_t *s, const char *how, redisCallbackFn *handler);
-static void ngx_http_mcp_sse_presence_tell(u_char *id, u_char *key);
+static void ngx_mcp_presence_schedule(ngx_mcp_session_t *s);
+static void ngx_mcp_presence_checked(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_mcp_presence_again(ngx_mcp_session_t *s);
+static void ngx_mcp_presence_again_set(redisAsyncContext *ac, void *reply,
+    void *data);
+static ngx_int_t ngx_mcp_presence_write(ngx_mcp_session_t *s, const char *how,
+    redisCallbackFn *handler);
+static void ngx_mcp_presence_notify(u_char *id, u_char *key);
 
 
-static ngx_http_mcp_sse_bus_owner_t   *ngx_http_mcp_sse_presence_owner;
-static ngx_http_mcp_sse_session_t   *(*ngx_http_mcp_sse_presence_local)(
-    u_char *key);
+static ngx_mcp_bus_owner_t  *ngx_mcp_presence_owner;
+static ngx_mcp_session_t   *(*ngx_mcp_presence_local)(u_char *key);
 
-static ngx_queue_t  ngx_http_mcp_sse_presences = {  /* touched last: last */
-    &ngx_http_mcp_sse_presences, &ngx_http_mcp_sse_presences
+static ngx_queue_t  ngx_mcp_presences = {           /* touched last: last */
+    &ngx_mcp_presences, &ngx_mcp_presences
 };
 
-static ngx_http_mcp_sse_timer_t  ngx_http_mcp_sse_presence_timer;
+static ngx_mcp_timer_t  ngx_mcp_presence_timer;
 
 
 void
-ngx_http_mcp_sse_presence_init(ngx_http_mcp_sse_bus_owner_t *owner,
-    ngx_http_mcp_sse_session_t *(*local)(u_char *key))
+ngx_mcp_presence_init(ngx_mcp_bus_owner_t *owner,
+    ngx_mcp_session_t *(*local)(u_char *key))
 {
-    ngx_http_mcp_sse_presence_owner = owner;
-    ngx_http_mcp_sse_presence_local = local;
+    ngx_mcp_presence_owner = owner;
+    ngx_mcp_presence_local = local;
 
-    ngx_http_mcp_sse_presence_timer.handler =
-                                        ngx_http_mcp_sse_presence_sessions;
+    ngx_mcp_presence_timer.handler = ngx_mcp_presence_sessions;
 }
 
 
 void
-ngx_http_mcp_sse_presence_enter(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_presence_enter(ngx_mcp_session_t *s)
 {
-    if (!ngx_http_mcp_sse_redis_used()) {
+    if (!ngx_mcp_redis_used()) {
         return;
     }
 
-    ngx_queue_insert_head(&ngx_http_mcp_sse_presences, &s->presence);
+    ngx_queue_insert_head(&ngx_mcp_presences, &s->presence);
     s->is_present = 1;
 
-    if (ngx_http_mcp_sse_redis_is_up()) {
-        (void) ngx_http_mcp_sse_presence_touch(s);
+    if (ngx_mcp_redis_is_up()) {
+        (void) ngx_mcp_presence_refresh(s);
     }
 }
 
 
 void
-ngx_http_mcp_sse_presence_leave(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_presence_leave(ngx_mcp_session_t *s)
 {
     if (s->is_present) {
         ngx_queue_remove(&s->presence);
@@ -87,29 +84,29 @@ ngx_http_mcp_sse_presence_leave(ngx_http_mcp_sse_session_t *s)
 
 
 void
-ngx_http_mcp_sse_presence_second(void)
+ngx_mcp_presence_every_second(void)
 {
-    if (!ngx_http_mcp_sse_presence_timer.set) {
-        ngx_http_mcp_sse_presence_sessions(NULL);
+    if (!ngx_mcp_presence_timer.set) {
+        ngx_mcp_presence_sessions(NULL);
     }
 }
 
 
 void
-ngx_http_mcp_sse_presence_all(void)
+ngx_mcp_presence_all(void)
 {
-    ngx_queue_t                 *q;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_queue_t        *q;
+    ngx_mcp_session_t  *s;
 
-    for (q = ngx_queue_head(&ngx_http_mcp_sse_presences);
-         q != ngx_queue_sentinel(&ngx_http_mcp_sse_presences);
+    for (q = ngx_queue_head(&ngx_mcp_presences);
+         q != ngx_queue_sentinel(&ngx_mcp_presences);
          q = ngx_queue_next(q))
     {
-        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, presence);
-        s->touched = ngx_current_msec - NGX_HTTP_MCP_SSE_PRESENCE_TOUCH;
+        s = ngx_queue_data(q, ngx_mcp_session_t, presence);
+        s->touched = ngx_current_msec - NGX_MCP_PRESENCE_REFRESH_MS;
     }
 
-    ngx_http_mcp_sse_presence_sessions(NULL);
+    ngx_mcp_presence_sessions(NULL);
 }
 
 
@@ -118,32 +115,29 @@ ngx_http_mcp_sse_presence_all(void)
  */
 
 static void
-ngx_http_mcp_sse_presence_sessions(void *data)
+ngx_mcp_presence_sessions(void *data)
 {
-    ngx_uint_t                   n;
-    ngx_queue_t                 *q;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_uint_t          n;
+    ngx_queue_t        *q;
+    ngx_mcp_session_t  *s;
 
-    for (n = 0; n < NGX_HTTP_MCP_SSE_PRESENCE_SLICE; n++) {
+    for (n = 0; n < NGX_MCP_PRESENCE_MAX_COMMANDS; n++) {
 
-        if (ngx_queue_empty(&ngx_http_mcp_sse_presences)
-            || !ngx_http_mcp_sse_redis_is_up())
-        {
+        if (ngx_queue_empty(&ngx_mcp_presences) || !ngx_mcp_redis_is_up()) {
             return;
         }
 
-        q = ngx_queue_head(&ngx_http_mcp_sse_presences);
-        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, presence);
+        q = ngx_queue_head(&ngx_mcp_presences);
+        s = ngx_queue_data(q, ngx_mcp_session_t, presence);
 
-        if (ngx_current_msec - s->touched < NGX_HTTP_MCP_SSE_PRESENCE_TOUCH
-            || ngx_http_mcp_sse_presence_touch(s) != NGX_OK)
+        if (ngx_current_msec - s->touched < NGX_MCP_PRESENCE_REFRESH_MS
+            || ngx_mcp_presence_refresh(s) != NGX_OK)
         {
             return;
         }
     }
 
-    ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_presence_timer,
-                              NGX_HTTP_MCP_SSE_PRESENCE_NEXT);
+    ngx_mcp_timer_set(&ngx_mcp_presence_timer, NGX_MCP_PRESENCE_NEXT_MS);
 }
 
 
@@ -153,31 +147,30 @@ ngx_http_mcp_sse_presence_sessions(void *data)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_presence_touch(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_presence_refresh(ngx_mcp_session_t *s)
 {
-    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_int_t  rc;
     ngx_str_t  argv[4];
 
     if (s->announced) {
         ngx_str_set(&argv[0], "GETEX");
-        ngx_http_mcp_sse_redis_key(&argv[1], buf, 's', s->sid.key);
+        ngx_mcp_redis_key(&argv[1], buf, 's', s->sid.key);
         ngx_str_set(&argv[2], "EX");
         ngx_str_set(&argv[3], "60");
 
-        rc = ngx_http_mcp_sse_presence_ask(s->sid.key,
-                                   ngx_http_mcp_sse_presence_checked, 4, argv);
+        rc = ngx_mcp_presence_ask(s->sid.key,
+                                   ngx_mcp_presence_checked, 4, argv);
 
     } else {
-        rc = ngx_http_mcp_sse_presence_write(s, "GET",
-                                             ngx_http_mcp_sse_presence_set);
+        rc = ngx_mcp_presence_write(s, "GET", ngx_mcp_presence_set);
     }
 
     if (rc == NGX_OK) {
         s->touched = ngx_current_msec;
 
         ngx_queue_remove(&s->presence);
-        ngx_queue_insert_tail(&ngx_http_mcp_sse_presences, &s->presence);
+        ngx_queue_insert_tail(&ngx_mcp_presences, &s->presence);
     }
 
     return rc;
@@ -185,21 +178,20 @@ ngx_http_mcp_sse_presence_touch(ngx_http_mcp_sse_session_t *s)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_presence_ask(u_char *key, redisCallbackFn *handler,
-    ngx_uint_t argc, ngx_str_t *argv)
+ngx_mcp_presence_ask(u_char *key, redisCallbackFn *handler, ngx_uint_t argc,
+    ngx_str_t *argv)
 {
-    ngx_int_t                           rc;
-    ngx_http_mcp_sse_presence_asked_t  *asked;
+    ngx_int_t                  rc;
+    ngx_mcp_presence_check_t  *asked;
 
-    asked = ngx_alloc(sizeof(ngx_http_mcp_sse_presence_asked_t),
-                      ngx_cycle->log);
+    asked = ngx_alloc(sizeof(ngx_mcp_presence_check_t), ngx_cycle->log);
     if (asked == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(asked->key, key, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(asked->key, key, NGX_MCP_DIGEST_LEN);
 
-    rc = ngx_http_mcp_sse_redis_command(handler, asked, argc, argv);
+    rc = ngx_mcp_redis_command(handler, asked, argc, argv);
 
     if (rc != NGX_OK) {
         ngx_free(asked);
@@ -214,19 +206,19 @@ ngx_http_mcp_sse_presence_ask(u_char *key, redisCallbackFn *handler,
  */
 
 static void
-ngx_http_mcp_sse_presence_set(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_presence_set(redisAsyncContext *ac, void *reply, void *data)
 {
-    u_char                              id[NGX_HTTP_MCP_SSE_WORKER_ID];
-    redisReply                         *r = reply;
-    ngx_http_mcp_sse_session_t         *s;
-    ngx_http_mcp_sse_presence_asked_t  *asked = data;
+    u_char                     id[NGX_MCP_WORKER_ID_LEN];
+    redisReply                *r = reply;
+    ngx_mcp_session_t         *s;
+    ngx_mcp_presence_check_t  *asked = data;
 
-    s = ngx_http_mcp_sse_presence_local(asked->key);
+    s = ngx_mcp_presence_local(asked->key);
 
-    if (ngx_http_mcp_sse_alive_failed(ac, r)) {
+    if (ngx_mcp_worker_lease_failed(ac, r)) {
 
         if (s) {
-            ngx_http_mcp_sse_presence_soon(s);
+            ngx_mcp_presence_schedule(s);
         }
 
     } else {
@@ -235,12 +227,12 @@ ngx_http_mcp_sse_presence_set(redisAsyncContext *ac, void *reply, void *data)
             s->announced = 1;
         }
 
-        if (ngx_http_mcp_sse_redis_id(id, r) == NGX_OK
-            && ngx_memcmp(id, ngx_http_mcp_sse_shm_self()->id,
-                          NGX_HTTP_MCP_SSE_WORKER_ID)
+        if (ngx_mcp_redis_id(id, r) == NGX_OK
+            && ngx_memcmp(id, ngx_mcp_workers_self()->id,
+                          NGX_MCP_WORKER_ID_LEN)
                != 0)
         {
-            ngx_http_mcp_sse_presence_tell(id, asked->key);
+            ngx_mcp_presence_notify(id, asked->key);
         }
     }
 
@@ -249,13 +241,13 @@ ngx_http_mcp_sse_presence_set(redisAsyncContext *ac, void *reply, void *data)
 
 
 static void
-ngx_http_mcp_sse_presence_soon(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_presence_schedule(ngx_mcp_session_t *s)
 {
-    s->touched = ngx_current_msec - NGX_HTTP_MCP_SSE_PRESENCE_TOUCH
-                 + NGX_HTTP_MCP_SSE_PRESENCE_RETRY;
+    s->touched = ngx_current_msec - NGX_MCP_PRESENCE_REFRESH_MS
+                 + NGX_MCP_PRESENCE_RETRY_MS;
 
     ngx_queue_remove(&s->presence);
-    ngx_queue_insert_head(&ngx_http_mcp_sse_presences, &s->presence);
+    ngx_queue_insert_head(&ngx_mcp_presences, &s->presence);
 }
 
 
@@ -264,16 +256,15 @@ ngx_http_mcp_sse_presence_soon(ngx_http_mcp_sse_session_t *s)
  */
 
 static void
-ngx_http_mcp_sse_presence_checked(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_presence_checked(redisAsyncContext *ac, void *reply, void *data)
 {
-    u_char                              id[NGX_HTTP_MCP_SSE_WORKER_ID];
-    redisReply                         *r = reply;
-    ngx_http_mcp_sse_session_t         *s;
-    ngx_http_mcp_sse_presence_asked_t  *asked = data;
+    u_char                     id[NGX_MCP_WORKER_ID_LEN];
+    redisReply                *r = reply;
+    ngx_mcp_session_t         *s;
+    ngx_mcp_presence_check_t  *asked = data;
 
-    s = ngx_http_mcp_sse_alive_failed(ac, r)
-        ? NULL : ngx_http_mcp_sse_presence_local(asked->key);
+    s = ngx_mcp_worker_lease_failed(ac, r)
+        ? NULL : ngx_mcp_presence_local(asked->key);
 
     ngx_free(asked);
 
@@ -284,16 +275,15 @@ ngx_http_mcp_sse_presence_checked(redisAsyncContext *ac, void *reply,
     }
 
     if (r->type == REDIS_REPLY_NIL) {
-        ngx_http_mcp_sse_presence_again(s);
+        ngx_mcp_presence_again(s);
         return;
     }
 
-    if (ngx_http_mcp_sse_redis_id(id, r) == NGX_OK
-        && ngx_memcmp(id, ngx_http_mcp_sse_shm_self()->id,
-                      NGX_HTTP_MCP_SSE_WORKER_ID)
+    if (ngx_mcp_redis_id(id, r) == NGX_OK
+        && ngx_memcmp(id, ngx_mcp_workers_self()->id, NGX_MCP_WORKER_ID_LEN)
            != 0)
     {
-        ngx_http_mcp_sse_presence_owner->close(s, NGX_HTTP_MCP_SSE_REPLACED);
+        ngx_mcp_presence_owner->close(s, NGX_MCP_CLOSE_REPLACED);
     }
 }
 
@@ -304,18 +294,16 @@ ngx_http_mcp_sse_presence_checked(redisAsyncContext *ac, void *reply,
  */
 
 static void
-ngx_http_mcp_sse_presence_again(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_presence_again(ngx_mcp_session_t *s)
 {
-    (void) ngx_http_mcp_sse_presence_write(s, "NX",
-                                           ngx_http_mcp_sse_presence_again_set);
+    (void) ngx_mcp_presence_write(s, "NX", ngx_mcp_presence_again_set);
 }
 
 
 static void
-ngx_http_mcp_sse_presence_again_set(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_presence_again_set(redisAsyncContext *ac, void *reply, void *data)
 {
-    ngx_http_mcp_sse_alive_ignore(ac, reply, NULL);
+    ngx_mcp_worker_lease_ignore(ac, reply, NULL);
 
     ngx_free(data);
 }
@@ -326,19 +314,19 @@ ngx_http_mcp_sse_presence_again_set(redisAsyncContext *ac, void *reply,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_presence_write(ngx_http_mcp_sse_session_t *s,
-    const char *how, redisCallbackFn *handler)
+ngx_mcp_presence_write(ngx_mcp_session_t *s, const char *how,
+    redisCallbackFn *handler)
 {
-    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
-    u_char     hex[NGX_HTTP_MCP_SSE_REDIS_HEX];
+    u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
+    u_char     hex[NGX_MCP_REDIS_ID_LEN];
     ngx_str_t  argv[6];
 
     ngx_str_set(&argv[0], "SET");
-    ngx_http_mcp_sse_redis_key(&argv[1], buf, 's', s->sid.key);
+    ngx_mcp_redis_key(&argv[1], buf, 's', s->sid.key);
 
     argv[2].data = hex;
-    argv[2].len = ngx_hex_dump(hex, ngx_http_mcp_sse_shm_self()->id,
-                               NGX_HTTP_MCP_SSE_WORKER_ID)
+    argv[2].len = ngx_hex_dump(hex, ngx_mcp_workers_self()->id,
+                               NGX_MCP_WORKER_ID_LEN)
                   - hex;
 
     ngx_str_set(&argv[3], "EX");
@@ -347,7 +335,7 @@ ngx_http_mcp_sse_presence_write(ngx_http_mcp_sse_session_t *s,
     argv[5].data = (u_char *) how;
     argv[5].len = ngx_strlen(how);
 
-    return ngx_http_mcp_sse_presence_ask(s->sid.key, handler, 6, argv);
+    return ngx_mcp_presence_ask(s->sid.key, handler, 6, argv);
 }
 
 
@@ -357,31 +345,30 @@ ngx_http_mcp_sse_presence_write(ngx_http_mcp_sse_session_t *s,
  */
 
 static void
-ngx_http_mcp_sse_presence_tell(u_char *id, u_char *key)
+ngx_mcp_presence_notify(u_char *id, u_char *key)
 {
-    ngx_http_mcp_sse_packet_t  *packet;
+    ngx_mcp_packet_t  *packet;
 
-    packet = ngx_http_mcp_sse_packet_alloc(NGX_HTTP_MCP_SSE_DIGEST,
-                                           ngx_cycle->log);
+    packet = ngx_mcp_packet_alloc(NGX_MCP_DIGEST_LEN, ngx_cycle->log);
     if (packet == NULL) {
         return;
     }
 
-    ngx_memcpy(packet->body, key, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(packet->body, key, NGX_MCP_DIGEST_LEN);
 
-    ngx_http_mcp_sse_redis_send(packet, NGX_HTTP_MCP_SSE_PACKET_REPLACED, id,
-                                ngx_http_mcp_sse_alive_ignore);
+    ngx_mcp_redis_send(packet, NGX_MCP_PACKET_REPLACED, id,
+                       ngx_mcp_worker_lease_ignore);
 }
 
 
 void
-ngx_http_mcp_sse_presence_replaced(u_char *key)
+ngx_mcp_presence_replaced(u_char *key)
 {
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_mcp_session_t  *s;
 
-    s = ngx_http_mcp_sse_presence_local(key);
+    s = ngx_mcp_presence_local(key);
 
     if (s && s->announced) {
-        (void) ngx_http_mcp_sse_presence_touch(s);
+        (void) ngx_mcp_presence_refresh(s);
     }
 }

@@ -21,28 +21,28 @@
  * by its key; owner->close() runs for one that is another's by now.
  */
 
-void ngx_http_mcp_sse_presence_init(ngx_http_mcp_sse_bus_owner_t *owner,
-    ngx_http_mcp_sse_session_t *(*local)(u_char *key));
+void ngx_mcp_presence_init(ngx_mcp_bus_owner_t *owner,
+    ngx_mcp_session_t *(*local)(u_char *key));
 
 /*
  * The session was opened here, and is not any more.
  */
 
-void ngx_http_mcp_sse_presence_enter(ngx_http_mcp_sse_session_t *s);
-void ngx_http_mcp_sse_presence_leave(ngx_http_mcp_sse_session_t *s);
+void ngx_mcp_presence_enter(ngx_mcp_session_t *s);
+void ngx_mcp_presence_leave(ngx_mcp_session_t *s);
 
 /*
  * Puts all sessions into Redis again; one second has passed.
  */
 
-void ngx_http_mcp_sse_presence_all(void);
-void ngx_http_mcp_sse_presence_second(void);
+void ngx_mcp_presence_all(void);
+void ngx_mcp_presence_every_second(void);
 
 /*
  * Another worker says that it has the session now: looks whether that is so.
  */
 
-void ngx_http_mcp_sse_presence_replaced(u_char *key);
+void ngx_mcp_presence_replaced(u_char *key);
 
 
 #endif /* _NGX_MCP_PRESENCE_H_INCLUDED_ */

@@ -10,210 +10,203 @@
 
 /* of an announcement's body: expiry, end, key, instance, kind; then the data */
 
-#define NGX_HTTP_MCP_SSE_BROADCAST_HEAD                                       \
-    (8 + 8 + NGX_HTTP_MCP_SSE_DIGEST + NGX_HTTP_MCP_SSE_INSTANCE + 1)
+#define NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN                                      \
+    (8 + 8 + NGX_MCP_DIGEST_LEN + NGX_MCP_INSTANCE_LEN + 1)
 
 /* one that comes later is of no use */
 
-#define NGX_HTTP_MCP_SSE_BROADCAST_AGE    5000
+#define NGX_MCP_REMOTE_ANNOUNCE_MAX_AGE_MS  5000
 
-#define NGX_HTTP_MCP_SSE_BROADCAST_NAME   "ended"
-#define NGX_HTTP_MCP_SSE_BROADCAST_LIMIT  "10000"
+#define NGX_MCP_REMOTE_ANNOUNCE_KEY    "ended"
+#define NGX_MCP_REMOTE_ANNOUNCE_LIMIT  "10000"
 
 
 typedef struct {
-    u_char   key[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char   key[NGX_MCP_DIGEST_LEN];
     time_t   end;
-} ngx_http_mcp_sse_broadcast_id_t;
+} ngx_mcp_remote_announce_id_t;
 
 
-static void ngx_http_mcp_sse_broadcast_tell(ngx_uint_t kind, u_char *key,
+static void ngx_mcp_remote_announce_local(ngx_uint_t kind, u_char *key,
     time_t end, u_char *data, size_t len);
-static void ngx_http_mcp_sse_broadcast_publish(
-    ngx_http_mcp_sse_packet_t *packet);
-static void ngx_http_mcp_sse_broadcast_again(u_char *key, time_t end);
-static void ngx_http_mcp_sse_broadcast_added(redisAsyncContext *ac,
-    void *reply, void *data);
-static ngx_int_t ngx_http_mcp_sse_broadcast_add(u_char *key, time_t end,
+static void ngx_mcp_remote_announce_publish(ngx_mcp_packet_t *packet);
+static void ngx_mcp_remote_announce_again(u_char *key, time_t end);
+static void ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply,
+    void *data);
+static ngx_int_t ngx_mcp_remote_announce_add(u_char *key, time_t end,
     redisCallbackFn *handler, void *data);
-static void ngx_http_mcp_sse_broadcast_trim(ngx_str_t *name, ngx_str_t *now);
-static void ngx_http_mcp_sse_broadcast_read(redisAsyncContext *ac,
-    void *reply, void *data);
+static void ngx_mcp_remote_announce_trim(ngx_str_t *name, ngx_str_t *now);
+static void ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply,
+    void *data);
 
 
 void
-ngx_http_mcp_sse_broadcast(ngx_uint_t kind, u_char *key, time_t end,
-    u_char *data, size_t len)
+ngx_mcp_remote_announce(ngx_uint_t kind, u_char *key, time_t end, u_char *data,
+    size_t len)
 {
-    if (!ngx_http_mcp_sse_redis_is_up()) {
+    if (!ngx_mcp_redis_is_up()) {
         return;
     }
 
-    ngx_http_mcp_sse_broadcast_tell(kind, key, end, data, len);
+    ngx_mcp_remote_announce_local(kind, key, end, data, len);
 
     if (end) {
-        (void) ngx_http_mcp_sse_broadcast_add(key, end,
-                                       ngx_http_mcp_sse_redis_ignore, NULL);
+        (void) ngx_mcp_remote_announce_add(key, end,
+                                       ngx_mcp_redis_ignore, NULL);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_broadcast_tell(ngx_uint_t kind, u_char *key, time_t end,
+ngx_mcp_remote_announce_local(ngx_uint_t kind, u_char *key, time_t end,
     u_char *data, size_t len)
 {
-    u_char                     *p;
-    int64_t                     expires;
-    ngx_http_mcp_sse_packet_t  *packet;
+    u_char            *p;
+    int64_t            expires;
+    ngx_mcp_packet_t  *packet;
 
-    packet = ngx_http_mcp_sse_packet_alloc(NGX_HTTP_MCP_SSE_BROADCAST_HEAD
-                                           + len, ngx_cycle->log);
+    packet = ngx_mcp_packet_alloc(NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN
+                                  + len, ngx_cycle->log);
     if (packet == NULL) {
         return;
     }
 
-    expires = ngx_http_mcp_sse_redis_now() + NGX_HTTP_MCP_SSE_BROADCAST_AGE;
+    expires = ngx_mcp_redis_now() + NGX_MCP_REMOTE_ANNOUNCE_MAX_AGE_MS;
 
-    p = ngx_http_mcp_sse_packet_put(packet->body, (uint64_t) expires);
-    p = ngx_http_mcp_sse_packet_put(p, (uint64_t) end);
-    p = ngx_cpymem(p, key, NGX_HTTP_MCP_SSE_DIGEST);
-    p = ngx_cpymem(p, ngx_http_mcp_sse_zone()->root->instance,
-                   NGX_HTTP_MCP_SSE_INSTANCE);
+    p = ngx_mcp_packet_put(packet->body, (uint64_t) expires);
+    p = ngx_mcp_packet_put(p, (uint64_t) end);
+    p = ngx_cpymem(p, key, NGX_MCP_DIGEST_LEN);
+    p = ngx_cpymem(p, ngx_mcp_zone()->root->instance, NGX_MCP_INSTANCE_LEN);
     *p++ = (u_char) kind;
 
     if (len) {
         ngx_memcpy(p, data, len);
     }
 
-    ngx_http_mcp_sse_broadcast_publish(packet);
+    ngx_mcp_remote_announce_publish(packet);
 
     ngx_free(packet);
 }
 
 
 static void
-ngx_http_mcp_sse_broadcast_publish(ngx_http_mcp_sse_packet_t *packet)
+ngx_mcp_remote_announce_publish(ngx_mcp_packet_t *packet)
 {
     ngx_str_t  bytes;
 
-    if (ngx_http_mcp_sse_packet_seal(packet, NGX_HTTP_MCP_SSE_PACKET_NEWS,
-                                     NULL)
-        != NGX_OK)
-    {
+    if (ngx_mcp_packet_seal(packet, NGX_MCP_PACKET_ANNOUNCE, NULL) != NGX_OK) {
         return;
     }
 
     bytes.len = packet->size;
     bytes.data = packet->data;
 
-    (void) ngx_http_mcp_sse_redis_publish_all(&bytes,
-                                       ngx_http_mcp_sse_redis_ignore, NULL);
+    (void) ngx_mcp_redis_publish_all(&bytes, ngx_mcp_redis_ignore, NULL);
 }
 
 
 void
-ngx_http_mcp_sse_broadcast_hear(ngx_http_mcp_sse_received_t *received)
+ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received)
 {
-    u_char                   *p, *key;
-    size_t                    len;
-    int64_t                   expires;
-    time_t                    end;
-    ngx_uint_t                kind;
-    ngx_http_mcp_sse_seen_t  *seen;
+    u_char                         *p, *key;
+    size_t                          len;
+    int64_t                         expires;
+    time_t                          end;
+    ngx_uint_t                      kind;
+    ngx_mcp_replay_window_entry_t  *seen;
 
-    if (received->body.len < NGX_HTTP_MCP_SSE_BROADCAST_HEAD) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_MALFORMED);
+    if (received->body.len < NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN) {
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_MALFORMED);
         return;
     }
 
-    len = received->body.len - NGX_HTTP_MCP_SSE_BROADCAST_HEAD;
+    len = received->body.len - NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN;
 
     p = received->body.data;
-    expires = (int64_t) ngx_http_mcp_sse_packet_get(p);
-    end = (time_t) ngx_http_mcp_sse_packet_get(p + 8);
+    expires = (int64_t) ngx_mcp_packet_get(p);
+    end = (time_t) ngx_mcp_packet_get(p + 8);
     key = p + 16;
-    p = key + NGX_HTTP_MCP_SSE_DIGEST;
+    p = key + NGX_MCP_DIGEST_LEN;
 
     /* workers of this instance were told by the zone */
 
-    if (ngx_memcmp(p, ngx_http_mcp_sse_zone()->root->instance,
-                   NGX_HTTP_MCP_SSE_INSTANCE)
+    if (ngx_memcmp(p, ngx_mcp_zone()->root->instance,
+                   NGX_MCP_INSTANCE_LEN)
         == 0)
     {
         return;
     }
 
-    kind = p[NGX_HTTP_MCP_SSE_INSTANCE];
-    p += NGX_HTTP_MCP_SSE_INSTANCE + 1;
+    kind = p[NGX_MCP_INSTANCE_LEN];
+    p += NGX_MCP_INSTANCE_LEN + 1;
 
-    if (ngx_http_mcp_sse_redis_now() >= expires) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_EXPIRED);
+    if (ngx_mcp_redis_now() >= expires) {
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
         return;
     }
 
-    if (ngx_http_mcp_sse_window_enter(&received->sender->news,
-                                      received->number, expires, &seen,
-                                      ngx_cycle->log)
+    if (ngx_mcp_replay_window_enter(&received->sender->news,
+                                    received->number, expires, &seen,
+                                    ngx_cycle->log)
         != NGX_OK)
     {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_REPLAYED);
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_REPLAYED);
         return;
     }
 
     if (end) {
-        (void) ngx_http_mcp_sse_revoked_add(key, end);
+        (void) ngx_mcp_revocation_add(key, end);
     }
 
-    if (len <= NGX_HTTP_MCP_SSE_MAX_NEWS_LEN) {
-        ngx_http_mcp_sse_news_tell_self(kind, key, p, len);
+    if (len <= NGX_MCP_ANNOUNCE_MAX_LEN) {
+        ngx_mcp_announce_self(kind, key, p, len);
     }
 }
 
 
 void
-ngx_http_mcp_sse_broadcast_ended(void)
+ngx_mcp_remote_announce_sync(void)
 {
-    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY], time[NGX_TIME_T_LEN];
+    u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN], time[NGX_TIME_T_LEN];
     ngx_str_t  argv[8];
 
     /* ours, for the others */
 
-    ngx_http_mcp_sse_revoked_each(ngx_http_mcp_sse_broadcast_again);
+    ngx_mcp_revocation_each(ngx_mcp_remote_announce_again);
 
     /* theirs, for us */
 
     ngx_str_set(&argv[0], "ZRANGEBYSCORE");
-    ngx_http_mcp_sse_redis_word(&argv[1], buf, NGX_HTTP_MCP_SSE_BROADCAST_NAME);
+    ngx_mcp_redis_word(&argv[1], buf, NGX_MCP_REMOTE_ANNOUNCE_KEY);
     argv[2].data = time;
     argv[2].len = ngx_sprintf(time, "%T", ngx_time()) - time;
     ngx_str_set(&argv[3], "+inf");
     ngx_str_set(&argv[4], "WITHSCORES");
     ngx_str_set(&argv[5], "LIMIT");
     ngx_str_set(&argv[6], "0");
-    ngx_str_set(&argv[7], NGX_HTTP_MCP_SSE_BROADCAST_LIMIT);
+    ngx_str_set(&argv[7], NGX_MCP_REMOTE_ANNOUNCE_LIMIT);
 
-    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_broadcast_read,
-                                          NULL, 8, argv);
+    (void) ngx_mcp_redis_command(ngx_mcp_remote_announce_read, NULL, 8, argv);
 
-    ngx_http_mcp_sse_broadcast_trim(&argv[1], &argv[2]);
+    ngx_mcp_remote_announce_trim(&argv[1], &argv[2]);
 }
 
 
 static void
-ngx_http_mcp_sse_broadcast_again(u_char *key, time_t end)
+ngx_mcp_remote_announce_again(u_char *key, time_t end)
 {
-    ngx_http_mcp_sse_broadcast_id_t  *id;
+    ngx_mcp_remote_announce_id_t  *id;
 
-    id = ngx_alloc(sizeof(ngx_http_mcp_sse_broadcast_id_t), ngx_cycle->log);
+    id = ngx_alloc(sizeof(ngx_mcp_remote_announce_id_t), ngx_cycle->log);
     if (id == NULL) {
         return;
     }
 
-    ngx_memcpy(id->key, key, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(id->key, key, NGX_MCP_DIGEST_LEN);
     id->end = end;
 
-    if (ngx_http_mcp_sse_broadcast_add(key, end,
-                                       ngx_http_mcp_sse_broadcast_added, id)
+    if (ngx_mcp_remote_announce_add(key, end,
+                                    ngx_mcp_remote_announce_added, id)
         != NGX_OK)
     {
         ngx_free(id);
@@ -226,43 +219,42 @@ ngx_http_mcp_sse_broadcast_again(u_char *key, time_t end)
  */
 
 static void
-ngx_http_mcp_sse_broadcast_added(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply, void *data)
 {
-    redisReply                       *r = reply;
-    ngx_http_mcp_sse_broadcast_id_t  *id = data;
+    redisReply                    *r = reply;
+    ngx_mcp_remote_announce_id_t  *id = data;
 
     if (r
         && r->type == REDIS_REPLY_INTEGER
         && r->integer
-        && ngx_http_mcp_sse_redis_is_up())
+        && ngx_mcp_redis_is_up())
     {
-        ngx_http_mcp_sse_broadcast_tell(NGX_HTTP_MCP_SSE_NEWS_ENDED, id->key,
-                                        id->end, NULL, 0);
+        ngx_mcp_remote_announce_local(NGX_MCP_ANNOUNCE_ENDED, id->key,
+                                      id->end, NULL, 0);
     }
 
-    ngx_http_mcp_sse_redis_ignore(ac, reply, NULL);
+    ngx_mcp_redis_ignore(ac, reply, NULL);
 
     ngx_free(id);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_broadcast_add(u_char *key, time_t end,
-    redisCallbackFn *handler, void *data)
+ngx_mcp_remote_announce_add(u_char *key, time_t end, redisCallbackFn *handler,
+    void *data)
 {
-    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY], time[NGX_TIME_T_LEN];
-    u_char     hex[NGX_HTTP_MCP_SSE_REDIS_HEX];
+    u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN], time[NGX_TIME_T_LEN];
+    u_char     hex[NGX_MCP_REDIS_ID_LEN];
     ngx_str_t  argv[4];
 
     ngx_str_set(&argv[0], "ZADD");
-    ngx_http_mcp_sse_redis_word(&argv[1], buf, NGX_HTTP_MCP_SSE_BROADCAST_NAME);
+    ngx_mcp_redis_word(&argv[1], buf, NGX_MCP_REMOTE_ANNOUNCE_KEY);
     argv[2].data = time;
     argv[2].len = ngx_sprintf(time, "%T", end) - time;
     argv[3].data = hex;
-    argv[3].len = ngx_hex_dump(hex, key, NGX_HTTP_MCP_SSE_DIGEST) - hex;
+    argv[3].len = ngx_hex_dump(hex, key, NGX_MCP_DIGEST_LEN) - hex;
 
-    return ngx_http_mcp_sse_redis_command(handler, data, 4, argv);
+    return ngx_mcp_redis_command(handler, data, 4, argv);
 }
 
 
@@ -271,7 +263,7 @@ ngx_http_mcp_sse_broadcast_add(u_char *key, time_t end,
  */
 
 static void
-ngx_http_mcp_sse_broadcast_trim(ngx_str_t *name, ngx_str_t *now)
+ngx_mcp_remote_announce_trim(ngx_str_t *name, ngx_str_t *now)
 {
     ngx_str_t  argv[4];
 
@@ -280,22 +272,20 @@ ngx_http_mcp_sse_broadcast_trim(ngx_str_t *name, ngx_str_t *now)
     ngx_str_set(&argv[2], "-inf");
     argv[3] = *now;
 
-    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_redis_ignore,
-                                          NULL, 4, argv);
+    (void) ngx_mcp_redis_command(ngx_mcp_redis_ignore, NULL, 4, argv);
 }
 
 
 static void
-ngx_http_mcp_sse_broadcast_read(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
 {
-    u_char       key[NGX_HTTP_MCP_SSE_WORKER_ID];
+    u_char       key[NGX_MCP_WORKER_ID_LEN];
     time_t       end;
     ngx_uint_t   i;
     redisReply  *r = reply, *score;
 
     if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
-        ngx_http_mcp_sse_redis_ignore(ac, reply, data);
+        ngx_mcp_redis_ignore(ac, reply, data);
         return;
     }
 
@@ -304,7 +294,7 @@ ngx_http_mcp_sse_broadcast_read(redisAsyncContext *ac, void *reply,
         score = r->element[i + 1];
 
         if (score->type != REDIS_REPLY_STRING
-            || ngx_http_mcp_sse_redis_id(key, r->element[i]) != NGX_OK)
+            || ngx_mcp_redis_id(key, r->element[i]) != NGX_OK)
         {
             continue;
         }
@@ -312,11 +302,11 @@ ngx_http_mcp_sse_broadcast_read(redisAsyncContext *ac, void *reply,
         end = ngx_atotm((u_char *) score->str, score->len);
 
         if (end != (time_t) NGX_ERROR) {
-            (void) ngx_http_mcp_sse_revoked_add(key, end);
+            (void) ngx_mcp_revocation_add(key, end);
         }
     }
 
     /* another worker may have read, and added, the same before */
 
-    ngx_http_mcp_sse_news_look();
+    ngx_mcp_announce_resync();
 }

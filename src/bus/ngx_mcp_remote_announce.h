@@ -23,20 +23,20 @@
  * is not up: ended ids are when it is up again.
  */
 
-void ngx_http_mcp_sse_broadcast(ngx_uint_t kind, u_char *key, time_t end,
+void ngx_mcp_remote_announce(ngx_uint_t kind, u_char *key, time_t end,
     u_char *data, size_t len);
 
 /*
  * An announcement of another instance has come.
  */
 
-void ngx_http_mcp_sse_broadcast_hear(ngx_http_mcp_sse_received_t *received);
+void ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received);
 
 /*
  * Redis has come up, or has lost its data: exchanges the ended ids.
  */
 
-void ngx_http_mcp_sse_broadcast_ended(void);
+void ngx_mcp_remote_announce_sync(void);
 
 
 #endif /* _NGX_MCP_REMOTE_ANNOUNCE_H_INCLUDED_ */

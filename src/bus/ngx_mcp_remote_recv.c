@@ -12,101 +12,99 @@
 
 typedef struct {
     ngx_queue_t                   queue;
-    u_char                        sender[NGX_HTTP_MCP_SSE_PACKET_ID];
+    u_char                        sender[NGX_MCP_PACKET_ID_LEN];
     uint64_t                      number;
     int64_t                       expires;
-    ngx_http_mcp_sse_envelope_t  *envelope;
-} ngx_http_mcp_sse_doubt_t;
+    ngx_mcp_envelope_t           *envelope;
+} ngx_mcp_remote_recv_unconfirmed_t;
 
 
-static ngx_int_t ngx_http_mcp_sse_receipt_take(
-    ngx_http_mcp_sse_received_t *received, u_char *key, int64_t expires,
-    ngx_http_mcp_sse_receipt_bus_t *bus);
-static ngx_uint_t ngx_http_mcp_sse_receipt_waits(
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_envelope_t *env);
-static ngx_int_t ngx_http_mcp_sse_receipt_doubt(
-    ngx_http_mcp_sse_received_t *received, ngx_http_mcp_sse_envelope_t *env,
+static ngx_int_t ngx_mcp_remote_recv_take(ngx_mcp_packet_received_t *received,
+    u_char *key, int64_t expires, ngx_mcp_remote_recv_bus_t *bus);
+static ngx_uint_t ngx_mcp_remote_recv_waiting(ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env);
+static ngx_int_t ngx_mcp_remote_recv_unconfirmed(
+    ngx_mcp_packet_received_t *received, ngx_mcp_envelope_t *env,
     int64_t expires);
-static void ngx_http_mcp_sse_receipt_forget(ngx_http_mcp_sse_doubt_t *doubt);
-static void ngx_http_mcp_sse_receipt_answer(
-    ngx_http_mcp_sse_received_t *received, u_char *job, ngx_int_t verdict);
+static void ngx_mcp_remote_recv_remove(
+    ngx_mcp_remote_recv_unconfirmed_t *doubt);
+static void ngx_mcp_remote_recv_answer(ngx_mcp_packet_received_t *received,
+    u_char *job, ngx_int_t verdict);
 
 
-static ngx_queue_t  ngx_http_mcp_sse_doubts = {
-    &ngx_http_mcp_sse_doubts, &ngx_http_mcp_sse_doubts
+static ngx_queue_t  ngx_mcp_remote_recv_list = {
+    &ngx_mcp_remote_recv_list, &ngx_mcp_remote_recv_list
 };
 
 
 void
-ngx_http_mcp_sse_receipt(ngx_http_mcp_sse_received_t *received,
-    ngx_http_mcp_sse_receipt_bus_t *bus)
+ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received,
+    ngx_mcp_remote_recv_bus_t *bus)
 {
-    u_char                   *p;
-    int64_t                   expires;
-    ngx_http_mcp_sse_seen_t  *seen;
+    u_char                         *p;
+    int64_t                         expires;
+    ngx_mcp_replay_window_entry_t  *seen;
 
-    if (received->body.len < NGX_HTTP_MCP_SSE_DELIVERY_HEAD) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_MALFORMED);
+    if (received->body.len < NGX_MCP_REMOTE_SEND_HEAD_LEN) {
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_MALFORMED);
         return;
     }
 
     p = received->body.data;
-    expires = (int64_t) ngx_http_mcp_sse_packet_get(p + 8);
+    expires = (int64_t) ngx_mcp_packet_get(p + 8);
 
-    if (ngx_http_mcp_sse_redis_now() + NGX_HTTP_MCP_SSE_DELIVERY_GUARD
-        >= expires)
-    {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_EXPIRED);
+    if (ngx_mcp_redis_now() + NGX_MCP_REMOTE_SEND_GUARD_MS >= expires) {
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
         return;
     }
 
-    switch (ngx_http_mcp_sse_window_enter(&received->sender->window,
-                                          received->number, expires, &seen,
-                                          ngx_cycle->log))
+    switch (ngx_mcp_replay_window_enter(&received->sender->window,
+                                        received->number, expires, &seen,
+                                        ngx_cycle->log))
     {
 
     case NGX_OK:
-        seen->verdict = ngx_http_mcp_sse_receipt_take(received, p + 16,
-                                                      expires, bus);
+        seen->verdict = ngx_mcp_remote_recv_take(received, p + 16,
+                                                 expires, bus);
         break;
 
     case NGX_DONE:
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_DUPLICATE);
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_DUPLICATE);
         break;
 
     case NGX_DECLINED:
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_REPLAYED);
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_REPLAYED);
         return;
 
     default: /* NGX_ERROR */
         return;
     }
 
-    ngx_http_mcp_sse_receipt_answer(received, p, seen->verdict);
+    ngx_mcp_remote_recv_answer(received, p, seen->verdict);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_receipt_take(ngx_http_mcp_sse_received_t *received,
-    u_char *key, int64_t expires, ngx_http_mcp_sse_receipt_bus_t *bus)
+ngx_mcp_remote_recv_take(ngx_mcp_packet_received_t *received, u_char *key,
+    int64_t expires, ngx_mcp_remote_recv_bus_t *bus)
 {
-    size_t                        size;
-    ngx_int_t                     rc;
-    ngx_str_t                    *body;
-    ngx_http_mcp_sse_session_t   *s;
-    ngx_http_mcp_sse_envelope_t  *env;
+    size_t               size;
+    ngx_int_t            rc;
+    ngx_str_t           *body;
+    ngx_mcp_session_t   *s;
+    ngx_mcp_envelope_t  *env;
 
     body = &received->body;
-    size = body->len - NGX_HTTP_MCP_SSE_DELIVERY_HEAD;
+    size = body->len - NGX_MCP_REMOTE_SEND_HEAD_LEN;
 
-    env = ngx_http_mcp_sse_envelope_alloc(size,
-                                          ngx_http_mcp_sse_packet_get(key + 16),
-                                          ngx_cycle->log);
+    env = ngx_mcp_envelope_alloc(size,
+                                 ngx_mcp_packet_get(key + 16),
+                                 ngx_cycle->log);
     if (env == NULL) {
-        return NGX_HTTP_MCP_SSE_VERDICT_FULL;
+        return NGX_MCP_ACK_FULL;
     }
 
-    ngx_memcpy(env->data, body->data + NGX_HTTP_MCP_SSE_DELIVERY_HEAD, size);
+    ngx_memcpy(env->data, body->data + NGX_MCP_REMOTE_SEND_HEAD_LEN, size);
 
     s = bus->local(key);
 
@@ -117,36 +115,36 @@ ngx_http_mcp_sse_receipt_take(ngx_http_mcp_sse_received_t *received,
     rc = bus->deliver(key, env, ngx_cycle->log);
 
     if (rc != NGX_OK) {
-        ngx_http_mcp_sse_envelope_free(env);
+        ngx_mcp_envelope_free(env);
     }
 
     switch (rc) {
 
     case NGX_OK:
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_RECEIVED);
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_RECEIVED);
 
         rc = (s
               && s == bus->local(key)
-              && ngx_http_mcp_sse_receipt_waits(s, env)
-              && ngx_http_mcp_sse_receipt_doubt(received, env, expires)
+              && ngx_mcp_remote_recv_waiting(s, env)
+              && ngx_mcp_remote_recv_unconfirmed(received, env, expires)
                  == NGX_OK)
-             ? NGX_HTTP_MCP_SSE_VERDICT_WAITS
-             : NGX_HTTP_MCP_SSE_VERDICT_ACCEPTED;
+             ? NGX_MCP_ACK_WAITING
+             : NGX_MCP_ACK_ACCEPTED;
         break;
 
     case NGX_AGAIN:
-        rc = NGX_HTTP_MCP_SSE_VERDICT_LOST;
+        rc = NGX_MCP_ACK_STREAM_LOST;
         break;
 
     case NGX_DECLINED:
-        rc = NGX_HTTP_MCP_SSE_VERDICT_UNKNOWN;
+        rc = NGX_MCP_ACK_UNKNOWN;
         break;
 
     default: /* NGX_BUSY, NGX_ERROR */
-        rc = NGX_HTTP_MCP_SSE_VERDICT_FULL;
+        rc = NGX_MCP_ACK_FULL;
     }
 
-    ngx_http_mcp_sse_envelope_free(env);
+    ngx_mcp_envelope_free(env);
 
     return rc;
 }
@@ -157,8 +155,7 @@ ngx_http_mcp_sse_receipt_take(ngx_http_mcp_sse_received_t *received,
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_receipt_waits(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env)
+ngx_mcp_remote_recv_waiting(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
     return s->ncalls + env->nmessages > (ngx_uint_t) s->conf->max_calls
            || !ngx_queue_empty(&s->waiting)
@@ -172,18 +169,18 @@ ngx_http_mcp_sse_receipt_waits(ngx_http_mcp_sse_session_t *s,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_receipt_doubt(ngx_http_mcp_sse_received_t *received,
-    ngx_http_mcp_sse_envelope_t *env, int64_t expires)
+ngx_mcp_remote_recv_unconfirmed(ngx_mcp_packet_received_t *received,
+    ngx_mcp_envelope_t *env, int64_t expires)
 {
-    ngx_http_mcp_sse_doubt_t  *doubt;
+    ngx_mcp_remote_recv_unconfirmed_t  *doubt;
 
-    doubt = ngx_alloc(sizeof(ngx_http_mcp_sse_doubt_t), ngx_cycle->log);
+    doubt = ngx_alloc(sizeof(ngx_mcp_remote_recv_unconfirmed_t),
+                      ngx_cycle->log);
     if (doubt == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(doubt->sender, received->sender->id,
-               NGX_HTTP_MCP_SSE_PACKET_ID);
+    ngx_memcpy(doubt->sender, received->sender->id, NGX_MCP_PACKET_ID_LEN);
     doubt->number = received->number;
     doubt->expires = expires;
     doubt->envelope = env;
@@ -191,41 +188,41 @@ ngx_http_mcp_sse_receipt_doubt(ngx_http_mcp_sse_received_t *received,
     env->refs++;
     env->unconfirmed = 1;
     env->late = ngx_current_msec
-                + (ngx_msec_t) (expires - ngx_http_mcp_sse_redis_now());
+                + (ngx_msec_t) (expires - ngx_mcp_redis_now());
 
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_doubts, &doubt->queue);
+    ngx_queue_insert_tail(&ngx_mcp_remote_recv_list, &doubt->queue);
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_mcp_sse_receipt_heard(ngx_http_mcp_sse_received_t *received)
+ngx_mcp_remote_recv_confirmed(ngx_mcp_packet_received_t *received)
 {
-    uint64_t                   number;
-    ngx_queue_t               *q;
-    ngx_http_mcp_sse_doubt_t  *doubt;
+    uint64_t                            number;
+    ngx_queue_t                        *q;
+    ngx_mcp_remote_recv_unconfirmed_t  *doubt;
 
     if (received->body.len != 8) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_MALFORMED);
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_MALFORMED);
         return;
     }
 
-    number = ngx_http_mcp_sse_packet_get(received->body.data);
+    number = ngx_mcp_packet_get(received->body.data);
 
-    for (q = ngx_queue_head(&ngx_http_mcp_sse_doubts);
-         q != ngx_queue_sentinel(&ngx_http_mcp_sse_doubts);
+    for (q = ngx_queue_head(&ngx_mcp_remote_recv_list);
+         q != ngx_queue_sentinel(&ngx_mcp_remote_recv_list);
          q = ngx_queue_next(q))
     {
-        doubt = ngx_queue_data(q, ngx_http_mcp_sse_doubt_t, queue);
+        doubt = ngx_queue_data(q, ngx_mcp_remote_recv_unconfirmed_t, queue);
 
         if (doubt->number == number
             && ngx_memcmp(doubt->sender, received->sender->id,
-                          NGX_HTTP_MCP_SSE_PACKET_ID)
+                          NGX_MCP_PACKET_ID_LEN)
                == 0)
         {
             doubt->envelope->unconfirmed = 0;
-            ngx_http_mcp_sse_receipt_forget(doubt);
+            ngx_mcp_remote_recv_remove(doubt);
             return;
         }
     }
@@ -233,55 +230,54 @@ ngx_http_mcp_sse_receipt_heard(ngx_http_mcp_sse_received_t *received)
 
 
 void
-ngx_http_mcp_sse_receipt_expire(int64_t now)
+ngx_mcp_remote_recv_expire(int64_t now)
 {
-    ngx_queue_t               *q, *next;
-    ngx_http_mcp_sse_doubt_t  *doubt;
+    ngx_queue_t                        *q, *next;
+    ngx_mcp_remote_recv_unconfirmed_t  *doubt;
 
-    for (q = ngx_queue_head(&ngx_http_mcp_sse_doubts);
-         q != ngx_queue_sentinel(&ngx_http_mcp_sse_doubts);
+    for (q = ngx_queue_head(&ngx_mcp_remote_recv_list);
+         q != ngx_queue_sentinel(&ngx_mcp_remote_recv_list);
          q = next)
     {
         next = ngx_queue_next(q);
 
-        doubt = ngx_queue_data(q, ngx_http_mcp_sse_doubt_t, queue);
+        doubt = ngx_queue_data(q, ngx_mcp_remote_recv_unconfirmed_t, queue);
 
         if (doubt->expires <= now) {
-            ngx_http_mcp_sse_receipt_forget(doubt);
+            ngx_mcp_remote_recv_remove(doubt);
         }
     }
 }
 
 
 static void
-ngx_http_mcp_sse_receipt_forget(ngx_http_mcp_sse_doubt_t *doubt)
+ngx_mcp_remote_recv_remove(ngx_mcp_remote_recv_unconfirmed_t *doubt)
 {
     ngx_queue_remove(&doubt->queue);
-    ngx_http_mcp_sse_envelope_free(doubt->envelope);
+    ngx_mcp_envelope_free(doubt->envelope);
     ngx_free(doubt);
 }
 
 
 static void
-ngx_http_mcp_sse_receipt_answer(ngx_http_mcp_sse_received_t *received,
-    u_char *job, ngx_int_t verdict)
+ngx_mcp_remote_recv_answer(ngx_mcp_packet_received_t *received, u_char *job,
+    ngx_int_t verdict)
 {
-    u_char                     *p;
-    ngx_http_mcp_sse_packet_t  *packet;
+    u_char            *p;
+    ngx_mcp_packet_t  *packet;
 
-    packet = ngx_http_mcp_sse_packet_alloc(NGX_HTTP_MCP_SSE_VERDICT_LEN,
-                                           ngx_cycle->log);
+    packet = ngx_mcp_packet_alloc(NGX_MCP_ACK_LEN, ngx_cycle->log);
     if (packet == NULL) {
         return;
     }
 
     p = ngx_cpymem(packet->body, job, 8);
-    p = ngx_http_mcp_sse_packet_put(p, received->number);
+    p = ngx_mcp_packet_put(p, received->number);
     *p = (u_char) verdict;
 
     /* what is lost is asked for again */
 
-    ngx_http_mcp_sse_redis_send(packet, NGX_HTTP_MCP_SSE_PACKET_VERDICT,
-                                received->sender->id,
-                                ngx_http_mcp_sse_redis_ignore);
+    ngx_mcp_redis_send(packet, NGX_MCP_PACKET_ACK,
+                       received->sender->id,
+                       ngx_mcp_redis_ignore);
 }

@@ -11,16 +11,16 @@
 
 
 /*
- * What the bus does for it: "deliver" is as ngx_http_mcp_sse_bus_deliver(),
+ * What the bus does for it: "deliver" is as ngx_mcp_bus_deliver(),
  * "local" finds a session of this worker by its key.
  */
 
 typedef struct {
     ngx_int_t                   (*deliver)(u_char *key,
-                                    ngx_http_mcp_sse_envelope_t *env,
+                                    ngx_mcp_envelope_t *env,
                                     ngx_log_t *log);
-    ngx_http_mcp_sse_session_t *(*local)(u_char *key);
-} ngx_http_mcp_sse_receipt_bus_t;
+    ngx_mcp_session_t          *(*local)(u_char *key);
+} ngx_mcp_remote_recv_bus_t;
 
 
 /*
@@ -29,20 +29,20 @@ typedef struct {
  * none.
  */
 
-void ngx_http_mcp_sse_receipt(ngx_http_mcp_sse_received_t *received,
-    ngx_http_mcp_sse_receipt_bus_t *bus);
+void ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received,
+    ngx_mcp_remote_recv_bus_t *bus);
 
 /*
  * The sender knows that its message was accepted.
  */
 
-void ngx_http_mcp_sse_receipt_heard(ngx_http_mcp_sse_received_t *received);
+void ngx_mcp_remote_recv_confirmed(ngx_mcp_packet_received_t *received);
 
 /*
  * Forgets messages whose senders have not said so in time.
  */
 
-void ngx_http_mcp_sse_receipt_expire(int64_t now);
+void ngx_mcp_remote_recv_expire(int64_t now);
 
 
 #endif /* _NGX_MCP_REMOTE_RECV_H_INCLUDED_ */

@@ -13,123 +13,123 @@
 #include "ngx_mcp_worker_lease.h"
 
 
-#define NGX_HTTP_MCP_SSE_DELIVERY_RESEND  500
+#define NGX_MCP_REMOTE_SEND_RESEND_MS  500
 
 /* how long a lost Redis is waited for */
 
-#define NGX_HTTP_MCP_SSE_DELIVERY_HOPE    2000
+#define NGX_MCP_REMOTE_SEND_DOWN_WAIT_MS  2000
 
 
 typedef struct {
     ngx_rbtree_node_t              node;       /* key: the job's number */
-    ngx_http_mcp_sse_delivery_t   *delivery;
-    ngx_http_mcp_sse_packet_t     *packet;     /* NULL: not made yet */
-    u_char                         owner[NGX_HTTP_MCP_SSE_WORKER_ID];
+    ngx_mcp_remote_send_t         *delivery;
+    ngx_mcp_packet_t              *packet;     /* NULL: not made yet */
+    u_char                         owner[NGX_MCP_WORKER_ID_LEN];
     ngx_uint_t                     sends;
-    ngx_http_mcp_sse_timer_t       timer;
-} ngx_http_mcp_sse_job_t;
+    ngx_mcp_timer_t                timer;
+} ngx_mcp_remote_send_job_t;
 
 
-static ngx_http_mcp_sse_job_t *ngx_http_mcp_sse_delivery_job(void *number);
-static void ngx_http_mcp_sse_delivery_free(ngx_http_mcp_sse_job_t *job);
-static void ngx_http_mcp_sse_delivery_end(ngx_http_mcp_sse_job_t *job,
+static ngx_mcp_remote_send_job_t *ngx_mcp_remote_send_find(void *number);
+static void ngx_mcp_remote_send_free(ngx_mcp_remote_send_job_t *job);
+static void ngx_mcp_remote_send_end(ngx_mcp_remote_send_job_t *job,
     ngx_int_t rc);
-static ngx_int_t ngx_http_mcp_sse_delivery_ask(ngx_http_mcp_sse_job_t *job);
-static void ngx_http_mcp_sse_delivery_found(redisAsyncContext *ac,
-    void *reply, void *data);
-static ngx_int_t ngx_http_mcp_sse_delivery_owner(ngx_http_mcp_sse_job_t *job,
-    redisReply *reply);
-static ngx_int_t ngx_http_mcp_sse_delivery_seal(ngx_http_mcp_sse_job_t *job);
-static ngx_int_t ngx_http_mcp_sse_delivery_send(ngx_http_mcp_sse_job_t *job);
-static void ngx_http_mcp_sse_delivery_sent(redisAsyncContext *ac, void *reply,
+static ngx_int_t ngx_mcp_remote_send_ask(ngx_mcp_remote_send_job_t *job);
+static void ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply,
     void *data);
-static ngx_int_t ngx_http_mcp_sse_delivery_alive(ngx_http_mcp_sse_job_t *job);
-static void ngx_http_mcp_sse_delivery_is_alive(redisAsyncContext *ac,
-    void *reply, void *data);
-static void ngx_http_mcp_sse_delivery_heard(ngx_http_mcp_sse_job_t *job);
-static void ngx_http_mcp_sse_delivery_timer(void *data);
-static void ngx_http_mcp_sse_delivery_wait(ngx_http_mcp_sse_job_t *job);
+static ngx_int_t ngx_mcp_remote_send_owner(ngx_mcp_remote_send_job_t *job,
+    redisReply *reply);
+static ngx_int_t ngx_mcp_remote_send_seal(ngx_mcp_remote_send_job_t *job);
+static ngx_int_t ngx_mcp_remote_send_send(ngx_mcp_remote_send_job_t *job);
+static void ngx_mcp_remote_send_sent(redisAsyncContext *ac, void *reply,
+    void *data);
+static ngx_int_t ngx_mcp_remote_send_alive(ngx_mcp_remote_send_job_t *job);
+static void ngx_mcp_remote_send_is_alive(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_mcp_remote_send_confirm(ngx_mcp_remote_send_job_t *job);
+static void ngx_mcp_remote_send_timer(void *data);
+static void ngx_mcp_remote_send_wait(ngx_mcp_remote_send_job_t *job);
 
 
-static ngx_rbtree_node_t  ngx_http_mcp_sse_jobs_sentinel;
+static ngx_rbtree_node_t  ngx_mcp_remote_sends_sentinel;
 
-static ngx_rbtree_t       ngx_http_mcp_sse_jobs = {
-    &ngx_http_mcp_sse_jobs_sentinel, &ngx_http_mcp_sse_jobs_sentinel,
+static ngx_rbtree_t  ngx_mcp_remote_sends = {
+    &ngx_mcp_remote_sends_sentinel, &ngx_mcp_remote_sends_sentinel,
     ngx_rbtree_insert_value
 };
 
-static uint64_t           ngx_http_mcp_sse_jobs_last;
+static uint64_t  ngx_mcp_remote_send_last_id;
 
 
 ngx_int_t
-ngx_http_mcp_sse_delivery_start(ngx_http_mcp_sse_delivery_t *d)
+ngx_mcp_remote_send_start(ngx_mcp_remote_send_t *d)
 {
-    ngx_http_mcp_sse_job_t  *job;
+    ngx_mcp_remote_send_job_t  *job;
 
     d->unsure = 1;
 
-    if (!ngx_http_mcp_sse_redis_is_up()) {
-        return ngx_http_mcp_sse_redis_down() < NGX_HTTP_MCP_SSE_DELIVERY_HOPE
+    if (!ngx_mcp_redis_is_up()) {
+        return ngx_mcp_redis_down() < NGX_MCP_REMOTE_SEND_DOWN_WAIT_MS
                ? NGX_AGAIN : NGX_ABORT;
     }
 
-    job = ngx_calloc(sizeof(ngx_http_mcp_sse_job_t), ngx_cycle->log);
+    job = ngx_calloc(sizeof(ngx_mcp_remote_send_job_t), ngx_cycle->log);
     if (job == NULL) {
         return NGX_ERROR;
     }
 
-    job->node.key = (ngx_rbtree_key_t) ++ngx_http_mcp_sse_jobs_last;
+    job->node.key = (ngx_rbtree_key_t) ++ngx_mcp_remote_send_last_id;
     job->delivery = d;
-    job->timer.handler = ngx_http_mcp_sse_delivery_timer;
+    job->timer.handler = ngx_mcp_remote_send_timer;
     job->timer.data = job;
 
-    ngx_rbtree_insert(&ngx_http_mcp_sse_jobs, &job->node);
+    ngx_rbtree_insert(&ngx_mcp_remote_sends, &job->node);
 
-    if (ngx_http_mcp_sse_delivery_ask(job) != NGX_OK) {
-        ngx_http_mcp_sse_delivery_free(job);
+    if (ngx_mcp_remote_send_ask(job) != NGX_OK) {
+        ngx_mcp_remote_send_free(job);
         return NGX_AGAIN;
     }
 
     d->job = job->node.key;
     d->doubtful = 0;
 
-    ngx_http_mcp_sse_delivery_wait(job);
+    ngx_mcp_remote_send_wait(job);
 
     return NGX_DONE;
 }
 
 
 void
-ngx_http_mcp_sse_delivery_forget(ngx_http_mcp_sse_delivery_t *d)
+ngx_mcp_remote_send_cancel(ngx_mcp_remote_send_t *d)
 {
-    ngx_http_mcp_sse_job_t  *job;
+    ngx_mcp_remote_send_job_t  *job;
 
     if (d->job == 0) {
         return;
     }
 
-    job = ngx_http_mcp_sse_delivery_job((void *) (uintptr_t) d->job);
+    job = ngx_mcp_remote_send_find((void *) (uintptr_t) d->job);
     d->job = 0;
 
     if (job) {
-        ngx_http_mcp_sse_delivery_free(job);
+        ngx_mcp_remote_send_free(job);
     }
 }
 
 
-static ngx_http_mcp_sse_job_t *
-ngx_http_mcp_sse_delivery_job(void *number)
+static ngx_mcp_remote_send_job_t *
+ngx_mcp_remote_send_find(void *number)
 {
     ngx_rbtree_key_t    key;
     ngx_rbtree_node_t  *node;
 
     key = (ngx_rbtree_key_t) (uintptr_t) number;
-    node = ngx_http_mcp_sse_jobs.root;
+    node = ngx_mcp_remote_sends.root;
 
-    while (node != &ngx_http_mcp_sse_jobs_sentinel) {
+    while (node != &ngx_mcp_remote_sends_sentinel) {
 
         if (node->key == key) {
-            return ngx_rbtree_data(node, ngx_http_mcp_sse_job_t, node);
+            return ngx_rbtree_data(node, ngx_mcp_remote_send_job_t, node);
         }
 
         node = (key < node->key) ? node->left : node->right;
@@ -140,10 +140,10 @@ ngx_http_mcp_sse_delivery_job(void *number)
 
 
 static void
-ngx_http_mcp_sse_delivery_free(ngx_http_mcp_sse_job_t *job)
+ngx_mcp_remote_send_free(ngx_mcp_remote_send_job_t *job)
 {
-    ngx_http_mcp_sse_tick_del(&job->timer);
-    ngx_rbtree_delete(&ngx_http_mcp_sse_jobs, &job->node);
+    ngx_mcp_timer_del(&job->timer);
+    ngx_rbtree_delete(&ngx_mcp_remote_sends, &job->node);
 
     if (job->packet) {
         ngx_free(job->packet);
@@ -154,9 +154,9 @@ ngx_http_mcp_sse_delivery_free(ngx_http_mcp_sse_job_t *job)
 
 
 static void
-ngx_http_mcp_sse_delivery_end(ngx_http_mcp_sse_job_t *job, ngx_int_t rc)
+ngx_mcp_remote_send_end(ngx_mcp_remote_send_job_t *job, ngx_int_t rc)
 {
-    ngx_http_mcp_sse_delivery_t  *d;
+    ngx_mcp_remote_send_t  *d;
 
     d = job->delivery;
     d->job = 0;
@@ -165,7 +165,7 @@ ngx_http_mcp_sse_delivery_end(ngx_http_mcp_sse_job_t *job, ngx_int_t rc)
         d->unsure = 0;
     }
 
-    ngx_http_mcp_sse_delivery_free(job);
+    ngx_mcp_remote_send_free(job);
 
     d->handler(d->data, rc);
 }
@@ -176,32 +176,30 @@ ngx_http_mcp_sse_delivery_end(ngx_http_mcp_sse_job_t *job, ngx_int_t rc)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_delivery_ask(ngx_http_mcp_sse_job_t *job)
+ngx_mcp_remote_send_ask(ngx_mcp_remote_send_job_t *job)
 {
-    u_char     s[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
-    u_char     k[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    u_char     s[NGX_MCP_REDIS_MAX_KEY_LEN];
+    u_char     k[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[3];
 
     ngx_str_set(&argv[0], "MGET");
-    ngx_http_mcp_sse_redis_key(&argv[1], s, 's', job->delivery->key);
-    ngx_http_mcp_sse_redis_key(&argv[2], k, 'k',
-                               ngx_http_mcp_sse_shm_self()->id);
+    ngx_mcp_redis_key(&argv[1], s, 's', job->delivery->key);
+    ngx_mcp_redis_key(&argv[2], k, 'k', ngx_mcp_workers_self()->id);
 
-    return ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_delivery_found,
+    return ngx_mcp_redis_command(ngx_mcp_remote_send_owner_reply,
                                    (void *) (uintptr_t) job->node.key, 3,
                                    argv);
 }
 
 
 static void
-ngx_http_mcp_sse_delivery_found(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply, void *data)
 {
-    ngx_int_t                rc;
-    redisReply              *r = reply;
-    ngx_http_mcp_sse_job_t  *job;
+    ngx_int_t                   rc;
+    redisReply                 *r = reply;
+    ngx_mcp_remote_send_job_t  *job;
 
-    job = ngx_http_mcp_sse_delivery_job(data);
+    job = ngx_mcp_remote_send_find(data);
 
     if (job == NULL) {
         return;
@@ -210,52 +208,51 @@ ngx_http_mcp_sse_delivery_found(redisAsyncContext *ac, void *reply,
     if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 2) {
 
         if (r) {
-            ngx_http_mcp_sse_redis_refused(r);
+            ngx_mcp_redis_refused(r);
         }
 
-        ngx_http_mcp_sse_delivery_end(job, NGX_AGAIN);
+        ngx_mcp_remote_send_end(job, NGX_AGAIN);
         return;
     }
 
     if (r->element[1]->type == REDIS_REPLY_NIL) {
-        ngx_http_mcp_sse_alive_lost();
+        ngx_mcp_worker_lease_lost();
     }
 
-    rc = ngx_http_mcp_sse_delivery_owner(job, r->element[0]);
+    rc = ngx_mcp_remote_send_owner(job, r->element[0]);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_mcp_sse_delivery_seal(job);
+        rc = ngx_mcp_remote_send_seal(job);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_mcp_sse_delivery_send(job);
+        rc = ngx_mcp_remote_send_send(job);
     }
 
     if (rc != NGX_OK) {
-        ngx_http_mcp_sse_delivery_end(job, rc);
+        ngx_mcp_remote_send_end(job, rc);
         return;
     }
 
-    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_SENT);
+    ngx_mcp_count(NGX_MCP_COUNT_REDIS_SENT);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_delivery_owner(ngx_http_mcp_sse_job_t *job,
-    redisReply *reply)
+ngx_mcp_remote_send_owner(ngx_mcp_remote_send_job_t *job, redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_NIL) {
-        return ngx_http_mcp_sse_alive_unsure() ? NGX_AGAIN : NGX_DECLINED;
+        return ngx_mcp_worker_lease_maybe_lost() ? NGX_AGAIN : NGX_DECLINED;
     }
 
-    if (ngx_http_mcp_sse_redis_id(job->owner, reply) != NGX_OK) {
+    if (ngx_mcp_redis_id(job->owner, reply) != NGX_OK) {
         return NGX_DECLINED;
     }
 
     /* what was ours is not any more: the zone was asked before */
 
-    return ngx_memcmp(job->owner, ngx_http_mcp_sse_shm_self()->id,
-                      NGX_HTTP_MCP_SSE_WORKER_ID)
+    return ngx_memcmp(job->owner, ngx_mcp_workers_self()->id,
+                      NGX_MCP_WORKER_ID_LEN)
            == 0
            ? NGX_DECLINED : NGX_OK;
 }
@@ -266,23 +263,23 @@ ngx_http_mcp_sse_delivery_owner(ngx_http_mcp_sse_job_t *job,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_delivery_seal(ngx_http_mcp_sse_job_t *job)
+ngx_mcp_remote_send_seal(ngx_mcp_remote_send_job_t *job)
 {
-    u_char                       *p;
-    int64_t                       now, expires;
-    ngx_http_mcp_sse_packet_t    *packet;
-    ngx_http_mcp_sse_delivery_t  *d;
-    ngx_http_mcp_sse_envelope_t  *env;
+    u_char                 *p;
+    int64_t                 now, expires;
+    ngx_mcp_packet_t       *packet;
+    ngx_mcp_remote_send_t  *d;
+    ngx_mcp_envelope_t     *env;
 
-    if (!ngx_http_mcp_sse_redis_is_up()) {
+    if (!ngx_mcp_redis_is_up()) {
         return NGX_AGAIN;
     }
 
     d = job->delivery;
     env = d->envelope;
 
-    packet = ngx_http_mcp_sse_packet_alloc(NGX_HTTP_MCP_SSE_DELIVERY_HEAD
-                                           + env->size, ngx_cycle->log);
+    packet = ngx_mcp_packet_alloc(NGX_MCP_REMOTE_SEND_HEAD_LEN
+                                  + env->size, ngx_cycle->log);
     if (packet == NULL) {
         return NGX_ERROR;
     }
@@ -291,34 +288,32 @@ ngx_http_mcp_sse_delivery_seal(ngx_http_mcp_sse_job_t *job)
 
     /* sets ngx_current_msec */
 
-    now = ngx_http_mcp_sse_redis_now();
+    now = ngx_mcp_redis_now();
 
     expires = now + (ngx_msec_int_t) (d->deadline - ngx_current_msec)
-              - NGX_HTTP_MCP_SSE_DELIVERY_GUARD;
+              - NGX_MCP_REMOTE_SEND_GUARD_MS;
 
-    p = ngx_http_mcp_sse_packet_put(packet->body, job->node.key);
-    p = ngx_http_mcp_sse_packet_put(p, (uint64_t) expires);
-    p = ngx_cpymem(p, d->key, NGX_HTTP_MCP_SSE_DIGEST);
-    p = ngx_http_mcp_sse_packet_put(p, env->nmessages);
+    p = ngx_mcp_packet_put(packet->body, job->node.key);
+    p = ngx_mcp_packet_put(p, (uint64_t) expires);
+    p = ngx_cpymem(p, d->key, NGX_MCP_DIGEST_LEN);
+    p = ngx_mcp_packet_put(p, env->nmessages);
     ngx_memcpy(p, env->data, env->size);
 
-    return ngx_http_mcp_sse_packet_seal(packet,
-                                        NGX_HTTP_MCP_SSE_PACKET_MESSAGE,
-                                        job->owner);
+    return ngx_mcp_packet_seal(packet, NGX_MCP_PACKET_MESSAGE, job->owner);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_delivery_send(ngx_http_mcp_sse_job_t *job)
+ngx_mcp_remote_send_send(ngx_mcp_remote_send_job_t *job)
 {
     ngx_str_t  bytes;
 
     bytes.len = job->packet->size;
     bytes.data = job->packet->data;
 
-    if (ngx_http_mcp_sse_redis_publish(job->owner, &bytes,
-                                       ngx_http_mcp_sse_delivery_sent,
-                                       (void *) (uintptr_t) job->node.key)
+    if (ngx_mcp_redis_publish(job->owner, &bytes,
+                              ngx_mcp_remote_send_sent,
+                              (void *) (uintptr_t) job->node.key)
         != NGX_OK)
     {
         return NGX_AGAIN;
@@ -336,12 +331,12 @@ ngx_http_mcp_sse_delivery_send(ngx_http_mcp_sse_job_t *job)
  */
 
 static void
-ngx_http_mcp_sse_delivery_sent(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_remote_send_sent(redisAsyncContext *ac, void *reply, void *data)
 {
-    redisReply              *r = reply;
-    ngx_http_mcp_sse_job_t  *job;
+    redisReply                 *r = reply;
+    ngx_mcp_remote_send_job_t  *job;
 
-    job = ngx_http_mcp_sse_delivery_job(data);
+    job = ngx_mcp_remote_send_find(data);
 
     if (job == NULL) {
         return;
@@ -356,7 +351,7 @@ ngx_http_mcp_sse_delivery_sent(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    ngx_http_mcp_sse_redis_refused(r);
+    ngx_mcp_redis_refused(r);
 
     /* the one before may have gone */
 
@@ -366,8 +361,8 @@ ngx_http_mcp_sse_delivery_sent(redisAsyncContext *ac, void *reply, void *data)
 
     job->delivery->doubtful = 0;
 
-    if (ngx_http_mcp_sse_delivery_alive(job) != NGX_OK) {
-        ngx_http_mcp_sse_delivery_end(job, NGX_AGAIN);
+    if (ngx_mcp_remote_send_alive(job) != NGX_OK) {
+        ngx_mcp_remote_send_end(job, NGX_AGAIN);
     }
 }
 
@@ -378,68 +373,66 @@ ngx_http_mcp_sse_delivery_sent(redisAsyncContext *ac, void *reply, void *data)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_delivery_alive(ngx_http_mcp_sse_job_t *job)
+ngx_mcp_remote_send_alive(ngx_mcp_remote_send_job_t *job)
 {
-    u_char     k[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    u_char     k[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[2];
 
     ngx_str_set(&argv[0], "EXISTS");
-    ngx_http_mcp_sse_redis_key(&argv[1], k, 'k', job->owner);
+    ngx_mcp_redis_key(&argv[1], k, 'k', job->owner);
 
-    return ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_delivery_is_alive,
+    return ngx_mcp_redis_command(ngx_mcp_remote_send_is_alive,
                                    (void *) (uintptr_t) job->node.key, 2,
                                    argv);
 }
 
 
 static void
-ngx_http_mcp_sse_delivery_is_alive(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_remote_send_is_alive(redisAsyncContext *ac, void *reply, void *data)
 {
-    redisReply              *r = reply;
-    ngx_http_mcp_sse_job_t  *job;
+    redisReply                 *r = reply;
+    ngx_mcp_remote_send_job_t  *job;
 
-    job = ngx_http_mcp_sse_delivery_job(data);
+    job = ngx_mcp_remote_send_find(data);
 
     if (job == NULL) {
         return;
     }
 
     if (r && r->type == REDIS_REPLY_INTEGER && r->integer == 0
-        && !ngx_http_mcp_sse_alive_unsure())
+        && !ngx_mcp_worker_lease_maybe_lost())
     {
         job->delivery->unsure = 0;
     }
 
-    ngx_http_mcp_sse_delivery_end(job, NGX_AGAIN);
+    ngx_mcp_remote_send_end(job, NGX_AGAIN);
 }
 
 
 void
-ngx_http_mcp_sse_delivery_verdict(ngx_http_mcp_sse_received_t *received)
+ngx_mcp_remote_send_ack(ngx_mcp_packet_received_t *received)
 {
-    u_char                  *p;
-    uint64_t                 number;
-    ngx_int_t                rc;
-    ngx_http_mcp_sse_job_t  *job;
+    u_char                     *p;
+    uint64_t                    number;
+    ngx_int_t                   rc;
+    ngx_mcp_remote_send_job_t  *job;
 
-    if (received->body.len != NGX_HTTP_MCP_SSE_VERDICT_LEN) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_MALFORMED);
+    if (received->body.len != NGX_MCP_ACK_LEN) {
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_MALFORMED);
         return;
     }
 
     p = received->body.data;
 
-    number = ngx_http_mcp_sse_packet_get(p);
-    job = ngx_http_mcp_sse_delivery_job((void *) (uintptr_t) number);
+    number = ngx_mcp_packet_get(p);
+    job = ngx_mcp_remote_send_find((void *) (uintptr_t) number);
 
     /* repeated ones come late */
 
     if (job == NULL
         || job->packet == NULL
-        || job->packet->number != ngx_http_mcp_sse_packet_get(p + 8)
-        || ngx_memcmp(job->owner, received->sender->id,
-                      NGX_HTTP_MCP_SSE_WORKER_ID)
+        || job->packet->number != ngx_mcp_packet_get(p + 8)
+        || ngx_memcmp(job->owner, received->sender->id, NGX_MCP_WORKER_ID_LEN)
            != 0)
     {
         return;
@@ -447,34 +440,34 @@ ngx_http_mcp_sse_delivery_verdict(ngx_http_mcp_sse_received_t *received)
 
     switch (p[16]) {
 
-    case NGX_HTTP_MCP_SSE_VERDICT_WAITS:
-        ngx_http_mcp_sse_delivery_heard(job);
+    case NGX_MCP_ACK_WAITING:
+        ngx_mcp_remote_send_confirm(job);
 
         /* fall through */
 
-    case NGX_HTTP_MCP_SSE_VERDICT_ACCEPTED:
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_ACCEPTED);
+    case NGX_MCP_ACK_ACCEPTED:
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_ACCEPTED);
         rc = NGX_OK;
         break;
 
-    case NGX_HTTP_MCP_SSE_VERDICT_FULL:
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_FULL);
+    case NGX_MCP_ACK_FULL:
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_FULL);
         rc = NGX_BUSY;
         break;
 
-    case NGX_HTTP_MCP_SSE_VERDICT_LOST:
+    case NGX_MCP_ACK_STREAM_LOST:
         job->delivery->unsure = 0;
         rc = NGX_AGAIN;
         break;
 
     default:
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_UNKNOWN);
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_UNKNOWN);
         rc = NGX_DECLINED;
     }
 
     job->delivery->doubtful = 0;
 
-    ngx_http_mcp_sse_delivery_end(job, rc);
+    ngx_mcp_remote_send_end(job, rc);
 }
 
 
@@ -484,30 +477,30 @@ ngx_http_mcp_sse_delivery_verdict(ngx_http_mcp_sse_received_t *received)
  */
 
 static void
-ngx_http_mcp_sse_delivery_heard(ngx_http_mcp_sse_job_t *job)
+ngx_mcp_remote_send_confirm(ngx_mcp_remote_send_job_t *job)
 {
-    ngx_http_mcp_sse_packet_t  *packet;
+    ngx_mcp_packet_t  *packet;
 
-    packet = ngx_http_mcp_sse_packet_alloc(8, ngx_cycle->log);
+    packet = ngx_mcp_packet_alloc(8, ngx_cycle->log);
     if (packet == NULL) {
         return;
     }
 
-    (void) ngx_http_mcp_sse_packet_put(packet->body, job->packet->number);
+    (void) ngx_mcp_packet_put(packet->body, job->packet->number);
 
-    ngx_http_mcp_sse_redis_send(packet, NGX_HTTP_MCP_SSE_PACKET_HEARD,
-                                job->owner, ngx_http_mcp_sse_redis_ignore);
+    ngx_mcp_redis_send(packet, NGX_MCP_PACKET_ACK_RECEIVED,
+                       job->owner, ngx_mcp_redis_ignore);
 }
 
 
 static void
-ngx_http_mcp_sse_delivery_timer(void *data)
+ngx_mcp_remote_send_timer(void *data)
 {
-    ngx_http_mcp_sse_job_t *job = data;
+    ngx_mcp_remote_send_job_t  *job = data;
 
     if ((ngx_msec_int_t) (job->delivery->deadline - ngx_current_msec) <= 0) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_UNANSWERED);
-        ngx_http_mcp_sse_delivery_end(job, NGX_ABORT);
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_UNANSWERED);
+        ngx_mcp_remote_send_end(job, NGX_ABORT);
         return;
     }
 
@@ -515,23 +508,23 @@ ngx_http_mcp_sse_delivery_timer(void *data)
 
     if (job->packet
         && job->delivery->doubtful
-        && ngx_http_mcp_sse_delivery_send(job) == NGX_OK)
+        && ngx_mcp_remote_send_send(job) == NGX_OK)
     {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_RESENT);
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_RESENT);
     }
 
-    ngx_http_mcp_sse_delivery_wait(job);
+    ngx_mcp_remote_send_wait(job);
 }
 
 
 static void
-ngx_http_mcp_sse_delivery_wait(ngx_http_mcp_sse_job_t *job)
+ngx_mcp_remote_send_wait(ngx_mcp_remote_send_job_t *job)
 {
     ngx_msec_int_t  left;
 
     left = (ngx_msec_int_t) (job->delivery->deadline - ngx_current_msec);
     left = ngx_max(left, 1);
 
-    ngx_http_mcp_sse_tick_set(&job->timer,
-                              ngx_min(left, NGX_HTTP_MCP_SSE_DELIVERY_RESEND));
+    ngx_mcp_timer_set(&job->timer,
+                      ngx_min(left, NGX_MCP_REMOTE_SEND_RESEND_MS));
 }

@@ -13,23 +13,23 @@
 
 /* what an owner says; the numbers are on the wire */
 
-#define NGX_HTTP_MCP_SSE_VERDICT_ACCEPTED  1
-#define NGX_HTTP_MCP_SSE_VERDICT_FULL      2
-#define NGX_HTTP_MCP_SSE_VERDICT_UNKNOWN   3
-#define NGX_HTTP_MCP_SSE_VERDICT_LOST      4   /* its stream may come back */
-#define NGX_HTTP_MCP_SSE_VERDICT_WAITS     5   /* accepted; say that you know */
+#define NGX_MCP_ACK_ACCEPTED     1
+#define NGX_MCP_ACK_FULL         2
+#define NGX_MCP_ACK_UNKNOWN      3
+#define NGX_MCP_ACK_STREAM_LOST  4   /* its stream may come back */
+#define NGX_MCP_ACK_WAITING      5   /* accepted; say that you know */
 
 /* of a verdict's body: job, number, verdict */
 
-#define NGX_HTTP_MCP_SSE_VERDICT_LEN       17
+#define NGX_MCP_ACK_LEN  17
 
 /* of a message's body before the envelope: job, expiry, key, messages */
 
-#define NGX_HTTP_MCP_SSE_DELIVERY_HEAD     (3 * 8 + NGX_HTTP_MCP_SSE_DIGEST)
+#define NGX_MCP_REMOTE_SEND_HEAD_LEN  (3 * 8 + NGX_MCP_DIGEST_LEN)
 
 /* an owner and a producer may differ by that much in the time of Redis, ms */
 
-#define NGX_HTTP_MCP_SSE_DELIVERY_GUARD    250
+#define NGX_MCP_REMOTE_SEND_GUARD_MS  250
 
 
 /*
@@ -49,19 +49,19 @@
  * is not needed after the handler.
  */
 
-ngx_int_t ngx_http_mcp_sse_delivery_start(ngx_http_mcp_sse_delivery_t *d);
+ngx_int_t ngx_mcp_remote_send_start(ngx_mcp_remote_send_t *d);
 
 /*
  * Whoever wanted to know is gone.
  */
 
-void ngx_http_mcp_sse_delivery_forget(ngx_http_mcp_sse_delivery_t *d);
+void ngx_mcp_remote_send_cancel(ngx_mcp_remote_send_t *d);
 
 /*
  * A verdict has come.
  */
 
-void ngx_http_mcp_sse_delivery_verdict(ngx_http_mcp_sse_received_t *received);
+void ngx_mcp_remote_send_ack(ngx_mcp_packet_received_t *received);
 
 
 #endif /* _NGX_MCP_REMOTE_SEND_H_INCLUDED_ */

@@ -6,46 +6,46 @@
 #include "ngx_mcp_worker_lease.h"
 
 
-#define NGX_HTTP_MCP_SSE_ALIVE_UNSURE      5000
-#define NGX_HTTP_MCP_SSE_ALIVE_SAY_AGAIN   10
-#define NGX_HTTP_MCP_SSE_ALIVE_SAY_POLICY  3600
-#define NGX_HTTP_MCP_SSE_MAX_DEAD          16
+#define NGX_MCP_WORKER_LEASE_LOST_WINDOW_MS       5000
+#define NGX_MCP_WORKER_LEASE_LOG_INTERVAL         10
+#define NGX_MCP_WORKER_LEASE_LOG_POLICY_INTERVAL  3600
+#define NGX_MCP_WORKER_LEASE_MAX_DEAD             16
 
 
-static void ngx_http_mcp_sse_alive_touch(void);
-static void ngx_http_mcp_sse_alive_touched(redisAsyncContext *ac, void *reply,
+static void ngx_mcp_worker_lease_touch(void);
+static void ngx_mcp_worker_lease_touched(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_http_mcp_sse_alive_written(redisAsyncContext *ac, void *reply,
+static void ngx_mcp_worker_lease_written(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_http_mcp_sse_alive_doubt(void);
-static void ngx_http_mcp_sse_alive_ask_policy(void);
-static void ngx_http_mcp_sse_alive_policy(redisAsyncContext *ac, void *reply,
+static void ngx_mcp_worker_lease_set_lost(void);
+static void ngx_mcp_worker_lease_ask_policy(void);
+static void ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_http_mcp_sse_alive_bury(void);
+static void ngx_mcp_worker_lease_delete_dead(void);
 
 
-static void      (*ngx_http_mcp_sse_alive_again)(void);
+static void      (*ngx_mcp_worker_lease_resync)(void);
 
-static ngx_uint_t  ngx_http_mcp_sse_alive_known;
+static ngx_uint_t  ngx_mcp_worker_lease_known;
 
-static u_char      ngx_http_mcp_sse_alive_graves[NGX_HTTP_MCP_SSE_MAX_DEAD]
-                                                [NGX_HTTP_MCP_SSE_WORKER_ID];
-static ngx_uint_t  ngx_http_mcp_sse_alive_ngraves;
+static u_char  ngx_mcp_worker_lease_dead_ids[NGX_MCP_WORKER_LEASE_MAX_DEAD]
+                                                [NGX_MCP_WORKER_ID_LEN];
+static ngx_uint_t  ngx_mcp_worker_lease_ndead;
 
 
 void
-ngx_http_mcp_sse_alive_init(void (*again)(void))
+ngx_mcp_worker_lease_init(void (*again)(void))
 {
-    ngx_http_mcp_sse_alive_again = again;
+    ngx_mcp_worker_lease_resync = again;
 }
 
 
 void
-ngx_http_mcp_sse_alive_join(void)
+ngx_mcp_worker_lease_join(void)
 {
-    ngx_http_mcp_sse_alive_known = 0;
+    ngx_mcp_worker_lease_known = 0;
 
-    ngx_http_mcp_sse_alive_touch();
+    ngx_mcp_worker_lease_touch();
 }
 
 
@@ -55,20 +55,20 @@ ngx_http_mcp_sse_alive_join(void)
  */
 
 void
-ngx_http_mcp_sse_alive_up(void)
+ngx_mcp_worker_lease_up(void)
 {
-    ngx_http_mcp_sse_gauges_t  gauges;
+    ngx_mcp_workers_gauges_t  gauges;
 
-    ngx_http_mcp_sse_shm_gauges(&gauges);
+    ngx_mcp_workers_gauges(&gauges);
 
     /* this worker is one of those that are ready */
 
-    if (gauges.redis[NGX_HTTP_MCP_SSE_REDIS_READY] == 1) {
-        ngx_http_mcp_sse_alive_doubt();
+    if (gauges.redis[NGX_MCP_REDIS_READY] == 1) {
+        ngx_mcp_worker_lease_set_lost();
     }
 
-    ngx_http_mcp_sse_alive_bury();
-    ngx_http_mcp_sse_alive_ask_policy();
+    ngx_mcp_worker_lease_delete_dead();
+    ngx_mcp_worker_lease_ask_policy();
 }
 
 
@@ -77,7 +77,7 @@ ngx_http_mcp_sse_alive_up(void)
  */
 
 static void
-ngx_http_mcp_sse_alive_ask_policy(void)
+ngx_mcp_worker_lease_ask_policy(void)
 {
     ngx_str_t  argv[3];
 
@@ -85,13 +85,12 @@ ngx_http_mcp_sse_alive_ask_policy(void)
     ngx_str_set(&argv[1], "GET");
     ngx_str_set(&argv[2], "maxmemory-policy");
 
-    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_policy, NULL,
-                                          3, argv);
+    (void) ngx_mcp_redis_command(ngx_mcp_worker_lease_policy, NULL, 3, argv);
 }
 
 
 static void
-ngx_http_mcp_sse_alive_policy(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply, void *data)
 {
     redisReply  *r = reply;
 
@@ -106,24 +105,24 @@ ngx_http_mcp_sse_alive_policy(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    if (ngx_http_mcp_sse_zone_once(
-                            &ngx_http_mcp_sse_zone()->root->redis_policy_said,
-                            NGX_HTTP_MCP_SSE_ALIVE_SAY_POLICY))
+    if (ngx_mcp_zone_log_once(
+                            &ngx_mcp_zone()->root->redis_policy_said,
+                            NGX_MCP_WORKER_LEASE_LOG_POLICY_INTERVAL))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "mcp sse: redis \"%V\" has the maxmemory-policy \"%s\" "
                       "and may forget sessions, it should be \"noeviction\"",
-                      &ngx_http_mcp_sse_zone()->conf->redis->name,
+                      &ngx_mcp_zone()->conf->redis->name,
                       r->element[1]->str);
     }
 }
 
 
 void
-ngx_http_mcp_sse_alive_second(void)
+ngx_mcp_worker_lease_every_second(void)
 {
-    ngx_http_mcp_sse_alive_touch();
-    ngx_http_mcp_sse_alive_bury();
+    ngx_mcp_worker_lease_touch();
+    ngx_mcp_worker_lease_delete_dead();
 }
 
 
@@ -132,72 +131,66 @@ ngx_http_mcp_sse_alive_second(void)
  */
 
 static void
-ngx_http_mcp_sse_alive_touch(void)
+ngx_mcp_worker_lease_touch(void)
 {
-    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[4];
 
     ngx_str_set(&argv[0], "GETEX");
-    ngx_http_mcp_sse_redis_key(&argv[1], buf, 'k',
-                               ngx_http_mcp_sse_shm_self()->id);
+    ngx_mcp_redis_key(&argv[1], buf, 'k', ngx_mcp_workers_self()->id);
     ngx_str_set(&argv[2], "EX");
     ngx_str_set(&argv[3], "15");
 
-    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_touched,
-                                          NULL, 4, argv);
+    (void) ngx_mcp_redis_command(ngx_mcp_worker_lease_touched, NULL, 4, argv);
 }
 
 
 static void
-ngx_http_mcp_sse_alive_touched(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_worker_lease_touched(redisAsyncContext *ac, void *reply, void *data)
 {
-    u_char      buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
-    ngx_str_t   argv[5];
+    u_char       buf[NGX_MCP_REDIS_MAX_KEY_LEN];
+    ngx_str_t    argv[5];
     redisReply  *r = reply;
 
-    if (ngx_http_mcp_sse_alive_failed(ac, r)) {
+    if (ngx_mcp_worker_lease_failed(ac, r)) {
         return;
     }
 
     if (r->type == REDIS_REPLY_STRING) {
-        ngx_http_mcp_sse_alive_known = 1;
-        ngx_http_mcp_sse_redis_joined();
+        ngx_mcp_worker_lease_known = 1;
+        ngx_mcp_redis_joined();
         return;
     }
 
-    if (ngx_http_mcp_sse_alive_known) {
-        ngx_http_mcp_sse_alive_lost();
+    if (ngx_mcp_worker_lease_known) {
+        ngx_mcp_worker_lease_lost();
     }
 
     ngx_str_set(&argv[0], "SET");
-    ngx_http_mcp_sse_redis_key(&argv[1], buf, 'k',
-                               ngx_http_mcp_sse_shm_self()->id);
+    ngx_mcp_redis_key(&argv[1], buf, 'k', ngx_mcp_workers_self()->id);
     ngx_str_set(&argv[2], "1");
     ngx_str_set(&argv[3], "EX");
     ngx_str_set(&argv[4], "15");
 
-    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_written,
-                                          NULL, 5, argv);
+    (void) ngx_mcp_redis_command(ngx_mcp_worker_lease_written, NULL, 5, argv);
 }
 
 
 static void
-ngx_http_mcp_sse_alive_written(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_worker_lease_written(redisAsyncContext *ac, void *reply, void *data)
 {
     redisReply  *r = reply;
 
-    if (!ngx_http_mcp_sse_alive_failed(ac, r)) {
-        ngx_http_mcp_sse_alive_known = 1;
-        ngx_http_mcp_sse_redis_joined();
+    if (!ngx_mcp_worker_lease_failed(ac, r)) {
+        ngx_mcp_worker_lease_known = 1;
+        ngx_mcp_redis_joined();
         return;
     }
 
     /* one that has no memory left still carries messages */
 
     if (r && ngx_strncmp(r->str, "OOM", 3) == 0) {
-        ngx_http_mcp_sse_redis_joined();
+        ngx_mcp_redis_joined();
     }
 }
 
@@ -208,7 +201,7 @@ ngx_http_mcp_sse_alive_written(redisAsyncContext *ac, void *reply,
  */
 
 ngx_uint_t
-ngx_http_mcp_sse_alive_failed(redisAsyncContext *ac, redisReply *reply)
+ngx_mcp_worker_lease_failed(redisAsyncContext *ac, redisReply *reply)
 {
     if (reply == NULL) {
         return 1;
@@ -219,10 +212,10 @@ ngx_http_mcp_sse_alive_failed(redisAsyncContext *ac, redisReply *reply)
     }
 
     if (ngx_strncmp(reply->str, "OOM", 3) == 0) {
-        ngx_http_mcp_sse_redis_refused(reply);
+        ngx_mcp_redis_refused(reply);
 
     } else {
-        ngx_http_mcp_sse_redis_conn_fail(ac->data, reply->str);
+        ngx_mcp_redis_conn_fail(ac->data, reply->str);
     }
 
     return 1;
@@ -230,43 +223,43 @@ ngx_http_mcp_sse_alive_failed(redisAsyncContext *ac, redisReply *reply)
 
 
 void
-ngx_http_mcp_sse_alive_lost(void)
+ngx_mcp_worker_lease_lost(void)
 {
-    if (!ngx_http_mcp_sse_alive_known) {
+    if (!ngx_mcp_worker_lease_known) {
         return;
     }
 
-    ngx_http_mcp_sse_alive_known = 0;
-    ngx_http_mcp_sse_alive_doubt();
+    ngx_mcp_worker_lease_known = 0;
+    ngx_mcp_worker_lease_set_lost();
 
-    if (ngx_http_mcp_sse_zone_once(
-                              &ngx_http_mcp_sse_zone()->root->redis_empty_said,
-                              NGX_HTTP_MCP_SSE_ALIVE_SAY_AGAIN))
+    if (ngx_mcp_zone_log_once(
+                              &ngx_mcp_zone()->root->redis_empty_said,
+                              NGX_MCP_WORKER_LEASE_LOG_INTERVAL))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "mcp sse: redis \"%V\" has lost its data, all sessions "
                       "are registered again",
-                      &ngx_http_mcp_sse_zone()->conf->redis->name);
+                      &ngx_mcp_zone()->conf->redis->name);
     }
 
-    ngx_http_mcp_sse_alive_touch();
-    ngx_http_mcp_sse_alive_again();
+    ngx_mcp_worker_lease_touch();
+    ngx_mcp_worker_lease_resync();
 }
 
 
 static void
-ngx_http_mcp_sse_alive_doubt(void)
+ngx_mcp_worker_lease_set_lost(void)
 {
-    ngx_http_mcp_sse_zone()->root->redis_doubt = ngx_current_msec;
+    ngx_mcp_zone()->root->redis_doubt = ngx_current_msec;
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_alive_unsure(void)
+ngx_mcp_worker_lease_maybe_lost(void)
 {
     return (ngx_msec_int_t) (ngx_current_msec
-                             - ngx_http_mcp_sse_zone()->root->redis_doubt)
-           < NGX_HTTP_MCP_SSE_ALIVE_UNSURE;
+                             - ngx_mcp_zone()->root->redis_doubt)
+           < NGX_MCP_WORKER_LEASE_LOST_WINDOW_MS;
 }
 
 
@@ -275,52 +268,49 @@ ngx_http_mcp_sse_alive_unsure(void)
  */
 
 void
-ngx_http_mcp_sse_alive_dead(u_char *id)
+ngx_mcp_worker_lease_dead(u_char *id)
 {
-    if (ngx_http_mcp_sse_alive_ngraves == NGX_HTTP_MCP_SSE_MAX_DEAD) {
+    if (ngx_mcp_worker_lease_ndead == NGX_MCP_WORKER_LEASE_MAX_DEAD) {
         return;
     }
 
-    ngx_memcpy(ngx_http_mcp_sse_alive_graves[
-                                       ngx_http_mcp_sse_alive_ngraves++],
-               id, NGX_HTTP_MCP_SSE_WORKER_ID);
+    ngx_memcpy(ngx_mcp_worker_lease_dead_ids[
+                                       ngx_mcp_worker_lease_ndead++],
+               id, NGX_MCP_WORKER_ID_LEN);
 
-    ngx_http_mcp_sse_alive_bury();
+    ngx_mcp_worker_lease_delete_dead();
 }
 
 
 static void
-ngx_http_mcp_sse_alive_bury(void)
+ngx_mcp_worker_lease_delete_dead(void)
 {
-    u_char      buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    u_char      buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     u_char     *id;
     ngx_str_t   argv[2];
 
     ngx_str_set(&argv[0], "DEL");
 
-    while (ngx_http_mcp_sse_alive_ngraves
-           && ngx_http_mcp_sse_redis_is_up())
-    {
+    while (ngx_mcp_worker_lease_ndead && ngx_mcp_redis_is_up()) {
 
-        id = ngx_http_mcp_sse_alive_graves[
-                                       ngx_http_mcp_sse_alive_ngraves - 1];
+        id = ngx_mcp_worker_lease_dead_ids[ngx_mcp_worker_lease_ndead - 1];
 
-        ngx_http_mcp_sse_redis_key(&argv[1], buf, 'k', id);
+        ngx_mcp_redis_key(&argv[1], buf, 'k', id);
 
-        if (ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_alive_ignore,
-                                           NULL, 2, argv)
+        if (ngx_mcp_redis_command(ngx_mcp_worker_lease_ignore,
+                                  NULL, 2, argv)
             != NGX_OK)
         {
             return;
         }
 
-        ngx_http_mcp_sse_alive_ngraves--;
+        ngx_mcp_worker_lease_ndead--;
     }
 }
 
 
 void
-ngx_http_mcp_sse_alive_ignore(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_worker_lease_ignore(redisAsyncContext *ac, void *reply, void *data)
 {
-    (void) ngx_http_mcp_sse_alive_failed(ac, reply);
+    (void) ngx_mcp_worker_lease_failed(ac, reply);
 }

@@ -19,45 +19,45 @@
  * Redis is to be put there again.
  */
 
-void ngx_http_mcp_sse_alive_init(void (*again)(void));
+void ngx_mcp_worker_lease_init(void (*again)(void));
 
 /*
  * Tells Redis that there is this worker; that has been done; one second has
  * passed.
  */
 
-void ngx_http_mcp_sse_alive_join(void);
-void ngx_http_mcp_sse_alive_up(void);
-void ngx_http_mcp_sse_alive_second(void);
+void ngx_mcp_worker_lease_join(void);
+void ngx_mcp_worker_lease_up(void);
+void ngx_mcp_worker_lease_every_second(void);
 
 /*
  * A worker of this instance has died, or this one exits: removes its key, as
  * soon as that is possible.
  */
 
-void ngx_http_mcp_sse_alive_dead(u_char *id);
+void ngx_mcp_worker_lease_dead(u_char *id);
 
 /*
  * Somebody has seen that Redis has lost its data.  Whether it has lost them,
  * or may have, so recently that a session it does not know may be alive.
  */
 
-void ngx_http_mcp_sse_alive_lost(void);
-ngx_uint_t ngx_http_mcp_sse_alive_unsure(void);
+void ngx_mcp_worker_lease_lost(void);
+ngx_uint_t ngx_mcp_worker_lease_maybe_lost(void);
 
 /*
  * Whether a command has failed: no reply, or an error, which is logged.  But
  * for a Redis out of memory the connection is given up.
  */
 
-ngx_uint_t ngx_http_mcp_sse_alive_failed(redisAsyncContext *ac,
+ngx_uint_t ngx_mcp_worker_lease_failed(redisAsyncContext *ac,
     redisReply *reply);
 
 /*
  * The same as the handler of a reply that nobody waits for.
  */
 
-void ngx_http_mcp_sse_alive_ignore(redisAsyncContext *ac, void *reply,
+void ngx_mcp_worker_lease_ignore(redisAsyncContext *ac, void *reply,
     void *data);
 
 

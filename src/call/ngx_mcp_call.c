@@ -14,64 +14,62 @@
 /* with this nginx a sanitizer is to see what happens to a freed call */
 
 #ifdef NGX_DEBUG_PALLOC
-#define NGX_HTTP_MCP_SSE_MAX_FREE    0
+#define NGX_MCP_CALL_MAX_FREE  0
 #else
-#define NGX_HTTP_MCP_SSE_MAX_FREE    64
+#define NGX_MCP_CALL_MAX_FREE  64
 #endif
 
-#define NGX_HTTP_MCP_SSE_TRY_AGAIN   10
+#define NGX_MCP_CALL_CONNECTION_RETRY_MS  10
 
 /* what Frappe says of a method that it does not have */
 
-#define NGX_HTTP_MCP_SSE_NO_METHOD   417
+#define NGX_MCP_CALL_NO_METHOD  417
 
 
-static ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_call_get(ngx_log_t *log);
-static ngx_int_t ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
+static ngx_mcp_call_t *ngx_mcp_call_get(ngx_log_t *log);
+static ngx_int_t ngx_mcp_call_body(ngx_mcp_call_t *call,
     ngx_http_request_t *sr);
-static ngx_int_t ngx_http_mcp_sse_call_subrequest(
-    ngx_http_mcp_sse_call_t *call);
-static const char *ngx_http_mcp_sse_call_hint(ngx_http_mcp_sse_call_t *call);
-static ngx_int_t ngx_http_mcp_sse_call_done(ngx_http_request_t *sr,
-    void *data, ngx_int_t rc);
-static void ngx_http_mcp_sse_call_woken(ngx_http_request_t *r);
-static void ngx_http_mcp_sse_call_cleanup(void *data);
-static void ngx_http_mcp_sse_call_end(ngx_http_mcp_sse_call_t *call,
-    ngx_uint_t end);
-static void ngx_http_mcp_sse_call_deadline(void *data);
-static void ngx_http_mcp_sse_call_event(ngx_event_t *ev);
-static void ngx_http_mcp_sse_call_log_torn(ngx_http_mcp_sse_call_t *call);
+static ngx_int_t ngx_mcp_call_subrequest(ngx_mcp_call_t *call);
+static const char *ngx_mcp_call_hint(ngx_mcp_call_t *call);
+static ngx_int_t ngx_mcp_call_done(ngx_http_request_t *sr, void *data,
+    ngx_int_t rc);
+static void ngx_mcp_call_write_handler(ngx_http_request_t *r);
+static void ngx_mcp_call_cleanup(void *data);
+static void ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end);
+static void ngx_mcp_call_deadline(void *data);
+static void ngx_mcp_call_event(ngx_event_t *ev);
+static void ngx_mcp_call_log_aborted(ngx_mcp_call_t *call);
 
 
-static ngx_queue_t  ngx_http_mcp_sse_call_free_list = {
-    &ngx_http_mcp_sse_call_free_list, &ngx_http_mcp_sse_call_free_list
+static ngx_queue_t  ngx_mcp_call_free_list = {
+    &ngx_mcp_call_free_list, &ngx_mcp_call_free_list
 };
-static ngx_uint_t   ngx_http_mcp_sse_call_nfree;
+static ngx_uint_t  ngx_mcp_call_nfree;
 
-static ngx_str_t    ngx_http_mcp_sse_post = ngx_string("POST");
-static ngx_str_t    ngx_http_mcp_sse_get = ngx_string("GET");
+static ngx_str_t  ngx_mcp_post = ngx_string("POST");
+static ngx_str_t  ngx_mcp_get = ngx_string("GET");
 
 
-ngx_http_mcp_sse_call_t *
-ngx_http_mcp_sse_call_create(ngx_http_core_srv_conf_t *cscf, ngx_log_t *log)
+ngx_mcp_call_t *
+ngx_mcp_call_create(ngx_http_core_srv_conf_t *cscf, ngx_log_t *log)
 {
-    ngx_http_mcp_sse_call_t  *call;
+    ngx_mcp_call_t  *call;
 
-    call = ngx_http_mcp_sse_call_get(log);
+    call = ngx_mcp_call_get(log);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_memzero(call, sizeof(ngx_http_mcp_sse_call_t));
+    ngx_memzero(call, sizeof(ngx_mcp_call_t));
 
     call->cscf = cscf;
     call->length = -1;
 
-    if (ngx_http_mcp_sse_stub_make(call, ngx_http_mcp_sse_call_woken,
-                                   ngx_http_mcp_sse_call_cleanup, log)
+    if (ngx_mcp_fake_request_create(call, ngx_mcp_call_write_handler,
+                                    ngx_mcp_call_cleanup, log)
         != NGX_OK)
     {
-        ngx_http_mcp_sse_call_free(call);
+        ngx_mcp_call_free(call);
         return NULL;
     }
 
@@ -79,49 +77,49 @@ ngx_http_mcp_sse_call_create(ngx_http_core_srv_conf_t *cscf, ngx_log_t *log)
 }
 
 
-static ngx_http_mcp_sse_call_t *
-ngx_http_mcp_sse_call_get(ngx_log_t *log)
+static ngx_mcp_call_t *
+ngx_mcp_call_get(ngx_log_t *log)
 {
     ngx_queue_t  *q;
 
-    if (ngx_queue_empty(&ngx_http_mcp_sse_call_free_list)) {
-        return ngx_alloc(sizeof(ngx_http_mcp_sse_call_t), log);
+    if (ngx_queue_empty(&ngx_mcp_call_free_list)) {
+        return ngx_alloc(sizeof(ngx_mcp_call_t), log);
     }
 
-    q = ngx_queue_head(&ngx_http_mcp_sse_call_free_list);
+    q = ngx_queue_head(&ngx_mcp_call_free_list);
     ngx_queue_remove(q);
-    ngx_http_mcp_sse_call_nfree--;
+    ngx_mcp_call_nfree--;
 
-    return ngx_queue_data(q, ngx_http_mcp_sse_call_t, queue);
+    return ngx_queue_data(q, ngx_mcp_call_t, queue);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_call_start(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_call_start(ngx_mcp_call_t *call)
 {
     ngx_connection_t  *c;
 
-    ngx_http_mcp_sse_stub_address(call);
+    ngx_mcp_fake_request_address(call);
 
-    if (ngx_http_mcp_sse_call_subrequest(call) != NGX_OK) {
-        ngx_http_mcp_sse_call_free(call);
+    if (ngx_mcp_call_subrequest(call) != NGX_OK) {
+        ngx_mcp_call_free(call);
         return NGX_ERROR;
     }
 
     call->started = ngx_current_msec;
-    call->began = ngx_http_mcp_sse_count_clock();
+    call->began = ngx_mcp_count_clock();
 
-    call->event.handler = ngx_http_mcp_sse_call_event;
+    call->event.handler = ngx_mcp_call_event;
     call->event.data = call;
     call->event.log = &call->log;
 
-    call->timer.handler = ngx_http_mcp_sse_call_deadline;
+    call->timer.handler = ngx_mcp_call_deadline;
     call->timer.data = call;
 
-    ngx_http_mcp_sse_tick_hold();
+    ngx_mcp_timer_hold();
 
     if (call->timeout) {
-        ngx_http_mcp_sse_tick_set(&call->timer, call->timeout);
+        ngx_mcp_timer_set(&call->timer, call->timeout);
     }
 
     c = &call->connection;
@@ -133,7 +131,7 @@ ngx_http_mcp_sse_call_start(ngx_http_mcp_sse_call_t *call)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_call_subrequest(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_call_subrequest(ngx_mcp_call_t *call)
 {
     ngx_http_request_t          *r, *sr;
     ngx_http_post_subrequest_t  *ps;
@@ -145,13 +143,13 @@ ngx_http_mcp_sse_call_subrequest(ngx_http_mcp_sse_call_t *call)
         return NGX_ERROR;
     }
 
-    ps->handler = ngx_http_mcp_sse_call_done;
+    ps->handler = ngx_mcp_call_done;
     ps->data = call;
 
     r->unparsed_uri = call->uri;
     r->request_line = call->uri;
-    r->method_name = call->body.len ? ngx_http_mcp_sse_post
-                                    : ngx_http_mcp_sse_get;
+    r->method_name = call->body.len ? ngx_mcp_post
+                                    : ngx_mcp_get;
 
     if (ngx_http_subrequest(r, &call->uri, &call->args, &sr, ps, 0)
         != NGX_OK)
@@ -175,7 +173,7 @@ ngx_http_mcp_sse_call_subrequest(ngx_http_mcp_sse_call_t *call)
         return NGX_OK;
     }
 
-    return ngx_http_mcp_sse_call_body(call, sr);
+    return ngx_mcp_call_body(call, sr);
 }
 
 
@@ -186,15 +184,14 @@ ngx_http_mcp_sse_call_subrequest(ngx_http_mcp_sse_call_t *call)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
-    ngx_http_request_t *sr)
+ngx_mcp_call_body(ngx_mcp_call_t *call, ngx_http_request_t *sr)
 {
     ngx_buf_t                *b;
     ngx_chain_t              *cl;
     ngx_http_request_body_t  *rb;
 
     sr->method = NGX_HTTP_POST;
-    sr->method_name = ngx_http_mcp_sse_post;
+    sr->method_name = ngx_mcp_post;
 
     rb = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
     b = ngx_calloc_buf(sr->pool);
@@ -224,9 +221,9 @@ ngx_http_mcp_sse_call_body(ngx_http_mcp_sse_call_t *call,
 
 
 ngx_int_t
-ngx_http_mcp_sse_call_length_handler(ngx_http_request_t *r)
+ngx_mcp_call_length_handler(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
     if (r == r->main) {
         return NGX_DECLINED;
@@ -244,16 +241,16 @@ ngx_http_mcp_sse_call_length_handler(ngx_http_request_t *r)
 
 
 void
-ngx_http_mcp_sse_call_cancel(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_call_cancel(ngx_mcp_call_t *call)
 {
-    ngx_http_mcp_sse_call_end(call, NGX_HTTP_MCP_SSE_CALL_CANCELLED);
+    ngx_mcp_call_end(call, NGX_MCP_CALL_CANCELLED);
 }
 
 
 void
-ngx_http_mcp_sse_call_forget(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_call_forget(ngx_mcp_call_t *call)
 {
-    ngx_memzero(&call->ctx.facts, sizeof(ngx_http_mcp_sse_facts_t));
+    ngx_memzero(&call->ctx.facts, sizeof(ngx_mcp_vars_t));
     ngx_str_null(&call->connection.addr_text);
 
     if (call->request) {
@@ -264,8 +261,7 @@ ngx_http_mcp_sse_call_forget(ngx_http_mcp_sse_call_t *call)
 
 
 void
-ngx_http_mcp_sse_call_complain(ngx_http_mcp_sse_call_t *call,
-    const char *what)
+ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what)
 {
     if (call->proxied && call->status == NGX_HTTP_NOT_FOUND) {
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
@@ -277,7 +273,7 @@ ngx_http_mcp_sse_call_complain(ngx_http_mcp_sse_call_t *call,
 
     ngx_log_error(NGX_LOG_ERR, &call->log, 0,
                   "mcp sse: %s at \"%V\" answered %ui%s", what, &call->uri,
-                  call->status, ngx_http_mcp_sse_call_hint(call));
+                  call->status, ngx_mcp_call_hint(call));
 }
 
 
@@ -286,7 +282,7 @@ ngx_http_mcp_sse_call_complain(ngx_http_mcp_sse_call_t *call,
  */
 
 static const char *
-ngx_http_mcp_sse_call_hint(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_call_hint(ngx_mcp_call_t *call)
 {
     if (!call->proxied) {
         return (call->status == NGX_HTTP_NOT_FOUND)
@@ -308,7 +304,7 @@ ngx_http_mcp_sse_call_hint(ngx_http_mcp_sse_call_t *call)
         return ": it redirects, does proxy_pass (FRAPPE_URL) lead to Frappe "
                "itself, and by https if it has to be?";
 
-    case NGX_HTTP_MCP_SSE_NO_METHOD:
+    case NGX_MCP_CALL_NO_METHOD:
         return ": does Frappe have the method that proxy_pass "
                "(FRAPPE_METHOD) names?";
 
@@ -326,9 +322,9 @@ ngx_http_mcp_sse_call_hint(ngx_http_mcp_sse_call_t *call)
 
 
 void
-ngx_http_mcp_sse_call_oversize(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_call_oversize(ngx_mcp_call_t *call)
 {
-    ngx_http_mcp_sse_call_end(call, NGX_HTTP_MCP_SSE_CALL_OVERSIZE);
+    ngx_mcp_call_end(call, NGX_MCP_CALL_OVERSIZE);
 }
 
 
@@ -338,9 +334,9 @@ ngx_http_mcp_sse_call_oversize(ngx_http_mcp_sse_call_t *call)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
+ngx_mcp_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
-    ngx_http_mcp_sse_call_t  *call = data;
+    ngx_mcp_call_t  *call = data;
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
 
@@ -354,8 +350,8 @@ ngx_http_mcp_sse_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     if (call->end == 0) {
         call->end = (rc == NGX_ERROR || call->status == 0)
-                    ? NGX_HTTP_MCP_SSE_CALL_FAILED
-                    : NGX_HTTP_MCP_SSE_CALL_DONE;
+                    ? NGX_MCP_CALL_FAILED
+                    : NGX_MCP_CALL_DONE;
     }
 
     if (call->judge) {
@@ -378,9 +374,9 @@ ngx_http_mcp_sse_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
  */
 
 static void
-ngx_http_mcp_sse_call_woken(ngx_http_request_t *r)
+ngx_mcp_call_write_handler(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -388,7 +384,7 @@ ngx_http_mcp_sse_call_woken(ngx_http_request_t *r)
         return;
     }
 
-    ngx_http_mcp_sse_call_end(ctx->call, ctx->call->end);
+    ngx_mcp_call_end(ctx->call, ctx->call->end);
 }
 
 
@@ -397,21 +393,21 @@ ngx_http_mcp_sse_call_woken(ngx_http_request_t *r)
  */
 
 static void
-ngx_http_mcp_sse_call_cleanup(void *data)
+ngx_mcp_call_cleanup(void *data)
 {
-    ngx_http_mcp_sse_call_t  *call = data;
+    ngx_mcp_call_t  *call = data;
 
     call->request = NULL;
     call->subrequest = NULL;
 
     if (call->started) {
-        ngx_http_mcp_sse_call_end(call, NGX_HTTP_MCP_SSE_CALL_FAILED);
+        ngx_mcp_call_end(call, NGX_MCP_CALL_FAILED);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_call_end(ngx_http_mcp_sse_call_t *call, ngx_uint_t end)
+ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end)
 {
     if (call->end == 0) {
         call->end = end;
@@ -425,47 +421,46 @@ ngx_http_mcp_sse_call_end(ngx_http_mcp_sse_call_t *call, ngx_uint_t end)
 
 
 static void
-ngx_http_mcp_sse_call_deadline(void *data)
+ngx_mcp_call_deadline(void *data)
 {
-    ngx_http_mcp_sse_call_t  *call = data;
+    ngx_mcp_call_t  *call = data;
 
-    ngx_http_mcp_sse_call_end(call, NGX_HTTP_MCP_SSE_CALL_TIMED_OUT);
+    ngx_mcp_call_end(call, NGX_MCP_CALL_TIMED_OUT);
 }
 
 
 static void
-ngx_http_mcp_sse_call_event(ngx_event_t *ev)
+ngx_mcp_call_event(ngx_event_t *ev)
 {
-    ngx_http_mcp_sse_call_t  *call = ev->data;
+    ngx_mcp_call_t  *call = ev->data;
 
     /* somebody uses the stub's memory: a file operation in a thread */
 
     if (call->request && call->request->blocked) {
-        call->timer.handler = ngx_http_mcp_sse_call_deadline;
+        call->timer.handler = ngx_mcp_call_deadline;
         call->posted = 0;
-        ngx_http_mcp_sse_tick_set(&call->timer, NGX_HTTP_MCP_SSE_TRY_AGAIN);
+        ngx_mcp_timer_set(&call->timer, NGX_MCP_CALL_CONNECTION_RETRY_MS);
         return;
     }
 
-    ngx_http_mcp_sse_tick_del(&call->timer);
+    ngx_mcp_timer_del(&call->timer);
 
     if (call->subrequest && !call->subrequest->logged) {
-        ngx_http_mcp_sse_call_log_torn(call);
+        ngx_mcp_call_log_aborted(call);
     }
 
     /* each is logged by now, and passes here once; look-ups have no judge */
 
     if (call->judge) {
-        ngx_http_mcp_sse_count_call(&call->ctx.facts.method,
-                                    call->ctx.facts.result);
-        ngx_http_mcp_sse_count_time(NGX_HTTP_MCP_SSE_CALL_TIME, call->began);
+        ngx_mcp_count_call(&call->ctx.facts.method, call->ctx.facts.result);
+        ngx_mcp_count_time(NGX_MCP_CALL_TIME, call->began);
     }
 
     call->handler(call);
 
-    ngx_http_mcp_sse_tick_release();
+    ngx_mcp_timer_release();
 
-    ngx_http_mcp_sse_call_free(call);
+    ngx_mcp_call_free(call);
 }
 
 
@@ -475,7 +470,7 @@ ngx_http_mcp_sse_call_event(ngx_event_t *ev)
  */
 
 static void
-ngx_http_mcp_sse_call_log_torn(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_call_log_aborted(ngx_mcp_call_t *call)
 {
     ngx_uint_t                  i;
     ngx_http_request_t         *sr;
@@ -505,7 +500,7 @@ ngx_http_mcp_sse_call_log_torn(ngx_http_mcp_sse_call_t *call)
 
 
 void
-ngx_http_mcp_sse_call_free(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_call_free(ngx_mcp_call_t *call)
 {
     ngx_pool_t          *pool;
     ngx_http_request_t  *r;
@@ -548,11 +543,11 @@ ngx_http_mcp_sse_call_free(ngx_http_mcp_sse_call_t *call)
         ngx_delete_posted_event(&call->write);
     }
 
-    if (ngx_http_mcp_sse_call_nfree == NGX_HTTP_MCP_SSE_MAX_FREE) {
+    if (ngx_mcp_call_nfree == NGX_MCP_CALL_MAX_FREE) {
         ngx_free(call);
         return;
     }
 
-    ngx_queue_insert_head(&ngx_http_mcp_sse_call_free_list, &call->queue);
-    ngx_http_mcp_sse_call_nfree++;
+    ngx_queue_insert_head(&ngx_mcp_call_free_list, &call->queue);
+    ngx_mcp_call_nfree++;
 }

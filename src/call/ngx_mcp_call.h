@@ -15,18 +15,18 @@
 
 
 typedef enum {
-    NGX_HTTP_MCP_SSE_CALL_DONE = 1,    /* there is an answer; see status */
-    NGX_HTTP_MCP_SSE_CALL_FAILED,      /* cut, or a fault of our own */
-    NGX_HTTP_MCP_SSE_CALL_TIMED_OUT,
-    NGX_HTTP_MCP_SSE_CALL_OVERSIZE,
-    NGX_HTTP_MCP_SSE_CALL_CANCELLED
-} ngx_http_mcp_sse_call_end_e;
+    NGX_MCP_CALL_DONE = 1,             /* there is an answer; see status */
+    NGX_MCP_CALL_FAILED,               /* cut, or a fault of our own */
+    NGX_MCP_CALL_TIMED_OUT,
+    NGX_MCP_CALL_OVERSIZE,
+    NGX_MCP_CALL_CANCELLED
+} ngx_mcp_call_end_e;
 
 
-typedef void (*ngx_http_mcp_sse_call_pt)(ngx_http_mcp_sse_call_t *call);
+typedef void (*ngx_mcp_call_pt)(ngx_mcp_call_t *call);
 
 
-struct ngx_http_mcp_sse_call_s {
+struct ngx_mcp_call_s {
 
     /* set by the caller between _create() and _start() */
 
@@ -45,14 +45,14 @@ struct ngx_http_mcp_sse_call_s {
      * NULL.  The call is freed when it returns.
      */
 
-    ngx_http_mcp_sse_call_pt      handler;
+    ngx_mcp_call_pt               handler;
 
     /*
      * Runs just before nginx logs the call, to set facts.result.  It is
      * inside ngx_http_finalize_request() and must not touch any request.
      */
 
-    ngx_http_mcp_sse_call_pt      judge;
+    ngx_mcp_call_pt               judge;
 
     /* the end */
 
@@ -60,18 +60,18 @@ struct ngx_http_mcp_sse_call_s {
     ngx_uint_t                    status;      /* HTTP status */
     off_t                         length;      /* announced, or -1 */
     ngx_uint_t                    proxied;     /* not answered by nginx */
-    ngx_http_mcp_sse_event_t     *answer;      /* the body, or NULL */
+    ngx_mcp_event_t              *answer;      /* the body, or NULL */
     ngx_str_t                     challenge;   /* WWW-Authenticate */
     ngx_msec_t                    started;
     uint64_t                      began;       /* on the counters' clock */
 
     /* of the engine */
 
-    ngx_http_mcp_sse_ctx_t        ctx;         /* of the stub; facts in it */
+    ngx_mcp_ctx_t                 ctx;         /* of the stub; facts in it */
     ngx_pool_t                   *pool;        /* the stub's: for requests */
     ngx_http_request_t           *request;     /* the stub */
     ngx_http_request_t           *subrequest;
-    ngx_http_mcp_sse_timer_t      timer;
+    ngx_mcp_timer_t               timer;
     ngx_event_t                   event;
     ngx_queue_t                   queue;       /* running, or free */
 
@@ -88,18 +88,18 @@ struct ngx_http_mcp_sse_call_s {
 
 /*
  * Makes a call on the server "cscf": the stub request and its pool exist,
- * and headers may be added with ngx_http_mcp_sse_header_push(call->request,
+ * and headers may be added with ngx_mcp_header_push(call->request,
  * ...).  NULL if memory is short.  Either start or free it.
  */
 
-ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_call_create(
-    ngx_http_core_srv_conf_t *cscf, ngx_log_t *log);
+ngx_mcp_call_t *ngx_mcp_call_create(ngx_http_core_srv_conf_t *cscf,
+    ngx_log_t *log);
 
 /*
  * Starts it.  On NGX_ERROR handler() will not run and the call is freed.
  */
 
-ngx_int_t ngx_http_mcp_sse_call_start(ngx_http_mcp_sse_call_t *call);
+ngx_int_t ngx_mcp_call_start(ngx_mcp_call_t *call);
 
 /*
  * A handler of the preaccess phase: tells a call's subrequest how long its
@@ -107,41 +107,40 @@ ngx_int_t ngx_http_mcp_sse_call_start(ngx_http_mcp_sse_call_t *call);
  * when it chooses the location, and again after a rewrite.
  */
 
-ngx_int_t ngx_http_mcp_sse_call_length_handler(ngx_http_request_t *r);
+ngx_int_t ngx_mcp_call_length_handler(ngx_http_request_t *r);
 
 /*
  * Ends it now: the connection to the backend is closed.  handler() runs soon
  * with end == CANCELLED.
  */
 
-void ngx_http_mcp_sse_call_cancel(ngx_http_mcp_sse_call_t *call);
+void ngx_mcp_call_cancel(ngx_mcp_call_t *call);
 
 /*
  * For a handler: the strings that the call was given are about to go, while
  * the call may still log.
  */
 
-void ngx_http_mcp_sse_call_forget(ngx_http_mcp_sse_call_t *call);
+void ngx_mcp_call_forget(ngx_mcp_call_t *call);
 
 /*
  * Logs, at level error, that "what" has ended with a status that is no use,
  * and what may be the matter.
  */
 
-void ngx_http_mcp_sse_call_complain(ngx_http_mcp_sse_call_t *call,
-    const char *what);
+void ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what);
 
 /*
  * For the capture filter: the answer is larger than max_answer.
  */
 
-void ngx_http_mcp_sse_call_oversize(ngx_http_mcp_sse_call_t *call);
+void ngx_mcp_call_oversize(ngx_mcp_call_t *call);
 
 /*
  * Frees a call that was not started.
  */
 
-void ngx_http_mcp_sse_call_free(ngx_http_mcp_sse_call_t *call);
+void ngx_mcp_call_free(ngx_mcp_call_t *call);
 
 
 #endif /* _NGX_MCP_CALL_H_INCLUDED_ */

@@ -8,35 +8,32 @@
 #include "ngx_mcp_header.h"
 
 
-#define NGX_HTTP_MCP_SSE_ANSWER_MIN  4096
+#define NGX_MCP_CALL_FILTER_MIN_SIZE  4096
 
 
-static ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_captured(
-    ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_capture_header(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_capture_body(ngx_http_request_t *r,
+static ngx_mcp_call_t *ngx_mcp_captured(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_call_filter_header(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_call_filter_body(ngx_http_request_t *r,
     ngx_chain_t *in);
-static ngx_int_t ngx_http_mcp_sse_capture_append(
-    ngx_http_mcp_sse_call_t *call, u_char *data, size_t size);
-static ngx_int_t ngx_http_mcp_sse_capture_grow(ngx_http_mcp_sse_call_t *call,
+static ngx_int_t ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data,
     size_t size);
+static ngx_int_t ngx_mcp_call_filter_grow(ngx_mcp_call_t *call, size_t size);
 
 
-static ngx_str_t  ngx_http_mcp_sse_www_authenticate =
-                                            ngx_string("www-authenticate");
+static ngx_str_t  ngx_mcp_www_authenticate = ngx_string("www-authenticate");
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
 
 void
-ngx_http_mcp_sse_capture_init(void)
+ngx_mcp_call_filter_init(void)
 {
     ngx_http_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_mcp_sse_capture_header;
+    ngx_http_top_header_filter = ngx_mcp_call_filter_header;
 
     ngx_http_next_body_filter = ngx_http_top_body_filter;
-    ngx_http_top_body_filter = ngx_http_mcp_sse_capture_body;
+    ngx_http_top_body_filter = ngx_mcp_call_filter_body;
 }
 
 
@@ -45,10 +42,10 @@ ngx_http_mcp_sse_capture_init(void)
  * example, clears the contexts of the subrequest itself.
  */
 
-static ngx_http_mcp_sse_call_t *
-ngx_http_mcp_sse_captured(ngx_http_request_t *r)
+static ngx_mcp_call_t *
+ngx_mcp_captured(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
     if (r == r->main) {
         return NULL;
@@ -61,13 +58,13 @@ ngx_http_mcp_sse_captured(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_capture_header(ngx_http_request_t *r)
+ngx_mcp_call_filter_header(ngx_http_request_t *r)
 {
     ngx_table_elt_t                *h;
-    ngx_http_mcp_sse_call_t        *call;
-    ngx_http_mcp_sse_header_pos_t   pos;
+    ngx_mcp_call_t                 *call;
+    ngx_mcp_header_pos_t            pos;
 
-    call = ngx_http_mcp_sse_captured(r);
+    call = ngx_mcp_captured(r);
 
     if (call == NULL) {
         return ngx_http_next_header_filter(r);
@@ -95,18 +92,18 @@ ngx_http_mcp_sse_capture_header(ngx_http_request_t *r)
 
     /* upstream fills the slot of this header only to intercept errors */
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    h = ngx_http_mcp_sse_header_find(&r->headers_out.headers,
-                                     &ngx_http_mcp_sse_www_authenticate,
-                                     &pos);
+    h = ngx_mcp_header_find(&r->headers_out.headers,
+                            &ngx_mcp_www_authenticate,
+                            &pos);
     if (h) {
         call->challenge = h->value;
     }
 
     if (call->length > 0
         && call->length <= (off_t) call->max_answer
-        && ngx_http_mcp_sse_capture_grow(call, call->length) != NGX_OK)
+        && ngx_mcp_call_filter_grow(call, call->length) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -116,13 +113,13 @@ ngx_http_mcp_sse_capture_header(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_capture_body(ngx_http_request_t *r, ngx_chain_t *in)
+ngx_mcp_call_filter_body(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_buf_t                *b;
-    ngx_chain_t              *cl;
-    ngx_http_mcp_sse_call_t  *call;
+    ngx_buf_t       *b;
+    ngx_chain_t     *cl;
+    ngx_mcp_call_t  *call;
 
-    call = ngx_http_mcp_sse_captured(r);
+    call = ngx_mcp_captured(r);
 
     if (call == NULL) {
         return ngx_http_next_body_filter(r, in);
@@ -135,8 +132,7 @@ ngx_http_mcp_sse_capture_body(ngx_http_request_t *r, ngx_chain_t *in)
 
             if (r->parent == r->main
                 && call->end == 0
-                && ngx_http_mcp_sse_capture_append(call, b->pos,
-                                                   b->last - b->pos)
+                && ngx_mcp_call_filter_append(call, b->pos, b->last - b->pos)
                    != NGX_OK)
             {
                 return NGX_ERROR;
@@ -155,24 +151,23 @@ ngx_http_mcp_sse_capture_body(ngx_http_request_t *r, ngx_chain_t *in)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_capture_append(ngx_http_mcp_sse_call_t *call, u_char *data,
-    size_t size)
+ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data, size_t size)
 {
-    size_t                     have;
-    ngx_http_mcp_sse_event_t  *ev;
+    size_t            have;
+    ngx_mcp_event_t  *ev;
 
     ev = call->answer;
     have = ev ? ev->last - ev->pos : 0;
 
     if (have + size > call->max_answer) {
-        ngx_http_mcp_sse_call_oversize(call);
+        ngx_mcp_call_oversize(call);
         return NGX_OK;
     }
 
     if ((ev == NULL || (size_t) (ev->end - ev->last) < size)
-        && ngx_http_mcp_sse_capture_grow(call,
+        && ngx_mcp_call_filter_grow(call,
                        ngx_max(ngx_max(have + size, 2 * have),
-                               NGX_HTTP_MCP_SSE_ANSWER_MIN))
+                               NGX_MCP_CALL_FILTER_MIN_SIZE))
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -185,11 +180,11 @@ ngx_http_mcp_sse_capture_append(ngx_http_mcp_sse_call_t *call, u_char *data,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_capture_grow(ngx_http_mcp_sse_call_t *call, size_t size)
+ngx_mcp_call_filter_grow(ngx_mcp_call_t *call, size_t size)
 {
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_mcp_event_t  *ev;
 
-    ev = ngx_http_mcp_sse_event_alloc(size, &call->log);
+    ev = ngx_mcp_event_alloc(size, &call->log);
     if (ev == NULL) {
         return NGX_ERROR;
     }

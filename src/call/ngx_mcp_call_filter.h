@@ -15,7 +15,7 @@
  * In postconfiguration.
  */
 
-void ngx_http_mcp_sse_capture_init(void);
+void ngx_mcp_call_filter_init(void);
 
 
 #endif /* _NGX_MCP_CALL_FILTER_H_INCLUDED_ */

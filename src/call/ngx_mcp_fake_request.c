@@ -10,28 +10,27 @@
 #include "ngx_mcp_fake_request.h"
 
 
-static void ngx_http_mcp_sse_stub_connection(ngx_http_mcp_sse_call_t *call,
+static void ngx_mcp_fake_request_connection(ngx_mcp_call_t *call,
     ngx_log_t *log);
-static void ngx_http_mcp_sse_stub_event(ngx_event_t *ev);
-static u_char *ngx_http_mcp_sse_stub_log_error(ngx_log_t *log, u_char *buf,
+static void ngx_mcp_fake_request_event(ngx_event_t *ev);
+static u_char *ngx_mcp_fake_request_log_error(ngx_log_t *log, u_char *buf,
     size_t len);
 
 
 /* what variables such as $server_addr see: a call comes in nowhere */
 
-static struct sockaddr_in  ngx_http_mcp_sse_nowhere;
+static struct sockaddr_in  ngx_mcp_fake_request_sockaddr;
 
 
 ngx_int_t
-ngx_http_mcp_sse_stub_make(ngx_http_mcp_sse_call_t *call,
-    ngx_http_event_handler_pt woken, ngx_http_cleanup_pt gone,
-    ngx_log_t *log)
+ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
+    ngx_http_event_handler_pt woken, ngx_http_cleanup_pt gone, ngx_log_t *log)
 {
     ngx_connection_t    *c;
     ngx_http_cleanup_t  *cln;
     ngx_http_request_t  *r;
 
-    ngx_http_mcp_sse_stub_connection(call, log);
+    ngx_mcp_fake_request_connection(call, log);
 
     c = &call->connection;
 
@@ -90,8 +89,7 @@ ngx_http_mcp_sse_stub_make(ngx_http_mcp_sse_call_t *call,
  */
 
 static void
-ngx_http_mcp_sse_stub_connection(ngx_http_mcp_sse_call_t *call,
-    ngx_log_t *log)
+ngx_mcp_fake_request_connection(ngx_mcp_call_t *call, ngx_log_t *log)
 {
     ngx_log_t         *clog;
     ngx_event_t       *rev, *wev;
@@ -103,7 +101,7 @@ ngx_http_mcp_sse_stub_connection(ngx_http_mcp_sse_call_t *call,
     clog = &call->log;
 
     *clog = *log;
-    clog->handler = ngx_http_mcp_sse_stub_log_error;
+    clog->handler = ngx_mcp_fake_request_log_error;
     clog->data = &call->log_ctx;
     clog->action = "calling the backend";
     clog->connection = 0;
@@ -112,20 +110,20 @@ ngx_http_mcp_sse_stub_connection(ngx_http_mcp_sse_call_t *call,
 
     rev->data = c;
     rev->log = clog;
-    rev->handler = ngx_http_mcp_sse_stub_event;
+    rev->handler = ngx_mcp_fake_request_event;
     rev->active = 1;
 
     wev->data = c;
     wev->log = clog;
-    wev->handler = ngx_http_mcp_sse_stub_event;
+    wev->handler = ngx_mcp_fake_request_event;
     wev->write = 1;
     wev->active = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? 1 : 0;
     wev->ready = 1;
 
     call->hc.conf_ctx = call->cscf->ctx;
 
-    ngx_http_mcp_sse_nowhere.sin_family = AF_INET;
-    ngx_http_mcp_sse_nowhere.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ngx_mcp_fake_request_sockaddr.sin_family = AF_INET;
+    ngx_mcp_fake_request_sockaddr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 
     c->fd = (ngx_socket_t) -1;
     c->read = rev;
@@ -135,9 +133,9 @@ ngx_http_mcp_sse_stub_connection(ngx_http_mcp_sse_call_t *call,
     c->log_error = NGX_ERROR_INFO;
     c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
     c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
-    c->sockaddr = (struct sockaddr *) &ngx_http_mcp_sse_nowhere;
+    c->sockaddr = (struct sockaddr *) &ngx_mcp_fake_request_sockaddr;
     c->socklen = sizeof(struct sockaddr_in);
-    c->local_sockaddr = (struct sockaddr *) &ngx_http_mcp_sse_nowhere;
+    c->local_sockaddr = (struct sockaddr *) &ngx_mcp_fake_request_sockaddr;
     c->local_socklen = sizeof(struct sockaddr_in);
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
     clog->connection = c->number;
@@ -145,7 +143,7 @@ ngx_http_mcp_sse_stub_connection(ngx_http_mcp_sse_call_t *call,
 
 
 void
-ngx_http_mcp_sse_stub_address(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_fake_request_address(ngx_mcp_call_t *call)
 {
     ngx_addr_t         addr;
     ngx_connection_t  *c;
@@ -170,7 +168,7 @@ ngx_http_mcp_sse_stub_address(ngx_http_mcp_sse_call_t *call)
  */
 
 static void
-ngx_http_mcp_sse_stub_event(ngx_event_t *ev)
+ngx_mcp_fake_request_event(ngx_event_t *ev)
 {
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
@@ -197,12 +195,12 @@ ngx_http_mcp_sse_stub_event(ngx_event_t *ev)
 
 
 static u_char *
-ngx_http_mcp_sse_stub_log_error(ngx_log_t *log, u_char *buf, size_t len)
+ngx_mcp_fake_request_log_error(ngx_log_t *log, u_char *buf, size_t len)
 {
-    u_char                  *p;
-    ngx_http_request_t      *r;
-    ngx_http_log_ctx_t      *ctx;
-    ngx_http_mcp_sse_ctx_t  *mctx;
+    u_char              *p;
+    ngx_http_request_t  *r;
+    ngx_http_log_ctx_t  *ctx;
+    ngx_mcp_ctx_t       *mctx;
 
     if (log->action) {
         p = ngx_snprintf(buf, len, " while %s", log->action);

@@ -17,15 +17,14 @@
  * made is left for the call to free.
  */
 
-ngx_int_t ngx_http_mcp_sse_stub_make(ngx_http_mcp_sse_call_t *call,
-    ngx_http_event_handler_pt woken, ngx_http_cleanup_pt gone,
-    ngx_log_t *log);
+ngx_int_t ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
+    ngx_http_event_handler_pt woken, ngx_http_cleanup_pt gone, ngx_log_t *log);
 
 /*
  * Lets the stub seem to come from call->address.
  */
 
-void ngx_http_mcp_sse_stub_address(ngx_http_mcp_sse_call_t *call);
+void ngx_mcp_fake_request_address(ngx_mcp_call_t *call);
 
 
 #endif /* _NGX_MCP_FAKE_REQUEST_H_INCLUDED_ */

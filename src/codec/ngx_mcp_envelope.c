@@ -8,46 +8,45 @@
 #include "ngx_mcp_envelope.h"
 
 
-#define NGX_HTTP_MCP_SSE_ABSENT  0xffffffff
+#define NGX_MCP_ENVELOPE_ABSENT  0xffffffff
 
 
-static u_char *ngx_http_mcp_sse_envelope_put(u_char *p, ngx_str_t *s);
-static u_char *ngx_http_mcp_sse_envelope_put_number(u_char *p, uint32_t n);
-static u_char *ngx_http_mcp_sse_envelope_get(u_char *p, u_char *last,
-    ngx_str_t *s);
-static u_char *ngx_http_mcp_sse_envelope_get_number(u_char *p, u_char *last,
+static u_char *ngx_mcp_envelope_put(u_char *p, ngx_str_t *s);
+static u_char *ngx_mcp_envelope_put_number(u_char *p, uint32_t n);
+static u_char *ngx_mcp_envelope_get(u_char *p, u_char *last, ngx_str_t *s);
+static u_char *ngx_mcp_envelope_get_number(u_char *p, u_char *last,
     uint32_t *n);
 
 
 /* the strings of a message, in the order in which they are written */
 
-static size_t  ngx_http_mcp_sse_envelope_strings[] = {
-    offsetof(ngx_http_mcp_sse_message_t, id),
-    offsetof(ngx_http_mcp_sse_message_t, method),
-    offsetof(ngx_http_mcp_sse_message_t, raw_method),
-    offsetof(ngx_http_mcp_sse_message_t, params),
-    offsetof(ngx_http_mcp_sse_message_t, name),
-    offsetof(ngx_http_mcp_sse_message_t, token),
-    offsetof(ngx_http_mcp_sse_message_t, request_id)
+static size_t  ngx_mcp_envelope_strings[] = {
+    offsetof(ngx_mcp_jsonrpc_message_t, id),
+    offsetof(ngx_mcp_jsonrpc_message_t, method),
+    offsetof(ngx_mcp_jsonrpc_message_t, raw_method),
+    offsetof(ngx_mcp_jsonrpc_message_t, params),
+    offsetof(ngx_mcp_jsonrpc_message_t, name),
+    offsetof(ngx_mcp_jsonrpc_message_t, token),
+    offsetof(ngx_mcp_jsonrpc_message_t, request_id)
 };
 
-#define NGX_HTTP_MCP_SSE_STRINGS                                              \
-    (sizeof(ngx_http_mcp_sse_envelope_strings) / sizeof(size_t))
+#define NGX_MCP_ENVELOPE_STRINGS                                              \
+    (sizeof(ngx_mcp_envelope_strings) / sizeof(size_t))
 
-#define ngx_http_mcp_sse_message_string(m, i)                                 \
-    ((ngx_str_t *) ((u_char *) (m) + ngx_http_mcp_sse_envelope_strings[i]))
+#define ngx_mcp_message_string(m, i)                                          \
+    ((ngx_str_t *) ((u_char *) (m) + ngx_mcp_envelope_strings[i]))
 
 
-ngx_http_mcp_sse_envelope_t *
-ngx_http_mcp_sse_envelope_make(ngx_array_t *headers, ngx_array_t *messages,
+ngx_mcp_envelope_t *
+ngx_mcp_envelope_make(ngx_array_t *headers, ngx_array_t *messages,
     ngx_log_t *log)
 {
-    u_char                       *p;
-    size_t                        size, headers_size;
-    ngx_uint_t                    i, n;
-    ngx_keyval_t                 *kv;
-    ngx_http_mcp_sse_message_t   *msg;
-    ngx_http_mcp_sse_envelope_t  *env;
+    u_char                     *p;
+    size_t                      size, headers_size;
+    ngx_uint_t                  i, n;
+    ngx_keyval_t               *kv;
+    ngx_mcp_jsonrpc_message_t  *msg;
+    ngx_mcp_envelope_t         *env;
 
     headers_size = 0;
 
@@ -64,30 +63,29 @@ ngx_http_mcp_sse_envelope_make(ngx_array_t *headers, ngx_array_t *messages,
     for (i = 0; i < messages->nelts; i++) {
         size += sizeof(uint32_t);
 
-        for (n = 0; n < NGX_HTTP_MCP_SSE_STRINGS; n++) {
+        for (n = 0; n < NGX_MCP_ENVELOPE_STRINGS; n++) {
             size += sizeof(uint32_t)
-                    + ngx_http_mcp_sse_message_string(&msg[i], n)->len;
+                    + ngx_mcp_message_string(&msg[i], n)->len;
         }
     }
 
-    env = ngx_http_mcp_sse_envelope_alloc(size, messages->nelts, log);
+    env = ngx_mcp_envelope_alloc(size, messages->nelts, log);
     if (env == NULL) {
         return NULL;
     }
 
-    p = ngx_http_mcp_sse_envelope_put_number(env->data, headers_size);
+    p = ngx_mcp_envelope_put_number(env->data, headers_size);
 
     for (i = 0; i < headers->nelts; i++) {
-        p = ngx_http_mcp_sse_envelope_put(p, &kv[i].key);
-        p = ngx_http_mcp_sse_envelope_put(p, &kv[i].value);
+        p = ngx_mcp_envelope_put(p, &kv[i].key);
+        p = ngx_mcp_envelope_put(p, &kv[i].value);
     }
 
     for (i = 0; i < messages->nelts; i++) {
-        p = ngx_http_mcp_sse_envelope_put_number(p, msg[i].type);
+        p = ngx_mcp_envelope_put_number(p, msg[i].type);
 
-        for (n = 0; n < NGX_HTTP_MCP_SSE_STRINGS; n++) {
-            p = ngx_http_mcp_sse_envelope_put(p,
-                                ngx_http_mcp_sse_message_string(&msg[i], n));
+        for (n = 0; n < NGX_MCP_ENVELOPE_STRINGS; n++) {
+            p = ngx_mcp_envelope_put(p, ngx_mcp_message_string(&msg[i], n));
         }
     }
 
@@ -97,13 +95,12 @@ ngx_http_mcp_sse_envelope_make(ngx_array_t *headers, ngx_array_t *messages,
 }
 
 
-ngx_http_mcp_sse_envelope_t *
-ngx_http_mcp_sse_envelope_alloc(size_t size, ngx_uint_t nmessages,
-    ngx_log_t *log)
+ngx_mcp_envelope_t *
+ngx_mcp_envelope_alloc(size_t size, ngx_uint_t nmessages, ngx_log_t *log)
 {
-    ngx_http_mcp_sse_envelope_t  *env;
+    ngx_mcp_envelope_t  *env;
 
-    env = ngx_alloc(sizeof(ngx_http_mcp_sse_envelope_t) + size, log);
+    env = ngx_alloc(sizeof(ngx_mcp_envelope_t) + size, log);
     if (env == NULL) {
         return NULL;
     }
@@ -121,7 +118,7 @@ ngx_http_mcp_sse_envelope_alloc(size_t size, ngx_uint_t nmessages,
 
 
 void
-ngx_http_mcp_sse_envelope_free(ngx_http_mcp_sse_envelope_t *env)
+ngx_mcp_envelope_free(ngx_mcp_envelope_t *env)
 {
     if (--env->refs == 0) {
         ngx_free(env);
@@ -130,15 +127,15 @@ ngx_http_mcp_sse_envelope_free(ngx_http_mcp_sse_envelope_t *env)
 
 
 ngx_int_t
-ngx_http_mcp_sse_envelope_header(ngx_http_mcp_sse_envelope_t *env,
-    u_char **pos, ngx_str_t *name, ngx_str_t *value)
+ngx_mcp_envelope_header(ngx_mcp_envelope_t *env, u_char **pos, ngx_str_t *name,
+    ngx_str_t *value)
 {
     u_char    *p, *last;
     uint32_t   size;
 
     last = env->data + env->size;
 
-    p = ngx_http_mcp_sse_envelope_get_number(env->data, last, &size);
+    p = ngx_mcp_envelope_get_number(env->data, last, &size);
 
     if (p == NULL || (size_t) (last - p) < size) {
         return NGX_ERROR;
@@ -154,8 +151,8 @@ ngx_http_mcp_sse_envelope_header(ngx_http_mcp_sse_envelope_t *env,
         return NGX_DONE;
     }
 
-    p = ngx_http_mcp_sse_envelope_get(*pos, last, name);
-    p = ngx_http_mcp_sse_envelope_get(p, last, value);
+    p = ngx_mcp_envelope_get(*pos, last, name);
+    p = ngx_mcp_envelope_get(p, last, value);
 
     if (p == NULL) {
         return NGX_ERROR;
@@ -168,8 +165,8 @@ ngx_http_mcp_sse_envelope_header(ngx_http_mcp_sse_envelope_t *env,
 
 
 ngx_int_t
-ngx_http_mcp_sse_envelope_message(ngx_http_mcp_sse_envelope_t *env,
-    u_char **pos, ngx_http_mcp_sse_message_t *message)
+ngx_mcp_envelope_message(ngx_mcp_envelope_t *env, u_char **pos,
+    ngx_mcp_jsonrpc_message_t *message)
 {
     u_char      *p, *last;
     uint32_t     type;
@@ -180,17 +177,16 @@ ngx_http_mcp_sse_envelope_message(ngx_http_mcp_sse_envelope_t *env,
     type = 0;
 
     p = *pos ? *pos
-             : ngx_http_mcp_sse_envelope_get(env->data, last, &headers);
+             : ngx_mcp_envelope_get(env->data, last, &headers);
 
     if (p == last) {
         return NGX_DONE;
     }
 
-    p = ngx_http_mcp_sse_envelope_get_number(p, last, &type);
+    p = ngx_mcp_envelope_get_number(p, last, &type);
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_STRINGS; i++) {
-        p = ngx_http_mcp_sse_envelope_get(p, last,
-                                ngx_http_mcp_sse_message_string(message, i));
+    for (i = 0; i < NGX_MCP_ENVELOPE_STRINGS; i++) {
+        p = ngx_mcp_envelope_get(p, last, ngx_mcp_message_string(message, i));
     }
 
     if (p == NULL) {
@@ -206,38 +202,37 @@ ngx_http_mcp_sse_envelope_message(ngx_http_mcp_sse_envelope_t *env,
 
 
 static u_char *
-ngx_http_mcp_sse_envelope_put(u_char *p, ngx_str_t *s)
+ngx_mcp_envelope_put(u_char *p, ngx_str_t *s)
 {
     if (s->data == NULL) {
-        return ngx_http_mcp_sse_envelope_put_number(p,
-                                                    NGX_HTTP_MCP_SSE_ABSENT);
+        return ngx_mcp_envelope_put_number(p, NGX_MCP_ENVELOPE_ABSENT);
     }
 
-    p = ngx_http_mcp_sse_envelope_put_number(p, s->len);
+    p = ngx_mcp_envelope_put_number(p, s->len);
 
     return ngx_cpymem(p, s->data, s->len);
 }
 
 
 static u_char *
-ngx_http_mcp_sse_envelope_put_number(u_char *p, uint32_t n)
+ngx_mcp_envelope_put_number(u_char *p, uint32_t n)
 {
     return ngx_cpymem(p, &n, sizeof(uint32_t));
 }
 
 
 static u_char *
-ngx_http_mcp_sse_envelope_get(u_char *p, u_char *last, ngx_str_t *s)
+ngx_mcp_envelope_get(u_char *p, u_char *last, ngx_str_t *s)
 {
     uint32_t  len;
 
-    p = ngx_http_mcp_sse_envelope_get_number(p, last, &len);
+    p = ngx_mcp_envelope_get_number(p, last, &len);
 
     if (p == NULL) {
         return NULL;
     }
 
-    if (len == NGX_HTTP_MCP_SSE_ABSENT) {
+    if (len == NGX_MCP_ENVELOPE_ABSENT) {
         ngx_str_null(s);
         return p;
     }
@@ -254,7 +249,7 @@ ngx_http_mcp_sse_envelope_get(u_char *p, u_char *last, ngx_str_t *s)
 
 
 static u_char *
-ngx_http_mcp_sse_envelope_get_number(u_char *p, u_char *last, uint32_t *n)
+ngx_mcp_envelope_get_number(u_char *p, u_char *last, uint32_t *n)
 {
     if (p == NULL || (size_t) (last - p) < sizeof(uint32_t)) {
         return NULL;

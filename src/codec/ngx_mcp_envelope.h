@@ -17,9 +17,9 @@
 #include "ngx_mcp_jsonrpc.h"
 
 
-typedef struct ngx_http_mcp_sse_envelope_s  ngx_http_mcp_sse_envelope_t;
+typedef struct ngx_mcp_envelope_s  ngx_mcp_envelope_t;
 
-struct ngx_http_mcp_sse_envelope_s {
+struct ngx_mcp_envelope_s {
     ngx_queue_t   queue;       /* of its present owner */
     ngx_uint_t    refs;
     ngx_uint_t    nmessages;
@@ -35,25 +35,25 @@ struct ngx_http_mcp_sse_envelope_s {
 
 /*
  * Makes an envelope of "headers" (of ngx_keyval_t: lower case name, value)
- * and "messages" (of ngx_http_mcp_sse_message_t), with one reference.  All
+ * and "messages" (of ngx_mcp_jsonrpc_message_t), with one reference.  All
  * bytes are copied.  NULL if memory is short.
  */
 
-ngx_http_mcp_sse_envelope_t *ngx_http_mcp_sse_envelope_make(
-    ngx_array_t *headers, ngx_array_t *messages, ngx_log_t *log);
+ngx_mcp_envelope_t *ngx_mcp_envelope_make(ngx_array_t *headers,
+    ngx_array_t *messages, ngx_log_t *log);
 
 /*
  * Makes an empty one for "size" bytes that the caller copies to data.
  */
 
-ngx_http_mcp_sse_envelope_t *ngx_http_mcp_sse_envelope_alloc(size_t size,
-    ngx_uint_t nmessages, ngx_log_t *log);
+ngx_mcp_envelope_t *ngx_mcp_envelope_alloc(size_t size, ngx_uint_t nmessages,
+    ngx_log_t *log);
 
 /*
  * Gives a reference up, and frees the envelope with the last one.
  */
 
-void ngx_http_mcp_sse_envelope_free(ngx_http_mcp_sse_envelope_t *env);
+void ngx_mcp_envelope_free(ngx_mcp_envelope_t *env);
 
 /*
  * Walk through headers and messages.  *pos is NULL before the first one; the
@@ -61,10 +61,10 @@ void ngx_http_mcp_sse_envelope_free(ngx_http_mcp_sse_envelope_t *env);
  * NGX_ERROR if the envelope is damaged.
  */
 
-ngx_int_t ngx_http_mcp_sse_envelope_header(ngx_http_mcp_sse_envelope_t *env,
-    u_char **pos, ngx_str_t *name, ngx_str_t *value);
-ngx_int_t ngx_http_mcp_sse_envelope_message(ngx_http_mcp_sse_envelope_t *env,
-    u_char **pos, ngx_http_mcp_sse_message_t *message);
+ngx_int_t ngx_mcp_envelope_header(ngx_mcp_envelope_t *env, u_char **pos,
+    ngx_str_t *name, ngx_str_t *value);
+ngx_int_t ngx_mcp_envelope_message(ngx_mcp_envelope_t *env, u_char **pos,
+    ngx_mcp_jsonrpc_message_t *message);
 
 
 #endif /* _NGX_MCP_ENVELOPE_H_INCLUDED_ */

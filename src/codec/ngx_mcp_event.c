@@ -6,23 +6,23 @@
 #include "ngx_mcp_event.h"
 
 
-static ngx_str_t  ngx_http_mcp_sse_head = ngx_string("event: message\ndata: ");
+static ngx_str_t  ngx_mcp_event_head = ngx_string("event: message\ndata: ");
 
 
-ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_event_alloc(size_t size, ngx_log_t *log)
+ngx_mcp_event_t *
+ngx_mcp_event_alloc(size_t size, ngx_log_t *log)
 {
-    u_char                    *p;
-    ngx_http_mcp_sse_event_t  *ev;
+    u_char           *p;
+    ngx_mcp_event_t  *ev;
 
-    ev = ngx_alloc(sizeof(ngx_http_mcp_sse_event_t)
-                   + ngx_http_mcp_sse_head.len + size + sizeof("\n\n") - 1,
+    ev = ngx_alloc(sizeof(ngx_mcp_event_t)
+                   + ngx_mcp_event_head.len + size + sizeof("\n\n") - 1,
                    log);
     if (ev == NULL) {
         return NULL;
     }
 
-    p = (u_char *) (ev + 1) + ngx_http_mcp_sse_head.len;
+    p = (u_char *) (ev + 1) + ngx_mcp_event_head.len;
 
     ev->pos = p;
     ev->last = p;
@@ -33,12 +33,11 @@ ngx_http_mcp_sse_event_alloc(size_t size, ngx_log_t *log)
 
 
 void
-ngx_http_mcp_sse_event_frame(ngx_http_mcp_sse_event_t *ev)
+ngx_mcp_event_frame(ngx_mcp_event_t *ev)
 {
-    ev->pos -= ngx_http_mcp_sse_head.len;
+    ev->pos -= ngx_mcp_event_head.len;
 
-    ngx_memcpy(ev->pos, ngx_http_mcp_sse_head.data,
-               ngx_http_mcp_sse_head.len);
+    ngx_memcpy(ev->pos, ngx_mcp_event_head.data, ngx_mcp_event_head.len);
 
     *ev->last++ = LF;
     *ev->last++ = LF;
@@ -46,21 +45,20 @@ ngx_http_mcp_sse_event_frame(ngx_http_mcp_sse_event_t *ev)
 
 
 void
-ngx_http_mcp_sse_event_data(ngx_http_mcp_sse_event_t *ev, ngx_str_t *data)
+ngx_mcp_event_data(ngx_mcp_event_t *ev, ngx_str_t *data)
 {
-    data->data = ev->pos + ngx_http_mcp_sse_head.len;
+    data->data = ev->pos + ngx_mcp_event_head.len;
     data->len = ev->last - data->data - (sizeof("\n\n") - 1);
 }
 
 
-ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_event_format(size_t size, ngx_log_t *log, const char *fmt,
-    ...)
+ngx_mcp_event_t *
+ngx_mcp_event_format(size_t size, ngx_log_t *log, const char *fmt, ...)
 {
-    va_list                    args;
-    ngx_http_mcp_sse_event_t  *ev;
+    va_list           args;
+    ngx_mcp_event_t  *ev;
 
-    ev = ngx_http_mcp_sse_event_alloc(size, log);
+    ev = ngx_mcp_event_alloc(size, log);
     if (ev == NULL) {
         return NULL;
     }

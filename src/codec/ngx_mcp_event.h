@@ -19,9 +19,9 @@
  * an answer is framed where it was collected.
  */
 
-typedef struct ngx_http_mcp_sse_event_s  ngx_http_mcp_sse_event_t;
+typedef struct ngx_mcp_event_s  ngx_mcp_event_t;
 
-struct ngx_http_mcp_sse_event_s {
+struct ngx_mcp_event_s {
     ngx_queue_t   queue;
     u_char       *pos;
     u_char       *last;
@@ -34,30 +34,28 @@ struct ngx_http_mcp_sse_event_s {
  * the data begin.  NULL if memory is short.
  */
 
-ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_event_alloc(size_t size,
-    ngx_log_t *log);
+ngx_mcp_event_t *ngx_mcp_event_alloc(size_t size, ngx_log_t *log);
 
 /*
  * Puts the frame of a message event around [pos, last), which must be one
  * line of JSON that lies in the room of the block's data.
  */
 
-void ngx_http_mcp_sse_event_frame(ngx_http_mcp_sse_event_t *ev);
+void ngx_mcp_event_frame(ngx_mcp_event_t *ev);
 
 /*
  * The data of an event that was framed so.
  */
 
-void ngx_http_mcp_sse_event_data(ngx_http_mcp_sse_event_t *ev,
-    ngx_str_t *data);
+void ngx_mcp_event_data(ngx_mcp_event_t *ev, ngx_str_t *data);
 
 /*
  * Makes an event of bytes that are framed already, in the manner of
  * ngx_sprintf(); "size" is at least their length.
  */
 
-ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_event_format(size_t size,
-    ngx_log_t *log, const char *fmt, ...);
+ngx_mcp_event_t *ngx_mcp_event_format(size_t size, ngx_log_t *log,
+    const char *fmt, ...);
 
 
 #endif /* _NGX_MCP_EVENT_H_INCLUDED_ */

@@ -6,62 +6,54 @@
 #include "ngx_mcp_json_text.h"
 
 
-static u_char *ngx_http_mcp_sse_json_skip(u_char *p, u_char *last);
-static int ngx_http_mcp_sse_json_null(void *data);
-static int ngx_http_mcp_sse_json_boolean(void *data, int value);
-static int ngx_http_mcp_sse_json_number(void *data, const char *value,
-    size_t len);
-static int ngx_http_mcp_sse_json_string(void *data, const u_char *value,
-    size_t len);
-static int ngx_http_mcp_sse_json_start_map(void *data);
-static int ngx_http_mcp_sse_json_map_key(void *data, const u_char *key,
-    size_t len);
-static int ngx_http_mcp_sse_json_end_map(void *data);
-static int ngx_http_mcp_sse_json_start_array(void *data);
-static int ngx_http_mcp_sse_json_end_array(void *data);
-static int ngx_http_mcp_sse_json_scalar(ngx_http_mcp_sse_json_walk_t *w,
-    ngx_uint_t type);
-static int ngx_http_mcp_sse_json_open(ngx_http_mcp_sse_json_walk_t *w,
-    ngx_uint_t type);
-static int ngx_http_mcp_sse_json_close(ngx_http_mcp_sse_json_walk_t *w,
-    ngx_uint_t type);
+static u_char *ngx_mcp_json_skip(u_char *p, u_char *last);
+static int ngx_mcp_json_null(void *data);
+static int ngx_mcp_json_boolean(void *data, int value);
+static int ngx_mcp_json_number(void *data, const char *value, size_t len);
+static int ngx_mcp_json_string(void *data, const u_char *value, size_t len);
+static int ngx_mcp_json_start_map(void *data);
+static int ngx_mcp_json_map_key(void *data, const u_char *key, size_t len);
+static int ngx_mcp_json_end_map(void *data);
+static int ngx_mcp_json_start_array(void *data);
+static int ngx_mcp_json_end_array(void *data);
+static int ngx_mcp_json_scalar(ngx_mcp_json_walk_t *w, ngx_uint_t type);
+static int ngx_mcp_json_open(ngx_mcp_json_walk_t *w, ngx_uint_t type);
+static int ngx_mcp_json_close(ngx_mcp_json_walk_t *w, ngx_uint_t type);
 
 
 /* numbers are taken as text, so that none is too large or loses digits */
 
-static yajl_callbacks  ngx_http_mcp_sse_json_callbacks = {
-    ngx_http_mcp_sse_json_null,
-    ngx_http_mcp_sse_json_boolean,
+static yajl_callbacks  ngx_mcp_json_callbacks = {
+    ngx_mcp_json_null,
+    ngx_mcp_json_boolean,
     NULL,
     NULL,
-    ngx_http_mcp_sse_json_number,
-    ngx_http_mcp_sse_json_string,
-    ngx_http_mcp_sse_json_start_map,
-    ngx_http_mcp_sse_json_map_key,
-    ngx_http_mcp_sse_json_end_map,
-    ngx_http_mcp_sse_json_start_array,
-    ngx_http_mcp_sse_json_end_array
+    ngx_mcp_json_number,
+    ngx_mcp_json_string,
+    ngx_mcp_json_start_map,
+    ngx_mcp_json_map_key,
+    ngx_mcp_json_end_map,
+    ngx_mcp_json_start_array,
+    ngx_mcp_json_end_array
 };
 
 
 ngx_int_t
-ngx_http_mcp_sse_json_walk(ngx_http_mcp_sse_json_walk_t *w)
+ngx_mcp_json_walk(ngx_mcp_json_walk_t *w)
 {
     u_char                    *p, *last;
     yajl_status                status;
-    ngx_http_mcp_sse_arena_t   arena;
+    ngx_mcp_json_alloc_t       arena;
 
-    if (w->body->len == 0
-        || ngx_http_mcp_sse_text_check(w->body) != NGX_OK)
-    {
+    if (w->body->len == 0 || ngx_mcp_json_text_check(w->body) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    if (ngx_http_mcp_sse_arena_init(&arena, w->body->len) != NGX_OK) {
+    if (ngx_mcp_json_alloc_init(&arena, w->body->len) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    w->yajl = yajl_alloc(&ngx_http_mcp_sse_json_callbacks, &arena.funcs, w);
+    w->yajl = yajl_alloc(&ngx_mcp_json_callbacks, &arena.funcs, w);
 
     status = yajl_parse(w->yajl, w->body->data, w->body->len);
 
@@ -71,7 +63,7 @@ ngx_http_mcp_sse_json_walk(ngx_http_mcp_sse_json_walk_t *w)
     }
 
     yajl_free(w->yajl);
-    ngx_http_mcp_sse_arena_free(&arena);
+    ngx_mcp_json_alloc_free(&arena);
 
     if (w->failed) {
         return NGX_ERROR;
@@ -84,14 +76,14 @@ ngx_http_mcp_sse_json_walk(ngx_http_mcp_sse_json_walk_t *w)
     /* yajl does not mind a string behind the value if it has no end */
 
     last = w->body->data + w->body->len;
-    p = ngx_http_mcp_sse_json_skip(w->body->data + w->mark, last);
+    p = ngx_mcp_json_skip(w->body->data + w->mark, last);
 
     return (p == last) ? NGX_OK : NGX_DECLINED;
 }
 
 
 static u_char *
-ngx_http_mcp_sse_json_skip(u_char *p, u_char *last)
+ngx_mcp_json_skip(u_char *p, u_char *last)
 {
     while (p < last && (*p == ' ' || *p == '\t' || *p == CR || *p == LF)) {
         p++;
@@ -102,52 +94,52 @@ ngx_http_mcp_sse_json_skip(u_char *p, u_char *last)
 
 
 static int
-ngx_http_mcp_sse_json_null(void *data)
+ngx_mcp_json_null(void *data)
 {
-    return ngx_http_mcp_sse_json_scalar(data, NGX_HTTP_MCP_SSE_JSON_NULL);
+    return ngx_mcp_json_scalar(data, NGX_MCP_JSON_NULL);
 }
 
 
 static int
-ngx_http_mcp_sse_json_boolean(void *data, int value)
+ngx_mcp_json_boolean(void *data, int value)
 {
-    return ngx_http_mcp_sse_json_scalar(data,
-                                        value ? NGX_HTTP_MCP_SSE_JSON_TRUE
-                                              : NGX_HTTP_MCP_SSE_JSON_FALSE);
+    return ngx_mcp_json_scalar(data,
+                               value ? NGX_MCP_JSON_TRUE
+                                              : NGX_MCP_JSON_FALSE);
 }
 
 
 static int
-ngx_http_mcp_sse_json_number(void *data, const char *value, size_t len)
+ngx_mcp_json_number(void *data, const char *value, size_t len)
 {
-    return ngx_http_mcp_sse_json_scalar(data, NGX_HTTP_MCP_SSE_JSON_NUMBER);
+    return ngx_mcp_json_scalar(data, NGX_MCP_JSON_NUMBER);
 }
 
 
 static int
-ngx_http_mcp_sse_json_string(void *data, const u_char *value, size_t len)
+ngx_mcp_json_string(void *data, const u_char *value, size_t len)
 {
-    return ngx_http_mcp_sse_json_scalar(data, NGX_HTTP_MCP_SSE_JSON_STRING);
+    return ngx_mcp_json_scalar(data, NGX_MCP_JSON_STRING);
 }
 
 
 static int
-ngx_http_mcp_sse_json_start_map(void *data)
+ngx_mcp_json_start_map(void *data)
 {
-    return ngx_http_mcp_sse_json_open(data, NGX_HTTP_MCP_SSE_JSON_OBJECT);
+    return ngx_mcp_json_open(data, NGX_MCP_JSON_OBJECT);
 }
 
 
 static int
-ngx_http_mcp_sse_json_map_key(void *data, const u_char *key, size_t len)
+ngx_mcp_json_map_key(void *data, const u_char *key, size_t len)
 {
-    ngx_conf_bitmask_t             *name;
-    ngx_http_mcp_sse_json_walk_t   *w = data;
-    ngx_http_mcp_sse_json_level_t  *l;
+    ngx_conf_bitmask_t    *name;
+    ngx_mcp_json_walk_t   *w = data;
+    ngx_mcp_json_level_t  *l;
 
     w->mark = yajl_get_bytes_consumed(w->yajl);
 
-    if (w->depth >= NGX_HTTP_MCP_SSE_JSON_LEVELS) {
+    if (w->depth >= NGX_MCP_JSON_LEVELS) {
         return 1;
     }
 
@@ -171,28 +163,28 @@ ngx_http_mcp_sse_json_map_key(void *data, const u_char *key, size_t len)
 
 
 static int
-ngx_http_mcp_sse_json_end_map(void *data)
+ngx_mcp_json_end_map(void *data)
 {
-    return ngx_http_mcp_sse_json_close(data, NGX_HTTP_MCP_SSE_JSON_OBJECT);
+    return ngx_mcp_json_close(data, NGX_MCP_JSON_OBJECT);
 }
 
 
 static int
-ngx_http_mcp_sse_json_start_array(void *data)
+ngx_mcp_json_start_array(void *data)
 {
-    return ngx_http_mcp_sse_json_open(data, NGX_HTTP_MCP_SSE_JSON_ARRAY);
+    return ngx_mcp_json_open(data, NGX_MCP_JSON_ARRAY);
 }
 
 
 static int
-ngx_http_mcp_sse_json_end_array(void *data)
+ngx_mcp_json_end_array(void *data)
 {
-    return ngx_http_mcp_sse_json_close(data, NGX_HTTP_MCP_SSE_JSON_ARRAY);
+    return ngx_mcp_json_close(data, NGX_MCP_JSON_ARRAY);
 }
 
 
 static int
-ngx_http_mcp_sse_json_scalar(ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type)
+ngx_mcp_json_scalar(ngx_mcp_json_walk_t *w, ngx_uint_t type)
 {
     u_char     *p, *end;
     ngx_str_t   raw;
@@ -206,16 +198,16 @@ ngx_http_mcp_sse_json_scalar(ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type)
 
     w->mark = w->ended ? w->body->len : yajl_get_bytes_consumed(w->yajl);
 
-    if (w->depth >= NGX_HTTP_MCP_SSE_JSON_LEVELS) {
+    if (w->depth >= NGX_MCP_JSON_LEVELS) {
         return 1;
     }
 
     end = w->body->data + w->mark;
 
-    p = ngx_http_mcp_sse_json_skip(p, end);
+    p = ngx_mcp_json_skip(p, end);
 
     if (*p == ':' || *p == ',') {
-        p = ngx_http_mcp_sse_json_skip(p + 1, end);
+        p = ngx_mcp_json_skip(p + 1, end);
     }
 
     raw.len = end - p;
@@ -231,7 +223,7 @@ ngx_http_mcp_sse_json_scalar(ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type)
 
 
 static int
-ngx_http_mcp_sse_json_open(ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type)
+ngx_mcp_json_open(ngx_mcp_json_walk_t *w, ngx_uint_t type)
 {
     if (w->depth == w->max_depth) {
         return 0;
@@ -243,15 +235,14 @@ ngx_http_mcp_sse_json_open(ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type)
 
     w->mark = yajl_get_bytes_consumed(w->yajl);
 
-    if (w->depth < NGX_HTTP_MCP_SSE_JSON_LEVELS) {
+    if (w->depth < NGX_MCP_JSON_LEVELS) {
         w->level[w->depth].start = w->mark - 1;
     }
 
     w->depth++;
 
-    if (w->depth < NGX_HTTP_MCP_SSE_JSON_LEVELS) {
-        ngx_memzero(&w->level[w->depth],
-                    sizeof(ngx_http_mcp_sse_json_level_t));
+    if (w->depth < NGX_MCP_JSON_LEVELS) {
+        ngx_memzero(&w->level[w->depth], sizeof(ngx_mcp_json_level_t));
     }
 
     return 1;
@@ -259,14 +250,14 @@ ngx_http_mcp_sse_json_open(ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type)
 
 
 static int
-ngx_http_mcp_sse_json_close(ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type)
+ngx_mcp_json_close(ngx_mcp_json_walk_t *w, ngx_uint_t type)
 {
     ngx_str_t  raw;
 
     w->mark = yajl_get_bytes_consumed(w->yajl);
     w->depth--;
 
-    if (w->depth >= NGX_HTTP_MCP_SSE_JSON_LEVELS) {
+    if (w->depth >= NGX_MCP_JSON_LEVELS) {
         return 1;
     }
 

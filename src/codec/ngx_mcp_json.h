@@ -1,7 +1,7 @@
 
 /*
  * A walk through JSON: yajl is run once over the whole body in one buffer,
- * and tells of every value up to NGX_HTTP_MCP_SSE_JSON_LEVELS deep as it
+ * and tells of every value up to NGX_MCP_JSON_LEVELS deep as it
  * ends, with its raw bytes and the names that lead to it.  Nothing that was
  * taken counts until the walk has said that all of the body is JSON.
  */
@@ -16,18 +16,18 @@
 
 
 /* a batch, a message, its params, their _meta, and the members of that */
-#define NGX_HTTP_MCP_SSE_JSON_LEVELS  5
+#define NGX_MCP_JSON_LEVELS  5
 
 
 typedef enum {
-    NGX_HTTP_MCP_SSE_JSON_NULL = 1,
-    NGX_HTTP_MCP_SSE_JSON_TRUE,
-    NGX_HTTP_MCP_SSE_JSON_FALSE,
-    NGX_HTTP_MCP_SSE_JSON_NUMBER,
-    NGX_HTTP_MCP_SSE_JSON_STRING,
-    NGX_HTTP_MCP_SSE_JSON_OBJECT,
-    NGX_HTTP_MCP_SSE_JSON_ARRAY
-} ngx_http_mcp_sse_json_type_e;
+    NGX_MCP_JSON_NULL = 1,
+    NGX_MCP_JSON_TRUE,
+    NGX_MCP_JSON_FALSE,
+    NGX_MCP_JSON_NUMBER,
+    NGX_MCP_JSON_STRING,
+    NGX_MCP_JSON_OBJECT,
+    NGX_MCP_JSON_ARRAY
+} ngx_mcp_json_type_e;
 
 
 typedef struct {
@@ -36,10 +36,10 @@ typedef struct {
                                                   not in names or in an array */
     ngx_uint_t                        seen;    /* keys there were */
     ngx_uint_t                        twice;   /* those repeated */
-} ngx_http_mcp_sse_json_level_t;
+} ngx_mcp_json_level_t;
 
 
-typedef struct ngx_http_mcp_sse_json_walk_s  ngx_http_mcp_sse_json_walk_t;
+typedef struct ngx_mcp_json_walk_s  ngx_mcp_json_walk_t;
 
 /*
  * Called as a value ends, with walk->depth containers around it: its key is
@@ -47,15 +47,15 @@ typedef struct ngx_http_mcp_sse_json_walk_s  ngx_http_mcp_sse_json_walk_t;
  * members it had.  Returns NGX_OK or NGX_ERROR, which ends the walk.
  */
 
-typedef ngx_int_t (*ngx_http_mcp_sse_json_value_pt)(
-    ngx_http_mcp_sse_json_walk_t *walk, ngx_uint_t type, ngx_str_t *raw);
+typedef ngx_int_t (*ngx_mcp_json_value_pt)(
+    ngx_mcp_json_walk_t *walk, ngx_uint_t type, ngx_str_t *raw);
 
 
-struct ngx_http_mcp_sse_json_walk_s {
+struct ngx_mcp_json_walk_s {
     ngx_pool_t                       *pool;
     ngx_str_t                        *body;
     ngx_conf_bitmask_t               *names;
-    ngx_http_mcp_sse_json_value_pt    value;
+    ngx_mcp_json_value_pt             value;
     void                             *data;
 
     yajl_handle                       yajl;
@@ -63,7 +63,7 @@ struct ngx_http_mcp_sse_json_walk_s {
     ngx_uint_t                        top;     /* type of the outermost */
     ngx_uint_t                        depth;
     ngx_uint_t                        max_depth;
-    ngx_http_mcp_sse_json_level_t     level[NGX_HTTP_MCP_SSE_JSON_LEVELS];
+    ngx_mcp_json_level_t              level[NGX_MCP_JSON_LEVELS];
 
     unsigned                          ended:1; /* all of body was given */
     unsigned                          failed:1;
@@ -81,7 +81,7 @@ struct ngx_http_mcp_sse_json_walk_s {
  * value() said so.  w->top is then the type of the outermost container, or 0.
  */
 
-ngx_int_t ngx_http_mcp_sse_json_walk(ngx_http_mcp_sse_json_walk_t *w);
+ngx_int_t ngx_mcp_json_walk(ngx_mcp_json_walk_t *w);
 
 
 #endif /* _NGX_MCP_JSON_H_INCLUDED_ */

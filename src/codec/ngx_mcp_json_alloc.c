@@ -15,34 +15,34 @@
  * than four times as large.
  */
 
-#define NGX_HTTP_MCP_SSE_ARENA_BASE   16384
-#define NGX_HTTP_MCP_SSE_ARENA_TIMES  4
+#define NGX_MCP_JSON_ALLOC_BASE    16384
+#define NGX_MCP_JSON_ALLOC_FACTOR  4
 
-#define NGX_HTTP_MCP_SSE_ARENA_SHORT  4096
+#define NGX_MCP_JSON_ALLOC_SHORT  4096
 
 
-static void *ngx_http_mcp_sse_arena_malloc(void *data, size_t size);
-static void *ngx_http_mcp_sse_arena_realloc(void *data, void *p, size_t size);
-static void ngx_http_mcp_sse_arena_none(void *data, void *p);
+static void *ngx_mcp_json_alloc_malloc(void *data, size_t size);
+static void *ngx_mcp_json_alloc_realloc(void *data, void *p, size_t size);
+static void ngx_mcp_json_alloc_none(void *data, void *p);
 
 
 /* one text is parsed at a time, and most are short */
 
-static u_char  ngx_http_mcp_sse_arena_kept[NGX_HTTP_MCP_SSE_ARENA_BASE
-                                           + NGX_HTTP_MCP_SSE_ARENA_TIMES
-                                             * NGX_HTTP_MCP_SSE_ARENA_SHORT];
+static u_char  ngx_mcp_json_alloc_kept[NGX_MCP_JSON_ALLOC_BASE
+                                           + NGX_MCP_JSON_ALLOC_FACTOR
+                                             * NGX_MCP_JSON_ALLOC_SHORT];
 
 
 ngx_int_t
-ngx_http_mcp_sse_arena_init(ngx_http_mcp_sse_arena_t *arena, size_t len)
+ngx_mcp_json_alloc_init(ngx_mcp_json_alloc_t *arena, size_t len)
 {
     size_t  size;
 
-    size = NGX_HTTP_MCP_SSE_ARENA_BASE + NGX_HTTP_MCP_SSE_ARENA_TIMES * len;
+    size = NGX_MCP_JSON_ALLOC_BASE + NGX_MCP_JSON_ALLOC_FACTOR * len;
 
-    arena->start = (size > sizeof(ngx_http_mcp_sse_arena_kept))
+    arena->start = (size > sizeof(ngx_mcp_json_alloc_kept))
                    ? ngx_alloc(size, ngx_cycle->log)
-                   : ngx_http_mcp_sse_arena_kept;
+                   : ngx_mcp_json_alloc_kept;
     if (arena->start == NULL) {
         return NGX_ERROR;
     }
@@ -50,9 +50,9 @@ ngx_http_mcp_sse_arena_init(ngx_http_mcp_sse_arena_t *arena, size_t len)
     arena->pos = arena->start;
     arena->end = arena->start + size;
 
-    arena->funcs.malloc = ngx_http_mcp_sse_arena_malloc;
-    arena->funcs.realloc = ngx_http_mcp_sse_arena_realloc;
-    arena->funcs.free = ngx_http_mcp_sse_arena_none;
+    arena->funcs.malloc = ngx_mcp_json_alloc_malloc;
+    arena->funcs.realloc = ngx_mcp_json_alloc_realloc;
+    arena->funcs.free = ngx_mcp_json_alloc_none;
     arena->funcs.ctx = arena;
 
     return NGX_OK;
@@ -60,18 +60,18 @@ ngx_http_mcp_sse_arena_init(ngx_http_mcp_sse_arena_t *arena, size_t len)
 
 
 void
-ngx_http_mcp_sse_arena_free(ngx_http_mcp_sse_arena_t *arena)
+ngx_mcp_json_alloc_free(ngx_mcp_json_alloc_t *arena)
 {
-    if (arena->start != ngx_http_mcp_sse_arena_kept) {
+    if (arena->start != ngx_mcp_json_alloc_kept) {
         ngx_free(arena->start);
     }
 }
 
 
 static void *
-ngx_http_mcp_sse_arena_malloc(void *data, size_t size)
+ngx_mcp_json_alloc_malloc(void *data, size_t size)
 {
-    ngx_http_mcp_sse_arena_t  *arena = data;
+    ngx_mcp_json_alloc_t  *arena = data;
 
     u_char  *p;
 
@@ -92,12 +92,12 @@ ngx_http_mcp_sse_arena_malloc(void *data, size_t size)
 
 
 static void *
-ngx_http_mcp_sse_arena_realloc(void *data, void *p, size_t size)
+ngx_mcp_json_alloc_realloc(void *data, void *p, size_t size)
 {
     size_t   old;
     u_char  *new;
 
-    new = ngx_http_mcp_sse_arena_malloc(data, size);
+    new = ngx_mcp_json_alloc_malloc(data, size);
 
     if (new == NULL || p == NULL) {
         return new;
@@ -111,7 +111,7 @@ ngx_http_mcp_sse_arena_realloc(void *data, void *p, size_t size)
 
 
 static void
-ngx_http_mcp_sse_arena_none(void *data, void *p)
+ngx_mcp_json_alloc_none(void *data, void *p)
 {
     /* it goes with the arena */
 }

@@ -21,7 +21,7 @@ typedef struct {
     u_char            *start;
     u_char            *pos;
     u_char            *end;
-} ngx_http_mcp_sse_arena_t;
+} ngx_mcp_json_alloc_t;
 
 
 /*
@@ -29,9 +29,8 @@ typedef struct {
  * NGX_OK or NGX_ERROR.  Its owner frees it after yajl_free().
  */
 
-ngx_int_t ngx_http_mcp_sse_arena_init(ngx_http_mcp_sse_arena_t *arena,
-    size_t len);
-void ngx_http_mcp_sse_arena_free(ngx_http_mcp_sse_arena_t *arena);
+ngx_int_t ngx_mcp_json_alloc_init(ngx_mcp_json_alloc_t *arena, size_t len);
+void ngx_mcp_json_alloc_free(ngx_mcp_json_alloc_t *arena);
 
 
 #endif /* _NGX_MCP_JSON_ALLOC_H_INCLUDED_ */

@@ -4,16 +4,16 @@
 #include "ngx_mcp_json_text.h"
 
 
-#define NGX_HTTP_MCP_SSE_BAD_CHAR  0xffffffff
+#define NGX_MCP_JSON_TEXT_INVALID  0xffffffff
 
 
-static uint32_t ngx_http_mcp_sse_text_char(u_char **pos, u_char *last);
-static uint32_t ngx_http_mcp_sse_text_utf8(u_char **pos, u_char *last);
-static u_char *ngx_http_mcp_sse_text_put_utf8(u_char *p, uint32_t c);
+static uint32_t ngx_mcp_json_text_char(u_char **pos, u_char *last);
+static uint32_t ngx_mcp_json_text_utf8(u_char **pos, u_char *last);
+static u_char *ngx_mcp_json_text_put_utf8(u_char *p, uint32_t c);
 
 
 ngx_int_t
-ngx_http_mcp_sse_text_check(ngx_str_t *text)
+ngx_mcp_json_text_check(ngx_str_t *text)
 {
     u_char  *p, *last;
 
@@ -37,7 +37,7 @@ ngx_http_mcp_sse_text_check(ngx_str_t *text)
             continue;
         }
 
-        if (ngx_http_mcp_sse_text_utf8(&p, last) == NGX_HTTP_MCP_SSE_BAD_CHAR)
+        if (ngx_mcp_json_text_utf8(&p, last) == NGX_MCP_JSON_TEXT_INVALID)
         {
             return NGX_DECLINED;
         }
@@ -48,7 +48,7 @@ ngx_http_mcp_sse_text_check(ngx_str_t *text)
 
 
 ngx_uint_t
-ngx_http_mcp_sse_text_one_line(ngx_str_t *text)
+ngx_mcp_json_text_one_line(ngx_str_t *text)
 {
     size_t  i;
 
@@ -69,8 +69,7 @@ ngx_http_mcp_sse_text_one_line(ngx_str_t *text)
  */
 
 ngx_int_t
-ngx_http_mcp_sse_text_decode(ngx_pool_t *pool, ngx_str_t *raw,
-    ngx_str_t *value)
+ngx_mcp_json_text_decode(ngx_pool_t *pool, ngx_str_t *raw, ngx_str_t *value)
 {
     u_char    *p, *d, *last;
     uint32_t   c;
@@ -98,13 +97,13 @@ ngx_http_mcp_sse_text_decode(ngx_pool_t *pool, ngx_str_t *raw,
             continue;
         }
 
-        c = ngx_http_mcp_sse_text_char(&p, last);
+        c = ngx_mcp_json_text_char(&p, last);
 
         if ((c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff) {
             c = 0xfffd;
         }
 
-        d = ngx_http_mcp_sse_text_put_utf8(d, c);
+        d = ngx_mcp_json_text_put_utf8(d, c);
     }
 
     value->len = d - value->data;
@@ -114,7 +113,7 @@ ngx_http_mcp_sse_text_decode(ngx_pool_t *pool, ngx_str_t *raw,
 
 
 ngx_uint_t
-ngx_http_mcp_sse_text_same(ngx_str_t *a, ngx_str_t *b)
+ngx_mcp_json_text_same(ngx_str_t *a, ngx_str_t *b)
 {
     u_char    *p, *q, *p_last, *q_last;
     uint32_t   c;
@@ -135,10 +134,10 @@ ngx_http_mcp_sse_text_same(ngx_str_t *a, ngx_str_t *b)
 
     while (p < p_last && q < q_last) {
 
-        c = ngx_http_mcp_sse_text_char(&p, p_last);
+        c = ngx_mcp_json_text_char(&p, p_last);
 
-        if (c == NGX_HTTP_MCP_SSE_BAD_CHAR
-            || c != ngx_http_mcp_sse_text_char(&q, q_last))
+        if (c == NGX_MCP_JSON_TEXT_INVALID
+            || c != ngx_mcp_json_text_char(&q, q_last))
         {
             return 0;
         }
@@ -151,7 +150,7 @@ ngx_http_mcp_sse_text_same(ngx_str_t *a, ngx_str_t *b)
 /* one character of a string, an escape or not, at *pos, which is advanced */
 
 static uint32_t
-ngx_http_mcp_sse_text_char(u_char **pos, u_char *last)
+ngx_mcp_json_text_char(u_char **pos, u_char *last)
 {
     u_char     *p;
     ngx_int_t   c, low;
@@ -159,12 +158,12 @@ ngx_http_mcp_sse_text_char(u_char **pos, u_char *last)
     p = *pos;
 
     if (*p != '\\') {
-        return ngx_http_mcp_sse_text_utf8(pos, last);
+        return ngx_mcp_json_text_utf8(pos, last);
     }
 
     if (last - p < 2) {
         *pos = last;
-        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+        return NGX_MCP_JSON_TEXT_INVALID;
     }
 
     *pos = p + 2;
@@ -196,7 +195,7 @@ ngx_http_mcp_sse_text_char(u_char **pos, u_char *last)
     c = (last - p < 6) ? NGX_ERROR : ngx_hextoi(p + 2, 4);
 
     if (c == NGX_ERROR) {
-        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+        return NGX_MCP_JSON_TEXT_INVALID;
     }
 
     *pos = p + 6;
@@ -222,7 +221,7 @@ ngx_http_mcp_sse_text_char(u_char **pos, u_char *last)
 /* as RFC 3629: the shortest form only, no surrogates, up to U+10FFFF */
 
 static uint32_t
-ngx_http_mcp_sse_text_utf8(u_char **pos, u_char *last)
+ngx_mcp_json_text_utf8(u_char **pos, u_char *last)
 {
     u_char    *p;
     size_t     n;
@@ -253,24 +252,24 @@ ngx_http_mcp_sse_text_utf8(u_char **pos, u_char *last)
         n = 1;
 
     } else {
-        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+        return NGX_MCP_JSON_TEXT_INVALID;
     }
 
     if ((size_t) (last - p) < n) {
-        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+        return NGX_MCP_JSON_TEXT_INVALID;
     }
 
     for ( /* void */ ; n; n--) {
 
         if ((*p & 0xc0) != 0x80) {
-            return NGX_HTTP_MCP_SSE_BAD_CHAR;
+            return NGX_MCP_JSON_TEXT_INVALID;
         }
 
         c = (c << 6) | (*p++ & 0x3f);
     }
 
     if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
-        return NGX_HTTP_MCP_SSE_BAD_CHAR;
+        return NGX_MCP_JSON_TEXT_INVALID;
     }
 
     *pos = p;
@@ -280,7 +279,7 @@ ngx_http_mcp_sse_text_utf8(u_char **pos, u_char *last)
 
 
 static u_char *
-ngx_http_mcp_sse_text_put_utf8(u_char *p, uint32_t c)
+ngx_mcp_json_text_put_utf8(u_char *p, uint32_t c)
 {
     if (c < 0x80) {
         *p++ = (u_char) c;

@@ -13,7 +13,7 @@
 
 /* whether an ngx_str_t * is that literal */
 
-#define ngx_http_mcp_sse_is(s, text)                                          \
+#define ngx_mcp_str_is(s, text)                                               \
     ((s)->len == sizeof(text) - 1                                             \
      && ngx_strncmp((s)->data, text, sizeof(text) - 1) == 0)
 
@@ -24,14 +24,14 @@
  * Allocates and keeps nothing.
  */
 
-ngx_int_t ngx_http_mcp_sse_text_check(ngx_str_t *text);
+ngx_int_t ngx_mcp_json_text_check(ngx_str_t *text);
 
 /*
  * Whether there is no control character in it, so that it can stand in a line
  * of a log or in a header.
  */
 
-ngx_uint_t ngx_http_mcp_sse_text_one_line(ngx_str_t *text);
+ngx_uint_t ngx_mcp_json_text_one_line(ngx_str_t *text);
 
 /*
  * Takes a JSON string with its quotes, which has been parsed, and sets *value
@@ -40,7 +40,7 @@ ngx_uint_t ngx_http_mcp_sse_text_one_line(ngx_str_t *text);
  * NGX_ERROR if memory is short.
  */
 
-ngx_int_t ngx_http_mcp_sse_text_decode(ngx_pool_t *pool, ngx_str_t *raw,
+ngx_int_t ngx_mcp_json_text_decode(ngx_pool_t *pool, ngx_str_t *raw,
     ngx_str_t *value);
 
 /*
@@ -49,7 +49,7 @@ ngx_int_t ngx_http_mcp_sse_text_decode(ngx_pool_t *pool, ngx_str_t *raw,
  * Allocates and keeps nothing.
  */
 
-ngx_uint_t ngx_http_mcp_sse_text_same(ngx_str_t *a, ngx_str_t *b);
+ngx_uint_t ngx_mcp_json_text_same(ngx_str_t *a, ngx_str_t *b);
 
 
 #endif /* _NGX_MCP_JSON_TEXT_H_INCLUDED_ */

@@ -15,113 +15,107 @@
  * Ids are kept for as long as their calls and are looked for in lists, so
  * they are bounded; both count raw bytes, a string's quotes among them.
  */
-#define NGX_HTTP_MCP_SSE_MAX_ID  4096
+#define NGX_MCP_JSONRPC_MAX_ID_LEN  4096
 
-#define NGX_HTTP_MCP_SSE_KEY_JSONRPC       0x0001
-#define NGX_HTTP_MCP_SSE_KEY_ID            0x0002
-#define NGX_HTTP_MCP_SSE_KEY_METHOD        0x0004
-#define NGX_HTTP_MCP_SSE_KEY_PARAMS        0x0008
-#define NGX_HTTP_MCP_SSE_KEY_RESULT        0x0010
-#define NGX_HTTP_MCP_SSE_KEY_ERROR         0x0020
-#define NGX_HTTP_MCP_SSE_KEY_NAME          0x0040
-#define NGX_HTTP_MCP_SSE_KEY_REQUEST_ID    0x0080
-#define NGX_HTTP_MCP_SSE_KEY_META          0x0100
-#define NGX_HTTP_MCP_SSE_KEY_TOKEN         0x0200
+#define NGX_MCP_KEY_JSONRPC     0x0001
+#define NGX_MCP_KEY_ID          0x0002
+#define NGX_MCP_KEY_METHOD      0x0004
+#define NGX_MCP_KEY_PARAMS      0x0008
+#define NGX_MCP_KEY_RESULT      0x0010
+#define NGX_MCP_KEY_ERROR       0x0020
+#define NGX_MCP_KEY_NAME        0x0040
+#define NGX_MCP_KEY_REQUEST_ID  0x0080
+#define NGX_MCP_KEY_META        0x0100
+#define NGX_MCP_KEY_TOKEN       0x0200
 
-#define NGX_HTTP_MCP_SSE_KEYS_OUTCOME      (NGX_HTTP_MCP_SSE_KEY_RESULT       \
-                                            |NGX_HTTP_MCP_SSE_KEY_ERROR)
+#define NGX_MCP_KEYS_OUTCOME      (NGX_MCP_KEY_RESULT                         \
+                                   |NGX_MCP_KEY_ERROR)
 
-#define NGX_HTTP_MCP_SSE_KEYS_ENVELOPE     (NGX_HTTP_MCP_SSE_KEY_JSONRPC      \
-                                            |NGX_HTTP_MCP_SSE_KEY_ID          \
-                                            |NGX_HTTP_MCP_SSE_KEY_METHOD      \
-                                            |NGX_HTTP_MCP_SSE_KEY_PARAMS      \
-                                            |NGX_HTTP_MCP_SSE_KEYS_OUTCOME)
+#define NGX_MCP_KEYS_ENVELOPE     (NGX_MCP_KEY_JSONRPC                        \
+                                   |NGX_MCP_KEY_ID                            \
+                                   |NGX_MCP_KEY_METHOD                        \
+                                   |NGX_MCP_KEY_PARAMS                        \
+                                   |NGX_MCP_KEYS_OUTCOME)
 
-#define NGX_HTTP_MCP_SSE_KEYS_IN_PARAMS    (NGX_HTTP_MCP_SSE_KEY_NAME         \
-                                            |NGX_HTTP_MCP_SSE_KEY_REQUEST_ID  \
-                                            |NGX_HTTP_MCP_SSE_KEY_META)
+#define NGX_MCP_KEYS_IN_PARAMS    (NGX_MCP_KEY_NAME                           \
+                                   |NGX_MCP_KEY_REQUEST_ID                    \
+                                   |NGX_MCP_KEY_META)
 
 
 typedef struct {
     ngx_array_t                 *messages;
-    ngx_http_mcp_sse_message_t   message;
+    ngx_mcp_jsonrpc_message_t    message;
 
     unsigned                     version:1;
     unsigned                     invalid:1;
-} ngx_http_mcp_sse_jsonrpc_scan_t;
+} ngx_mcp_jsonrpc_scan_t;
 
 
-static ngx_int_t ngx_http_mcp_sse_jsonrpc_message(
-    ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type, ngx_str_t *raw);
-static ngx_int_t ngx_http_mcp_sse_jsonrpc_message_member(
-    ngx_http_mcp_sse_json_walk_t *w, ngx_http_mcp_sse_json_level_t *l,
+static ngx_int_t ngx_mcp_jsonrpc_message(ngx_mcp_json_walk_t *w,
     ngx_uint_t type, ngx_str_t *raw);
-static ngx_int_t ngx_http_mcp_sse_jsonrpc_params_member(
-    ngx_http_mcp_sse_json_walk_t *w, ngx_http_mcp_sse_json_level_t *l,
-    ngx_uint_t type, ngx_str_t *raw);
-static ngx_int_t ngx_http_mcp_sse_jsonrpc_message_end(
-    ngx_http_mcp_sse_jsonrpc_scan_t *scan, ngx_http_mcp_sse_json_level_t *l,
-    ngx_uint_t type);
-static ngx_uint_t ngx_http_mcp_sse_jsonrpc_classify(ngx_str_t *method,
-    ngx_uint_t seen);
-static ngx_uint_t ngx_http_mcp_sse_jsonrpc_is_id(ngx_uint_t type,
-    ngx_str_t *raw);
-static ngx_uint_t ngx_http_mcp_sse_jsonrpc_integer(ngx_str_t *raw,
-    ngx_str_t *digits);
+static ngx_int_t ngx_mcp_jsonrpc_message_member(ngx_mcp_json_walk_t *w,
+    ngx_mcp_json_level_t *l, ngx_uint_t type, ngx_str_t *raw);
+static ngx_int_t ngx_mcp_jsonrpc_params_member(ngx_mcp_json_walk_t *w,
+    ngx_mcp_json_level_t *l, ngx_uint_t type, ngx_str_t *raw);
+static ngx_int_t ngx_mcp_jsonrpc_message_end(ngx_mcp_jsonrpc_scan_t *scan,
+    ngx_mcp_json_level_t *l, ngx_uint_t type);
+static ngx_uint_t ngx_mcp_jsonrpc_classify(ngx_str_t *method, ngx_uint_t seen);
+static ngx_uint_t ngx_mcp_jsonrpc_is_id(ngx_uint_t type, ngx_str_t *raw);
+static ngx_uint_t ngx_mcp_jsonrpc_integer(ngx_str_t *raw, ngx_str_t *digits);
 
 
-static ngx_conf_bitmask_t  ngx_http_mcp_sse_jsonrpc_names[] = {
-    { ngx_string("jsonrpc"), NGX_HTTP_MCP_SSE_KEY_JSONRPC },
-    { ngx_string("id"), NGX_HTTP_MCP_SSE_KEY_ID },
-    { ngx_string("method"), NGX_HTTP_MCP_SSE_KEY_METHOD },
-    { ngx_string("params"), NGX_HTTP_MCP_SSE_KEY_PARAMS },
-    { ngx_string("result"), NGX_HTTP_MCP_SSE_KEY_RESULT },
-    { ngx_string("error"), NGX_HTTP_MCP_SSE_KEY_ERROR },
-    { ngx_string("name"), NGX_HTTP_MCP_SSE_KEY_NAME },
-    { ngx_string("requestId"), NGX_HTTP_MCP_SSE_KEY_REQUEST_ID },
-    { ngx_string("_meta"), NGX_HTTP_MCP_SSE_KEY_META },
-    { ngx_string("progressToken"), NGX_HTTP_MCP_SSE_KEY_TOKEN },
+static ngx_conf_bitmask_t  ngx_mcp_jsonrpc_names[] = {
+    { ngx_string("jsonrpc"), NGX_MCP_KEY_JSONRPC },
+    { ngx_string("id"), NGX_MCP_KEY_ID },
+    { ngx_string("method"), NGX_MCP_KEY_METHOD },
+    { ngx_string("params"), NGX_MCP_KEY_PARAMS },
+    { ngx_string("result"), NGX_MCP_KEY_RESULT },
+    { ngx_string("error"), NGX_MCP_KEY_ERROR },
+    { ngx_string("name"), NGX_MCP_KEY_NAME },
+    { ngx_string("requestId"), NGX_MCP_KEY_REQUEST_ID },
+    { ngx_string("_meta"), NGX_MCP_KEY_META },
+    { ngx_string("progressToken"), NGX_MCP_KEY_TOKEN },
     { ngx_null_string, 0 }
 };
 
 
-static ngx_str_t  ngx_http_mcp_sse_jsonrpc_version = ngx_string("\"2.0\"");
+static ngx_str_t  ngx_mcp_jsonrpc_version = ngx_string("\"2.0\"");
 
 
 ngx_int_t
-ngx_http_mcp_sse_jsonrpc_scan(ngx_pool_t *pool, ngx_str_t *body,
-    ngx_array_t **messages, ngx_uint_t *batch)
+ngx_mcp_jsonrpc_scan(ngx_pool_t *pool, ngx_str_t *body, ngx_array_t **messages,
+    ngx_uint_t *batch)
 {
-    ngx_int_t                        rc;
-    ngx_http_mcp_sse_json_walk_t     w;
-    ngx_http_mcp_sse_jsonrpc_scan_t  scan;
+    ngx_int_t               rc;
+    ngx_mcp_json_walk_t     w;
+    ngx_mcp_jsonrpc_scan_t  scan;
 
-    ngx_memzero(&w, sizeof(ngx_http_mcp_sse_json_walk_t));
-    ngx_memzero(&scan, sizeof(ngx_http_mcp_sse_jsonrpc_scan_t));
+    ngx_memzero(&w, sizeof(ngx_mcp_json_walk_t));
+    ngx_memzero(&scan, sizeof(ngx_mcp_jsonrpc_scan_t));
 
     scan.messages = ngx_array_create(pool, 1,
-                                     sizeof(ngx_http_mcp_sse_message_t));
+                                     sizeof(ngx_mcp_jsonrpc_message_t));
     if (scan.messages == NULL) {
         return NGX_ERROR;
     }
 
     w.pool = pool;
     w.body = body;
-    w.names = ngx_http_mcp_sse_jsonrpc_names;
-    w.value = ngx_http_mcp_sse_jsonrpc_message;
+    w.names = ngx_mcp_jsonrpc_names;
+    w.value = ngx_mcp_jsonrpc_message;
     w.data = &scan;
-    w.max_depth = NGX_HTTP_MCP_SSE_MAX_DEPTH;
+    w.max_depth = NGX_MCP_JSONRPC_MAX_DEPTH;
 
-    rc = ngx_http_mcp_sse_json_walk(&w);
+    rc = ngx_mcp_json_walk(&w);
 
-    *batch = (w.top == NGX_HTTP_MCP_SSE_JSON_ARRAY);
+    *batch = (w.top == NGX_MCP_JSON_ARRAY);
 
     if (rc == NGX_DECLINED) {
-        return NGX_HTTP_MCP_SSE_PARSE_ERROR;
+        return NGX_MCP_ERR_PARSE;
     }
 
     if (rc == NGX_OK && (scan.invalid || scan.messages->nelts == 0)) {
-        return NGX_HTTP_MCP_SSE_INVALID_REQUEST;
+        return NGX_MCP_ERR_INVALID_REQUEST;
     }
 
     if (rc == NGX_OK) {
@@ -133,7 +127,7 @@ ngx_http_mcp_sse_jsonrpc_scan(ngx_pool_t *pool, ngx_str_t *body,
 
 
 ngx_uint_t
-ngx_http_mcp_sse_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b)
+ngx_mcp_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b)
 {
     ngx_str_t   x, y;
     ngx_uint_t  negative;
@@ -143,12 +137,10 @@ ngx_http_mcp_sse_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b)
     }
 
     if (a->data[0] == '"') {
-        return ngx_http_mcp_sse_text_same(a, b);
+        return ngx_mcp_json_text_same(a, b);
     }
 
-    if (!ngx_http_mcp_sse_jsonrpc_integer(a, &x)
-        || !ngx_http_mcp_sse_jsonrpc_integer(b, &y))
-    {
+    if (!ngx_mcp_jsonrpc_integer(a, &x) || !ngx_mcp_jsonrpc_integer(b, &y)) {
         return 0;
     }
 
@@ -165,7 +157,7 @@ ngx_http_mcp_sse_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b)
 
 
 void
-ngx_http_mcp_sse_jsonrpc_one_line(ngx_str_t *json)
+ngx_mcp_jsonrpc_one_line(ngx_str_t *json)
 {
     u_char  *p, *last;
 
@@ -180,8 +172,8 @@ ngx_http_mcp_sse_jsonrpc_one_line(ngx_str_t *json)
 
 
 ngx_str_t
-ngx_http_mcp_sse_jsonrpc_error(ngx_pool_t *pool, ngx_str_t *id,
-    ngx_int_t code, const char *message, ngx_str_t *data)
+ngx_mcp_jsonrpc_error(ngx_pool_t *pool, ngx_str_t *id, ngx_int_t code,
+    const char *message, ngx_str_t *data)
 {
     size_t     len;
     u_char    *p;
@@ -222,16 +214,16 @@ ngx_http_mcp_sse_jsonrpc_error(ngx_pool_t *pool, ngx_str_t *id,
 /* an invalid message does not end the walk: the body may yet be no JSON */
 
 static ngx_int_t
-ngx_http_mcp_sse_jsonrpc_message(ngx_http_mcp_sse_json_walk_t *w,
-    ngx_uint_t type, ngx_str_t *raw)
+ngx_mcp_jsonrpc_message(ngx_mcp_json_walk_t *w, ngx_uint_t type,
+    ngx_str_t *raw)
 {
-    ngx_uint_t                        base;
-    ngx_http_mcp_sse_json_level_t    *l;
-    ngx_http_mcp_sse_jsonrpc_scan_t  *scan;
+    ngx_uint_t               base;
+    ngx_mcp_json_level_t    *l;
+    ngx_mcp_jsonrpc_scan_t  *scan;
 
     scan = w->data;
 
-    base = (w->top == NGX_HTTP_MCP_SSE_JSON_ARRAY);
+    base = (w->top == NGX_MCP_JSON_ARRAY);
     l = &w->level[base];
 
     if (scan->invalid || w->depth < base) {
@@ -241,23 +233,23 @@ ngx_http_mcp_sse_jsonrpc_message(ngx_http_mcp_sse_json_walk_t *w,
     switch (w->depth - base) {
 
     case 0:
-        return ngx_http_mcp_sse_jsonrpc_message_end(scan, l, type);
+        return ngx_mcp_jsonrpc_message_end(scan, l, type);
 
     case 1:
-        return ngx_http_mcp_sse_jsonrpc_message_member(w, l, type, raw);
+        return ngx_mcp_jsonrpc_message_member(w, l, type, raw);
 
     case 2:
-        if (l[1].key == NGX_HTTP_MCP_SSE_KEY_PARAMS) {
-            return ngx_http_mcp_sse_jsonrpc_params_member(w, l, type, raw);
+        if (l[1].key == NGX_MCP_KEY_PARAMS) {
+            return ngx_mcp_jsonrpc_params_member(w, l, type, raw);
         }
 
         return NGX_OK;
 
     case 3:
-        if (l[1].key == NGX_HTTP_MCP_SSE_KEY_PARAMS
-            && l[2].key == NGX_HTTP_MCP_SSE_KEY_META
-            && l[3].key == NGX_HTTP_MCP_SSE_KEY_TOKEN
-            && ngx_http_mcp_sse_jsonrpc_is_id(type, raw))
+        if (l[1].key == NGX_MCP_KEY_PARAMS
+            && l[2].key == NGX_MCP_KEY_META
+            && l[3].key == NGX_MCP_KEY_TOKEN
+            && ngx_mcp_jsonrpc_is_id(type, raw))
         {
             scan->message.token = *raw;
         }
@@ -271,43 +263,42 @@ ngx_http_mcp_sse_jsonrpc_message(ngx_http_mcp_sse_json_walk_t *w,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_jsonrpc_message_member(ngx_http_mcp_sse_json_walk_t *w,
-    ngx_http_mcp_sse_json_level_t *l, ngx_uint_t type, ngx_str_t *raw)
+ngx_mcp_jsonrpc_message_member(ngx_mcp_json_walk_t *w, ngx_mcp_json_level_t *l,
+    ngx_uint_t type, ngx_str_t *raw)
 {
-    ngx_http_mcp_sse_message_t       *m;
-    ngx_http_mcp_sse_jsonrpc_scan_t  *scan;
+    ngx_mcp_jsonrpc_message_t  *m;
+    ngx_mcp_jsonrpc_scan_t     *scan;
 
     scan = w->data;
     m = &scan->message;
 
     switch (l[1].key) {
 
-    case NGX_HTTP_MCP_SSE_KEY_JSONRPC:
-        scan->version = ngx_http_mcp_sse_jsonrpc_same_id(raw,
-                                           &ngx_http_mcp_sse_jsonrpc_version);
+    case NGX_MCP_KEY_JSONRPC:
+        scan->version = ngx_mcp_jsonrpc_same_id(raw, &ngx_mcp_jsonrpc_version);
         return NGX_OK;
 
-    case NGX_HTTP_MCP_SSE_KEY_ID:
+    case NGX_MCP_KEY_ID:
         m->id = *raw;
-        scan->invalid = !ngx_http_mcp_sse_jsonrpc_is_id(type, raw);
+        scan->invalid = !ngx_mcp_jsonrpc_is_id(type, raw);
         return NGX_OK;
 
-    case NGX_HTTP_MCP_SSE_KEY_METHOD:
+    case NGX_MCP_KEY_METHOD:
 
-        if (type != NGX_HTTP_MCP_SSE_JSON_STRING || raw->len == 2) {
+        if (type != NGX_MCP_JSON_STRING || raw->len == 2) {
             scan->invalid = 1;
             return NGX_OK;
         }
 
         m->raw_method = *raw;
 
-        return ngx_http_mcp_sse_text_decode(w->pool, raw, &m->method);
+        return ngx_mcp_json_text_decode(w->pool, raw, &m->method);
 
-    case NGX_HTTP_MCP_SSE_KEY_PARAMS:
+    case NGX_MCP_KEY_PARAMS:
         m->params = *raw;
-        scan->invalid = (type != NGX_HTTP_MCP_SSE_JSON_OBJECT
-                         && type != NGX_HTTP_MCP_SSE_JSON_ARRAY)
-                        || (l[2].twice & NGX_HTTP_MCP_SSE_KEYS_IN_PARAMS);
+        scan->invalid = (type != NGX_MCP_JSON_OBJECT
+                         && type != NGX_MCP_JSON_ARRAY)
+                        || (l[2].twice & NGX_MCP_KEYS_IN_PARAMS);
         return NGX_OK;
 
     default:
@@ -322,36 +313,36 @@ ngx_http_mcp_sse_jsonrpc_message_member(ngx_http_mcp_sse_json_walk_t *w,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_jsonrpc_params_member(ngx_http_mcp_sse_json_walk_t *w,
-    ngx_http_mcp_sse_json_level_t *l, ngx_uint_t type, ngx_str_t *raw)
+ngx_mcp_jsonrpc_params_member(ngx_mcp_json_walk_t *w, ngx_mcp_json_level_t *l,
+    ngx_uint_t type, ngx_str_t *raw)
 {
-    ngx_http_mcp_sse_message_t       *m;
-    ngx_http_mcp_sse_jsonrpc_scan_t  *scan;
+    ngx_mcp_jsonrpc_message_t  *m;
+    ngx_mcp_jsonrpc_scan_t     *scan;
 
     scan = w->data;
     m = &scan->message;
 
     switch (l[2].key) {
 
-    case NGX_HTTP_MCP_SSE_KEY_NAME:
+    case NGX_MCP_KEY_NAME:
 
-        if (type != NGX_HTTP_MCP_SSE_JSON_STRING) {
+        if (type != NGX_MCP_JSON_STRING) {
             return NGX_OK;
         }
 
-        return ngx_http_mcp_sse_text_decode(w->pool, raw, &m->name);
+        return ngx_mcp_json_text_decode(w->pool, raw, &m->name);
 
-    case NGX_HTTP_MCP_SSE_KEY_REQUEST_ID:
+    case NGX_MCP_KEY_REQUEST_ID:
 
-        if (ngx_http_mcp_sse_jsonrpc_is_id(type, raw)) {
+        if (ngx_mcp_jsonrpc_is_id(type, raw)) {
             m->request_id = *raw;
         }
 
         return NGX_OK;
 
-    case NGX_HTTP_MCP_SSE_KEY_META:
-        scan->invalid = type == NGX_HTTP_MCP_SSE_JSON_OBJECT
-                        && (l[3].twice & NGX_HTTP_MCP_SSE_KEY_TOKEN);
+    case NGX_MCP_KEY_META:
+        scan->invalid = type == NGX_MCP_JSON_OBJECT
+                        && (l[3].twice & NGX_MCP_KEY_TOKEN);
         return NGX_OK;
 
     default:
@@ -361,19 +352,19 @@ ngx_http_mcp_sse_jsonrpc_params_member(ngx_http_mcp_sse_json_walk_t *w,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_jsonrpc_message_end(ngx_http_mcp_sse_jsonrpc_scan_t *scan,
-    ngx_http_mcp_sse_json_level_t *l, ngx_uint_t type)
+ngx_mcp_jsonrpc_message_end(ngx_mcp_jsonrpc_scan_t *scan,
+    ngx_mcp_json_level_t *l, ngx_uint_t type)
 {
-    ngx_http_mcp_sse_message_t  *m;
+    ngx_mcp_jsonrpc_message_t  *m;
 
     m = &scan->message;
 
-    if (type == NGX_HTTP_MCP_SSE_JSON_OBJECT
+    if (type == NGX_MCP_JSON_OBJECT
         && scan->version
-        && !(l[1].twice & NGX_HTTP_MCP_SSE_KEYS_ENVELOPE)
-        && scan->messages->nelts < NGX_HTTP_MCP_SSE_MAX_BATCH)
+        && !(l[1].twice & NGX_MCP_KEYS_ENVELOPE)
+        && scan->messages->nelts < NGX_MCP_JSONRPC_MAX_BATCH)
     {
-        m->type = ngx_http_mcp_sse_jsonrpc_classify(&m->method, l[1].seen);
+        m->type = ngx_mcp_jsonrpc_classify(&m->method, l[1].seen);
     }
 
     if (m->type == 0) {
@@ -390,7 +381,7 @@ ngx_http_mcp_sse_jsonrpc_message_end(ngx_http_mcp_sse_jsonrpc_scan_t *scan,
 
     /* for the next one of a batch */
 
-    ngx_memzero(&scan->message, sizeof(ngx_http_mcp_sse_message_t));
+    ngx_memzero(&scan->message, sizeof(ngx_mcp_jsonrpc_message_t));
     scan->version = 0;
 
     return NGX_OK;
@@ -398,21 +389,21 @@ ngx_http_mcp_sse_jsonrpc_message_end(ngx_http_mcp_sse_jsonrpc_scan_t *scan,
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_jsonrpc_classify(ngx_str_t *method, ngx_uint_t seen)
+ngx_mcp_jsonrpc_classify(ngx_str_t *method, ngx_uint_t seen)
 {
     size_t      len;
     ngx_uint_t  outcome;
 
-    outcome = seen & NGX_HTTP_MCP_SSE_KEYS_OUTCOME;
+    outcome = seen & NGX_MCP_KEYS_OUTCOME;
 
-    if (seen & NGX_HTTP_MCP_SSE_KEY_METHOD) {
+    if (seen & NGX_MCP_KEY_METHOD) {
 
         if (outcome) {
             return 0;
         }
 
-        if (seen & NGX_HTTP_MCP_SSE_KEY_ID) {
-            return NGX_HTTP_MCP_SSE_REQUEST;
+        if (seen & NGX_MCP_KEY_ID) {
+            return NGX_MCP_JSONRPC_REQUEST;
         }
 
         len = sizeof("notifications/") - 1;
@@ -420,42 +411,42 @@ ngx_http_mcp_sse_jsonrpc_classify(ngx_str_t *method, ngx_uint_t seen)
         if (method->len >= len
             && ngx_memcmp(method->data, "notifications/", len) == 0)
         {
-            return NGX_HTTP_MCP_SSE_NOTIFICATION;
+            return NGX_MCP_JSONRPC_NOTIFICATION;
         }
 
         return 0;
     }
 
-    if (!(seen & NGX_HTTP_MCP_SSE_KEY_ID)
+    if (!(seen & NGX_MCP_KEY_ID)
         || outcome == 0
-        || outcome == NGX_HTTP_MCP_SSE_KEYS_OUTCOME)
+        || outcome == NGX_MCP_KEYS_OUTCOME)
     {
         return 0;
     }
 
-    return NGX_HTTP_MCP_SSE_RESPONSE;
+    return NGX_MCP_JSONRPC_RESPONSE;
 }
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_jsonrpc_is_id(ngx_uint_t type, ngx_str_t *raw)
+ngx_mcp_jsonrpc_is_id(ngx_uint_t type, ngx_str_t *raw)
 {
     ngx_str_t  digits;
 
-    if (type == NGX_HTTP_MCP_SSE_JSON_STRING) {
-        return raw->len <= NGX_HTTP_MCP_SSE_MAX_ID;
+    if (type == NGX_MCP_JSON_STRING) {
+        return raw->len <= NGX_MCP_JSONRPC_MAX_ID_LEN;
     }
 
-    return type == NGX_HTTP_MCP_SSE_JSON_NUMBER
-           && raw->len <= NGX_HTTP_MCP_SSE_MAX_ID
-           && ngx_http_mcp_sse_jsonrpc_integer(raw, &digits);
+    return type == NGX_MCP_JSON_NUMBER
+           && raw->len <= NGX_MCP_JSONRPC_MAX_ID_LEN
+           && ngx_mcp_jsonrpc_integer(raw, &digits);
 }
 
 
 /* "digits" are those that count, none of zero */
 
 static ngx_uint_t
-ngx_http_mcp_sse_jsonrpc_integer(ngx_str_t *raw, ngx_str_t *digits)
+ngx_mcp_jsonrpc_integer(ngx_str_t *raw, ngx_str_t *digits)
 {
     u_char  *p, *last;
 

@@ -16,32 +16,32 @@
 #include <ngx_core.h>
 
 
-#define NGX_HTTP_MCP_SSE_MAX_DEPTH        64
-#define NGX_HTTP_MCP_SSE_MAX_BATCH        100
+#define NGX_MCP_JSONRPC_MAX_DEPTH  64
+#define NGX_MCP_JSONRPC_MAX_BATCH  100
 
 /* error codes: JSON-RPC 2.0, section 5.1, and ours */
 
-#define NGX_HTTP_MCP_SSE_PARSE_ERROR      -32700
-#define NGX_HTTP_MCP_SSE_INVALID_REQUEST  -32600
-#define NGX_HTTP_MCP_SSE_INVALID_PARAMS   -32602
-#define NGX_HTTP_MCP_SSE_INTERNAL_ERROR   -32603
-#define NGX_HTTP_MCP_SSE_UNAUTHORIZED     -32001
-#define NGX_HTTP_MCP_SSE_UNAVAILABLE      -32003
-#define NGX_HTTP_MCP_SSE_TOO_MANY         -32004
-#define NGX_HTTP_MCP_SSE_TIMED_OUT        -32008
-#define NGX_HTTP_MCP_SSE_TOO_LARGE        -32009
-#define NGX_HTTP_MCP_SSE_CLOSED           -32010
+#define NGX_MCP_ERR_PARSE            -32700
+#define NGX_MCP_ERR_INVALID_REQUEST  -32600
+#define NGX_MCP_ERR_INVALID_PARAMS   -32602
+#define NGX_MCP_ERR_INTERNAL         -32603
+#define NGX_MCP_ERR_UNAUTHORIZED     -32001
+#define NGX_MCP_ERR_UNAVAILABLE      -32003
+#define NGX_MCP_ERR_TOO_MANY         -32004
+#define NGX_MCP_ERR_TIMED_OUT        -32008
+#define NGX_MCP_ERR_TOO_LARGE        -32009
+#define NGX_MCP_ERR_CLOSED           -32010
 
 
 typedef enum {
-    NGX_HTTP_MCP_SSE_REQUEST = 1,
-    NGX_HTTP_MCP_SSE_NOTIFICATION,
-    NGX_HTTP_MCP_SSE_RESPONSE
-} ngx_http_mcp_sse_message_type_e;
+    NGX_MCP_JSONRPC_REQUEST = 1,
+    NGX_MCP_JSONRPC_NOTIFICATION,
+    NGX_MCP_JSONRPC_RESPONSE
+} ngx_mcp_jsonrpc_type_e;
 
 
 typedef struct {
-    ngx_uint_t   type;         /* ngx_http_mcp_sse_message_type_e */
+    ngx_uint_t   type;         /* ngx_mcp_jsonrpc_type_e */
 
     ngx_str_t    id;           /* raw: a string with its quotes or an integer;
                                   data == NULL if the message has none */
@@ -56,21 +56,21 @@ typedef struct {
     ngx_str_t    request_id;   /* raw params.requestId, only if it is a string
                                   or an integer, else data == NULL: what
                                   notifications/cancelled names */
-} ngx_http_mcp_sse_message_t;
+} ngx_mcp_jsonrpc_message_t;
 
 
 /*
  * Scans the body of a POST, one message or a batch of up to
- * NGX_HTTP_MCP_SSE_MAX_BATCH.  Fills "messages", an array of
- * ngx_http_mcp_sse_message_t made in pool, and sets *batch to whether the top
+ * NGX_MCP_JSONRPC_MAX_BATCH.  Fills "messages", an array of
+ * ngx_mcp_jsonrpc_message_t made in pool, and sets *batch to whether the top
  * level is an array.  The messages point into the body or the pool, which
  * the caller owns and keeps for as long as they are used; *messages is set
  * only with NGX_OK.
  *
  * Returns NGX_OK; NGX_ERROR if memory is short; else
- * NGX_HTTP_MCP_SSE_PARSE_ERROR (not JSON, not strict UTF-8, deeper than
- * NGX_HTTP_MCP_SSE_MAX_DEPTH, trailing bytes, empty) or
- * NGX_HTTP_MCP_SSE_INVALID_REQUEST (not JSON-RPC 2.0; id null, boolean,
+ * NGX_MCP_ERR_PARSE (not JSON, not strict UTF-8, deeper than
+ * NGX_MCP_JSONRPC_MAX_DEPTH, trailing bytes, empty) or
+ * NGX_MCP_ERR_INVALID_REQUEST (not JSON-RPC 2.0; id null, boolean,
  * object, array or not an integer, or longer than 4096 raw bytes; method
  * empty or no string; a duplicate of jsonrpc, id,
  * method, params, result or error, in params of name, requestId or _meta, in
@@ -80,7 +80,7 @@ typedef struct {
  * with result or error; params neither object nor array).
  */
 
-ngx_int_t ngx_http_mcp_sse_jsonrpc_scan(ngx_pool_t *pool, ngx_str_t *body,
+ngx_int_t ngx_mcp_jsonrpc_scan(ngx_pool_t *pool, ngx_str_t *body,
     ngx_array_t **messages, ngx_uint_t *batch);
 
 /*
@@ -90,7 +90,7 @@ ngx_int_t ngx_http_mcp_sse_jsonrpc_scan(ngx_pool_t *pool, ngx_str_t *body,
  * nothing.
  */
 
-ngx_uint_t ngx_http_mcp_sse_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b);
+ngx_uint_t ngx_mcp_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b);
 
 /*
  * Replaces CR and LF by blanks, in place, in bytes that stay the caller's
@@ -98,7 +98,7 @@ ngx_uint_t ngx_http_mcp_sse_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b);
  * that afterwards it is one line and means the same.
  */
 
-void ngx_http_mcp_sse_jsonrpc_one_line(ngx_str_t *json);
+void ngx_mcp_jsonrpc_one_line(ngx_str_t *json);
 
 /*
  * Makes {"jsonrpc":"2.0","id":ID,"error":{"code":C,"message":"M"}}, with
@@ -108,7 +108,7 @@ void ngx_http_mcp_sse_jsonrpc_one_line(ngx_str_t *json);
  * keeps nothing of the arguments; its data is NULL if memory is short.
  */
 
-ngx_str_t ngx_http_mcp_sse_jsonrpc_error(ngx_pool_t *pool, ngx_str_t *id,
+ngx_str_t ngx_mcp_jsonrpc_error(ngx_pool_t *pool, ngx_str_t *id,
     ngx_int_t code, const char *message, ngx_str_t *data);
 
 

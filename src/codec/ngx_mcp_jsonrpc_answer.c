@@ -12,24 +12,24 @@
 #include "ngx_mcp_jsonrpc_answer.h"
 
 
-#define NGX_HTTP_MCP_SSE_ANSWER_DEPTH      512
+#define NGX_MCP_JSONRPC_ANSWER_MAX_DEPTH  512
 
-#define NGX_HTTP_MCP_SSE_ANSWER_JSONRPC    0x0001
-#define NGX_HTTP_MCP_SSE_ANSWER_ID         0x0002
-#define NGX_HTTP_MCP_SSE_ANSWER_RESULT     0x0004
-#define NGX_HTTP_MCP_SSE_ANSWER_ERROR      0x0008
-#define NGX_HTTP_MCP_SSE_ANSWER_MESSAGE    0x0010
-#define NGX_HTTP_MCP_SSE_ANSWER_EXC_TYPE   0x0020
-#define NGX_HTTP_MCP_SSE_ANSWER_IS_ERROR   0x0040
+#define NGX_MCP_JSONRPC_ANSWER_JSONRPC   0x0001
+#define NGX_MCP_JSONRPC_ANSWER_ID        0x0002
+#define NGX_MCP_JSONRPC_ANSWER_RESULT    0x0004
+#define NGX_MCP_JSONRPC_ANSWER_ERROR     0x0008
+#define NGX_MCP_JSONRPC_ANSWER_MESSAGE   0x0010
+#define NGX_MCP_JSONRPC_ANSWER_EXC_TYPE  0x0020
+#define NGX_MCP_JSONRPC_ANSWER_IS_ERROR  0x0040
 
-#define NGX_HTTP_MCP_SSE_ANSWER_OUTCOME    (NGX_HTTP_MCP_SSE_ANSWER_RESULT    \
-                                            |NGX_HTTP_MCP_SSE_ANSWER_ERROR)
+#define NGX_MCP_JSONRPC_ANSWER_OUTCOME    (NGX_MCP_JSONRPC_ANSWER_RESULT      \
+                                           |NGX_MCP_JSONRPC_ANSWER_ERROR)
 
-#define NGX_HTTP_MCP_SSE_ANSWER_ONCE       (NGX_HTTP_MCP_SSE_ANSWER_ID        \
-                                            |NGX_HTTP_MCP_SSE_ANSWER_OUTCOME)
+#define NGX_MCP_JSONRPC_ANSWER_ONCE       (NGX_MCP_JSONRPC_ANSWER_ID          \
+                                           |NGX_MCP_JSONRPC_ANSWER_OUTCOME)
 
-#define NGX_HTTP_MCP_SSE_ANSWER_ENVELOPE   (NGX_HTTP_MCP_SSE_ANSWER_JSONRPC   \
-                                            |NGX_HTTP_MCP_SSE_ANSWER_ONCE)
+#define NGX_MCP_JSONRPC_ANSWER_ENVELOPE   (NGX_MCP_JSONRPC_ANSWER_JSONRPC     \
+                                           |NGX_MCP_JSONRPC_ANSWER_ONCE)
 
 
 typedef struct {
@@ -42,64 +42,64 @@ typedef struct {
     unsigned                            ambiguous:1;
     unsigned                            error:1;
     unsigned                            tool_error:1;
-} ngx_http_mcp_sse_answer_envelope_t;
+} ngx_mcp_jsonrpc_answer_envelope_t;
 
 
 typedef struct {
-    ngx_http_mcp_sse_answer_envelope_t  top;
-    ngx_http_mcp_sse_answer_envelope_t  inner;   /* under "message" */
+    ngx_mcp_jsonrpc_answer_envelope_t   top;
+    ngx_mcp_jsonrpc_answer_envelope_t   inner;   /* under "message" */
     ngx_str_t                           value;
     ngx_str_t                           exc_type;
     ngx_uint_t                          twice;   /* keys at the top */
-} ngx_http_mcp_sse_answer_scan_t;
+} ngx_mcp_jsonrpc_answer_scan_t;
 
 
-static void ngx_http_mcp_sse_answer_take(ngx_http_mcp_sse_answer_t *answer,
-    ngx_http_mcp_sse_answer_envelope_t *e);
-static ngx_int_t ngx_http_mcp_sse_answer_value(
-    ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type, ngx_str_t *raw);
-static void ngx_http_mcp_sse_answer_envelope(
-    ngx_http_mcp_sse_answer_envelope_t *e, ngx_http_mcp_sse_json_level_t *l,
+static void ngx_mcp_jsonrpc_answer_take(ngx_mcp_jsonrpc_answer_t *answer,
+    ngx_mcp_jsonrpc_answer_envelope_t *e);
+static ngx_int_t ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_walk_t *w,
+    ngx_uint_t type, ngx_str_t *raw);
+static void ngx_mcp_jsonrpc_answer_envelope(
+    ngx_mcp_jsonrpc_answer_envelope_t *e, ngx_mcp_json_level_t *l,
     ngx_uint_t depth, ngx_uint_t type, ngx_str_t *raw);
-static ngx_int_t ngx_http_mcp_sse_answer_wanted(
-    ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type, ngx_str_t *raw);
+static ngx_int_t ngx_mcp_jsonrpc_answer_wanted(ngx_mcp_json_walk_t *w,
+    ngx_uint_t type, ngx_str_t *raw);
 
 
-static ngx_conf_bitmask_t  ngx_http_mcp_sse_answer_names[] = {
-    { ngx_string("jsonrpc"), NGX_HTTP_MCP_SSE_ANSWER_JSONRPC },
-    { ngx_string("id"), NGX_HTTP_MCP_SSE_ANSWER_ID },
-    { ngx_string("result"), NGX_HTTP_MCP_SSE_ANSWER_RESULT },
-    { ngx_string("error"), NGX_HTTP_MCP_SSE_ANSWER_ERROR },
-    { ngx_string("message"), NGX_HTTP_MCP_SSE_ANSWER_MESSAGE },
-    { ngx_string("exc_type"), NGX_HTTP_MCP_SSE_ANSWER_EXC_TYPE },
-    { ngx_string("isError"), NGX_HTTP_MCP_SSE_ANSWER_IS_ERROR },
+static ngx_conf_bitmask_t  ngx_mcp_jsonrpc_answer_names[] = {
+    { ngx_string("jsonrpc"), NGX_MCP_JSONRPC_ANSWER_JSONRPC },
+    { ngx_string("id"), NGX_MCP_JSONRPC_ANSWER_ID },
+    { ngx_string("result"), NGX_MCP_JSONRPC_ANSWER_RESULT },
+    { ngx_string("error"), NGX_MCP_JSONRPC_ANSWER_ERROR },
+    { ngx_string("message"), NGX_MCP_JSONRPC_ANSWER_MESSAGE },
+    { ngx_string("exc_type"), NGX_MCP_JSONRPC_ANSWER_EXC_TYPE },
+    { ngx_string("isError"), NGX_MCP_JSONRPC_ANSWER_IS_ERROR },
     { ngx_null_string, 0 }
 };
 
 
-static ngx_str_t  ngx_http_mcp_sse_answer_version = ngx_string("\"2.0\"");
+static ngx_str_t  ngx_mcp_jsonrpc_answer_version = ngx_string("\"2.0\"");
 
 
 ngx_int_t
-ngx_http_mcp_sse_jsonrpc_scan_answer(ngx_pool_t *pool, ngx_str_t *body,
-    ngx_http_mcp_sse_answer_t *answer)
+ngx_mcp_jsonrpc_answer_scan(ngx_pool_t *pool, ngx_str_t *body,
+    ngx_mcp_jsonrpc_answer_t *answer)
 {
-    ngx_int_t                       rc;
-    ngx_http_mcp_sse_json_walk_t    w;
-    ngx_http_mcp_sse_answer_scan_t  found;
+    ngx_int_t                      rc;
+    ngx_mcp_json_walk_t            w;
+    ngx_mcp_jsonrpc_answer_scan_t  found;
 
-    ngx_memzero(answer, sizeof(ngx_http_mcp_sse_answer_t));
-    ngx_memzero(&w, sizeof(ngx_http_mcp_sse_json_walk_t));
-    ngx_memzero(&found, sizeof(ngx_http_mcp_sse_answer_scan_t));
+    ngx_memzero(answer, sizeof(ngx_mcp_jsonrpc_answer_t));
+    ngx_memzero(&w, sizeof(ngx_mcp_json_walk_t));
+    ngx_memzero(&found, sizeof(ngx_mcp_jsonrpc_answer_scan_t));
 
     w.pool = pool;
     w.body = body;
-    w.names = ngx_http_mcp_sse_answer_names;
-    w.value = ngx_http_mcp_sse_answer_value;
+    w.names = ngx_mcp_jsonrpc_answer_names;
+    w.value = ngx_mcp_jsonrpc_answer_value;
     w.data = &found;
-    w.max_depth = NGX_HTTP_MCP_SSE_ANSWER_DEPTH;
+    w.max_depth = NGX_MCP_JSONRPC_ANSWER_MAX_DEPTH;
 
-    rc = ngx_http_mcp_sse_json_walk(&w);
+    rc = ngx_mcp_json_walk(&w);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -107,18 +107,18 @@ ngx_http_mcp_sse_jsonrpc_scan_answer(ngx_pool_t *pool, ngx_str_t *body,
     answer->exc_type = found.exc_type;
 
     if (found.top.response) {
-        ngx_http_mcp_sse_answer_take(answer, &found.top);
+        ngx_mcp_jsonrpc_answer_take(answer, &found.top);
         return NGX_OK;
     }
 
     /* of two messages none can be said to be the answer */
 
-    if (found.twice & NGX_HTTP_MCP_SSE_ANSWER_MESSAGE) {
+    if (found.twice & NGX_MCP_JSONRPC_ANSWER_MESSAGE) {
         return NGX_OK;
     }
 
     if (found.inner.response) {
-        ngx_http_mcp_sse_answer_take(answer, &found.inner);
+        ngx_mcp_jsonrpc_answer_take(answer, &found.inner);
         return NGX_OK;
     }
 
@@ -131,16 +131,16 @@ ngx_http_mcp_sse_jsonrpc_scan_answer(ngx_pool_t *pool, ngx_str_t *body,
 
 
 ngx_int_t
-ngx_http_mcp_sse_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body,
-    const char *name, ngx_str_t *value)
+ngx_mcp_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body, const char *name,
+    ngx_str_t *value)
 {
-    ngx_int_t                     rc;
-    ngx_str_t                     raw, decoded;
-    ngx_conf_bitmask_t            names[2];
-    ngx_http_mcp_sse_json_walk_t  w;
+    ngx_int_t            rc;
+    ngx_str_t            raw, decoded;
+    ngx_conf_bitmask_t   names[2];
+    ngx_mcp_json_walk_t  w;
 
     ngx_str_null(&raw);
-    ngx_memzero(&w, sizeof(ngx_http_mcp_sse_json_walk_t));
+    ngx_memzero(&w, sizeof(ngx_mcp_json_walk_t));
     ngx_memzero(names, sizeof(names));
 
     names[0].name.len = ngx_strlen(name);
@@ -149,11 +149,11 @@ ngx_http_mcp_sse_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body,
 
     w.body = body;
     w.names = names;
-    w.value = ngx_http_mcp_sse_answer_wanted;
+    w.value = ngx_mcp_jsonrpc_answer_wanted;
     w.data = &raw;
-    w.max_depth = NGX_HTTP_MCP_SSE_ANSWER_DEPTH;
+    w.max_depth = NGX_MCP_JSONRPC_ANSWER_MAX_DEPTH;
 
-    rc = ngx_http_mcp_sse_json_walk(&w);
+    rc = ngx_mcp_json_walk(&w);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -162,7 +162,7 @@ ngx_http_mcp_sse_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_mcp_sse_text_decode(pool, &raw, &decoded) != NGX_OK) {
+    if (ngx_mcp_json_text_decode(pool, &raw, &decoded) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -179,8 +179,8 @@ ngx_http_mcp_sse_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body,
 
 
 static void
-ngx_http_mcp_sse_answer_take(ngx_http_mcp_sse_answer_t *answer,
-    ngx_http_mcp_sse_answer_envelope_t *e)
+ngx_mcp_jsonrpc_answer_take(ngx_mcp_jsonrpc_answer_t *answer,
+    ngx_mcp_jsonrpc_answer_envelope_t *e)
 {
     answer->object = e->object;
     answer->id = e->id;
@@ -192,30 +192,30 @@ ngx_http_mcp_sse_answer_take(ngx_http_mcp_sse_answer_t *answer,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_answer_value(ngx_http_mcp_sse_json_walk_t *w,
-    ngx_uint_t type, ngx_str_t *raw)
+ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_walk_t *w, ngx_uint_t type,
+    ngx_str_t *raw)
 {
-    ngx_http_mcp_sse_json_level_t   *l;
-    ngx_http_mcp_sse_answer_scan_t  *found;
+    ngx_mcp_json_level_t           *l;
+    ngx_mcp_jsonrpc_answer_scan_t  *found;
 
     found = w->data;
     l = w->level;
 
-    ngx_http_mcp_sse_answer_envelope(&found->top, l, w->depth, type, raw);
+    ngx_mcp_jsonrpc_answer_envelope(&found->top, l, w->depth, type, raw);
 
     if (w->depth == 0) {
 
-        if (type == NGX_HTTP_MCP_SSE_JSON_OBJECT) {
+        if (type == NGX_MCP_JSON_OBJECT) {
             found->twice = l[1].twice;
         }
 
         return NGX_OK;
     }
 
-    if (l[1].key == NGX_HTTP_MCP_SSE_ANSWER_MESSAGE) {
+    if (l[1].key == NGX_MCP_JSONRPC_ANSWER_MESSAGE) {
 
-        ngx_http_mcp_sse_answer_envelope(&found->inner, l + 1, w->depth - 1,
-                                         type, raw);
+        ngx_mcp_jsonrpc_answer_envelope(&found->inner, l + 1, w->depth - 1,
+                                        type, raw);
         if (w->depth == 1) {
             found->value = *raw;
         }
@@ -224,10 +224,10 @@ ngx_http_mcp_sse_answer_value(ngx_http_mcp_sse_json_walk_t *w,
     }
 
     if (w->depth == 1
-        && l[1].key == NGX_HTTP_MCP_SSE_ANSWER_EXC_TYPE
-        && type == NGX_HTTP_MCP_SSE_JSON_STRING)
+        && l[1].key == NGX_MCP_JSONRPC_ANSWER_EXC_TYPE
+        && type == NGX_MCP_JSON_STRING)
     {
-        return ngx_http_mcp_sse_text_decode(w->pool, raw, &found->exc_type);
+        return ngx_mcp_json_text_decode(w->pool, raw, &found->exc_type);
     }
 
     return NGX_OK;
@@ -237,39 +237,38 @@ ngx_http_mcp_sse_answer_value(ngx_http_mcp_sse_json_walk_t *w,
 /* l[0] is the level of the would-be response, which "depth" counts from */
 
 static void
-ngx_http_mcp_sse_answer_envelope(ngx_http_mcp_sse_answer_envelope_t *e,
-    ngx_http_mcp_sse_json_level_t *l, ngx_uint_t depth, ngx_uint_t type,
-    ngx_str_t *raw)
+ngx_mcp_jsonrpc_answer_envelope(ngx_mcp_jsonrpc_answer_envelope_t *e,
+    ngx_mcp_json_level_t *l, ngx_uint_t depth, ngx_uint_t type, ngx_str_t *raw)
 {
     ngx_uint_t  outcome;
 
-    if (depth == 0 && type == NGX_HTTP_MCP_SSE_JSON_OBJECT) {
+    if (depth == 0 && type == NGX_MCP_JSON_OBJECT) {
 
-        outcome = l[1].seen & NGX_HTTP_MCP_SSE_ANSWER_OUTCOME;
+        outcome = l[1].seen & NGX_MCP_JSONRPC_ANSWER_OUTCOME;
 
         e->object = *raw;
-        e->error = (outcome == NGX_HTTP_MCP_SSE_ANSWER_ERROR);
+        e->error = (outcome == NGX_MCP_JSONRPC_ANSWER_ERROR);
         e->response = e->version
-                      && !(l[1].twice & NGX_HTTP_MCP_SSE_ANSWER_ENVELOPE)
-                      && (outcome == NGX_HTTP_MCP_SSE_ANSWER_RESULT
-                          || outcome == NGX_HTTP_MCP_SSE_ANSWER_ERROR);
+                      && !(l[1].twice & NGX_MCP_JSONRPC_ANSWER_ENVELOPE)
+                      && (outcome == NGX_MCP_JSONRPC_ANSWER_RESULT
+                          || outcome == NGX_MCP_JSONRPC_ANSWER_ERROR);
 
         /* meant as a response, but one that readers may take differently */
 
-        e->ambiguous = (l[1].seen & NGX_HTTP_MCP_SSE_ANSWER_JSONRPC)
-                       && (l[1].twice & NGX_HTTP_MCP_SSE_ANSWER_ONCE);
+        e->ambiguous = (l[1].seen & NGX_MCP_JSONRPC_ANSWER_JSONRPC)
+                       && (l[1].twice & NGX_MCP_JSONRPC_ANSWER_ONCE);
         return;
     }
 
-    if (depth == 1 && l[1].key == NGX_HTTP_MCP_SSE_ANSWER_JSONRPC) {
-        e->version = ngx_http_mcp_sse_jsonrpc_same_id(raw,
-                                           &ngx_http_mcp_sse_answer_version);
+    if (depth == 1 && l[1].key == NGX_MCP_JSONRPC_ANSWER_JSONRPC) {
+        e->version = ngx_mcp_jsonrpc_same_id(raw,
+                                           &ngx_mcp_jsonrpc_answer_version);
         return;
     }
 
-    if (depth == 1 && l[1].key == NGX_HTTP_MCP_SSE_ANSWER_ID) {
+    if (depth == 1 && l[1].key == NGX_MCP_JSONRPC_ANSWER_ID) {
 
-        if (type == NGX_HTTP_MCP_SSE_JSON_NULL) {
+        if (type == NGX_MCP_JSON_NULL) {
             e->null_id = *raw;
 
         } else {
@@ -280,10 +279,10 @@ ngx_http_mcp_sse_answer_envelope(ngx_http_mcp_sse_answer_envelope_t *e,
     }
 
     if (depth == 2
-        && l[1].key == NGX_HTTP_MCP_SSE_ANSWER_RESULT
-        && l[2].key == NGX_HTTP_MCP_SSE_ANSWER_IS_ERROR)
+        && l[1].key == NGX_MCP_JSONRPC_ANSWER_RESULT
+        && l[2].key == NGX_MCP_JSONRPC_ANSWER_IS_ERROR)
     {
-        e->tool_error = (type == NGX_HTTP_MCP_SSE_JSON_TRUE);
+        e->tool_error = (type == NGX_MCP_JSON_TRUE);
     }
 }
 
@@ -291,8 +290,8 @@ ngx_http_mcp_sse_answer_envelope(ngx_http_mcp_sse_answer_envelope_t *e,
 /* the member may name who is asking: given twice, it names nobody */
 
 static ngx_int_t
-ngx_http_mcp_sse_answer_wanted(ngx_http_mcp_sse_json_walk_t *w,
-    ngx_uint_t type, ngx_str_t *raw)
+ngx_mcp_jsonrpc_answer_wanted(ngx_mcp_json_walk_t *w, ngx_uint_t type,
+    ngx_str_t *raw)
 {
     ngx_str_t  *wanted;
 
@@ -300,7 +299,7 @@ ngx_http_mcp_sse_answer_wanted(ngx_http_mcp_sse_json_walk_t *w,
 
     if (w->depth == 1 && w->level[1].key) {
 
-        if (type == NGX_HTTP_MCP_SSE_JSON_STRING && !w->level[1].twice) {
+        if (type == NGX_MCP_JSON_STRING && !w->level[1].twice) {
             *wanted = *raw;
 
         } else {

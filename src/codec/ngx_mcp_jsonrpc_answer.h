@@ -29,7 +29,7 @@ typedef struct {
                                   error */
     unsigned     error:1;      /* it has "error" */
     unsigned     tool_error:1; /* result.isError is true */
-} ngx_http_mcp_sse_answer_t;
+} ngx_mcp_jsonrpc_answer_t;
 
 
 /*
@@ -42,8 +42,8 @@ typedef struct {
  * the pool if it had escapes: the caller keeps both for as long as it is used.
  */
 
-ngx_int_t ngx_http_mcp_sse_jsonrpc_scan_answer(ngx_pool_t *pool,
-    ngx_str_t *body, ngx_http_mcp_sse_answer_t *answer);
+ngx_int_t ngx_mcp_jsonrpc_answer_scan(ngx_pool_t *pool, ngx_str_t *body,
+    ngx_mcp_jsonrpc_answer_t *answer);
 
 /*
  * Finds the string member "name" at the top level of the JSON object "body"
@@ -54,7 +54,7 @@ ngx_int_t ngx_http_mcp_sse_jsonrpc_scan_answer(ngx_pool_t *pool,
  * memory is short; *value is set only with NGX_OK.
  */
 
-ngx_int_t ngx_http_mcp_sse_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body,
+ngx_int_t ngx_mcp_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body,
     const char *name, ngx_str_t *value);
 
 

@@ -9,52 +9,52 @@
 #include "ngx_mcp_protocol_version.h"
 
 
-#define NGX_HTTP_MCP_SSE_VERSION_DEPTH  512
+#define NGX_MCP_PROTOCOL_VERSION_MAX_DEPTH  512
 
-#define NGX_HTTP_MCP_SSE_KEY_VERSION    1
-#define NGX_HTTP_MCP_SSE_KEY_RESULT     2
+#define NGX_MCP_PROTOCOL_VERSION_KEY         1
+#define NGX_MCP_PROTOCOL_VERSION_KEY_RESULT  2
 
 
 typedef struct {
     ngx_uint_t   depth;        /* of the member */
     ngx_str_t    version;
-} ngx_http_mcp_sse_version_scan_t;
+} ngx_mcp_protocol_version_scan_t;
 
 
-static ngx_int_t ngx_http_mcp_sse_version_find(ngx_pool_t *pool,
+static ngx_int_t ngx_mcp_protocol_version_find(ngx_pool_t *pool,
     ngx_str_t *json, ngx_uint_t depth, ngx_str_t *version);
-static ngx_int_t ngx_http_mcp_sse_version_value(
-    ngx_http_mcp_sse_json_walk_t *w, ngx_uint_t type, ngx_str_t *raw);
-static ngx_uint_t ngx_http_mcp_sse_version_is_date(ngx_str_t *text);
+static ngx_int_t ngx_mcp_protocol_version_value(ngx_mcp_json_walk_t *w,
+    ngx_uint_t type, ngx_str_t *raw);
+static ngx_uint_t ngx_mcp_protocol_version_is_date(ngx_str_t *text);
 
 
-static ngx_conf_bitmask_t  ngx_http_mcp_sse_version_names[] = {
-    { ngx_string("protocolVersion"), NGX_HTTP_MCP_SSE_KEY_VERSION },
-    { ngx_string("result"), NGX_HTTP_MCP_SSE_KEY_RESULT },
+static ngx_conf_bitmask_t  ngx_mcp_protocol_version_names[] = {
+    { ngx_string("protocolVersion"), NGX_MCP_PROTOCOL_VERSION_KEY },
+    { ngx_string("result"), NGX_MCP_PROTOCOL_VERSION_KEY_RESULT },
     { ngx_null_string, 0 }
 };
 
 
 ngx_int_t
-ngx_http_mcp_sse_version_offered(ngx_pool_t *pool, ngx_str_t *params,
+ngx_mcp_protocol_version_offered(ngx_pool_t *pool, ngx_str_t *params,
     ngx_str_t *version)
 {
     if (params->data == NULL) {
         return NGX_DECLINED;
     }
 
-    return ngx_http_mcp_sse_version_find(pool, params, 1, version);
+    return ngx_mcp_protocol_version_find(pool, params, 1, version);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
+ngx_mcp_protocol_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
     ngx_str_t *newest)
 {
     ngx_int_t  rc;
     ngx_str_t  version;
 
-    rc = ngx_http_mcp_sse_version_find(pool, answer, 2, &version);
+    rc = ngx_mcp_protocol_version_find(pool, answer, 2, &version);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -72,26 +72,26 @@ ngx_http_mcp_sse_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_version_find(ngx_pool_t *pool, ngx_str_t *json,
+ngx_mcp_protocol_version_find(ngx_pool_t *pool, ngx_str_t *json,
     ngx_uint_t depth, ngx_str_t *version)
 {
     ngx_int_t                        rc;
-    ngx_http_mcp_sse_json_walk_t     w;
-    ngx_http_mcp_sse_version_scan_t  scan;
+    ngx_mcp_json_walk_t              w;
+    ngx_mcp_protocol_version_scan_t  scan;
 
-    ngx_memzero(&w, sizeof(ngx_http_mcp_sse_json_walk_t));
-    ngx_memzero(&scan, sizeof(ngx_http_mcp_sse_version_scan_t));
+    ngx_memzero(&w, sizeof(ngx_mcp_json_walk_t));
+    ngx_memzero(&scan, sizeof(ngx_mcp_protocol_version_scan_t));
 
     scan.depth = depth;
 
     w.pool = pool;
     w.body = json;
-    w.names = ngx_http_mcp_sse_version_names;
-    w.value = ngx_http_mcp_sse_version_value;
+    w.names = ngx_mcp_protocol_version_names;
+    w.value = ngx_mcp_protocol_version_value;
     w.data = &scan;
-    w.max_depth = NGX_HTTP_MCP_SSE_VERSION_DEPTH;
+    w.max_depth = NGX_MCP_PROTOCOL_VERSION_MAX_DEPTH;
 
-    rc = ngx_http_mcp_sse_json_walk(&w);
+    rc = ngx_mcp_json_walk(&w);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -107,18 +107,19 @@ ngx_http_mcp_sse_version_find(ngx_pool_t *pool, ngx_str_t *json,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_version_value(ngx_http_mcp_sse_json_walk_t *w,
-    ngx_uint_t type, ngx_str_t *raw)
+ngx_mcp_protocol_version_value(ngx_mcp_json_walk_t *w, ngx_uint_t type,
+    ngx_str_t *raw)
 {
     ngx_str_t                         text;
-    ngx_http_mcp_sse_version_scan_t  *scan;
+    ngx_mcp_protocol_version_scan_t  *scan;
 
     scan = w->data;
 
-    if (type != NGX_HTTP_MCP_SSE_JSON_STRING
+    if (type != NGX_MCP_JSON_STRING
         || w->depth != scan->depth
-        || w->level[w->depth].key != NGX_HTTP_MCP_SSE_KEY_VERSION
-        || (w->depth == 2 && w->level[1].key != NGX_HTTP_MCP_SSE_KEY_RESULT))
+        || w->level[w->depth].key != NGX_MCP_PROTOCOL_VERSION_KEY
+        || (w->depth == 2
+            && w->level[1].key != NGX_MCP_PROTOCOL_VERSION_KEY_RESULT))
     {
         return NGX_OK;
     }
@@ -126,7 +127,7 @@ ngx_http_mcp_sse_version_value(ngx_http_mcp_sse_json_walk_t *w,
     text.data = raw->data + 1;
     text.len = raw->len - 2;
 
-    if (ngx_http_mcp_sse_version_is_date(&text)) {
+    if (ngx_mcp_protocol_version_is_date(&text)) {
         scan->version = text;
     }
 
@@ -135,7 +136,7 @@ ngx_http_mcp_sse_version_value(ngx_http_mcp_sse_json_walk_t *w,
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_version_is_date(ngx_str_t *text)
+ngx_mcp_protocol_version_is_date(ngx_str_t *text)
 {
     size_t  i;
 

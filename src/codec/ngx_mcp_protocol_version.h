@@ -17,15 +17,15 @@
  * there is none of that form; NGX_ERROR: memory is short.
  */
 
-ngx_int_t ngx_http_mcp_sse_version_offered(ngx_pool_t *pool,
-    ngx_str_t *params, ngx_str_t *version);
+ngx_int_t ngx_mcp_protocol_version_offered(ngx_pool_t *pool, ngx_str_t *params,
+    ngx_str_t *version);
 
 /*
  * Replaces, in place, the version in the raw answer to an initialize request
  * if it is newer than "newest", which has that form.  Returns the same.
  */
 
-ngx_int_t ngx_http_mcp_sse_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
+ngx_int_t ngx_mcp_protocol_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
     ngx_str_t *newest);
 
 

@@ -7,23 +7,22 @@
 #include "ngx_mcp_json_text.h"
 
 
-static void ngx_http_mcp_sse_locate_internal(ngx_conf_t *cf,
-    ngx_queue_t *locations, ngx_uint_t which, const char *directive,
+static void ngx_mcp_check_uri_internal(ngx_conf_t *cf, ngx_queue_t *locations,
+    ngx_uint_t which, const char *directive, ngx_str_t *uri);
+static void ngx_mcp_check_uri_message(ngx_conf_t *cf, ngx_queue_t *locations,
     ngx_str_t *uri);
-static void ngx_http_mcp_sse_locate_message(ngx_conf_t *cf,
-    ngx_queue_t *locations, ngx_str_t *uri);
-static ngx_http_core_loc_conf_t *ngx_http_mcp_sse_locate_find(
-    ngx_queue_t *locations, ngx_str_t *uri, ngx_uint_t *regex);
-static ngx_http_core_loc_conf_t *ngx_http_mcp_sse_locate_here(
-    ngx_queue_t *locations, ngx_str_t *uri, ngx_uint_t *regex);
-static ngx_uint_t ngx_http_mcp_sse_locate_fits(ngx_http_core_loc_conf_t *clcf,
+static ngx_http_core_loc_conf_t *ngx_mcp_check_uri_find(ngx_queue_t *locations,
+    ngx_str_t *uri, ngx_uint_t *regex);
+static ngx_http_core_loc_conf_t *ngx_mcp_check_uri_here(ngx_queue_t *locations,
+    ngx_str_t *uri, ngx_uint_t *regex);
+static ngx_uint_t ngx_mcp_check_uri_fits(ngx_http_core_loc_conf_t *clcf,
     ngx_str_t *uri);
-static ngx_uint_t ngx_http_mcp_sse_locate_first(ngx_conf_t *cf,
-    ngx_uint_t which, ngx_str_t *uri);
+static ngx_uint_t ngx_mcp_check_uri_first(ngx_conf_t *cf, ngx_uint_t which,
+    ngx_str_t *uri);
 
 
 void
-ngx_http_mcp_sse_locate(ngx_conf_t *cf, ngx_http_mcp_sse_loc_conf_t *conf)
+ngx_mcp_check_uri(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
 {
     ngx_queue_t               *locations;
     ngx_http_core_loc_conf_t  *clcf;
@@ -33,35 +32,35 @@ ngx_http_mcp_sse_locate(ngx_conf_t *cf, ngx_http_mcp_sse_loc_conf_t *conf)
     clcf = cscf->ctx->loc_conf[ngx_http_core_module.ctx_index];
     locations = clcf->locations;
 
-    ngx_http_mcp_sse_locate_internal(cf, locations, 0, "mcp_sse_call",
-                                     &conf->call_uri);
+    ngx_mcp_check_uri_internal(cf, locations, 0, "mcp_sse_call",
+                               &conf->call_uri);
 
     if (conf->principal == NULL) {
-        ngx_http_mcp_sse_locate_internal(cf, locations, 1, "mcp_sse_user",
-                                         &conf->user_uri);
+        ngx_mcp_check_uri_internal(cf, locations, 1, "mcp_sse_user",
+                                   &conf->user_uri);
     }
 
-    if (ngx_http_mcp_sse_is(&conf->handler, "mcp_sse_stream")) {
-        ngx_http_mcp_sse_locate_message(cf, locations, &conf->message_uri);
+    if (ngx_mcp_str_is(&conf->handler, "mcp_sse_stream")) {
+        ngx_mcp_check_uri_message(cf, locations, &conf->message_uri);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_locate_internal(ngx_conf_t *cf, ngx_queue_t *locations,
+ngx_mcp_check_uri_internal(ngx_conf_t *cf, ngx_queue_t *locations,
     ngx_uint_t which, const char *directive, ngx_str_t *uri)
 {
     ngx_uint_t                 regex;
     ngx_http_core_loc_conf_t  *clcf;
 
     regex = 0;
-    clcf = ngx_http_mcp_sse_locate_find(locations, uri, &regex);
+    clcf = ngx_mcp_check_uri_find(locations, uri, &regex);
 
     /* regular expressions come before all but exact matches */
 
     if ((regex && (clcf == NULL || !clcf->exact_match))
         || (clcf && clcf->internal)
-        || !ngx_http_mcp_sse_locate_first(cf, which, uri))
+        || !ngx_mcp_check_uri_first(cf, which, uri))
     {
         return;
     }
@@ -85,14 +84,14 @@ ngx_http_mcp_sse_locate_internal(ngx_conf_t *cf, ngx_queue_t *locations,
  */
 
 static void
-ngx_http_mcp_sse_locate_message(ngx_conf_t *cf, ngx_queue_t *locations,
+ngx_mcp_check_uri_message(ngx_conf_t *cf, ngx_queue_t *locations,
     ngx_str_t *uri)
 {
-    u_char                       *query;
-    ngx_str_t                     rest;
-    ngx_uint_t                    regex;
-    ngx_http_core_loc_conf_t     *clcf;
-    ngx_http_mcp_sse_loc_conf_t  *mlcf;
+    u_char                    *query;
+    ngx_str_t                  rest;
+    ngx_uint_t                 regex;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_mcp_loc_conf_t        *mlcf;
 
     regex = 0;
     rest = *uri;
@@ -106,13 +105,11 @@ ngx_http_mcp_sse_locate_message(ngx_conf_t *cf, ngx_queue_t *locations,
     while (rest.len) {
 
         if (rest.data[0] == '/') {
-            clcf = ngx_http_mcp_sse_locate_find(locations, &rest, &regex);
+            clcf = ngx_mcp_check_uri_find(locations, &rest, &regex);
             mlcf = clcf ? clcf->loc_conf[ngx_http_mcp_sse_module.ctx_index]
                         : NULL;
 
-            if (mlcf
-                && ngx_http_mcp_sse_is(&mlcf->handler, "mcp_sse_message"))
-            {
+            if (mlcf && ngx_mcp_str_is(&mlcf->handler, "mcp_sse_message")) {
                 return;
             }
         }
@@ -121,7 +118,7 @@ ngx_http_mcp_sse_locate_message(ngx_conf_t *cf, ngx_queue_t *locations,
         rest.len--;
     }
 
-    if (!regex && ngx_http_mcp_sse_locate_first(cf, 2, uri)) {
+    if (!regex && ngx_mcp_check_uri_first(cf, 2, uri)) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "streams announce \"%V\", and no location with "
                       "\"mcp_sse_message\" is there: set "
@@ -136,7 +133,7 @@ ngx_http_mcp_sse_locate_message(ngx_conf_t *cf, ngx_queue_t *locations,
  */
 
 static ngx_http_core_loc_conf_t *
-ngx_http_mcp_sse_locate_find(ngx_queue_t *locations, ngx_str_t *uri,
+ngx_mcp_check_uri_find(ngx_queue_t *locations, ngx_str_t *uri,
     ngx_uint_t *regex)
 {
     ngx_http_core_loc_conf_t  *clcf, *found;
@@ -144,7 +141,7 @@ ngx_http_mcp_sse_locate_find(ngx_queue_t *locations, ngx_str_t *uri,
     found = NULL;
 
     while (locations) {
-        clcf = ngx_http_mcp_sse_locate_here(locations, uri, regex);
+        clcf = ngx_mcp_check_uri_here(locations, uri, regex);
 
         if (clcf == NULL) {
             break;
@@ -159,7 +156,7 @@ ngx_http_mcp_sse_locate_find(ngx_queue_t *locations, ngx_str_t *uri,
 
 
 static ngx_http_core_loc_conf_t *
-ngx_http_mcp_sse_locate_here(ngx_queue_t *locations, ngx_str_t *uri,
+ngx_mcp_check_uri_here(ngx_queue_t *locations, ngx_str_t *uri,
     ngx_uint_t *regex)
 {
     ngx_queue_t                *q;
@@ -182,7 +179,7 @@ ngx_http_mcp_sse_locate_here(ngx_queue_t *locations, ngx_str_t *uri,
         }
 #endif
 
-        if (!ngx_http_mcp_sse_locate_fits(clcf, uri)) {
+        if (!ngx_mcp_check_uri_fits(clcf, uri)) {
             continue;
         }
 
@@ -200,7 +197,7 @@ ngx_http_mcp_sse_locate_here(ngx_queue_t *locations, ngx_str_t *uri,
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_locate_fits(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri)
+ngx_mcp_check_uri_fits(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri)
 {
     if (clcf->named || clcf->noname || clcf->name.len > uri->len) {
         return 0;
@@ -219,12 +216,11 @@ ngx_http_mcp_sse_locate_fits(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_locate_first(ngx_conf_t *cf, ngx_uint_t which,
-    ngx_str_t *uri)
+ngx_mcp_check_uri_first(ngx_conf_t *cf, ngx_uint_t which, ngx_str_t *uri)
 {
     ngx_http_core_srv_conf_t        *cscf;
-    ngx_http_mcp_sse_warned_t       *warned;
-    ngx_http_mcp_sse_main_conf_t    *mcf;
+    ngx_mcp_warned_t                *warned;
+    ngx_mcp_main_conf_t             *mcf;
 
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);

@@ -17,8 +17,7 @@
  * expression may be what such a URI means, so that nothing is refused.
  */
 
-void ngx_http_mcp_sse_locate(ngx_conf_t *cf,
-    ngx_http_mcp_sse_loc_conf_t *conf);
+void ngx_mcp_check_uri(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf);
 
 
 #endif /* _NGX_MCP_CHECK_URI_H_INCLUDED_ */

@@ -10,15 +10,15 @@
 #include "ngx_mcp_secret_file.h"
 
 
-#define NGX_HTTP_MCP_SSE_MIN_SECRET  32
+#define NGX_MCP_CONF_MIN_SECRET_LEN  32
 
 
-static ngx_int_t ngx_http_mcp_sse_conf_add_url(ngx_conf_t *cf,
-    ngx_command_t *cmd, ngx_array_t **urls, ngx_str_t *value);
+static ngx_int_t ngx_mcp_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_array_t **urls, ngx_str_t *value);
 
 
 char *
-ngx_http_mcp_sse_conf_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_conf_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
@@ -75,7 +75,7 @@ ngx_http_mcp_sse_conf_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_mcp_sse_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
@@ -91,7 +91,7 @@ ngx_http_mcp_sse_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (cmd->post && ngx_strcmp(value[1].data, "off") == 0) {
-        *time = NGX_HTTP_MCP_SSE_OFF;
+        *time = NGX_MCP_OFF;
         return NGX_CONF_OK;
     }
 
@@ -112,7 +112,7 @@ ngx_http_mcp_sse_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_mcp_sse_conf_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_conf_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
@@ -132,7 +132,7 @@ ngx_http_mcp_sse_conf_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_mcp_sse_conf_sec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_conf_sec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
@@ -152,9 +152,9 @@ ngx_http_mcp_sse_conf_sec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_mcp_sse_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_main_conf_t  *mcf = conf;
+    ngx_mcp_main_conf_t  *mcf = conf;
 
     u_char     *p;
     ssize_t     size;
@@ -194,9 +194,9 @@ ngx_http_mcp_sse_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_mcp_sse_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_main_conf_t  *mcf = conf;
+    ngx_mcp_main_conf_t  *mcf = conf;
 
     ngx_str_t   *value, *key;
     ngx_uint_t   i;
@@ -207,7 +207,7 @@ ngx_http_mcp_sse_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    mcf->keys = ngx_http_mcp_sse_secret_lines(cf, &value[1], 1);
+    mcf->keys = ngx_mcp_secret_file_lines(cf, &value[1], 1);
     if (mcf->keys == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -216,12 +216,12 @@ ngx_http_mcp_sse_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 0; i < mcf->keys->nelts; i++) {
 
-        if (key[i].len < NGX_HTTP_MCP_SSE_MIN_SECRET) {
+        if (key[i].len < NGX_MCP_CONF_MIN_SECRET_LEN) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "a secret in \"%V\" is shorter than %d "
                                "characters, \"openssl rand -hex 32\" makes "
                                "a good one",
-                               &value[1], NGX_HTTP_MCP_SSE_MIN_SECRET);
+                               &value[1], NGX_MCP_CONF_MIN_SECRET_LEN);
             return NGX_CONF_ERROR;
         }
     }
@@ -231,10 +231,9 @@ ngx_http_mcp_sse_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_mcp_sse_conf_api_secret(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
+ngx_mcp_conf_api_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+    ngx_mcp_loc_conf_t  *mlcf = conf;
 
     ngx_str_t    *value, *secret;
     ngx_uint_t    i;
@@ -246,7 +245,7 @@ ngx_http_mcp_sse_conf_api_secret(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    lines = ngx_http_mcp_sse_secret_lines(cf, &value[1], 0);
+    lines = ngx_mcp_secret_file_lines(cf, &value[1], 0);
     if (lines == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -273,9 +272,9 @@ ngx_http_mcp_sse_conf_api_secret(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
-ngx_http_mcp_sse_conf_urls(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_conf_server_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+    ngx_mcp_loc_conf_t  *mlcf = conf;
 
     ngx_str_t   *value;
     ngx_uint_t   i;
@@ -290,8 +289,8 @@ ngx_http_mcp_sse_conf_urls(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_http_mcp_sse_conf_add_url(cf, cmd, &mlcf->server_urls,
-                                          &value[i])
+        if (ngx_mcp_conf_add_url(cf, cmd, &mlcf->server_urls,
+                                 &value[i])
             != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -307,10 +306,9 @@ ngx_http_mcp_sse_conf_urls(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
  */
 
 char *
-ngx_http_mcp_sse_conf_public_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
+ngx_mcp_conf_public_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+    ngx_mcp_loc_conf_t  *mlcf = conf;
 
     ngx_int_t   rc;
     ngx_str_t  *value, normal;
@@ -321,7 +319,7 @@ ngx_http_mcp_sse_conf_public_url(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    rc = ngx_http_mcp_sse_origin_normalize(cf->temp_pool, &value[1], &normal);
+    rc = ngx_mcp_origin_normalize(cf->temp_pool, &value[1], &normal);
 
     if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
@@ -345,9 +343,9 @@ ngx_http_mcp_sse_conf_public_url(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
-ngx_http_mcp_sse_conf_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_conf_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+    ngx_mcp_loc_conf_t  *mlcf = conf;
 
     ngx_str_t   *value;
     ngx_uint_t   i;
@@ -368,7 +366,7 @@ ngx_http_mcp_sse_conf_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (ngx_http_mcp_sse_conf_add_url(cf, cmd, &mlcf->origins, &value[i])
+        if (ngx_mcp_conf_add_url(cf, cmd, &mlcf->origins, &value[i])
             != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -380,8 +378,8 @@ ngx_http_mcp_sse_conf_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_array_t **urls, ngx_str_t *value)
+ngx_mcp_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd, ngx_array_t **urls,
+    ngx_str_t *value)
 {
     ngx_str_t  *url;
 
@@ -397,7 +395,7 @@ ngx_http_mcp_sse_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_ERROR;
     }
 
-    if (ngx_http_mcp_sse_origin_normalize(cf->pool, value, url) != NGX_OK) {
+    if (ngx_mcp_origin_normalize(cf->pool, value, url) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, it must "
                            "be \"http[s]://HOST[:PORT]\"", value, &cmd->name);
@@ -409,9 +407,9 @@ ngx_http_mcp_sse_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
-ngx_http_mcp_sse_conf_local(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_conf_local(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+    ngx_mcp_loc_conf_t  *mlcf = conf;
 
     ngx_str_t   *value;
     ngx_uint_t   i, flag;
@@ -430,7 +428,7 @@ ngx_http_mcp_sse_conf_local(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        flag = ngx_http_mcp_sse_dispatch_flag(&value[i]);
+        flag = ngx_mcp_dispatch_flag(&value[i]);
 
         if (flag == 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -451,15 +449,14 @@ ngx_http_mcp_sse_conf_local(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_mcp_sse_conf_keepalive(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
+ngx_mcp_conf_keepalive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+    ngx_mcp_loc_conf_t  *mlcf = conf;
 
     char       *rv;
     ngx_str_t  *value;
 
-    rv = ngx_http_mcp_sse_conf_time(cf, cmd, conf);
+    rv = ngx_mcp_conf_time(cf, cmd, conf);
 
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -473,14 +470,14 @@ ngx_http_mcp_sse_conf_keepalive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    if (mlcf->keepalive != NGX_HTTP_MCP_SSE_OFF
+    if (mlcf->keepalive != NGX_MCP_OFF
         && ngx_strcmp(value[2].data, "event") == 0)
     {
         mlcf->keepalive_event = 1;
         return NGX_CONF_OK;
     }
 
-    if (mlcf->keepalive != NGX_HTTP_MCP_SSE_OFF
+    if (mlcf->keepalive != NGX_MCP_OFF
         && ngx_strcmp(value[2].data, "comment") == 0)
     {
         return NGX_CONF_OK;
@@ -495,10 +492,9 @@ ngx_http_mcp_sse_conf_keepalive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
-ngx_http_mcp_sse_conf_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
+ngx_mcp_conf_pass_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_loc_conf_t  *mlcf = conf;
+    ngx_mcp_loc_conf_t  *mlcf = conf;
 
     ngx_str_t   *value, *name;
     ngx_uint_t   i;
@@ -519,7 +515,9 @@ ngx_http_mcp_sse_conf_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
 
         ngx_strlow(value[i].data, value[i].data, value[i].len);
 
-        if (value[i].len == 0 || !ngx_http_mcp_sse_pack_may_pass(&value[i])) {
+        if (value[i].len == 0
+            || !ngx_mcp_forward_headers_allowed_name(&value[i]))
+        {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "header \"%V\" cannot be passed by "
                                "\"mcp_sse_pass_header\"", &value[i]);

@@ -8,21 +8,20 @@
 #include "ngx_mcp_json_text.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_SIZE  (8 * 1024 * 1024)
+#define NGX_MCP_ZONE_DEFAULT_SIZE  (8 * 1024 * 1024)
 
 
-static void ngx_http_mcp_sse_merge_endpoint(ngx_conf_t *cf,
-    ngx_http_mcp_sse_loc_conf_t *prev, ngx_http_mcp_sse_loc_conf_t *conf);
-static char *ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
-    ngx_http_mcp_sse_loc_conf_t *conf);
+static void ngx_mcp_merge_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *prev,
+    ngx_mcp_loc_conf_t *conf);
+static char *ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf);
 
 
 void *
-ngx_http_mcp_sse_create_main_conf(ngx_conf_t *cf)
+ngx_mcp_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_http_mcp_sse_main_conf_t  *mcf;
+    ngx_mcp_main_conf_t  *mcf;
 
-    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_main_conf_t));
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_mcp_main_conf_t));
     if (mcf == NULL) {
         return NULL;
     }
@@ -48,9 +47,9 @@ ngx_http_mcp_sse_create_main_conf(ngx_conf_t *cf)
 
 
 char *
-ngx_http_mcp_sse_init_main_conf(ngx_conf_t *cf, void *conf)
+ngx_mcp_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    ngx_http_mcp_sse_main_conf_t  *mcf = conf;
+    ngx_mcp_main_conf_t  *mcf = conf;
 
     ngx_conf_init_value(mcf->max_inbox, 256);
     ngx_conf_init_size_value(mcf->max_message, 1024 * 1024);
@@ -58,7 +57,7 @@ ngx_http_mcp_sse_init_main_conf(ngx_conf_t *cf, void *conf)
 
     if (mcf->zone_name.len == 0) {
         ngx_str_set(&mcf->zone_name, "mcp_sse");
-        mcf->zone_size = NGX_HTTP_MCP_SSE_ZONE_SIZE;
+        mcf->zone_size = NGX_MCP_ZONE_DEFAULT_SIZE;
     }
 
     return NGX_CONF_OK;
@@ -66,11 +65,11 @@ ngx_http_mcp_sse_init_main_conf(ngx_conf_t *cf, void *conf)
 
 
 void *
-ngx_http_mcp_sse_create_loc_conf(ngx_conf_t *cf)
+ngx_mcp_create_loc_conf(ngx_conf_t *cf)
 {
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_loc_conf_t  *conf;
 
-    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_loc_conf_t));
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_mcp_loc_conf_t));
     if (conf == NULL) {
         return NULL;
     }
@@ -116,10 +115,10 @@ ngx_http_mcp_sse_create_loc_conf(ngx_conf_t *cf)
 
 
 char *
-ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
-    ngx_http_mcp_sse_loc_conf_t  *prev = parent;
-    ngx_http_mcp_sse_loc_conf_t  *conf = child;
+    ngx_mcp_loc_conf_t  *prev = parent;
+    ngx_mcp_loc_conf_t  *conf = child;
 
     if (conf->call_uri.data == NULL) {
         conf->call_uri = prev->call_uri;
@@ -153,16 +152,16 @@ ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_str_value(conf->message_uri, prev->message_uri,
                              "/mcp/messages");
     ngx_conf_merge_uint_value(conf->local, prev->local,
-                              NGX_HTTP_MCP_SSE_LOCAL_PING
-                              |NGX_HTTP_MCP_SSE_LOCAL_RESOURCES);
+                              NGX_MCP_LOCAL_PING
+                              |NGX_MCP_LOCAL_RESOURCES);
     ngx_conf_merge_uint_value(conf->ping_result, prev->ping_result,
-                              NGX_HTTP_MCP_SSE_PING_DEFAULT);
+                              NGX_MCP_PING_DEFAULT);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_uint_value(conf->keepalive_event, prev->keepalive_event,
                               0);
     ngx_conf_merge_msec_value(conf->grace, prev->grace, 5000);
     ngx_conf_merge_msec_value(conf->idle_timeout, prev->idle_timeout,
-                              NGX_HTTP_MCP_SSE_OFF);
+                              NGX_MCP_OFF);
     ngx_conf_merge_sec_value(conf->session_ttl, prev->session_ttl,
                              7 * 24 * 3600);
     ngx_conf_merge_msec_value(conf->call_timeout, prev->call_timeout, 300000);
@@ -183,9 +182,9 @@ ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->cookie, prev->cookie, 0);
     ngx_conf_merge_ptr_value(conf->pass_headers, prev->pass_headers, NULL);
 
-    ngx_http_mcp_sse_merge_endpoint(cf, prev, conf);
+    ngx_mcp_merge_endpoint(cf, prev, conf);
 
-    return ngx_http_mcp_sse_check_endpoint(cf, conf);
+    return ngx_mcp_check_endpoint(cf, conf);
 }
 
 
@@ -195,8 +194,8 @@ ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
  */
 
 static void
-ngx_http_mcp_sse_merge_endpoint(ngx_conf_t *cf,
-    ngx_http_mcp_sse_loc_conf_t *prev, ngx_http_mcp_sse_loc_conf_t *conf)
+ngx_mcp_merge_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *prev,
+    ngx_mcp_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
 
@@ -212,11 +211,10 @@ ngx_http_mcp_sse_merge_endpoint(ngx_conf_t *cf,
 
 
 static char *
-ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
-    ngx_http_mcp_sse_loc_conf_t *conf)
+ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
 {
-    ngx_http_core_loc_conf_t      *clcf;
-    ngx_http_mcp_sse_main_conf_t  *mcf;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_mcp_main_conf_t       *mcf;
 
     if (conf->handler.len == 0) {
         return NGX_CONF_OK;
@@ -229,10 +227,10 @@ ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
 
     /* the specification's, where no guide says anything else */
 
-    if (conf->ping_result == NGX_HTTP_MCP_SSE_PING_DEFAULT) {
-        conf->ping_result = ngx_http_mcp_sse_is(&conf->handler, "mcp_sse_http")
-                            ? NGX_HTTP_MCP_SSE_PING_EMPTY
-                            : NGX_HTTP_MCP_SSE_PING_META;
+    if (conf->ping_result == NGX_MCP_PING_DEFAULT) {
+        conf->ping_result = ngx_mcp_str_is(&conf->handler, "mcp_sse_http")
+                            ? NGX_MCP_PING_EMPTY
+                            : NGX_MCP_PING_META;
     }
 
     if (!conf->endpoint->calls) {
@@ -254,7 +252,7 @@ ngx_http_mcp_sse_check_endpoint(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    ngx_http_mcp_sse_locate(cf, conf);
+    ngx_mcp_check_uri(cf, conf);
 
     mcf->longest_call = ngx_max(mcf->longest_call, conf->call_timeout);
 

@@ -14,11 +14,10 @@
  * Of ngx_http_module_t.
  */
 
-void *ngx_http_mcp_sse_create_main_conf(ngx_conf_t *cf);
-char *ngx_http_mcp_sse_init_main_conf(ngx_conf_t *cf, void *conf);
-void *ngx_http_mcp_sse_create_loc_conf(ngx_conf_t *cf);
-char *ngx_http_mcp_sse_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child);
+void *ngx_mcp_create_main_conf(ngx_conf_t *cf);
+char *ngx_mcp_init_main_conf(ngx_conf_t *cf, void *conf);
+void *ngx_mcp_create_loc_conf(ngx_conf_t *cf);
+char *ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 
 
 #endif /* _NGX_MCP_CONF_MERGE_H_INCLUDED_ */

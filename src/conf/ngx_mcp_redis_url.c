@@ -6,70 +6,70 @@
 #include "ngx_mcp_redis_url.h"
 
 
-#define NGX_HTTP_MCP_SSE_REDIS_PORT  6379
+#define NGX_MCP_REDIS_PORT  6379
 
 /* what a URL may begin with */
 
-#define NGX_HTTP_MCP_SSE_REDIS       "redis://"
-#define NGX_HTTP_MCP_SSE_REDISS      "rediss://"
-#define NGX_HTTP_MCP_SSE_UNIX        "unix:"
+#define NGX_MCP_REDIS_SCHEME   "redis://"
+#define NGX_MCP_REDISS_SCHEME  "rediss://"
+#define NGX_MCP_UNIX_SCHEME    "unix:"
 
-#define ngx_http_mcp_sse_begins(s, text)                                      \
+#define ngx_mcp_redis_url_begins(s, text)                                     \
     ((s)->len >= sizeof(text) - 1                                             \
      && ngx_strncasecmp((s)->data, (u_char *) (text), sizeof(text) - 1)       \
         == 0)
 
 
-static const char *ngx_http_mcp_sse_redis_url_parse(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *url);
-static const char *ngx_http_mcp_sse_redis_url_path(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest);
-static const char *ngx_http_mcp_sse_redis_url_host(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest);
-static const char *ngx_http_mcp_sse_redis_url_user(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest);
-static const char *ngx_http_mcp_sse_redis_url_database(
-    ngx_http_mcp_sse_redis_conf_t *rcf, u_char *p, u_char *last);
-static ngx_int_t ngx_http_mcp_sse_redis_url_decode(ngx_conf_t *cf,
-    ngx_str_t *dst, u_char *p, u_char *last);
-static const char *ngx_http_mcp_sse_redis_url_option(
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *value);
-static const char *ngx_http_mcp_sse_redis_url_time(ngx_msec_t *time,
+static const char *ngx_mcp_redis_url_parse(ngx_conf_t *cf,
+    ngx_mcp_redis_conf_t *rcf, ngx_str_t *url);
+static const char *ngx_mcp_redis_url_path(ngx_conf_t *cf,
+    ngx_mcp_redis_conf_t *rcf, ngx_str_t *rest);
+static const char *ngx_mcp_redis_url_host(ngx_conf_t *cf,
+    ngx_mcp_redis_conf_t *rcf, ngx_str_t *rest);
+static const char *ngx_mcp_redis_url_user(ngx_conf_t *cf,
+    ngx_mcp_redis_conf_t *rcf, ngx_str_t *rest);
+static const char *ngx_mcp_redis_url_database(ngx_mcp_redis_conf_t *rcf,
     u_char *p, u_char *last);
-static ngx_int_t ngx_http_mcp_sse_redis_url_resolve(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf);
-static ngx_int_t ngx_http_mcp_sse_redis_url_addresses(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_url_t *u);
+static ngx_int_t ngx_mcp_redis_url_decode(ngx_conf_t *cf, ngx_str_t *dst,
+    u_char *p, u_char *last);
+static const char *ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf,
+    ngx_str_t *value);
+static const char *ngx_mcp_redis_url_time(ngx_msec_t *time, u_char *p,
+    u_char *last);
+static ngx_int_t ngx_mcp_redis_url_resolve(ngx_conf_t *cf,
+    ngx_mcp_redis_conf_t *rcf);
+static ngx_int_t ngx_mcp_redis_url_addresses(ngx_conf_t *cf,
+    ngx_mcp_redis_conf_t *rcf, ngx_url_t *u);
 
 
 char *
-ngx_http_mcp_sse_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mcp_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_mcp_sse_main_conf_t  *mcf = conf;
+    ngx_mcp_main_conf_t  *mcf = conf;
 
-    ngx_str_t                      *value;
-    ngx_uint_t                      i;
-    const char                     *error;
-    ngx_http_mcp_sse_redis_conf_t  *rcf;
+    ngx_str_t             *value;
+    ngx_uint_t             i;
+    const char            *error;
+    ngx_mcp_redis_conf_t  *rcf;
 
     if (mcf->redis) {
         return "is duplicate";
     }
 
-    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_redis_conf_t));
+    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_mcp_redis_conf_t));
     if (rcf == NULL) {
         return NGX_CONF_ERROR;
     }
 
     rcf->timeout = NGX_CONF_UNSET_MSEC;
     rcf->connect_timeout = NGX_CONF_UNSET_MSEC;
-    rcf->port = NGX_HTTP_MCP_SSE_REDIS_PORT;
+    rcf->port = NGX_MCP_REDIS_PORT;
 
     value = cf->args->elts;
 
     /* the URL is not shown: it may have a password in it */
 
-    error = ngx_http_mcp_sse_redis_url_parse(cf, rcf, &value[1]);
+    error = ngx_mcp_redis_url_parse(cf, rcf, &value[1]);
 
     if (error) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -80,7 +80,7 @@ ngx_http_mcp_sse_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        error = ngx_http_mcp_sse_redis_url_option(rcf, &value[i]);
+        error = ngx_mcp_redis_url_option(rcf, &value[i]);
 
         if (error) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s \"%V\" in \"%V\" "
@@ -107,26 +107,26 @@ ngx_http_mcp_sse_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
  */
 
 static const char *
-ngx_http_mcp_sse_redis_url_parse(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *url)
+ngx_mcp_redis_url_parse(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
+    ngx_str_t *url)
 {
     size_t       skip;
     ngx_str_t    rest;
     const char  *error;
 
-    if (ngx_http_mcp_sse_begins(url, NGX_HTTP_MCP_SSE_REDISS)) {
+    if (ngx_mcp_redis_url_begins(url, NGX_MCP_REDISS_SCHEME)) {
         return "TLS is not supported, use \"redis://\" in a private network, "
                "a unix socket or a tunnel";
     }
 
-    if (ngx_http_mcp_sse_begins(url, NGX_HTTP_MCP_SSE_REDIS)) {
-        skip = sizeof(NGX_HTTP_MCP_SSE_REDIS) - 1;
+    if (ngx_mcp_redis_url_begins(url, NGX_MCP_REDIS_SCHEME)) {
+        skip = sizeof(NGX_MCP_REDIS_SCHEME) - 1;
 
-    } else if (ngx_http_mcp_sse_begins(url, NGX_HTTP_MCP_SSE_UNIX "//")) {
-        skip = sizeof(NGX_HTTP_MCP_SSE_UNIX "//") - 1;
+    } else if (ngx_mcp_redis_url_begins(url, NGX_MCP_UNIX_SCHEME "//")) {
+        skip = sizeof(NGX_MCP_UNIX_SCHEME "//") - 1;
 
-    } else if (ngx_http_mcp_sse_begins(url, NGX_HTTP_MCP_SSE_UNIX)) {
-        skip = sizeof(NGX_HTTP_MCP_SSE_UNIX) - 1;
+    } else if (ngx_mcp_redis_url_begins(url, NGX_MCP_UNIX_SCHEME)) {
+        skip = sizeof(NGX_MCP_UNIX_SCHEME) - 1;
 
     } else {
         return "it must begin with \"redis://\" or \"unix:\"";
@@ -135,15 +135,15 @@ ngx_http_mcp_sse_redis_url_parse(ngx_conf_t *cf,
     rest.len = url->len - skip;
     rest.data = url->data + skip;
 
-    error = ngx_http_mcp_sse_redis_url_user(cf, rcf, &rest);
+    error = ngx_mcp_redis_url_user(cf, rcf, &rest);
 
     if (error) {
         return error;
     }
 
     return (url->data[0] == 'u' || url->data[0] == 'U')
-           ? ngx_http_mcp_sse_redis_url_path(cf, rcf, &rest)
-           : ngx_http_mcp_sse_redis_url_host(cf, rcf, &rest);
+           ? ngx_mcp_redis_url_path(cf, rcf, &rest)
+           : ngx_mcp_redis_url_host(cf, rcf, &rest);
 }
 
 
@@ -152,8 +152,8 @@ ngx_http_mcp_sse_redis_url_parse(ngx_conf_t *cf,
  */
 
 static const char *
-ngx_http_mcp_sse_redis_url_user(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest)
+ngx_mcp_redis_url_user(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
+    ngx_str_t *rest)
 {
     u_char  *p, *at, *colon, *last;
 
@@ -184,9 +184,9 @@ ngx_http_mcp_sse_redis_url_user(ngx_conf_t *cf,
         return "a user without a password";
     }
 
-    if (ngx_http_mcp_sse_redis_url_decode(cf, &rcf->user, rest->data, colon)
+    if (ngx_mcp_redis_url_decode(cf, &rcf->user, rest->data, colon)
         != NGX_OK
-        || ngx_http_mcp_sse_redis_url_decode(cf, &rcf->password, colon + 1, at)
+        || ngx_mcp_redis_url_decode(cf, &rcf->password, colon + 1, at)
            != NGX_OK)
     {
         return "no memory";
@@ -200,7 +200,7 @@ ngx_http_mcp_sse_redis_url_user(ngx_conf_t *cf,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_redis_url_decode(ngx_conf_t *cf, ngx_str_t *dst, u_char *p,
+ngx_mcp_redis_url_decode(ngx_conf_t *cf, ngx_str_t *dst, u_char *p,
     u_char *last)
 {
     u_char  *d;
@@ -229,8 +229,8 @@ ngx_http_mcp_sse_redis_url_decode(ngx_conf_t *cf, ngx_str_t *dst, u_char *p,
  */
 
 static const char *
-ngx_http_mcp_sse_redis_url_path(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest)
+ngx_mcp_redis_url_path(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
+    ngx_str_t *rest)
 {
     u_char      *query, *last;
     const char  *error;
@@ -244,7 +244,7 @@ ngx_http_mcp_sse_redis_url_path(ngx_conf_t *cf,
             return "only \"?db=NUMBER\" may follow the path";
         }
 
-        error = ngx_http_mcp_sse_redis_url_database(rcf, query + 4, last);
+        error = ngx_mcp_redis_url_database(rcf, query + 4, last);
 
         if (error) {
             return error;
@@ -277,8 +277,8 @@ ngx_http_mcp_sse_redis_url_path(ngx_conf_t *cf,
  */
 
 static const char *
-ngx_http_mcp_sse_redis_url_host(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_str_t *rest)
+ngx_mcp_redis_url_host(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
+    ngx_str_t *rest)
 {
     u_char      *slash, *last;
     ngx_url_t    u;
@@ -289,7 +289,7 @@ ngx_http_mcp_sse_redis_url_host(ngx_conf_t *cf,
 
     if (slash) {
         error = (slash + 1 == last) ? NULL
-                : ngx_http_mcp_sse_redis_url_database(rcf, slash + 1, last);
+                : ngx_mcp_redis_url_database(rcf, slash + 1, last);
 
         if (error) {
             return error;
@@ -302,7 +302,7 @@ ngx_http_mcp_sse_redis_url_host(ngx_conf_t *cf,
 
     u.url.len = last - rest->data;
     u.url.data = rest->data;
-    u.default_port = NGX_HTTP_MCP_SSE_REDIS_PORT;
+    u.default_port = NGX_MCP_REDIS_PORT;
     u.no_resolve = 1;
 
     if (u.url.len == 0) {
@@ -321,14 +321,13 @@ ngx_http_mcp_sse_redis_url_host(ngx_conf_t *cf,
     rcf->host = u.host;
     rcf->port = u.port;
 
-    return ngx_http_mcp_sse_redis_url_addresses(cf, rcf, &u) == NGX_OK
+    return ngx_mcp_redis_url_addresses(cf, rcf, &u) == NGX_OK
            ? NULL : "no memory";
 }
 
 
 static const char *
-ngx_http_mcp_sse_redis_url_database(ngx_http_mcp_sse_redis_conf_t *rcf,
-    u_char *p, u_char *last)
+ngx_mcp_redis_url_database(ngx_mcp_redis_conf_t *rcf, u_char *p, u_char *last)
 {
     rcf->database = ngx_atoi(p, last - p);
 
@@ -337,8 +336,7 @@ ngx_http_mcp_sse_redis_url_database(ngx_http_mcp_sse_redis_conf_t *rcf,
 
 
 static const char *
-ngx_http_mcp_sse_redis_url_option(ngx_http_mcp_sse_redis_conf_t *rcf,
-    ngx_str_t *value)
+ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf, ngx_str_t *value)
 {
     u_char  *p, *last;
 
@@ -354,17 +352,16 @@ ngx_http_mcp_sse_redis_url_option(ngx_http_mcp_sse_redis_conf_t *rcf,
         rcf->prefix.data = p + 7;
         rcf->prefix.len = value->len - 7;
 
-        return rcf->prefix.len > NGX_HTTP_MCP_SSE_REDIS_MAX_PREFIX
+        return rcf->prefix.len > NGX_MCP_REDIS_MAX_PREFIX_LEN
                ? "too long" : NULL;
     }
 
     if (ngx_strncmp(p, "timeout=", 8) == 0) {
-        return ngx_http_mcp_sse_redis_url_time(&rcf->timeout, p + 8, last);
+        return ngx_mcp_redis_url_time(&rcf->timeout, p + 8, last);
     }
 
     if (ngx_strncmp(p, "connect_timeout=", 16) == 0) {
-        return ngx_http_mcp_sse_redis_url_time(&rcf->connect_timeout, p + 16,
-                                               last);
+        return ngx_mcp_redis_url_time(&rcf->connect_timeout, p + 16, last);
     }
 
     return "unknown parameter";
@@ -372,7 +369,7 @@ ngx_http_mcp_sse_redis_url_option(ngx_http_mcp_sse_redis_conf_t *rcf,
 
 
 static const char *
-ngx_http_mcp_sse_redis_url_time(ngx_msec_t *time, u_char *p, u_char *last)
+ngx_mcp_redis_url_time(ngx_msec_t *time, u_char *p, u_char *last)
 {
     ngx_str_t  s;
 
@@ -391,8 +388,7 @@ ngx_http_mcp_sse_redis_url_time(ngx_msec_t *time, u_char *p, u_char *last)
 
 
 ngx_int_t
-ngx_http_mcp_sse_redis_url_check(ngx_conf_t *cf,
-    ngx_http_mcp_sse_main_conf_t *mcf)
+ngx_mcp_redis_url_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
 {
     if (mcf->redis == NULL) {
         return NGX_OK;
@@ -405,13 +401,12 @@ ngx_http_mcp_sse_redis_url_check(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    return ngx_http_mcp_sse_redis_url_resolve(cf, mcf->redis);
+    return ngx_mcp_redis_url_resolve(cf, mcf->redis);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_redis_url_resolve(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf)
+ngx_mcp_redis_url_resolve(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 {
     ngx_url_t                  u;
     ngx_http_core_loc_conf_t  *clcf;
@@ -432,7 +427,7 @@ ngx_http_mcp_sse_redis_url_resolve(ngx_conf_t *cf,
     ngx_memzero(&u, sizeof(ngx_url_t));
 
     u.url = rcf->name;
-    u.default_port = NGX_HTTP_MCP_SSE_REDIS_PORT;
+    u.default_port = NGX_MCP_REDIS_PORT;
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -442,7 +437,7 @@ ngx_http_mcp_sse_redis_url_resolve(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    return ngx_http_mcp_sse_redis_url_addresses(cf, rcf, &u);
+    return ngx_mcp_redis_url_addresses(cf, rcf, &u);
 }
 
 
@@ -451,8 +446,8 @@ ngx_http_mcp_sse_redis_url_resolve(ngx_conf_t *cf,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_redis_url_addresses(ngx_conf_t *cf,
-    ngx_http_mcp_sse_redis_conf_t *rcf, ngx_url_t *u)
+ngx_mcp_redis_url_addresses(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
+    ngx_url_t *u)
 {
     ngx_str_t   *address;
     ngx_uint_t   i;

@@ -15,8 +15,7 @@
  * [connect_timeout=TIME]".
  */
 
-char *ngx_http_mcp_sse_redis_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+char *ngx_mcp_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /*
  * In postconfiguration, when the resolver of the http level is known: finds
@@ -24,8 +23,7 @@ char *ngx_http_mcp_sse_redis_url(ngx_conf_t *cf, ngx_command_t *cmd,
  * without the directive, or NGX_ERROR after a message.
  */
 
-ngx_int_t ngx_http_mcp_sse_redis_url_check(ngx_conf_t *cf,
-    ngx_http_mcp_sse_main_conf_t *mcf);
+ngx_int_t ngx_mcp_redis_url_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf);
 
 
 #endif /* _NGX_MCP_REDIS_URL_H_INCLUDED_ */

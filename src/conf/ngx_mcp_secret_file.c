@@ -6,23 +6,22 @@
 #include "ngx_mcp_secret_file.h"
 
 
-#define NGX_HTTP_MCP_SSE_MAX_FILE  65536
+#define NGX_MCP_SECRET_FILE_MAX_SIZE  65536
 
 
-static u_char *ngx_http_mcp_sse_secret_read(ngx_conf_t *cf, ngx_str_t *name,
+static u_char *ngx_mcp_secret_file_read(ngx_conf_t *cf, ngx_str_t *name,
     size_t *size, ngx_uint_t strict);
 
 
 ngx_array_t *
-ngx_http_mcp_sse_secret_lines(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_uint_t strict)
+ngx_mcp_secret_file_lines(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t strict)
 {
     u_char       *p, *last, *end;
     size_t        size;
     ngx_str_t    *line;
     ngx_array_t  *lines;
 
-    p = ngx_http_mcp_sse_secret_read(cf, name, &size, strict);
+    p = ngx_mcp_secret_file_read(cf, name, &size, strict);
     if (p == NULL) {
         return NULL;
     }
@@ -64,7 +63,7 @@ ngx_http_mcp_sse_secret_lines(ngx_conf_t *cf, ngx_str_t *name,
 
 
 static u_char *
-ngx_http_mcp_sse_secret_read(ngx_conf_t *cf, ngx_str_t *name, size_t *size,
+ngx_mcp_secret_file_read(ngx_conf_t *cf, ngx_str_t *name, size_t *size,
     ngx_uint_t strict)
 {
     u_char      *buf;
@@ -106,12 +105,12 @@ ngx_http_mcp_sse_secret_read(ngx_conf_t *cf, ngx_str_t *name, size_t *size,
         }
     }
 
-    buf = ngx_pnalloc(cf->pool, NGX_HTTP_MCP_SSE_MAX_FILE);
+    buf = ngx_pnalloc(cf->pool, NGX_MCP_SECRET_FILE_MAX_SIZE);
     if (buf == NULL) {
         goto failed;
     }
 
-    n = ngx_read_file(&file, buf, NGX_HTTP_MCP_SSE_MAX_FILE, 0);
+    n = ngx_read_file(&file, buf, NGX_MCP_SECRET_FILE_MAX_SIZE, 0);
 
     if (n == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,

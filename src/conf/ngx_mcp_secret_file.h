@@ -17,7 +17,7 @@
  * if "strict" is set, else warned of.
  */
 
-ngx_array_t *ngx_http_mcp_sse_secret_lines(ngx_conf_t *cf, ngx_str_t *name,
+ngx_array_t *ngx_mcp_secret_file_lines(ngx_conf_t *cf, ngx_str_t *name,
     ngx_uint_t strict);
 
 

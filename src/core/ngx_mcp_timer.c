@@ -8,147 +8,144 @@
 
 /* how often a held worker looks whether it is to shut down */
 
-#define NGX_HTTP_MCP_SSE_TICK_MAX  500
-#define NGX_HTTP_MCP_SSE_TICK_MIN  20
+#define NGX_MCP_TIMER_MAX_MS  500
+#define NGX_MCP_TIMER_MIN_MS  20
 
 
-static void ngx_http_mcp_sse_tick_handler(ngx_event_t *ev);
-static void ngx_http_mcp_sse_tick_arm(void);
+static void ngx_mcp_timer_handler(ngx_event_t *ev);
+static void ngx_mcp_timer_arm(void);
 
 
-static ngx_event_t         ngx_http_mcp_sse_tick;
-static ngx_connection_t    ngx_http_mcp_sse_tick_dummy;
-static ngx_rbtree_t        ngx_http_mcp_sse_tick_tree;
-static ngx_rbtree_node_t   ngx_http_mcp_sse_tick_sentinel;
-static ngx_uint_t          ngx_http_mcp_sse_tick_holds;
-static ngx_uint_t          ngx_http_mcp_sse_tick_noted;
-static void              (*ngx_http_mcp_sse_tick_exiting)(void);
+static ngx_event_t        ngx_mcp_timer_event;
+static ngx_connection_t   ngx_mcp_timer_connection;
+static ngx_rbtree_t       ngx_mcp_timer_tree;
+static ngx_rbtree_node_t  ngx_mcp_timer_sentinel;
+static ngx_uint_t         ngx_mcp_timer_nholds;
+static ngx_uint_t         ngx_mcp_timer_exit_seen;
+static void              (*ngx_mcp_timer_exiting)(void);
 
 
 void
-ngx_http_mcp_sse_tick_init(ngx_cycle_t *cycle, void (*exiting)(void))
+ngx_mcp_timer_init(ngx_cycle_t *cycle, void (*exiting)(void))
 {
-    ngx_rbtree_init(&ngx_http_mcp_sse_tick_tree,
-                    &ngx_http_mcp_sse_tick_sentinel,
+    ngx_rbtree_init(&ngx_mcp_timer_tree,
+                    &ngx_mcp_timer_sentinel,
                     ngx_rbtree_insert_timer_value);
 
-    ngx_http_mcp_sse_tick_exiting = exiting;
+    ngx_mcp_timer_exiting = exiting;
 
     /* the fd is what the debug log of timers prints */
-    ngx_http_mcp_sse_tick_dummy.fd = (ngx_socket_t) -1;
+    ngx_mcp_timer_connection.fd = (ngx_socket_t) -1;
 
-    ngx_http_mcp_sse_tick.handler = ngx_http_mcp_sse_tick_handler;
-    ngx_http_mcp_sse_tick.data = &ngx_http_mcp_sse_tick_dummy;
-    ngx_http_mcp_sse_tick.log = cycle->log;
-    ngx_http_mcp_sse_tick.cancelable = 1;
+    ngx_mcp_timer_event.handler = ngx_mcp_timer_handler;
+    ngx_mcp_timer_event.data = &ngx_mcp_timer_connection;
+    ngx_mcp_timer_event.log = cycle->log;
+    ngx_mcp_timer_event.cancelable = 1;
 }
 
 
 void
-ngx_http_mcp_sse_tick_set(ngx_http_mcp_sse_timer_t *timer, ngx_msec_t msec)
+ngx_mcp_timer_set(ngx_mcp_timer_t *timer, ngx_msec_t msec)
 {
-    ngx_http_mcp_sse_tick_del(timer);
+    ngx_mcp_timer_del(timer);
 
     /* one set by its own handler must not run in the same tick */
 
     timer->node.key = ngx_current_msec + (msec ? msec : 1);
     timer->set = 1;
 
-    ngx_rbtree_insert(&ngx_http_mcp_sse_tick_tree, &timer->node);
+    ngx_rbtree_insert(&ngx_mcp_timer_tree, &timer->node);
 
-    ngx_http_mcp_sse_tick_arm();
+    ngx_mcp_timer_arm();
 }
 
 
 void
-ngx_http_mcp_sse_tick_del(ngx_http_mcp_sse_timer_t *timer)
+ngx_mcp_timer_del(ngx_mcp_timer_t *timer)
 {
     if (timer->set) {
-        ngx_rbtree_delete(&ngx_http_mcp_sse_tick_tree, &timer->node);
+        ngx_rbtree_delete(&ngx_mcp_timer_tree, &timer->node);
         timer->set = 0;
     }
 }
 
 
 void
-ngx_http_mcp_sse_tick_hold(void)
+ngx_mcp_timer_hold(void)
 {
-    ngx_http_mcp_sse_tick_holds++;
-    ngx_http_mcp_sse_tick.cancelable = 0;
+    ngx_mcp_timer_nholds++;
+    ngx_mcp_timer_event.cancelable = 0;
 
-    ngx_http_mcp_sse_tick_arm();
+    ngx_mcp_timer_arm();
 }
 
 
 void
-ngx_http_mcp_sse_tick_release(void)
+ngx_mcp_timer_release(void)
 {
-    if (--ngx_http_mcp_sse_tick_holds == 0) {
-        ngx_http_mcp_sse_tick.cancelable = 1;
+    if (--ngx_mcp_timer_nholds == 0) {
+        ngx_mcp_timer_event.cancelable = 1;
     }
 }
 
 
 static void
-ngx_http_mcp_sse_tick_handler(ngx_event_t *ev)
+ngx_mcp_timer_handler(ngx_event_t *ev)
 {
-    ngx_rbtree_node_t         *node;
-    ngx_http_mcp_sse_timer_t  *timer;
+    ngx_rbtree_node_t  *node;
+    ngx_mcp_timer_t    *timer;
 
-    if (ngx_exiting && !ngx_http_mcp_sse_tick_noted) {
-        ngx_http_mcp_sse_tick_noted = 1;
-        ngx_http_mcp_sse_tick_exiting();
+    if (ngx_exiting && !ngx_mcp_timer_exit_seen) {
+        ngx_mcp_timer_exit_seen = 1;
+        ngx_mcp_timer_exiting();
     }
 
-    while (ngx_http_mcp_sse_tick_tree.root
-           != ngx_http_mcp_sse_tick_tree.sentinel)
-    {
-        node = ngx_rbtree_min(ngx_http_mcp_sse_tick_tree.root,
-                              ngx_http_mcp_sse_tick_tree.sentinel);
+    while (ngx_mcp_timer_tree.root != ngx_mcp_timer_tree.sentinel) {
+        node = ngx_rbtree_min(ngx_mcp_timer_tree.root,
+                              ngx_mcp_timer_tree.sentinel);
 
         if ((ngx_msec_int_t) (node->key - ngx_current_msec) > 0) {
             break;
         }
 
-        timer = (ngx_http_mcp_sse_timer_t *)
-                    ((u_char *) node
-                     - offsetof(ngx_http_mcp_sse_timer_t, node));
+        timer = (ngx_mcp_timer_t *)
+                    ((u_char *) node - offsetof(ngx_mcp_timer_t, node));
 
-        ngx_http_mcp_sse_tick_del(timer);
+        ngx_mcp_timer_del(timer);
 
         timer->handler(timer->data);
     }
 
-    ngx_http_mcp_sse_tick_arm();
+    ngx_mcp_timer_arm();
 }
 
 
 static void
-ngx_http_mcp_sse_tick_arm(void)
+ngx_mcp_timer_arm(void)
 {
     ngx_event_t        *ev;
     ngx_msec_int_t      delay;
     ngx_rbtree_node_t  *node;
 
-    ev = &ngx_http_mcp_sse_tick;
+    ev = &ngx_mcp_timer_event;
 
-    if (ngx_http_mcp_sse_tick_tree.root == ngx_http_mcp_sse_tick_tree.sentinel)
+    if (ngx_mcp_timer_tree.root == ngx_mcp_timer_tree.sentinel)
     {
-        if (ngx_http_mcp_sse_tick_holds == 0) {
+        if (ngx_mcp_timer_nholds == 0) {
             return;
         }
 
-        delay = NGX_HTTP_MCP_SSE_TICK_MAX;
+        delay = NGX_MCP_TIMER_MAX_MS;
 
     } else {
-        node = ngx_rbtree_min(ngx_http_mcp_sse_tick_tree.root,
-                              ngx_http_mcp_sse_tick_tree.sentinel);
+        node = ngx_rbtree_min(ngx_mcp_timer_tree.root,
+                              ngx_mcp_timer_tree.sentinel);
 
         delay = (ngx_msec_int_t) (node->key - ngx_current_msec);
-        delay = ngx_max(delay, NGX_HTTP_MCP_SSE_TICK_MIN);
+        delay = ngx_max(delay, NGX_MCP_TIMER_MIN_MS);
 
-        if (ngx_http_mcp_sse_tick_holds) {
-            delay = ngx_min(delay, NGX_HTTP_MCP_SSE_TICK_MAX);
+        if (ngx_mcp_timer_nholds) {
+            delay = ngx_min(delay, NGX_MCP_TIMER_MAX_MS);
         }
     }
 

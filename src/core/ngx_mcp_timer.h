@@ -17,7 +17,7 @@
 #include <ngx_event.h>
 
 
-typedef void (*ngx_http_mcp_sse_timer_pt)(void *data);
+typedef void (*ngx_mcp_timer_pt)(void *data);
 
 
 /*
@@ -29,10 +29,10 @@ typedef void (*ngx_http_mcp_sse_timer_pt)(void *data);
 
 typedef struct {
     ngx_rbtree_node_t            node;
-    ngx_http_mcp_sse_timer_pt    handler;
+    ngx_mcp_timer_pt             handler;
     void                        *data;
     unsigned                     set:1;
-} ngx_http_mcp_sse_timer_t;
+} ngx_mcp_timer_t;
 
 
 /*
@@ -40,28 +40,27 @@ typedef struct {
  * the worker has begun to shut down.
  */
 
-void ngx_http_mcp_sse_tick_init(ngx_cycle_t *cycle, void (*exiting)(void));
+void ngx_mcp_timer_init(ngx_cycle_t *cycle, void (*exiting)(void));
 
 /*
  * (Re)arms an entry for "msec" from now, on time within 20 ms.  Never calls
  * the handler before it has returned.
  */
 
-void ngx_http_mcp_sse_tick_set(ngx_http_mcp_sse_timer_t *timer,
-    ngx_msec_t msec);
+void ngx_mcp_timer_set(ngx_mcp_timer_t *timer, ngx_msec_t msec);
 
 /*
  * Disarms an entry, whether it is set or not.
  */
 
-void ngx_http_mcp_sse_tick_del(ngx_http_mcp_sse_timer_t *timer);
+void ngx_mcp_timer_del(ngx_mcp_timer_t *timer);
 
 /*
  * Keeps the worker alive until as many releases as holds.
  */
 
-void ngx_http_mcp_sse_tick_hold(void);
-void ngx_http_mcp_sse_tick_release(void);
+void ngx_mcp_timer_hold(void);
+void ngx_mcp_timer_release(void);
 
 
 #endif /* _NGX_MCP_TIMER_H_INCLUDED_ */

@@ -13,20 +13,19 @@
 #include "ngx_mcp_cipher.h"
 
 
-#define NGX_HTTP_MCP_SSE_CIPHER_NONCE  12
+#define NGX_MCP_CIPHER_NONCE_LEN  12
 
 
-static ngx_int_t ngx_http_mcp_sse_cipher_hkdf(EVP_KDF_CTX *ctx, u_char *key,
+static ngx_int_t ngx_mcp_cipher_hkdf(EVP_KDF_CTX *ctx, u_char *key,
     ngx_str_t *secret, ngx_str_t *info);
-static EVP_CIPHER_CTX *ngx_http_mcp_sse_cipher_ctx(void);
-static ngx_int_t ngx_http_mcp_sse_cipher_run(u_char *key, uint64_t number,
+static EVP_CIPHER_CTX *ngx_mcp_cipher_ctx(void);
+static ngx_int_t ngx_mcp_cipher_run(u_char *key, uint64_t number,
     ngx_str_t *ad, ngx_str_t *data, int seal);
-static void ngx_http_mcp_sse_cipher_nonce(u_char *nonce, uint64_t number);
+static void ngx_mcp_cipher_nonce(u_char *nonce, uint64_t number);
 
 
 ngx_int_t
-ngx_http_mcp_sse_cipher_derive(u_char *key, ngx_str_t *secret,
-    ngx_str_t *info)
+ngx_mcp_cipher_derive(u_char *key, ngx_str_t *secret, ngx_str_t *info)
 {
     EVP_KDF      *kdf;
     ngx_int_t     rc;
@@ -44,7 +43,7 @@ ngx_http_mcp_sse_cipher_derive(u_char *key, ngx_str_t *secret,
         EVP_KDF_free(kdf);
 
         if (ctx) {
-            rc = ngx_http_mcp_sse_cipher_hkdf(ctx, key, secret, info);
+            rc = ngx_mcp_cipher_hkdf(ctx, key, secret, info);
             EVP_KDF_CTX_free(ctx);
         }
     }
@@ -58,7 +57,7 @@ ngx_http_mcp_sse_cipher_derive(u_char *key, ngx_str_t *secret,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_cipher_hkdf(EVP_KDF_CTX *ctx, u_char *key, ngx_str_t *secret,
+ngx_mcp_cipher_hkdf(EVP_KDF_CTX *ctx, u_char *key, ngx_str_t *secret,
     ngx_str_t *info)
 {
     OSSL_PARAM  params[4];
@@ -71,48 +70,48 @@ ngx_http_mcp_sse_cipher_hkdf(EVP_KDF_CTX *ctx, u_char *key, ngx_str_t *secret,
                                                   info->data, info->len);
     params[3] = OSSL_PARAM_construct_end();
 
-    return EVP_KDF_derive(ctx, key, NGX_HTTP_MCP_SSE_CIPHER_KEY, params) == 1
+    return EVP_KDF_derive(ctx, key, NGX_MCP_CIPHER_KEY_LEN, params) == 1
            ? NGX_OK : NGX_ERROR;
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_cipher_seal(u_char *key, uint64_t number, ngx_str_t *ad,
+ngx_mcp_cipher_seal(u_char *key, uint64_t number, ngx_str_t *ad,
     ngx_str_t *data)
 {
-    return ngx_http_mcp_sse_cipher_run(key, number, ad, data, 1);
+    return ngx_mcp_cipher_run(key, number, ad, data, 1);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_cipher_open(u_char *key, uint64_t number, ngx_str_t *ad,
+ngx_mcp_cipher_open(u_char *key, uint64_t number, ngx_str_t *ad,
     ngx_str_t *data)
 {
-    return ngx_http_mcp_sse_cipher_run(key, number, ad, data, 0);
+    return ngx_mcp_cipher_run(key, number, ad, data, 0);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_cipher_run(u_char *key, uint64_t number, ngx_str_t *ad,
+ngx_mcp_cipher_run(u_char *key, uint64_t number, ngx_str_t *ad,
     ngx_str_t *data, int seal)
 {
     int              n;
-    u_char          *tag, nonce[NGX_HTTP_MCP_SSE_CIPHER_NONCE];
+    u_char          *tag, nonce[NGX_MCP_CIPHER_NONCE_LEN];
     size_t           len;
     EVP_CIPHER_CTX  *ctx;
 
-    if (data->len < NGX_HTTP_MCP_SSE_CIPHER_TAG
+    if (data->len < NGX_MCP_CIPHER_TAG_LEN
         || data->len > NGX_MAX_INT32_VALUE)
     {
         return NGX_DECLINED;
     }
 
-    len = data->len - NGX_HTTP_MCP_SSE_CIPHER_TAG;
+    len = data->len - NGX_MCP_CIPHER_TAG_LEN;
     tag = data->data + len;
 
-    ngx_http_mcp_sse_cipher_nonce(nonce, number);
+    ngx_mcp_cipher_nonce(nonce, number);
 
-    ctx = ngx_http_mcp_sse_cipher_ctx();
+    ctx = ngx_mcp_cipher_ctx();
 
     if (ctx == NULL
         || EVP_CipherInit_ex(ctx, NULL, NULL, key, nonce, seal) != 1
@@ -120,7 +119,7 @@ ngx_http_mcp_sse_cipher_run(u_char *key, uint64_t number, ngx_str_t *ad,
         || EVP_CipherUpdate(ctx, data->data, &n, data->data, (int) len) != 1
         || (!seal
             && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG,
-                                   NGX_HTTP_MCP_SSE_CIPHER_TAG, tag)
+                                   NGX_MCP_CIPHER_TAG_LEN, tag)
                != 1))
     {
         ERR_clear_error();
@@ -134,7 +133,7 @@ ngx_http_mcp_sse_cipher_run(u_char *key, uint64_t number, ngx_str_t *ad,
 
     if (seal
         && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG,
-                               NGX_HTTP_MCP_SSE_CIPHER_TAG, tag)
+                               NGX_MCP_CIPHER_TAG_LEN, tag)
            != 1)
     {
         ERR_clear_error();
@@ -150,7 +149,7 @@ ngx_http_mcp_sse_cipher_run(u_char *key, uint64_t number, ngx_str_t *ad,
  */
 
 static EVP_CIPHER_CTX *
-ngx_http_mcp_sse_cipher_ctx(void)
+ngx_mcp_cipher_ctx(void)
 {
     EVP_CIPHER_CTX         *new;
     static EVP_CIPHER_CTX  *ctx;
@@ -176,14 +175,14 @@ ngx_http_mcp_sse_cipher_ctx(void)
 
 
 static void
-ngx_http_mcp_sse_cipher_nonce(u_char *nonce, uint64_t number)
+ngx_mcp_cipher_nonce(u_char *nonce, uint64_t number)
 {
     ngx_uint_t  i;
 
-    ngx_memzero(nonce, NGX_HTTP_MCP_SSE_CIPHER_NONCE);
+    ngx_memzero(nonce, NGX_MCP_CIPHER_NONCE_LEN);
 
     for (i = 1; i <= sizeof(uint64_t); i++) {
-        nonce[NGX_HTTP_MCP_SSE_CIPHER_NONCE - i] = (u_char) number;
+        nonce[NGX_MCP_CIPHER_NONCE_LEN - i] = (u_char) number;
         number >>= 8;
     }
 }

@@ -26,18 +26,18 @@
 #include "ngx_mcp_replay_window.h"
 
 
-#define NGX_HTTP_MCP_SSE_PACKET_ID      16
-#define NGX_HTTP_MCP_SSE_PACKET_HEADER  46
+#define NGX_MCP_PACKET_ID_LEN      16
+#define NGX_MCP_PACKET_HEADER_LEN  46
 
 
 /* of a packet; the numbers are on the wire */
 
-#define NGX_HTTP_MCP_SSE_PACKET_HELLO     0   /* to oneself, not sealed */
-#define NGX_HTTP_MCP_SSE_PACKET_MESSAGE   1
-#define NGX_HTTP_MCP_SSE_PACKET_VERDICT   2
-#define NGX_HTTP_MCP_SSE_PACKET_REPLACED  3
-#define NGX_HTTP_MCP_SSE_PACKET_NEWS      4   /* to all */
-#define NGX_HTTP_MCP_SSE_PACKET_HEARD     5   /* of a verdict */
+#define NGX_MCP_PACKET_PROBE         0   /* to oneself, not sealed */
+#define NGX_MCP_PACKET_MESSAGE       1
+#define NGX_MCP_PACKET_ACK           2
+#define NGX_MCP_PACKET_REPLACED      3
+#define NGX_MCP_PACKET_ANNOUNCE      4   /* to all */
+#define NGX_MCP_PACKET_ACK_RECEIVED  5   /* of a verdict */
 
 
 /* another worker that has sent something; kept for the life of the process */
@@ -45,12 +45,12 @@
 typedef struct {
     ngx_rbtree_node_t            node;
     ngx_queue_t                  queue;    /* the one heard last first */
-    u_char                       id[NGX_HTTP_MCP_SSE_PACKET_ID];
+    u_char                       id[NGX_MCP_PACKET_ID_LEN];
     u_char                       key_id[4];
-    u_char                       key[NGX_HTTP_MCP_SSE_CIPHER_KEY];
-    ngx_http_mcp_sse_window_t    window;
-    ngx_http_mcp_sse_window_t    news;     /* these expire sooner */
-} ngx_http_mcp_sse_sender_t;
+    u_char                       key[NGX_MCP_CIPHER_KEY_LEN];
+    ngx_mcp_replay_window_t      window;
+    ngx_mcp_replay_window_t      news;     /* these expire sooner */
+} ngx_mcp_packet_sender_t;
 
 
 /* one to be sent: a block of its own, the caller's to free */
@@ -60,7 +60,7 @@ typedef struct {
     size_t                       size;     /* of data */
     u_char                      *body;     /* in data: the caller fills it */
     u_char                       data[1];
-} ngx_http_mcp_sse_packet_t;
+} ngx_mcp_packet_t;
 
 
 /* one that has come: points into the bytes it was read from */
@@ -69,8 +69,8 @@ typedef struct {
     ngx_uint_t                   type;
     uint64_t                     number;
     ngx_str_t                    body;
-    ngx_http_mcp_sse_sender_t   *sender;
-} ngx_http_mcp_sse_received_t;
+    ngx_mcp_packet_sender_t     *sender;
+} ngx_mcp_packet_received_t;
 
 
 /*
@@ -78,7 +78,7 @@ typedef struct {
  * keys, the first of which seals; both must stay.  NGX_OK or NGX_ERROR.
  */
 
-ngx_int_t ngx_http_mcp_sse_packet_init(u_char *self, ngx_array_t *secrets,
+ngx_int_t ngx_mcp_packet_init(u_char *self, ngx_array_t *secrets,
     ngx_log_t *log);
 
 /*
@@ -86,22 +86,21 @@ ngx_int_t ngx_http_mcp_sse_packet_init(u_char *self, ngx_array_t *secrets,
  * is short.
  */
 
-ngx_http_mcp_sse_packet_t *ngx_http_mcp_sse_packet_alloc(size_t len,
-    ngx_log_t *log);
+ngx_mcp_packet_t *ngx_mcp_packet_alloc(size_t len, ngx_log_t *log);
 
 /*
  * Gives it the next number and seals it, once.  The receiver of news is
  * NULL.  NGX_OK or NGX_ERROR.
  */
 
-ngx_int_t ngx_http_mcp_sse_packet_seal(ngx_http_mcp_sse_packet_t *packet,
-    ngx_uint_t type, u_char *receiver);
+ngx_int_t ngx_mcp_packet_seal(ngx_mcp_packet_t *packet, ngx_uint_t type,
+    u_char *receiver);
 
 /*
- * Writes the NGX_HTTP_MCP_SSE_PACKET_HEADER bytes of a hello.
+ * Writes the NGX_MCP_PACKET_HEADER_LEN bytes of a hello.
  */
 
-void ngx_http_mcp_sse_packet_hello(u_char *data);
+void ngx_mcp_packet_probe(u_char *data);
 
 /*
  * Opens what has come, in place.  NGX_OK; NGX_DONE: a hello, which says
@@ -109,22 +108,22 @@ void ngx_http_mcp_sse_packet_hello(u_char *data);
  * us; NGX_ERROR: no memory; NGX_ABORT: not a packet of this version.
  */
 
-ngx_int_t ngx_http_mcp_sse_packet_open(ngx_http_mcp_sse_received_t *received,
+ngx_int_t ngx_mcp_packet_open(ngx_mcp_packet_received_t *received,
     ngx_str_t *data, ngx_log_t *log);
 
 /*
  * Lets the windows of all senders forget what has expired.
  */
 
-void ngx_http_mcp_sse_packet_expire(int64_t now);
+void ngx_mcp_packet_expire(int64_t now);
 
 /*
  * Numbers of a body, big-endian: write one, returns where the next goes;
  * read one.
  */
 
-u_char *ngx_http_mcp_sse_packet_put(u_char *p, uint64_t n);
-uint64_t ngx_http_mcp_sse_packet_get(u_char *p);
+u_char *ngx_mcp_packet_put(u_char *p, uint64_t n);
+uint64_t ngx_mcp_packet_get(u_char *p);
 
 
 #endif /* _NGX_MCP_PACKET_H_INCLUDED_ */

@@ -6,12 +6,12 @@
 #include "ngx_mcp_replay_window.h"
 
 
-static ngx_http_mcp_sse_seen_t *ngx_http_mcp_sse_window_find(
-    ngx_http_mcp_sse_window_t *window, uint64_t number);
+static ngx_mcp_replay_window_entry_t *ngx_mcp_replay_window_find(
+    ngx_mcp_replay_window_t *window, uint64_t number);
 
 
 void
-ngx_http_mcp_sse_window_init(ngx_http_mcp_sse_window_t *window)
+ngx_mcp_replay_window_init(ngx_mcp_replay_window_t *window)
 {
     ngx_rbtree_init(&window->seen, &window->sentinel,
                     ngx_rbtree_insert_value);
@@ -22,24 +22,23 @@ ngx_http_mcp_sse_window_init(ngx_http_mcp_sse_window_t *window)
 
 
 ngx_int_t
-ngx_http_mcp_sse_window_enter(ngx_http_mcp_sse_window_t *window,
-    uint64_t number, int64_t expires, ngx_http_mcp_sse_seen_t **seen,
-    ngx_log_t *log)
+ngx_mcp_replay_window_enter(ngx_mcp_replay_window_t *window, uint64_t number,
+    int64_t expires, ngx_mcp_replay_window_entry_t **seen, ngx_log_t *log)
 {
-    ngx_http_mcp_sse_seen_t  *s;
+    ngx_mcp_replay_window_entry_t  *s;
 
     if (number <= window->floor) {
         return NGX_DECLINED;
     }
 
-    s = ngx_http_mcp_sse_window_find(window, number);
+    s = ngx_mcp_replay_window_find(window, number);
 
     if (s) {
         *seen = s;
         return NGX_DONE;
     }
 
-    s = ngx_alloc(sizeof(ngx_http_mcp_sse_seen_t), log);
+    s = ngx_alloc(sizeof(ngx_mcp_replay_window_entry_t), log);
     if (s == NULL) {
         return NGX_ERROR;
     }
@@ -58,15 +57,15 @@ ngx_http_mcp_sse_window_enter(ngx_http_mcp_sse_window_t *window,
 
 
 void
-ngx_http_mcp_sse_window_expire(ngx_http_mcp_sse_window_t *window, int64_t now)
+ngx_mcp_replay_window_expire(ngx_mcp_replay_window_t *window, int64_t now)
 {
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_seen_t  *s;
+    ngx_queue_t                    *q;
+    ngx_mcp_replay_window_entry_t  *s;
 
     while (!ngx_queue_empty(&window->order)) {
 
         q = ngx_queue_head(&window->order);
-        s = ngx_queue_data(q, ngx_http_mcp_sse_seen_t, queue);
+        s = ngx_queue_data(q, ngx_mcp_replay_window_entry_t, queue);
 
         if (s->expires > now) {
             return;
@@ -81,9 +80,8 @@ ngx_http_mcp_sse_window_expire(ngx_http_mcp_sse_window_t *window, int64_t now)
 }
 
 
-static ngx_http_mcp_sse_seen_t *
-ngx_http_mcp_sse_window_find(ngx_http_mcp_sse_window_t *window,
-    uint64_t number)
+static ngx_mcp_replay_window_entry_t *
+ngx_mcp_replay_window_find(ngx_mcp_replay_window_t *window, uint64_t number)
 {
     ngx_rbtree_node_t  *node;
 
@@ -92,7 +90,7 @@ ngx_http_mcp_sse_window_find(ngx_http_mcp_sse_window_t *window,
     while (node != window->seen.sentinel) {
 
         if (node->key == (ngx_rbtree_key_t) number) {
-            return ngx_rbtree_data(node, ngx_http_mcp_sse_seen_t, node);
+            return ngx_rbtree_data(node, ngx_mcp_replay_window_entry_t, node);
         }
 
         node = (number < node->key) ? node->left : node->right;

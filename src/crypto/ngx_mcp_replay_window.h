@@ -21,7 +21,7 @@ typedef struct {
     ngx_rbtree_node_t    sentinel;
     ngx_queue_t          order;        /* as they came in */
     uint64_t             floor;
-} ngx_http_mcp_sse_window_t;
+} ngx_mcp_replay_window_t;
 
 
 typedef struct {
@@ -29,14 +29,14 @@ typedef struct {
     ngx_queue_t          queue;        /* in window->order */
     int64_t              expires;
     ngx_int_t            verdict;      /* the caller's */
-} ngx_http_mcp_sse_seen_t;
+} ngx_mcp_replay_window_entry_t;
 
 
 /*
  * Nothing was seen.
  */
 
-void ngx_http_mcp_sse_window_init(ngx_http_mcp_sse_window_t *window);
+void ngx_mcp_replay_window_init(ngx_mcp_replay_window_t *window);
 
 /*
  * Enters a number that expires at "expires", in the clock of
@@ -46,15 +46,15 @@ void ngx_http_mcp_sse_window_init(ngx_http_mcp_sse_window_t *window);
  * window.
  */
 
-ngx_int_t ngx_http_mcp_sse_window_enter(ngx_http_mcp_sse_window_t *window,
-    uint64_t number, int64_t expires, ngx_http_mcp_sse_seen_t **seen,
+ngx_int_t ngx_mcp_replay_window_enter(ngx_mcp_replay_window_t *window,
+    uint64_t number, int64_t expires, ngx_mcp_replay_window_entry_t **seen,
     ngx_log_t *log);
 
 /*
  * Forgets what has expired.
  */
 
-void ngx_http_mcp_sse_window_expire(ngx_http_mcp_sse_window_t *window,
+void ngx_mcp_replay_window_expire(ngx_mcp_replay_window_t *window,
     int64_t now);
 
 

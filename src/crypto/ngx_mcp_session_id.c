@@ -10,41 +10,39 @@
 #include "ngx_mcp_session_id.h"
 
 
-#define NGX_HTTP_MCP_SSE_SID_VERSION   1
+#define NGX_MCP_SESSION_ID_VERSION  1
 
 /* where the fields of a raw id begin */
 
-#define NGX_HTTP_MCP_SSE_SID_ISSUED    1
-#define NGX_HTTP_MCP_SSE_SID_INSTANCE  5
-#define NGX_HTTP_MCP_SSE_SID_RANDOM    9
-#define NGX_HTTP_MCP_SSE_SID_MAC       21
+#define NGX_MCP_SESSION_ID_ISSUED_POS    1
+#define NGX_MCP_SESSION_ID_INSTANCE_POS  5
+#define NGX_MCP_SESSION_ID_RANDOM_POS    9
+#define NGX_MCP_SESSION_ID_MAC_POS       21
 
-#define NGX_HTTP_MCP_SSE_SHA256        32
+#define NGX_MCP_SHA256_LEN  32
 
 /* of what is given to a digest at once */
 
-#define NGX_HTTP_MCP_SSE_HMAC_BUF      256
+#define NGX_MCP_HMAC_BUF_SIZE  256
 
 /* of a secret that is kept prepared, at most */
 
-#define NGX_HTTP_MCP_SSE_HMAC_KEEP     128
+#define NGX_MCP_HMAC_MAX_SECRET_LEN  128
 
 
-static ngx_int_t ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid,
-    u_char *mac, ngx_str_t *secret, const char *purpose, ngx_str_t *site,
+static ngx_int_t ngx_mcp_session_id_mac(ngx_mcp_session_id_t *sid, u_char *mac,
+    ngx_str_t *secret, const char *purpose, ngx_str_t *site,
     ngx_str_t *principal);
-static ngx_int_t ngx_http_mcp_sse_sid_digest(ngx_http_mcp_sse_sid_t *sid);
-static ngx_int_t ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac,
+static ngx_int_t ngx_mcp_session_id_digest(ngx_mcp_session_id_t *sid);
+static ngx_int_t ngx_mcp_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac,
     ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n);
-static ngx_int_t ngx_http_mcp_sse_hmac_init(EVP_MAC_CTX *ctx,
-    ngx_str_t *secret);
-static EVP_MAC_CTX *ngx_http_mcp_sse_hmac_ctx(void);
-static ngx_int_t ngx_http_mcp_sse_sha256(u_char *digest, u_char *data,
-    size_t len);
+static ngx_int_t ngx_mcp_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret);
+static EVP_MAC_CTX *ngx_mcp_hmac_ctx(void);
+static ngx_int_t ngx_mcp_sha256(u_char *digest, u_char *data, size_t len);
 
 
 ngx_int_t
-ngx_http_mcp_sse_random(u_char *buf, size_t n)
+ngx_mcp_random(u_char *buf, size_t n)
 {
     if (n > NGX_MAX_INT32_VALUE || RAND_bytes(buf, (int) n) != 1) {
         ERR_clear_error();
@@ -56,7 +54,7 @@ ngx_http_mcp_sse_random(u_char *buf, size_t n)
 
 
 ngx_int_t
-ngx_http_mcp_sse_sid_make(ngx_http_mcp_sse_sid_t *sid, u_char *text,
+ngx_mcp_session_id_make(ngx_mcp_session_id_t *sid, u_char *text,
     ngx_str_t *secret, u_char *instance, time_t issued, const char *purpose,
     ngx_str_t *site, ngx_str_t *principal)
 {
@@ -65,31 +63,31 @@ ngx_http_mcp_sse_sid_make(ngx_http_mcp_sse_sid_t *sid, u_char *text,
 
     p = sid->raw;
 
-    *p++ = NGX_HTTP_MCP_SSE_SID_VERSION;
+    *p++ = NGX_MCP_SESSION_ID_VERSION;
 
     *p++ = (u_char) (issued >> 24);
     *p++ = (u_char) (issued >> 16);
     *p++ = (u_char) (issued >> 8);
     *p++ = (u_char) issued;
 
-    p = ngx_cpymem(p, instance, NGX_HTTP_MCP_SSE_INSTANCE);
+    p = ngx_cpymem(p, instance, NGX_MCP_INSTANCE_LEN);
 
-    if (ngx_http_mcp_sse_random(p, NGX_HTTP_MCP_SSE_SID_MAC
-                                   - NGX_HTTP_MCP_SSE_SID_RANDOM)
+    if (ngx_mcp_random(p, NGX_MCP_SESSION_ID_MAC_POS
+                                   - NGX_MCP_SESSION_ID_RANDOM_POS)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    p = sid->raw + NGX_HTTP_MCP_SSE_SID_MAC;
+    p = sid->raw + NGX_MCP_SESSION_ID_MAC_POS;
 
-    if (ngx_http_mcp_sse_sid_mac(sid, p, secret, purpose, site, principal)
+    if (ngx_mcp_session_id_mac(sid, p, secret, purpose, site, principal)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    src.len = NGX_HTTP_MCP_SSE_ID_RAW;
+    src.len = NGX_MCP_SESSION_ID_BYTES;
     src.data = sid->raw;
     dst.data = text;
 
@@ -97,12 +95,12 @@ ngx_http_mcp_sse_sid_make(ngx_http_mcp_sse_sid_t *sid, u_char *text,
 
     sid->issued = issued;
 
-    return ngx_http_mcp_sse_sid_digest(sid);
+    return ngx_mcp_session_id_digest(sid);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid, ngx_str_t *text)
+ngx_mcp_session_id_parse(ngx_mcp_session_id_t *sid, ngx_str_t *text)
 {
     u_char     *p;
     ngx_str_t   dst;
@@ -113,8 +111,8 @@ ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid, ngx_str_t *text)
      * which encoding gives.
      */
 
-    if (text->len != NGX_HTTP_MCP_SSE_ID_LEN
-        || ngx_strchr("AQgw", text->data[NGX_HTTP_MCP_SSE_ID_LEN - 1]) == NULL)
+    if (text->len != NGX_MCP_SESSION_ID_LEN
+        || ngx_strchr("AQgw", text->data[NGX_MCP_SESSION_ID_LEN - 1]) == NULL)
     {
         return NGX_DECLINED;
     }
@@ -122,21 +120,21 @@ ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid, ngx_str_t *text)
     dst.data = sid->raw;
 
     if (ngx_decode_base64url(&dst, text) != NGX_OK
-        || dst.len != NGX_HTTP_MCP_SSE_ID_RAW)
+        || dst.len != NGX_MCP_SESSION_ID_BYTES)
     {
         return NGX_DECLINED;
     }
 
-    if (sid->raw[0] != NGX_HTTP_MCP_SSE_SID_VERSION) {
+    if (sid->raw[0] != NGX_MCP_SESSION_ID_VERSION) {
         return NGX_DECLINED;
     }
 
-    p = sid->raw + NGX_HTTP_MCP_SSE_SID_ISSUED;
+    p = sid->raw + NGX_MCP_SESSION_ID_ISSUED_POS;
 
     sid->issued = (time_t) ((uint32_t) p[0] << 24 | p[1] << 16
                             | p[2] << 8 | p[3]);
 
-    if (ngx_http_mcp_sse_sid_digest(sid) != NGX_OK) {
+    if (ngx_mcp_session_id_digest(sid) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -145,17 +143,17 @@ ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid, ngx_str_t *text)
 
 
 u_char *
-ngx_http_mcp_sse_sid_instance(ngx_http_mcp_sse_sid_t *sid)
+ngx_mcp_session_id_instance(ngx_mcp_session_id_t *sid)
 {
-    return sid->raw + NGX_HTTP_MCP_SSE_SID_INSTANCE;
+    return sid->raw + NGX_MCP_SESSION_ID_INSTANCE_POS;
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_sid_verify(ngx_http_mcp_sse_sid_t *sid, ngx_array_t *secrets,
+ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid, ngx_array_t *secrets,
     const char *purpose, ngx_str_t *site, ngx_str_t *principal)
 {
-    u_char      mac[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char      mac[NGX_MCP_DIGEST_LEN];
     ngx_str_t  *secret;
     ngx_uint_t  i;
 
@@ -163,15 +161,15 @@ ngx_http_mcp_sse_sid_verify(ngx_http_mcp_sse_sid_t *sid, ngx_array_t *secrets,
 
     for (i = 0; i < secrets->nelts; i++) {
 
-        if (ngx_http_mcp_sse_sid_mac(sid, mac, &secret[i], purpose, site,
-                                     principal)
+        if (ngx_mcp_session_id_mac(sid, mac, &secret[i], purpose, site,
+                                   principal)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (CRYPTO_memcmp(mac, sid->raw + NGX_HTTP_MCP_SSE_SID_MAC,
-                          NGX_HTTP_MCP_SSE_DIGEST)
+        if (CRYPTO_memcmp(mac, sid->raw + NGX_MCP_SESSION_ID_MAC_POS,
+                          NGX_MCP_DIGEST_LEN)
             == 0)
         {
             return NGX_OK;
@@ -183,10 +181,9 @@ ngx_http_mcp_sse_sid_verify(ngx_http_mcp_sse_sid_t *sid, ngx_array_t *secrets,
 
 
 ngx_int_t
-ngx_http_mcp_sse_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts,
-    ngx_uint_t n)
+ngx_mcp_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n)
 {
-    u_char        mac[NGX_HTTP_MCP_SSE_SHA256];
+    u_char        mac[NGX_MCP_SHA256_LEN];
     EVP_MAC_CTX  *ctx;
 
     /* OpenSSL would take an empty secret for the one used last */
@@ -195,10 +192,10 @@ ngx_http_mcp_sse_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts,
         return NGX_ERROR;
     }
 
-    ctx = ngx_http_mcp_sse_hmac_ctx();
+    ctx = ngx_mcp_hmac_ctx();
 
     if (ctx == NULL
-        || ngx_http_mcp_sse_hmac_parts(ctx, mac, secret, parts, n) != NGX_OK)
+        || ngx_mcp_hmac_parts(ctx, mac, secret, parts, n) != NGX_OK)
     {
         /* lest nginx find our errors in the queue and log them as its own */
 
@@ -207,14 +204,14 @@ ngx_http_mcp_sse_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts,
         return NGX_ERROR;
     }
 
-    ngx_memcpy(digest, mac, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(digest, mac, NGX_MCP_DIGEST_LEN);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid, u_char *mac,
+ngx_mcp_session_id_mac(ngx_mcp_session_id_t *sid, u_char *mac,
     ngx_str_t *secret, const char *purpose, ngx_str_t *site,
     ngx_str_t *principal)
 {
@@ -223,53 +220,51 @@ ngx_http_mcp_sse_sid_mac(ngx_http_mcp_sse_sid_t *sid, u_char *mac,
     parts[0].len = ngx_strlen(purpose);
     parts[0].data = (u_char *) purpose;
 
-    parts[1].len = NGX_HTTP_MCP_SSE_SID_ISSUED;
+    parts[1].len = NGX_MCP_SESSION_ID_ISSUED_POS;
     parts[1].data = sid->raw;
 
-    parts[2].len = NGX_HTTP_MCP_SSE_SID_INSTANCE - NGX_HTTP_MCP_SSE_SID_ISSUED;
-    parts[2].data = sid->raw + NGX_HTTP_MCP_SSE_SID_ISSUED;
+    parts[2].len = NGX_MCP_SESSION_ID_INSTANCE_POS
+                   - NGX_MCP_SESSION_ID_ISSUED_POS;
+    parts[2].data = sid->raw + NGX_MCP_SESSION_ID_ISSUED_POS;
 
-    parts[3].len = NGX_HTTP_MCP_SSE_INSTANCE;
-    parts[3].data = sid->raw + NGX_HTTP_MCP_SSE_SID_INSTANCE;
+    parts[3].len = NGX_MCP_INSTANCE_LEN;
+    parts[3].data = sid->raw + NGX_MCP_SESSION_ID_INSTANCE_POS;
 
-    parts[4].len = NGX_HTTP_MCP_SSE_SID_MAC - NGX_HTTP_MCP_SSE_SID_RANDOM;
-    parts[4].data = sid->raw + NGX_HTTP_MCP_SSE_SID_RANDOM;
+    parts[4].len = NGX_MCP_SESSION_ID_MAC_POS - NGX_MCP_SESSION_ID_RANDOM_POS;
+    parts[4].data = sid->raw + NGX_MCP_SESSION_ID_RANDOM_POS;
 
     parts[5] = *site;
     parts[6] = *principal;
 
-    return ngx_http_mcp_sse_hmac(mac, secret, parts, 7);
+    return ngx_mcp_hmac(mac, secret, parts, 7);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_sid_digest(ngx_http_mcp_sse_sid_t *sid)
+ngx_mcp_session_id_digest(ngx_mcp_session_id_t *sid)
 {
-    u_char  digest[NGX_HTTP_MCP_SSE_SHA256];
+    u_char  digest[NGX_MCP_SHA256_LEN];
 
-    if (ngx_http_mcp_sse_sha256(digest, sid->raw, NGX_HTTP_MCP_SSE_ID_RAW)
-        != NGX_OK)
-    {
+    if (ngx_mcp_sha256(digest, sid->raw, NGX_MCP_SESSION_ID_BYTES) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(sid->key, digest, NGX_HTTP_MCP_SSE_DIGEST);
-    ngx_hex_dump(sid->hash, digest + NGX_HTTP_MCP_SSE_DIGEST,
-                 NGX_HTTP_MCP_SSE_HASH_LEN / 2);
+    ngx_memcpy(sid->key, digest, NGX_MCP_DIGEST_LEN);
+    ngx_hex_dump(sid->hash, digest + NGX_MCP_DIGEST_LEN, NGX_MCP_HASH_LEN / 2);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
+ngx_mcp_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
     ngx_str_t *parts, ngx_uint_t n)
 {
-    u_char     *p, buf[NGX_HTTP_MCP_SSE_HMAC_BUF];
+    u_char     *p, buf[NGX_MCP_HMAC_BUF_SIZE];
     size_t      len, size;
     ngx_uint_t  i;
 
-    if (ngx_http_mcp_sse_hmac_init(ctx, secret) != NGX_OK) {
+    if (ngx_mcp_hmac_init(ctx, secret) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -301,8 +296,8 @@ ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
     }
 
     if (EVP_MAC_update(ctx, buf, p - buf) != 1
-        || EVP_MAC_final(ctx, mac, &size, NGX_HTTP_MCP_SSE_SHA256) != 1
-        || size != NGX_HTTP_MCP_SSE_SHA256)
+        || EVP_MAC_final(ctx, mac, &size, NGX_MCP_SHA256_LEN) != 1
+        || size != NGX_MCP_SHA256_LEN)
     {
         return NGX_ERROR;
     }
@@ -317,10 +312,10 @@ ngx_http_mcp_sse_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret)
+ngx_mcp_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret)
 {
     static size_t  len;
-    static u_char  last[NGX_HTTP_MCP_SSE_HMAC_KEEP];
+    static u_char  last[NGX_MCP_HMAC_MAX_SECRET_LEN];
 
     if (secret->len == len
         && len
@@ -335,7 +330,7 @@ ngx_http_mcp_sse_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret)
         return NGX_ERROR;
     }
 
-    if (secret->len <= NGX_HTTP_MCP_SSE_HMAC_KEEP) {
+    if (secret->len <= NGX_MCP_HMAC_MAX_SECRET_LEN) {
         ngx_memcpy(last, secret->data, secret->len);
         len = secret->len;
     }
@@ -350,7 +345,7 @@ ngx_http_mcp_sse_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret)
  */
 
 static EVP_MAC_CTX *
-ngx_http_mcp_sse_hmac_ctx(void)
+ngx_mcp_hmac_ctx(void)
 {
     EVP_MAC              *mac;
     OSSL_PARAM            params[2];
@@ -392,7 +387,7 @@ ngx_http_mcp_sse_hmac_ctx(void)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_sha256(u_char *digest, u_char *data, size_t len)
+ngx_mcp_sha256(u_char *digest, u_char *data, size_t len)
 {
     static EVP_MD      *md;
     static EVP_MD_CTX  *ctx;

@@ -19,38 +19,38 @@
 #include <ngx_core.h>
 
 
-#define NGX_HTTP_MCP_SSE_ID_RAW     37
-#define NGX_HTTP_MCP_SSE_ID_LEN     50     /* base64url of 37 bytes */
-#define NGX_HTTP_MCP_SSE_INSTANCE   4
-#define NGX_HTTP_MCP_SSE_DIGEST     16
-#define NGX_HTTP_MCP_SSE_HASH_LEN   16
-#define NGX_HTTP_MCP_SSE_KEY        32     /* of a key drawn by the server */
+#define NGX_MCP_SESSION_ID_BYTES  37
+#define NGX_MCP_SESSION_ID_LEN    50     /* base64url of 37 bytes */
+#define NGX_MCP_INSTANCE_LEN      4
+#define NGX_MCP_DIGEST_LEN        16
+#define NGX_MCP_HASH_LEN          16
+#define NGX_MCP_KEY_LEN           32     /* of a key drawn by the server */
 
 
 typedef struct {
-    u_char       raw[NGX_HTTP_MCP_SSE_ID_RAW];
-    u_char       key[NGX_HTTP_MCP_SSE_DIGEST];  /* digest of raw: the key under
+    u_char       raw[NGX_MCP_SESSION_ID_BYTES];
+    u_char       key[NGX_MCP_DIGEST_LEN];       /* digest of raw: the key under
                                                    which tables know it */
-    u_char       hash[NGX_HTTP_MCP_SSE_HASH_LEN];  /* more of it, in
+    u_char       hash[NGX_MCP_HASH_LEN];           /* more of it, in
                                                       hexadecimal: its name in
                                                       logs */
     time_t       issued;
-} ngx_http_mcp_sse_sid_t;
+} ngx_mcp_session_id_t;
 
 
 /*
  * Fills buf with n bytes of the system's CSPRNG; NGX_OK or NGX_ERROR.
  */
 
-ngx_int_t ngx_http_mcp_sse_random(u_char *buf, size_t n);
+ngx_int_t ngx_mcp_random(u_char *buf, size_t n);
 
 /*
  * Makes a new id, signed with "secret" for "purpose" ("legacy"), site and
  * principal, issued now (unix seconds).  "text" receives
- * NGX_HTTP_MCP_SSE_ID_LEN characters.  NGX_OK or NGX_ERROR.
+ * NGX_MCP_SESSION_ID_LEN characters.  NGX_OK or NGX_ERROR.
  */
 
-ngx_int_t ngx_http_mcp_sse_sid_make(ngx_http_mcp_sse_sid_t *sid, u_char *text,
+ngx_int_t ngx_mcp_session_id_make(ngx_mcp_session_id_t *sid, u_char *text,
     ngx_str_t *secret, u_char *instance, time_t issued, const char *purpose,
     ngx_str_t *site, ngx_str_t *principal);
 
@@ -60,31 +60,30 @@ ngx_int_t ngx_http_mcp_sse_sid_make(ngx_http_mcp_sse_sid_t *sid, u_char *text,
  * zero, version.  NGX_OK or NGX_DECLINED.
  */
 
-ngx_int_t ngx_http_mcp_sse_sid_parse(ngx_http_mcp_sse_sid_t *sid,
-    ngx_str_t *text);
+ngx_int_t ngx_mcp_session_id_parse(ngx_mcp_session_id_t *sid, ngx_str_t *text);
 
 /*
- * The NGX_HTTP_MCP_SSE_INSTANCE bytes of an id that tell who has made it.
+ * The NGX_MCP_INSTANCE_LEN bytes of an id that tell who has made it.
  */
 
-u_char *ngx_http_mcp_sse_sid_instance(ngx_http_mcp_sse_sid_t *sid);
+u_char *ngx_mcp_session_id_instance(ngx_mcp_session_id_t *sid);
 
 /*
  * Checks the MAC of a parsed id against any of "secrets" (of ngx_str_t), in
  * constant time.  NGX_OK, NGX_DECLINED if it is not ours, NGX_ERROR.
  */
 
-ngx_int_t ngx_http_mcp_sse_sid_verify(ngx_http_mcp_sse_sid_t *sid,
+ngx_int_t ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid,
     ngx_array_t *secrets, const char *purpose, ngx_str_t *site,
     ngx_str_t *principal);
 
 /*
  * HMAC-SHA-256 over n strings, each with its length (4 bytes, big-endian) in
- * front, cut to NGX_HTTP_MCP_SSE_DIGEST bytes.  NGX_OK or NGX_ERROR.
+ * front, cut to NGX_MCP_DIGEST_LEN bytes.  NGX_OK or NGX_ERROR.
  */
 
-ngx_int_t ngx_http_mcp_sse_hmac(u_char *digest, ngx_str_t *secret,
-    ngx_str_t *parts, ngx_uint_t n);
+ngx_int_t ngx_mcp_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts,
+    ngx_uint_t n);
 
 
 #endif /* _NGX_MCP_SESSION_ID_H_INCLUDED_ */

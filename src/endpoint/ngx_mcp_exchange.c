@@ -19,50 +19,42 @@
 
 /* how often a stream that is full is looked at */
 
-#define NGX_HTTP_MCP_SSE_EXCHANGE_LOOK  100
+#define NGX_MCP_EXCHANGE_CHECK_MS  100
 
 
-static void ngx_http_mcp_sse_exchange_tell(ngx_http_mcp_sse_sink_t *sink,
-    ngx_http_mcp_sse_task_t *task, ngx_http_mcp_sse_event_t *ev,
-    ngx_uint_t is_answer);
-static ngx_int_t ngx_http_mcp_sse_exchange_judge(
-    ngx_http_mcp_sse_exchange_t *x, ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_event_t *ev);
-static void ngx_http_mcp_sse_exchange_ended(ngx_http_mcp_sse_sink_t *sink);
-static void ngx_http_mcp_sse_exchange_late(void *data);
-static void ngx_http_mcp_sse_exchange_event(ngx_event_t *ev);
-static void ngx_http_mcp_sse_exchange_flush(ngx_http_mcp_sse_exchange_t *x);
-static ngx_int_t ngx_http_mcp_sse_exchange_resume(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_exchange_answer(
-    ngx_http_mcp_sse_exchange_t *x);
-static ngx_int_t ngx_http_mcp_sse_exchange_json(
-    ngx_http_mcp_sse_exchange_t *x);
-static ngx_int_t ngx_http_mcp_sse_exchange_array(
-    ngx_http_mcp_sse_exchange_t *x);
-static ngx_int_t ngx_http_mcp_sse_exchange_nothing(
-    ngx_http_mcp_sse_exchange_t *x);
-static ngx_int_t ngx_http_mcp_sse_exchange_stream(
-    ngx_http_mcp_sse_exchange_t *x);
-static ngx_int_t ngx_http_mcp_sse_exchange_headers(
-    ngx_http_mcp_sse_exchange_t *x);
-static void ngx_http_mcp_sse_exchange_left(void *data, ngx_uint_t reason);
-static void ngx_http_mcp_sse_exchange_cleanup(void *data);
-static void ngx_http_mcp_sse_exchange_free_events(void *data);
+static void ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
+    ngx_mcp_event_t *ev, ngx_uint_t is_answer);
+static ngx_int_t ngx_mcp_exchange_check_version(ngx_mcp_exchange_t *x,
+    ngx_mcp_task_t *task, ngx_mcp_event_t *ev);
+static void ngx_mcp_exchange_ended(ngx_mcp_sink_t *sink);
+static void ngx_mcp_exchange_timeout(void *data);
+static void ngx_mcp_exchange_event(ngx_event_t *ev);
+static void ngx_mcp_exchange_flush(ngx_mcp_exchange_t *x);
+static ngx_int_t ngx_mcp_exchange_resume(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x);
+static ngx_int_t ngx_mcp_exchange_json(ngx_mcp_exchange_t *x);
+static ngx_int_t ngx_mcp_exchange_array(ngx_mcp_exchange_t *x);
+static ngx_int_t ngx_mcp_exchange_nothing(ngx_mcp_exchange_t *x);
+static ngx_int_t ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x);
+static ngx_int_t ngx_mcp_exchange_headers(ngx_mcp_exchange_t *x);
+static void ngx_mcp_exchange_left(void *data, ngx_uint_t reason);
+static void ngx_mcp_exchange_cleanup(void *data);
+static void ngx_mcp_exchange_free_events(void *data);
 
 
 /* the one that is being sent to its client, until it goes away */
 
-static ngx_http_mcp_sse_exchange_t  *ngx_http_mcp_sse_exchange_flushed;
+static ngx_mcp_exchange_t  *ngx_mcp_exchange_flushed;
 
 
-ngx_http_mcp_sse_exchange_t *
-ngx_http_mcp_sse_exchange_create(ngx_http_request_t *r)
+ngx_mcp_exchange_t *
+ngx_mcp_exchange_create(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t           *cln;
-    ngx_pool_cleanup_t           *pcln;
-    ngx_http_mcp_sse_exchange_t  *x;
+    ngx_http_cleanup_t  *cln;
+    ngx_pool_cleanup_t  *pcln;
+    ngx_mcp_exchange_t  *x;
 
-    x = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_exchange_t));
+    x = ngx_pcalloc(r->pool, sizeof(ngx_mcp_exchange_t));
     pcln = ngx_pool_cleanup_add(r->pool, 0);
     cln = ngx_http_cleanup_add(r, 0);
 
@@ -71,8 +63,8 @@ ngx_http_mcp_sse_exchange_create(ngx_http_request_t *r)
     }
 
     ngx_queue_init(&x->sink.tasks);
-    x->sink.tell = ngx_http_mcp_sse_exchange_tell;
-    x->sink.ended = ngx_http_mcp_sse_exchange_ended;
+    x->sink.tell = ngx_mcp_exchange_tell;
+    x->sink.ended = ngx_mcp_exchange_ended;
 
     x->request = r;
     x->ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
@@ -81,17 +73,17 @@ ngx_http_mcp_sse_exchange_create(ngx_http_request_t *r)
 
     ngx_queue_init(&x->events);
 
-    x->event.handler = ngx_http_mcp_sse_exchange_event;
+    x->event.handler = ngx_mcp_exchange_event;
     x->event.data = x;
     x->event.log = r->connection->log;
 
-    x->timer.handler = ngx_http_mcp_sse_exchange_late;
+    x->timer.handler = ngx_mcp_exchange_timeout;
     x->timer.data = x;
 
-    cln->handler = ngx_http_mcp_sse_exchange_cleanup;
+    cln->handler = ngx_mcp_exchange_cleanup;
     cln->data = x;
 
-    pcln->handler = ngx_http_mcp_sse_exchange_free_events;
+    pcln->handler = ngx_mcp_exchange_free_events;
     pcln->data = x;
 
     return x;
@@ -103,8 +95,7 @@ ngx_http_mcp_sse_exchange_create(ngx_http_request_t *r)
  */
 
 void
-ngx_http_mcp_sse_exchange_push(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_event_t *ev)
+ngx_mcp_exchange_push(ngx_mcp_exchange_t *x, ngx_mcp_event_t *ev)
 {
     if (ev == NULL) {
         x->failed = 1;
@@ -122,20 +113,19 @@ ngx_http_mcp_sse_exchange_push(ngx_http_mcp_sse_exchange_t *x,
  */
 
 static void
-ngx_http_mcp_sse_exchange_tell(ngx_http_mcp_sse_sink_t *sink,
-    ngx_http_mcp_sse_task_t *task, ngx_http_mcp_sse_event_t *ev,
-    ngx_uint_t is_answer)
+ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
+    ngx_mcp_event_t *ev, ngx_uint_t is_answer)
 {
-    ngx_http_mcp_sse_exchange_t  *x;
+    ngx_mcp_exchange_t  *x;
 
-    x = (ngx_http_mcp_sse_exchange_t *) sink;
+    x = (ngx_mcp_exchange_t *) sink;
 
     if (x->answered) {
         ngx_free(ev);
         return;
     }
 
-    if (is_answer && ev && ngx_http_mcp_sse_exchange_judge(x, task, ev)
+    if (is_answer && ev && ngx_mcp_exchange_check_version(x, task, ev)
                            != NGX_OK)
     {
         x->failed = 1;
@@ -147,12 +137,12 @@ ngx_http_mcp_sse_exchange_tell(ngx_http_mcp_sse_sink_t *sink,
         && x->size + (ev->last - ev->pos) > x->conf->max_answer)
     {
         ngx_free(ev);
-        ev = ngx_http_mcp_sse_reply_error(&task->message.id,
-                                          NGX_HTTP_MCP_SSE_TOO_LARGE,
-                                          "Answer too large", "");
+        ev = ngx_mcp_reply_error(&task->message.id,
+                                 NGX_MCP_ERR_TOO_LARGE,
+                                 "Answer too large", "");
     }
 
-    ngx_http_mcp_sse_exchange_push(x, ev);
+    ngx_mcp_exchange_push(x, ev);
 
     if (!is_answer || (x->ctx->accept_stream && x->size >= x->conf->queue)) {
         x->slow = 1;
@@ -169,13 +159,13 @@ ngx_http_mcp_sse_exchange_tell(ngx_http_mcp_sse_sink_t *sink,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_exchange_judge(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_task_t *task, ngx_http_mcp_sse_event_t *ev)
+ngx_mcp_exchange_check_version(ngx_mcp_exchange_t *x, ngx_mcp_task_t *task,
+    ngx_mcp_event_t *ev)
 {
     ngx_int_t                  rc;
     ngx_str_t                  answer;
     ngx_pool_t                *pool;
-    ngx_http_mcp_sse_call_t   *call;
+    ngx_mcp_call_t            *call;
 
     call = task->call;
     pool = x->request->pool;
@@ -186,7 +176,7 @@ ngx_http_mcp_sse_exchange_judge(ngx_http_mcp_sse_exchange_t *x,
 
     x->ctx->facts.result = call->ctx.facts.result;
 
-    if (call->end == NGX_HTTP_MCP_SSE_CALL_DONE
+    if (call->end == NGX_MCP_CALL_DONE
         && (call->status == NGX_HTTP_UNAUTHORIZED
             || call->status == NGX_HTTP_FORBIDDEN))
     {
@@ -202,28 +192,26 @@ ngx_http_mcp_sse_exchange_judge(ngx_http_mcp_sse_exchange_t *x,
         return x->challenge.data ? NGX_OK : NGX_ERROR;
     }
 
-    if (x->session.len == 0
-        || call->ctx.facts.result != NGX_HTTP_MCP_SSE_RESULT_OK)
-    {
+    if (x->session.len == 0 || call->ctx.facts.result != NGX_MCP_RESULT_OK) {
         return NGX_OK;
     }
 
     x->granted = 1;
 
-    ngx_http_mcp_sse_event_data(ev, &answer);
+    ngx_mcp_event_data(ev, &answer);
 
-    rc = ngx_http_mcp_sse_version_limit(pool, &answer, &x->newest);
+    rc = ngx_mcp_protocol_version_limit(pool, &answer, &x->newest);
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
 
 
 static void
-ngx_http_mcp_sse_exchange_ended(ngx_http_mcp_sse_sink_t *sink)
+ngx_mcp_exchange_ended(ngx_mcp_sink_t *sink)
 {
-    ngx_http_mcp_sse_exchange_t  *x;
+    ngx_mcp_exchange_t  *x;
 
-    x = (ngx_http_mcp_sse_exchange_t *) sink;
+    x = (ngx_mcp_exchange_t *) sink;
 
     if (--x->ntasks == 0) {
         ngx_post_event(&x->event, &ngx_posted_events);
@@ -232,9 +220,9 @@ ngx_http_mcp_sse_exchange_ended(ngx_http_mcp_sse_sink_t *sink)
 
 
 static void
-ngx_http_mcp_sse_exchange_late(void *data)
+ngx_mcp_exchange_timeout(void *data)
 {
-    ngx_http_mcp_sse_exchange_t  *x = data;
+    ngx_mcp_exchange_t  *x = data;
 
     x->slow = 1;
 
@@ -243,17 +231,17 @@ ngx_http_mcp_sse_exchange_late(void *data)
 
 
 static void
-ngx_http_mcp_sse_exchange_event(ngx_event_t *ev)
+ngx_mcp_exchange_event(ngx_event_t *ev)
 {
-    ngx_http_mcp_sse_exchange_t  *x = ev->data;
+    ngx_mcp_exchange_t  *x = ev->data;
 
     if (x->stream) {
-        ngx_http_mcp_sse_exchange_flush(x);
+        ngx_mcp_exchange_flush(x);
         return;
     }
 
     if (x->ctx->asleep && (x->ntasks == 0 || x->slow)) {
-        ngx_http_mcp_sse_wake(x->request);
+        ngx_mcp_resume(x->request);
     }
 }
 
@@ -265,67 +253,60 @@ ngx_http_mcp_sse_exchange_event(ngx_event_t *ev)
  */
 
 static void
-ngx_http_mcp_sse_exchange_flush(ngx_http_mcp_sse_exchange_t *x)
+ngx_mcp_exchange_flush(ngx_mcp_exchange_t *x)
 {
-    ngx_queue_t               *q;
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_queue_t      *q;
+    ngx_mcp_event_t  *ev;
 
     if (x->ntasks == 0) {
         x->answered = 1;
-        ngx_http_mcp_sse_stream_end(x->stream, &x->events);
+        ngx_mcp_stream_end(x->stream, &x->events);
         return;
     }
 
-    ngx_http_mcp_sse_exchange_flushed = x;
+    ngx_mcp_exchange_flushed = x;
 
     while (!ngx_queue_empty(&x->events)) {
 
-        if (x->size <= x->conf->max_answer
-            && ngx_http_mcp_sse_stream_full(x->stream))
-        {
-            ngx_http_mcp_sse_tick_set(&x->timer,
-                                      NGX_HTTP_MCP_SSE_EXCHANGE_LOOK);
+        if (x->size <= x->conf->max_answer && ngx_mcp_stream_full(x->stream)) {
+            ngx_mcp_timer_set(&x->timer, NGX_MCP_EXCHANGE_CHECK_MS);
             break;
         }
 
         q = ngx_queue_head(&x->events);
         ngx_queue_remove(q);
 
-        ev = ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue);
+        ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
         x->size -= ev->last - ev->pos;
 
-        ngx_http_mcp_sse_stream_send(x->stream, ev);
+        ngx_mcp_stream_send(x->stream, ev);
 
-        if (ngx_http_mcp_sse_exchange_flushed == NULL) {
+        if (ngx_mcp_exchange_flushed == NULL) {
             return;
         }
     }
 
-    ngx_http_mcp_sse_exchange_flushed = NULL;
+    ngx_mcp_exchange_flushed = NULL;
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_exchange_wait(ngx_http_mcp_sse_exchange_t *x)
+ngx_mcp_exchange_wait(ngx_mcp_exchange_t *x)
 {
     if (!x->ctx->accept_json) {
-        return ngx_http_mcp_sse_exchange_stream(x);
+        return ngx_mcp_exchange_stream(x);
     }
 
     if (x->ntasks == 0) {
-        return ngx_http_mcp_sse_exchange_answer(x);
+        return ngx_mcp_exchange_answer(x);
     }
 
-    if (ngx_http_mcp_sse_sleep(x->request, ngx_http_mcp_sse_exchange_resume)
-        != NGX_OK)
-    {
+    if (ngx_mcp_suspend(x->request, ngx_mcp_exchange_resume) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (x->ctx->accept_stream
-        && x->conf->stream_after != NGX_HTTP_MCP_SSE_OFF)
-    {
-        ngx_http_mcp_sse_tick_set(&x->timer, x->conf->stream_after);
+    if (x->ctx->accept_stream && x->conf->stream_after != NGX_MCP_OFF) {
+        ngx_mcp_timer_set(&x->timer, x->conf->stream_after);
     }
 
     return NGX_DONE;
@@ -333,28 +314,28 @@ ngx_http_mcp_sse_exchange_wait(ngx_http_mcp_sse_exchange_t *x)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_exchange_resume(ngx_http_request_t *r)
+ngx_mcp_exchange_resume(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_exchange_t  *x;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_exchange_t  *x;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     x = ctx->exchange;
 
-    ngx_http_mcp_sse_tick_del(&x->timer);
+    ngx_mcp_timer_del(&x->timer);
 
     /* when the worker stops, all tasks have answered and none has ended */
 
-    if (x->slow || (x->ntasks && !ngx_http_mcp_sse_expiry_stopped())) {
-        return ngx_http_mcp_sse_exchange_stream(x);
+    if (x->slow || (x->ntasks && !ngx_mcp_session_timers_stopped())) {
+        return ngx_mcp_exchange_stream(x);
     }
 
-    return ngx_http_mcp_sse_exchange_answer(x);
+    return ngx_mcp_exchange_answer(x);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_exchange_answer(ngx_http_mcp_sse_exchange_t *x)
+ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x)
 {
     x->answered = 1;
 
@@ -362,23 +343,23 @@ ngx_http_mcp_sse_exchange_answer(ngx_http_mcp_sse_exchange_t *x)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_queue_empty(&x->events) ? ngx_http_mcp_sse_exchange_nothing(x)
-                                       : ngx_http_mcp_sse_exchange_json(x);
+    return ngx_queue_empty(&x->events) ? ngx_mcp_exchange_nothing(x)
+                                       : ngx_mcp_exchange_json(x);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_exchange_json(ngx_http_mcp_sse_exchange_t *x)
+ngx_mcp_exchange_json(ngx_mcp_exchange_t *x)
 {
-    ngx_uint_t                 status;
-    ngx_http_request_t        *r;
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_uint_t           status;
+    ngx_http_request_t  *r;
+    ngx_mcp_event_t     *ev;
 
     r = x->request;
 
     if (x->batch) {
 
-        if (ngx_http_mcp_sse_exchange_array(x) != NGX_OK) {
+        if (ngx_mcp_exchange_array(x) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -386,24 +367,24 @@ ngx_http_mcp_sse_exchange_json(ngx_http_mcp_sse_exchange_t *x)
 
     } else {
         ev = ngx_queue_data(ngx_queue_head(&x->events),
-                            ngx_http_mcp_sse_event_t, queue);
-        ngx_http_mcp_sse_event_data(ev, &x->body);
+                            ngx_mcp_event_t, queue);
+        ngx_mcp_event_data(ev, &x->body);
 
         status = x->status ? x->status : NGX_HTTP_OK;
     }
 
     if ((status == NGX_HTTP_UNAUTHORIZED || x->challenge.len)
         && status != NGX_HTTP_OK
-        && ngx_http_mcp_sse_challenge(r, &x->challenge) != NGX_OK)
+        && ngx_mcp_challenge(r, &x->challenge) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (x->granted && ngx_http_mcp_sse_exchange_headers(x) != NGX_OK) {
+    if (x->granted && ngx_mcp_exchange_headers(x) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_mcp_sse_respond(r, status, &x->body);
+    return ngx_mcp_respond(r, status, &x->body);
 }
 
 
@@ -412,13 +393,13 @@ ngx_http_mcp_sse_exchange_json(ngx_http_mcp_sse_exchange_t *x)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_exchange_array(ngx_http_mcp_sse_exchange_t *x)
+ngx_mcp_exchange_array(ngx_mcp_exchange_t *x)
 {
-    ngx_str_t                  data;
-    ngx_queue_t               *q, *next;
-    ngx_http_mcp_sse_event_t  *ev, *all;
+    ngx_str_t         data;
+    ngx_queue_t      *q, *next;
+    ngx_mcp_event_t  *ev, *all;
 
-    all = ngx_http_mcp_sse_event_alloc(x->size, ngx_cycle->log);
+    all = ngx_mcp_event_alloc(x->size, ngx_cycle->log);
     if (all == NULL) {
         return NGX_ERROR;
     }
@@ -431,8 +412,8 @@ ngx_http_mcp_sse_exchange_array(ngx_http_mcp_sse_exchange_t *x)
     {
         next = ngx_queue_next(q);
 
-        ev = ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue);
-        ngx_http_mcp_sse_event_data(ev, &data);
+        ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
+        ngx_mcp_event_data(ev, &data);
 
         all->last = ngx_cpymem(all->last, data.data, data.len);
         *all->last++ = ',';
@@ -457,7 +438,7 @@ ngx_http_mcp_sse_exchange_array(ngx_http_mcp_sse_exchange_t *x)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_exchange_nothing(ngx_http_mcp_sse_exchange_t *x)
+ngx_mcp_exchange_nothing(ngx_mcp_exchange_t *x)
 {
     ngx_int_t            rc;
     ngx_http_request_t  *r;
@@ -465,14 +446,14 @@ ngx_http_mcp_sse_exchange_nothing(ngx_http_mcp_sse_exchange_t *x)
     r = x->request;
 
     if (!x->ctx->accept_stream) {
-        return ngx_http_mcp_sse_respond(r, NGX_HTTP_ACCEPTED, NULL);
+        return ngx_mcp_respond(r, NGX_HTTP_ACCEPTED, NULL);
     }
 
-    if (ngx_http_mcp_sse_origin_headers(r) != NGX_OK) {
+    if (ngx_mcp_origin_headers(r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_mcp_sse_stream_header(r);
+    rc = ngx_mcp_stream_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
@@ -487,31 +468,31 @@ ngx_http_mcp_sse_exchange_nothing(ngx_http_mcp_sse_exchange_t *x)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_exchange_stream(ngx_http_mcp_sse_exchange_t *x)
+ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x)
 {
     ngx_int_t                         rc;
-    ngx_http_mcp_sse_event_t         *first;
-    ngx_http_mcp_sse_stream_owner_t   owner;
+    ngx_mcp_event_t                  *first;
+    ngx_mcp_stream_owner_t            owner;
 
-    if (ngx_http_mcp_sse_origin_headers(x->request) != NGX_OK
-        || ngx_http_mcp_sse_exchange_headers(x) != NGX_OK)
+    if (ngx_mcp_origin_headers(x->request) != NGX_OK
+        || ngx_mcp_exchange_headers(x) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    first = ngx_http_mcp_sse_event_format(sizeof(": stream\n\n"),
-                                          ngx_cycle->log, ": stream\n\n");
+    first = ngx_mcp_event_format(sizeof(": stream\n\n"),
+                                 ngx_cycle->log, ": stream\n\n");
     if (first == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     owner.stream = &x->stream;
     owner.data = x;
-    owner.gone = ngx_http_mcp_sse_exchange_left;
+    owner.gone = ngx_mcp_exchange_left;
     owner.conf = x->conf;
     owner.keepalive_event = 0;
 
-    rc = ngx_http_mcp_sse_stream_open(x->request, &owner, first);
+    rc = ngx_mcp_stream_open(x->request, &owner, first);
 
     /* inside a handler of the request nothing more can be sent */
 
@@ -524,48 +505,47 @@ ngx_http_mcp_sse_exchange_stream(ngx_http_mcp_sse_exchange_t *x)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_exchange_headers(ngx_http_mcp_sse_exchange_t *x)
+ngx_mcp_exchange_headers(ngx_mcp_exchange_t *x)
 {
     if (x->session.len == 0) {
         return NGX_OK;
     }
 
-    return ngx_http_mcp_sse_header_set(x->request, "Mcp-Session-Id",
-                                       &x->session);
+    return ngx_mcp_header_set(x->request, "Mcp-Session-Id", &x->session);
 }
 
 
 static void
-ngx_http_mcp_sse_exchange_left(void *data, ngx_uint_t reason)
+ngx_mcp_exchange_left(void *data, ngx_uint_t reason)
 {
-    ngx_http_mcp_sse_exchange_t  *x = data;
+    ngx_mcp_exchange_t  *x = data;
 
     x->answered = 1;
 }
 
 
 static void
-ngx_http_mcp_sse_exchange_cleanup(void *data)
+ngx_mcp_exchange_cleanup(void *data)
 {
-    ngx_http_mcp_sse_exchange_t  *x = data;
+    ngx_mcp_exchange_t  *x = data;
 
-    ngx_http_mcp_sse_task_unheard(&x->sink);
-    ngx_http_mcp_sse_tick_del(&x->timer);
+    ngx_mcp_task_detach(&x->sink);
+    ngx_mcp_timer_del(&x->timer);
 
     if (x->event.posted) {
         ngx_delete_posted_event(&x->event);
     }
 
-    if (ngx_http_mcp_sse_exchange_flushed == x) {
-        ngx_http_mcp_sse_exchange_flushed = NULL;
+    if (ngx_mcp_exchange_flushed == x) {
+        ngx_mcp_exchange_flushed = NULL;
     }
 }
 
 
 static void
-ngx_http_mcp_sse_exchange_free_events(void *data)
+ngx_mcp_exchange_free_events(void *data)
 {
-    ngx_http_mcp_sse_exchange_t  *x = data;
+    ngx_mcp_exchange_t  *x = data;
 
     ngx_queue_t  *q, *next;
 
@@ -574,6 +554,6 @@ ngx_http_mcp_sse_exchange_free_events(void *data)
          q = next)
     {
         next = ngx_queue_next(q);
-        ngx_free(ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue));
+        ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
 }

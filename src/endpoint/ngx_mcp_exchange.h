@@ -11,20 +11,20 @@
 #include "ngx_mcp_task.h"
 
 
-struct ngx_http_mcp_sse_exchange_s {
-    ngx_http_mcp_sse_sink_t       sink;        /* the first member */
+struct ngx_mcp_exchange_s {
+    ngx_mcp_sink_t                sink;        /* the first member */
 
     ngx_http_request_t           *request;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_ctx_t                *ctx;
+    ngx_mcp_loc_conf_t           *conf;
 
     ngx_uint_t                    ntasks;      /* that are to answer */
     ngx_queue_t                   events;      /* not yet given to a stream */
     size_t                        size;        /* of them */
 
-    ngx_http_mcp_sse_stream_t    *stream;
+    ngx_mcp_stream_t             *stream;
     ngx_event_t                   event;       /* there is work to do */
-    ngx_http_mcp_sse_timer_t      timer;
+    ngx_mcp_timer_t               timer;
 
     ngx_str_t                     session;     /* id for an initialize */
     ngx_str_t                     newest;      /* version of its answer */
@@ -46,22 +46,20 @@ struct ngx_http_mcp_sse_exchange_s {
  * Makes the exchange of r, in its pool.  NULL if memory is short.
  */
 
-ngx_http_mcp_sse_exchange_t *ngx_http_mcp_sse_exchange_create(
-    ngx_http_request_t *r);
+ngx_mcp_exchange_t *ngx_mcp_exchange_create(ngx_http_request_t *r);
 
 /*
  * Takes an event over: an answer, or a notification, for the client; NULL if
  * memory was short.
  */
 
-void ngx_http_mcp_sse_exchange_push(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_event_t *ev);
+void ngx_mcp_exchange_push(ngx_mcp_exchange_t *x, ngx_mcp_event_t *ev);
 
 /*
  * Answers r, now or when its tasks have.  Returns what r is finalized with.
  */
 
-ngx_int_t ngx_http_mcp_sse_exchange_wait(ngx_http_mcp_sse_exchange_t *x);
+ngx_int_t ngx_mcp_exchange_wait(ngx_mcp_exchange_t *x);
 
 
 #endif /* _NGX_MCP_EXCHANGE_H_INCLUDED_ */

@@ -10,38 +10,38 @@
 #include "ngx_mcp_json_text.h"
 
 
-static const char *ngx_http_mcp_sse_health_trouble(
-    ngx_http_mcp_sse_gauges_t *gauges, ngx_uint_t *grave);
-static ngx_uint_t ngx_http_mcp_sse_health_status(ngx_http_request_t *r,
+static const char *ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges,
+    ngx_uint_t *grave);
+static ngx_uint_t ngx_mcp_health_status(ngx_http_request_t *r,
     ngx_uint_t grave);
-static ngx_int_t ngx_http_mcp_sse_health_body(ngx_http_request_t *r,
-    ngx_http_mcp_sse_gauges_t *gauges, const char *reason, ngx_str_t *body);
+static ngx_int_t ngx_mcp_health_body(ngx_http_request_t *r,
+    ngx_mcp_workers_gauges_t *gauges, const char *reason, ngx_str_t *body);
 
 
 ngx_int_t
-ngx_http_mcp_sse_health_handler(ngx_http_request_t *r)
+ngx_mcp_health_handler(ngx_http_request_t *r)
 {
     ngx_int_t                   rc;
     ngx_str_t                   body;
     const char                 *reason;
     ngx_uint_t                  status, grave;
-    ngx_http_mcp_sse_gauges_t   gauges;
+    ngx_mcp_workers_gauges_t    gauges;
 
-    if (ngx_http_mcp_sse_entry_status(r, &rc) != NGX_OK) {
+    if (ngx_mcp_request_status_page(r, &rc) != NGX_OK) {
         return rc;
     }
 
-    ngx_http_mcp_sse_shm_gauges(&gauges);
+    ngx_mcp_workers_gauges(&gauges);
 
-    reason = ngx_http_mcp_sse_health_trouble(&gauges, &grave);
+    reason = ngx_mcp_health_trouble(&gauges, &grave);
 
-    if (ngx_http_mcp_sse_health_body(r, &gauges, reason, &body) != NGX_OK) {
+    if (ngx_mcp_health_body(r, &gauges, reason, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    status = reason ? ngx_http_mcp_sse_health_status(r, grave) : NGX_HTTP_OK;
+    status = reason ? ngx_mcp_health_status(r, grave) : NGX_HTTP_OK;
 
-    return ngx_http_mcp_sse_respond(r, status, &body);
+    return ngx_mcp_respond(r, status, &body);
 }
 
 
@@ -51,7 +51,7 @@ ngx_http_mcp_sse_health_handler(ngx_http_request_t *r)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_health_status(ngx_http_request_t *r, ngx_uint_t grave)
+ngx_mcp_health_status(ngx_http_request_t *r, ngx_uint_t grave)
 {
     ngx_str_t  ready;
 
@@ -62,17 +62,16 @@ ngx_http_mcp_sse_health_status(ngx_http_request_t *r, ngx_uint_t grave)
         return NGX_HTTP_OK;
     }
 
-    return (grave || ngx_http_mcp_sse_is(&ready, "strict"))
+    return (grave || ngx_mcp_str_is(&ready, "strict"))
            ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_OK;
 }
 
 
 static const char *
-ngx_http_mcp_sse_health_trouble(ngx_http_mcp_sse_gauges_t *gauges,
-    ngx_uint_t *grave)
+ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *grave)
 {
-    ngx_uint_t                lost;
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_uint_t       lost;
+    ngx_mcp_zone_t  *zone;
 
     *grave = 1;
 
@@ -80,7 +79,7 @@ ngx_http_mcp_sse_health_trouble(ngx_http_mcp_sse_gauges_t *gauges,
         return "worker is shutting down";
     }
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
     /* full: another message of the largest size would be refused */
 
@@ -88,8 +87,8 @@ ngx_http_mcp_sse_health_trouble(ngx_http_mcp_sse_gauges_t *gauges,
         return "zone is full";
     }
 
-    lost = gauges->redis[NGX_HTTP_MCP_SSE_REDIS_NEVER]
-           + gauges->redis[NGX_HTTP_MCP_SSE_REDIS_LOST];
+    lost = gauges->redis[NGX_MCP_REDIS_NEVER]
+           + gauges->redis[NGX_MCP_REDIS_LOST];
 
     if (lost && !zone->root->redis_reached) {
         return "redis was not reached";
@@ -104,8 +103,8 @@ ngx_http_mcp_sse_health_trouble(ngx_http_mcp_sse_gauges_t *gauges,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_health_body(ngx_http_request_t *r,
-    ngx_http_mcp_sse_gauges_t *gauges, const char *reason, ngx_str_t *body)
+ngx_mcp_health_body(ngx_http_request_t *r, ngx_mcp_workers_gauges_t *gauges,
+    const char *reason, ngx_str_t *body)
 {
     u_char  *p;
     size_t   size;
@@ -113,7 +112,7 @@ ngx_http_mcp_sse_health_body(ngx_http_request_t *r,
     size = sizeof("{\"status\":\"degraded\","
                   "\"service\":\"frappe-assistant-core-sse-bridge\","
                   "\"active_connections\":,\"pending_requests\":,"
-                  "\"version\":\"" NGX_HTTP_MCP_SSE_VERSION "\","
+                  "\"version\":\"" NGX_MCP_VERSION "\","
                   "\"reason\":\"\"}")
            + 2 * NGX_INT_T_LEN + (reason ? ngx_strlen(reason) : 0);
 
@@ -127,7 +126,7 @@ ngx_http_mcp_sse_health_body(ngx_http_request_t *r,
     p = ngx_sprintf(p, "{\"status\":\"%s\","
                     "\"service\":\"frappe-assistant-core-sse-bridge\","
                     "\"active_connections\":%ui,\"pending_requests\":%ui,"
-                    "\"version\":\"" NGX_HTTP_MCP_SSE_VERSION "\"",
+                    "\"version\":\"" NGX_MCP_VERSION "\"",
                     reason ? "degraded" : "healthy", gauges->streams,
                     gauges->pending);
 

@@ -14,7 +14,7 @@
  * The content handler of mcp_sse_health.
  */
 
-ngx_int_t ngx_http_mcp_sse_health_handler(ngx_http_request_t *r);
+ngx_int_t ngx_mcp_health_handler(ngx_http_request_t *r);
 
 
 #endif /* _NGX_MCP_HEALTH_H_INCLUDED_ */

@@ -19,59 +19,55 @@
 #include "ngx_mcp_variables.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_message_session(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_message_body(ngx_http_request_t *r,
-    ngx_int_t status);
-static void ngx_http_mcp_sse_message_facts(ngx_http_request_t *r,
-    ngx_http_mcp_sse_message_t *message);
-static ngx_int_t ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_message_answer(ngx_http_request_t *r);
-static void ngx_http_mcp_sse_message_cleanup(void *data);
+static ngx_int_t ngx_mcp_message_authorized(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_message_session(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status);
+static void ngx_mcp_message_facts(ngx_http_request_t *r,
+    ngx_mcp_jsonrpc_message_t *message);
+static ngx_int_t ngx_mcp_message_deliver(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_message_answer(ngx_http_request_t *r);
+static void ngx_mcp_message_cleanup(void *data);
 
 
-static ngx_str_t    ngx_http_mcp_sse_accepted =
-                                      ngx_string("{\"status\":\"accepted\"}");
-static ngx_str_t    ngx_http_mcp_sse_executed_no =
-                                      ngx_string("{\"executed\":\"no\"}");
-static ngx_str_t    ngx_http_mcp_sse_executed_unknown =
+static ngx_str_t  ngx_mcp_accepted = ngx_string("{\"status\":\"accepted\"}");
+static ngx_str_t  ngx_mcp_executed_no = ngx_string("{\"executed\":\"no\"}");
+static ngx_str_t  ngx_mcp_executed_unknown =
                                       ngx_string("{\"executed\":\"unknown\"}");
-static ngx_str_t    ngx_http_mcp_sse_content_encoding =
-                                      ngx_string("content-encoding");
+static ngx_str_t  ngx_mcp_content_encoding = ngx_string("content-encoding");
 
 
 ngx_int_t
-ngx_http_mcp_sse_message_handler(ngx_http_request_t *r)
+ngx_mcp_message_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       rc;
+    ngx_mcp_ctx_t  *ctx;
 
-    ctx = ngx_http_mcp_sse_entry(r, NGX_HTTP_POST, "POST, OPTIONS", &rc);
+    ctx = ngx_mcp_request_start(r, NGX_HTTP_POST, "POST, OPTIONS", &rc);
     if (ctx == NULL) {
         return rc;
     }
 
-    return ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_message_authorized);
+    return ngx_mcp_auth(r, ngx_mcp_message_authorized);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r)
+ngx_mcp_message_authorized(ngx_http_request_t *r)
 {
-    off_t                          length;
-    ngx_int_t                      rc;
-    ngx_http_mcp_sse_ctx_t        *ctx;
-    ngx_http_mcp_sse_main_conf_t  *mcf;
+    off_t                 length;
+    ngx_int_t             rc;
+    ngx_mcp_ctx_t        *ctx;
+    ngx_mcp_main_conf_t  *mcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (ctx->verdict.status
         && ctx->verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR)
     {
-        return ngx_http_mcp_sse_entry_denied(r);
+        return ngx_mcp_request_denied(r);
     }
 
-    rc = ngx_http_mcp_sse_message_session(r);
+    rc = ngx_mcp_message_session(r);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -81,30 +77,28 @@ ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r)
 
     if (ctx->verdict.status && rc != NGX_OK) {
         ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
-        return ngx_http_mcp_sse_entry_denied(r);
+        return ngx_mcp_request_denied(r);
     }
 
     if (rc != NGX_OK) {
         ctx->outcome = NGX_DECLINED;
-        return ngx_http_mcp_sse_message_answer(r);
+        return ngx_mcp_message_answer(r);
     }
 
-    if (ngx_http_mcp_sse_message_type(r) != NGX_OK) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       "Unsupported media type");
+    if (ngx_mcp_message_type(r) != NGX_OK) {
+        return ngx_mcp_refuse(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                              NGX_MCP_ERR_INVALID_REQUEST,
+                              "Unsupported media type");
     }
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_mcp_sse_module);
     length = r->headers_in.content_length_n;
 
     if (length > (off_t) mcf->max_message) {
-        return ngx_http_mcp_sse_message_body(r,
-                                       NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+        return ngx_mcp_message_body(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
     }
 
-    return ngx_http_mcp_sse_body_read(r, mcf->max_message,
-                                      ngx_http_mcp_sse_message_body);
+    return ngx_mcp_body_read(r, mcf->max_message, ngx_mcp_message_body);
 }
 
 
@@ -114,15 +108,15 @@ ngx_http_mcp_sse_message_authorized(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_message_session(ngx_http_request_t *r)
+ngx_mcp_message_session(ngx_http_request_t *r)
 {
-    ngx_int_t                 rc;
-    ngx_str_t                 text;
-    ngx_http_mcp_sse_ctx_t   *ctx;
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_int_t        rc;
+    ngx_str_t        text;
+    ngx_mcp_ctx_t   *ctx;
+    ngx_mcp_zone_t  *zone;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
     if (ngx_http_arg(r, (u_char *) "session_id", sizeof("session_id") - 1,
                      &text)
@@ -131,39 +125,39 @@ ngx_http_mcp_sse_message_session(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_mcp_sse_entry_session(r, &text);
+    rc = ngx_mcp_request_session_id(r, &text);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
     if (ctx->verdict.status) {
-        return ngx_http_mcp_sse_registry_opened_with(ctx->sid.key,
-                                                     ctx->credential.digest)
+        return ngx_mcp_registry_opened_with(ctx->sid.key,
+                                            ctx->credential.digest)
                ? NGX_OK : NGX_DECLINED;
     }
 
-    return ngx_http_mcp_sse_sid_verify(&ctx->sid, zone->secrets, "legacy",
-                                       &ctx->facts.site, &ctx->facts.user);
+    return ngx_mcp_session_id_verify(&ctx->sid, zone->secrets, "legacy",
+                                     &ctx->facts.site, &ctx->facts.user);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_message_type(ngx_http_request_t *r)
+ngx_mcp_message_type(ngx_http_request_t *r)
 {
     size_t                          len;
     ngx_str_t                      *type;
     ngx_table_elt_t                *h;
-    ngx_http_mcp_sse_header_pos_t   pos;
+    ngx_mcp_header_pos_t            pos;
 
     static ngx_str_t  json = ngx_string("application/json");
     static ngx_str_t  identity = ngx_string("identity");
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                     &ngx_http_mcp_sse_content_encoding,
-                                     &pos);
+    h = ngx_mcp_header_find(&r->headers_in.headers,
+                            &ngx_mcp_content_encoding,
+                            &pos);
 
     if (h && h->value.len
         && (h->value.len != identity.len
@@ -196,20 +190,18 @@ ngx_http_mcp_sse_message_type(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
+ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status)
 {
-    uint64_t                 received;
-    ngx_int_t                rc;
-    ngx_uint_t               batch;
-    ngx_array_t             *messages;
-    ngx_http_cleanup_t      *cln;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    uint64_t             received;
+    ngx_int_t            rc;
+    ngx_uint_t           batch;
+    ngx_array_t         *messages;
+    ngx_http_cleanup_t  *cln;
+    ngx_mcp_ctx_t       *ctx;
 
-    received = ngx_http_mcp_sse_count_clock();
+    received = ngx_mcp_count_clock();
 
-    if (ngx_http_mcp_sse_message_scan(r, status, &messages, &batch, &rc)
-        != NGX_OK)
-    {
+    if (ngx_mcp_message_scan(r, status, &messages, &batch, &rc) != NGX_OK) {
         return rc;
     }
 
@@ -220,15 +212,15 @@ ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cln->handler = ngx_http_mcp_sse_message_cleanup;
+    cln->handler = ngx_mcp_message_cleanup;
     cln->data = ctx;
 
-    rc = ngx_http_mcp_sse_pack(r, messages, &ctx->envelope);
+    rc = ngx_mcp_forward_headers(r, messages, &ctx->envelope);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       "Headers too large");
+        return ngx_mcp_refuse(r, NGX_MCP_HTTP_FIELDS_TOO_LARGE,
+                              NGX_MCP_ERR_INVALID_REQUEST,
+                              "Headers too large");
     }
 
     if (rc != NGX_OK) {
@@ -237,44 +229,41 @@ ngx_http_mcp_sse_message_body(ngx_http_request_t *r, ngx_int_t status)
 
     ctx->envelope->received = received;
 
-    return ngx_http_mcp_sse_message_deliver(r);
+    return ngx_mcp_message_deliver(r);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_message_scan(ngx_http_request_t *r, ngx_int_t status,
+ngx_mcp_message_scan(ngx_http_request_t *r, ngx_int_t status,
     ngx_array_t **messages, ngx_uint_t *batch, ngx_int_t *rc)
 {
-    ngx_int_t                code;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       code;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        *rc = ngx_http_mcp_sse_refuse(r, status,
-                                      NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                      "Message too large");
+        *rc = ngx_mcp_refuse(r, status,
+                             NGX_MCP_ERR_INVALID_REQUEST,
+                             "Message too large");
         return NGX_DECLINED;
     }
 
-    code = status ? NGX_HTTP_MCP_SSE_PARSE_ERROR
-                  : ngx_http_mcp_sse_jsonrpc_scan(r->pool, &ctx->body,
-                                                  messages, batch);
+    code = status ? NGX_MCP_ERR_PARSE
+                  : ngx_mcp_jsonrpc_scan(r->pool, &ctx->body, messages, batch);
 
     switch (code) {
 
     case NGX_OK:
-        ngx_http_mcp_sse_message_facts(r, (*messages)->elts);
+        ngx_mcp_message_facts(r, (*messages)->elts);
         return NGX_OK;
 
-    case NGX_HTTP_MCP_SSE_PARSE_ERROR:
-        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, code,
-                                      "Parse error");
+    case NGX_MCP_ERR_PARSE:
+        *rc = ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST, code, "Parse error");
         return NGX_DECLINED;
 
-    case NGX_HTTP_MCP_SSE_INVALID_REQUEST:
-        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST, code,
-                                      "Invalid Request");
+    case NGX_MCP_ERR_INVALID_REQUEST:
+        *rc = ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST, code, "Invalid Request");
         return NGX_DECLINED;
 
     default:
@@ -285,92 +274,91 @@ ngx_http_mcp_sse_message_scan(ngx_http_request_t *r, ngx_int_t status,
 
 
 static void
-ngx_http_mcp_sse_message_facts(ngx_http_request_t *r,
-    ngx_http_mcp_sse_message_t *message)
+ngx_mcp_message_facts(ngx_http_request_t *r,
+    ngx_mcp_jsonrpc_message_t *message)
 {
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    ngx_http_mcp_sse_facts_set(&ctx->facts, message);
+    ngx_mcp_vars_set(&ctx->facts, message);
 
-    if (ngx_http_mcp_sse_dispatch_flag(&ctx->facts.method) & conf->local) {
-        ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_LOCAL;
+    if (ngx_mcp_dispatch_flag(&ctx->facts.method) & conf->local) {
+        ctx->facts.result = NGX_MCP_RESULT_LOCAL;
     }
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_message_deliver(ngx_http_request_t *r)
+ngx_mcp_message_deliver(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (ngx_http_mcp_sse_expiry_stopped()) {
+    if (ngx_mcp_session_timers_stopped()) {
         ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
-        return ngx_http_mcp_sse_entry_denied(r);
+        return ngx_mcp_request_denied(r);
     }
 
-    return ngx_http_mcp_sse_hold(r, ngx_http_mcp_sse_message_answer);
+    return ngx_mcp_pending_deliver(r, ngx_mcp_message_answer);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_message_answer(ngx_http_request_t *r)
+ngx_mcp_message_answer(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    ngx_http_mcp_sse_hold_let_go(ctx);
+    ngx_mcp_pending_cancel(ctx);
 
     switch (ctx->outcome) {
 
     case NGX_OK:
-        return ngx_http_mcp_sse_respond(r, NGX_HTTP_ACCEPTED,
-                                        &ngx_http_mcp_sse_accepted);
+        return ngx_mcp_respond(r, NGX_HTTP_ACCEPTED, &ngx_mcp_accepted);
 
     case NGX_DECLINED:
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                       NGX_HTTP_MCP_SSE_UNAUTHORIZED,
-                                       "Invalid session ID");
+        return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              NGX_MCP_ERR_UNAUTHORIZED,
+                              "Invalid session ID");
 
     case NGX_AGAIN: /* not decided: the server is stopping */
     case NGX_ABORT:
-        return ngx_http_mcp_sse_refuse_data(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       NGX_HTTP_MCP_SSE_UNAVAILABLE,
+        return ngx_mcp_refuse_data(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       NGX_MCP_ERR_UNAVAILABLE,
                                        ctx->outcome == NGX_ABORT
                                        ? "No answer from another instance"
                                        : "Server is stopping",
                                        ctx->delivery.doubtful
-                                       ? &ngx_http_mcp_sse_executed_unknown
-                                       : &ngx_http_mcp_sse_executed_no);
+                                       ? &ngx_mcp_executed_unknown
+                                       : &ngx_mcp_executed_no);
 
     default: /* NGX_BUSY: the inbox is full; NGX_ERROR: the zone is */
 
-        ngx_http_mcp_sse_count(ctx->outcome == NGX_BUSY
-                                   ? NGX_HTTP_MCP_SSE_COUNT_INBOX_FULL
-                                   : NGX_HTTP_MCP_SSE_COUNT_ZONE_FULL);
+        ngx_mcp_count(ctx->outcome == NGX_BUSY
+                                   ? NGX_MCP_COUNT_INBOX_FULL
+                                   : NGX_MCP_COUNT_ZONE_FULL);
 
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
-                                       NGX_HTTP_MCP_SSE_TOO_MANY,
-                                       "Too many messages");
+        return ngx_mcp_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
+                              NGX_MCP_ERR_TOO_MANY,
+                              "Too many messages");
     }
 }
 
 
 static void
-ngx_http_mcp_sse_message_cleanup(void *data)
+ngx_mcp_message_cleanup(void *data)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx = data;
+    ngx_mcp_ctx_t  *ctx = data;
 
-    ngx_http_mcp_sse_hold_let_go(ctx);
+    ngx_mcp_pending_cancel(ctx);
 
     if (ctx->envelope) {
-        ngx_http_mcp_sse_envelope_free(ctx->envelope);
+        ngx_mcp_envelope_free(ctx->envelope);
         ctx->envelope = NULL;
     }
 }

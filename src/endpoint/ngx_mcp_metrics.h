@@ -15,7 +15,7 @@
  * workers, in the text format of Prometheus.
  */
 
-ngx_int_t ngx_http_mcp_sse_metrics_handler(ngx_http_request_t *r);
+ngx_int_t ngx_mcp_metrics_handler(ngx_http_request_t *r);
 
 
 #endif /* _NGX_MCP_METRICS_H_INCLUDED_ */

@@ -11,68 +11,66 @@
 #include "ngx_mcp_json_text.h"
 
 
-#define NGX_HTTP_MCP_SSE_TRY_AGAIN   50
-#define NGX_HTTP_MCP_SSE_ASK_AGAIN   200      /* other instances */
-#define NGX_HTTP_MCP_SSE_ANSWER_MIN  1000     /* of another instance */
+#define NGX_MCP_PENDING_RETRY_MS      50
+#define NGX_MCP_PENDING_ASK_AGAIN_MS  200      /* other instances */
+#define NGX_MCP_PENDING_MIN_WAIT_MS   1000     /* of another instance */
 
 
 /* what is held for one session; there as long as anything is */
 
-struct ngx_http_mcp_sse_holding_s {
+struct ngx_mcp_pending_session_s {
     ngx_rbtree_node_t   node;
-    u_char              key[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char              key[NGX_MCP_DIGEST_LEN];
     ngx_int_t           n;             /* POSTs */
     size_t              size;          /* of their envelopes */
 };
 
 
-static ngx_int_t ngx_http_mcp_sse_hold_try(ngx_http_mcp_sse_ctx_t *ctx);
-static ngx_int_t ngx_http_mcp_sse_hold_far(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_int_t rc);
-static void ngx_http_mcp_sse_hold_delivered(void *data, ngx_int_t rc);
-static ngx_uint_t ngx_http_mcp_sse_hold_early(ngx_http_mcp_sse_ctx_t *ctx);
-static ngx_uint_t ngx_http_mcp_sse_hold_idle(ngx_http_mcp_sse_ctx_t *ctx);
-static ngx_int_t ngx_http_mcp_sse_hold_sleep(ngx_http_request_t *r,
-    ngx_http_mcp_sse_step_pt answer);
-static ngx_http_mcp_sse_holding_t *ngx_http_mcp_sse_hold_find(u_char *key);
-static ngx_uint_t ngx_http_mcp_sse_hold_full(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_http_mcp_sse_holding_t *holding);
-static ngx_int_t ngx_http_mcp_sse_hold_enter(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_http_mcp_sse_holding_t *holding);
-static void ngx_http_mcp_sse_hold_again(void *data);
-static void ngx_http_mcp_sse_hold_retry(ngx_http_mcp_sse_ctx_t *ctx);
-static void ngx_http_mcp_sse_hold_decided(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_int_t rc);
+static ngx_int_t ngx_mcp_pending_try(ngx_mcp_ctx_t *ctx);
+static ngx_int_t ngx_mcp_pending_remote(ngx_mcp_ctx_t *ctx, ngx_int_t rc);
+static void ngx_mcp_pending_remote_done(void *data, ngx_int_t rc);
+static ngx_uint_t ngx_mcp_pending_is_new_id(ngx_mcp_ctx_t *ctx);
+static ngx_uint_t ngx_mcp_pending_runs_nothing(ngx_mcp_ctx_t *ctx);
+static ngx_int_t ngx_mcp_pending_suspend(ngx_http_request_t *r,
+    ngx_mcp_resume_pt answer);
+static ngx_mcp_pending_session_t *ngx_mcp_pending_find(u_char *key);
+static ngx_uint_t ngx_mcp_pending_full(ngx_mcp_ctx_t *ctx,
+    ngx_mcp_pending_session_t *holding);
+static ngx_int_t ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx,
+    ngx_mcp_pending_session_t *holding);
+static void ngx_mcp_pending_again(void *data);
+static void ngx_mcp_pending_retry(ngx_mcp_ctx_t *ctx);
+static void ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_int_t rc);
 
 
-static ngx_queue_t  ngx_http_mcp_sse_held = {
-    &ngx_http_mcp_sse_held, &ngx_http_mcp_sse_held
+static ngx_queue_t  ngx_mcp_pending_requests = {
+    &ngx_mcp_pending_requests, &ngx_mcp_pending_requests
 };
 
-static ngx_rbtree_node_t  ngx_http_mcp_sse_holdings_sentinel;
+static ngx_rbtree_node_t  ngx_mcp_pending_sessions_sentinel;
 
-static ngx_rbtree_t  ngx_http_mcp_sse_holdings = {
-    &ngx_http_mcp_sse_holdings_sentinel, &ngx_http_mcp_sse_holdings_sentinel,
+static ngx_rbtree_t  ngx_mcp_pending_sessions = {
+    &ngx_mcp_pending_sessions_sentinel, &ngx_mcp_pending_sessions_sentinel,
     ngx_rbtree_insert_value
 };
 
-static ngx_http_mcp_sse_timer_t  ngx_http_mcp_sse_held_timer;
-static ngx_uint_t                ngx_http_mcp_sse_held_round;
+static ngx_mcp_timer_t  ngx_mcp_pending_timer;
+static ngx_uint_t       ngx_mcp_pending_round;
 
 
 ngx_int_t
-ngx_http_mcp_sse_hold(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt answer)
+ngx_mcp_pending_deliver(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 {
-    ngx_int_t                     rc;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_int_t            rc;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     ctx->deadline = ngx_current_msec + conf->grace;
 
-    rc = ngx_http_mcp_sse_hold_try(ctx);
+    rc = ngx_mcp_pending_try(ctx);
 
     if (rc == NGX_DONE || rc == NGX_AGAIN) {
 
@@ -80,7 +78,7 @@ ngx_http_mcp_sse_hold(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt answer)
 
         ctx->outcome = NGX_AGAIN;
 
-        return ngx_http_mcp_sse_hold_sleep(r, answer);
+        return ngx_mcp_pending_suspend(r, answer);
     }
 
     ctx->outcome = rc;
@@ -95,26 +93,26 @@ ngx_http_mcp_sse_hold(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt answer)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_hold_try(ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_pending_try(ngx_mcp_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_mcp_sse_bus_deliver(ctx->sid.key, ctx->envelope,
-                                      ctx->request->connection->log);
+    rc = ngx_mcp_bus_deliver(ctx->sid.key, ctx->envelope,
+                             ctx->request->connection->log);
     if (rc == NGX_OK) {
         ctx->envelope = NULL;
     }
 
     if (rc == NGX_DECLINED || rc == NGX_AGAIN) {
         ctx->lost = (rc == NGX_AGAIN);
-        rc = ngx_http_mcp_sse_hold_far(ctx, rc);
+        rc = ngx_mcp_pending_remote(ctx, rc);
     }
 
     /* what has nothing to run need not wait for a Redis that is not there */
 
     if ((rc == NGX_ABORT
-         || (rc == NGX_AGAIN && !ctx->lost && ngx_http_mcp_sse_bus_unsure()))
-        && ngx_http_mcp_sse_hold_idle(ctx))
+         || (rc == NGX_AGAIN && !ctx->lost && ngx_mcp_bus_maybe_lost()))
+        && ngx_mcp_pending_runs_nothing(ctx))
     {
         return NGX_OK;
     }
@@ -124,21 +122,21 @@ ngx_http_mcp_sse_hold_try(ngx_http_mcp_sse_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_hold_far(ngx_http_mcp_sse_ctx_t *ctx, ngx_int_t rc)
+ngx_mcp_pending_remote(ngx_mcp_ctx_t *ctx, ngx_int_t rc)
 {
-    ngx_int_t                     far;
-    ngx_msec_t                    deadline;
-    ngx_http_mcp_sse_delivery_t  *d;
+    ngx_int_t               far;
+    ngx_msec_t              deadline;
+    ngx_mcp_remote_send_t  *d;
 
     if (ctx->asked
-        && ngx_current_msec - ctx->asked < NGX_HTTP_MCP_SSE_ASK_AGAIN)
+        && ngx_current_msec - ctx->asked < NGX_MCP_PENDING_ASK_AGAIN_MS)
     {
         return NGX_AGAIN;
     }
 
     ctx->asked = ngx_current_msec ? ngx_current_msec : 1;
 
-    deadline = ngx_current_msec + NGX_HTTP_MCP_SSE_ANSWER_MIN;
+    deadline = ngx_current_msec + NGX_MCP_PENDING_MIN_WAIT_MS;
 
     if ((ngx_msec_int_t) (ctx->deadline - deadline) > 0) {
         deadline = ctx->deadline;
@@ -149,10 +147,10 @@ ngx_http_mcp_sse_hold_far(ngx_http_mcp_sse_ctx_t *ctx, ngx_int_t rc)
     d->key = ctx->sid.key;
     d->envelope = ctx->envelope;
     d->deadline = deadline;
-    d->handler = ngx_http_mcp_sse_hold_delivered;
+    d->handler = ngx_mcp_pending_remote_done;
     d->data = ctx;
 
-    far = ngx_http_mcp_sse_bus_deliver_far(d);
+    far = ngx_mcp_bus_deliver_far(d);
 
     if (far == NGX_DECLINED || (far == NGX_ABORT && rc == NGX_AGAIN)) {
         return rc;
@@ -167,17 +165,15 @@ ngx_http_mcp_sse_hold_far(ngx_http_mcp_sse_ctx_t *ctx, ngx_int_t rc)
  */
 
 static void
-ngx_http_mcp_sse_hold_delivered(void *data, ngx_int_t rc)
+ngx_mcp_pending_remote_done(void *data, ngx_int_t rc)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx = data;
+    ngx_mcp_ctx_t  *ctx = data;
 
-    if (rc == NGX_DECLINED
-        && (ctx->lost || ngx_http_mcp_sse_hold_early(ctx)))
-    {
+    if (rc == NGX_DECLINED && (ctx->lost || ngx_mcp_pending_is_new_id(ctx))) {
         rc = NGX_AGAIN;
     }
 
-    ngx_http_mcp_sse_hold_decided(ctx, rc);
+    ngx_mcp_pending_done(ctx, rc);
 }
 
 
@@ -187,16 +183,16 @@ ngx_http_mcp_sse_hold_delivered(void *data, ngx_int_t rc)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_hold_early(ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_pending_is_new_id(ngx_mcp_ctx_t *ctx)
 {
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_mcp_sse_module);
 
     return ngx_time() - ctx->sid.issued <= (time_t) (conf->grace / 1000)
-           && ngx_memcmp(ngx_http_mcp_sse_sid_instance(&ctx->sid),
-                         ngx_http_mcp_sse_zone()->root->instance,
-                         NGX_HTTP_MCP_SSE_INSTANCE)
+           && ngx_memcmp(ngx_mcp_session_id_instance(&ctx->sid),
+                         ngx_mcp_zone()->root->instance,
+                         NGX_MCP_INSTANCE_LEN)
               != 0;
 }
 
@@ -206,19 +202,17 @@ ngx_http_mcp_sse_hold_early(ngx_http_mcp_sse_ctx_t *ctx)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_hold_idle(ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_pending_runs_nothing(ngx_mcp_ctx_t *ctx)
 {
     u_char                      *pos;
-    ngx_http_mcp_sse_message_t   message;
+    ngx_mcp_jsonrpc_message_t    message;
 
     pos = NULL;
 
-    while (ngx_http_mcp_sse_envelope_message(ctx->envelope, &pos, &message)
-           == NGX_OK)
-    {
-        if (message.type != NGX_HTTP_MCP_SSE_RESPONSE
-            && !ngx_http_mcp_sse_is(&message.method,
-                                    "notifications/initialized"))
+    while (ngx_mcp_envelope_message(ctx->envelope, &pos, &message) == NGX_OK) {
+        if (message.type != NGX_MCP_JSONRPC_RESPONSE
+            && !ngx_mcp_str_is(&message.method,
+                               "notifications/initialized"))
         {
             return 0;
         }
@@ -233,47 +227,45 @@ ngx_http_mcp_sse_hold_idle(ngx_http_mcp_sse_ctx_t *ctx)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_hold_sleep(ngx_http_request_t *r,
-    ngx_http_mcp_sse_step_pt answer)
+ngx_mcp_pending_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 {
-    ngx_http_mcp_sse_ctx_t      *ctx;
-    ngx_http_mcp_sse_holding_t  *holding;
+    ngx_mcp_ctx_t              *ctx;
+    ngx_mcp_pending_session_t  *holding;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    holding = ngx_http_mcp_sse_hold_find(ctx->sid.key);
+    holding = ngx_mcp_pending_find(ctx->sid.key);
 
-    if (holding && ngx_http_mcp_sse_hold_full(ctx, holding)) {
+    if (holding && ngx_mcp_pending_full(ctx, holding)) {
         ctx->outcome = NGX_BUSY;
         return answer(r);
     }
 
-    if (ngx_http_mcp_sse_hold_enter(ctx, holding) != NGX_OK
-        || ngx_http_mcp_sse_sleep(r, answer) != NGX_OK)
+    if (ngx_mcp_pending_enter(ctx, holding) != NGX_OK
+        || ngx_mcp_suspend(r, answer) != NGX_OK)
     {
-        ngx_http_mcp_sse_hold_let_go(ctx);
+        ngx_mcp_pending_cancel(ctx);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!ngx_http_mcp_sse_held_timer.set) {
-        ngx_http_mcp_sse_held_timer.handler = ngx_http_mcp_sse_hold_again;
-        ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_held_timer,
-                                  NGX_HTTP_MCP_SSE_TRY_AGAIN);
+    if (!ngx_mcp_pending_timer.set) {
+        ngx_mcp_pending_timer.handler = ngx_mcp_pending_again;
+        ngx_mcp_timer_set(&ngx_mcp_pending_timer, NGX_MCP_PENDING_RETRY_MS);
     }
 
     return NGX_DONE;
 }
 
 
-static ngx_http_mcp_sse_holding_t *
-ngx_http_mcp_sse_hold_find(u_char *key)
+static ngx_mcp_pending_session_t *
+ngx_mcp_pending_find(u_char *key)
 {
     ngx_rbtree_node_t  *node;
 
-    node = ngx_http_mcp_sse_zone_find(&ngx_http_mcp_sse_holdings, key,
-                                offsetof(ngx_http_mcp_sse_holding_t, key));
+    node = ngx_mcp_zone_find_locked(&ngx_mcp_pending_sessions, key,
+                                offsetof(ngx_mcp_pending_session_t, key));
 
-    return node ? ngx_rbtree_data(node, ngx_http_mcp_sse_holding_t, node)
+    return node ? ngx_rbtree_data(node, ngx_mcp_pending_session_t, node)
                 : NULL;
 }
 
@@ -283,12 +275,11 @@ ngx_http_mcp_sse_hold_find(u_char *key)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_hold_full(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_http_mcp_sse_holding_t *holding)
+ngx_mcp_pending_full(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *holding)
 {
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_mcp_zone_t  *zone;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
     return holding->n >= zone->conf->max_inbox
            || holding->size + ctx->envelope->size > zone->size / 8;
@@ -300,33 +291,32 @@ ngx_http_mcp_sse_hold_full(ngx_http_mcp_sse_ctx_t *ctx,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_hold_enter(ngx_http_mcp_sse_ctx_t *ctx,
-    ngx_http_mcp_sse_holding_t *holding)
+ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *holding)
 {
     if (holding == NULL) {
-        holding = ngx_alloc(sizeof(ngx_http_mcp_sse_holding_t),
+        holding = ngx_alloc(sizeof(ngx_mcp_pending_session_t),
                             ctx->request->connection->log);
         if (holding == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(holding->key, ctx->sid.key, NGX_HTTP_MCP_SSE_DIGEST);
+        ngx_memcpy(holding->key, ctx->sid.key, NGX_MCP_DIGEST_LEN);
         holding->n = 0;
         holding->size = 0;
 
-        ngx_http_mcp_sse_zone_insert(&ngx_http_mcp_sse_holdings,
-                                     &holding->node, holding->key);
+        ngx_mcp_zone_insert_locked(&ngx_mcp_pending_sessions,
+                                   &holding->node, holding->key);
     }
 
     ctx->holding = holding;
     ctx->held_size = ctx->envelope->size;
-    ctx->round = ngx_http_mcp_sse_held_round;
+    ctx->round = ngx_mcp_pending_round;
 
     holding->n++;
     holding->size += ctx->held_size;
 
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_held, &ctx->held);
-    ngx_http_mcp_sse_shm_held(1);
+    ngx_queue_insert_tail(&ngx_mcp_pending_requests, &ctx->held);
+    ngx_mcp_workers_held(1);
 
     return NGX_OK;
 }
@@ -338,36 +328,36 @@ ngx_http_mcp_sse_hold_enter(ngx_http_mcp_sse_ctx_t *ctx,
  */
 
 static void
-ngx_http_mcp_sse_hold_again(void *data)
+ngx_mcp_pending_again(void *data)
 {
-    ngx_queue_t             *q;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_queue_t    *q;
+    ngx_mcp_ctx_t  *ctx;
 
-    ngx_http_mcp_sse_held_round++;
+    ngx_mcp_pending_round++;
 
-    while (!ngx_queue_empty(&ngx_http_mcp_sse_held)) {
+    while (!ngx_queue_empty(&ngx_mcp_pending_requests)) {
 
-        q = ngx_queue_head(&ngx_http_mcp_sse_held);
-        ctx = ngx_queue_data(q, ngx_http_mcp_sse_ctx_t, held);
+        q = ngx_queue_head(&ngx_mcp_pending_requests);
+        ctx = ngx_queue_data(q, ngx_mcp_ctx_t, held);
 
-        if (ctx->round == ngx_http_mcp_sse_held_round) {
-            ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_held_timer,
-                                      NGX_HTTP_MCP_SSE_TRY_AGAIN);
+        if (ctx->round == ngx_mcp_pending_round) {
+            ngx_mcp_timer_set(&ngx_mcp_pending_timer,
+                              NGX_MCP_PENDING_RETRY_MS);
             return;
         }
 
-        ctx->round = ngx_http_mcp_sse_held_round;
+        ctx->round = ngx_mcp_pending_round;
 
         ngx_queue_remove(q);
-        ngx_queue_insert_tail(&ngx_http_mcp_sse_held, q);
+        ngx_queue_insert_tail(&ngx_mcp_pending_requests, q);
 
-        ngx_http_mcp_sse_hold_retry(ctx);
+        ngx_mcp_pending_retry(ctx);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_hold_retry(ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_pending_retry(ngx_mcp_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
@@ -377,16 +367,16 @@ ngx_http_mcp_sse_hold_retry(ngx_http_mcp_sse_ctx_t *ctx)
         return;
     }
 
-    rc = ngx_http_mcp_sse_hold_try(ctx);
+    rc = ngx_mcp_pending_try(ctx);
 
     if (rc != NGX_DONE) {
-        ngx_http_mcp_sse_hold_decided(ctx, rc);
+        ngx_mcp_pending_done(ctx, rc);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_hold_decided(ngx_http_mcp_sse_ctx_t *ctx, ngx_int_t rc)
+ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_int_t rc)
 {
     if (rc == NGX_AGAIN) {
 
@@ -394,28 +384,28 @@ ngx_http_mcp_sse_hold_decided(ngx_http_mcp_sse_ctx_t *ctx, ngx_int_t rc)
             return;
         }
 
-        rc = (ctx->delivery.unsure || ngx_http_mcp_sse_bus_unsure())
+        rc = (ctx->delivery.unsure || ngx_mcp_bus_maybe_lost())
              ? NGX_ABORT : NGX_DECLINED;
     }
 
-    if (rc == NGX_ABORT && ngx_http_mcp_sse_hold_idle(ctx)) {
+    if (rc == NGX_ABORT && ngx_mcp_pending_runs_nothing(ctx)) {
         rc = NGX_OK;
     }
 
     ctx->outcome = rc;
 
-    ngx_http_mcp_sse_hold_let_go(ctx);
+    ngx_mcp_pending_cancel(ctx);
 
-    ngx_http_mcp_sse_wake(ctx->request);
+    ngx_mcp_resume(ctx->request);
 }
 
 
 void
-ngx_http_mcp_sse_hold_let_go(ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_pending_cancel(ngx_mcp_ctx_t *ctx)
 {
-    ngx_http_mcp_sse_holding_t  *holding;
+    ngx_mcp_pending_session_t  *holding;
 
-    ngx_http_mcp_sse_delivery_forget(&ctx->delivery);
+    ngx_mcp_remote_send_cancel(&ctx->delivery);
 
     holding = ctx->holding;
 
@@ -426,12 +416,12 @@ ngx_http_mcp_sse_hold_let_go(ngx_http_mcp_sse_ctx_t *ctx)
     ctx->holding = NULL;
 
     ngx_queue_remove(&ctx->held);
-    ngx_http_mcp_sse_shm_held(-1);
+    ngx_mcp_workers_held(-1);
 
     holding->size -= ctx->held_size;
 
     if (--holding->n == 0) {
-        ngx_rbtree_delete(&ngx_http_mcp_sse_holdings, &holding->node);
+        ngx_rbtree_delete(&ngx_mcp_pending_sessions, &holding->node);
         ngx_free(holding);
     }
 }

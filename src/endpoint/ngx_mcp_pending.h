@@ -13,7 +13,7 @@
 
 /*
  * Delivers ctx->envelope and returns what answer() returns, or NGX_DONE: then
- * answer() runs later, as ngx_http_mcp_sse_sleep() says.  ctx->outcome is
+ * answer() runs later, as ngx_mcp_suspend() says.  ctx->outcome is
  *
  *     NGX_OK        the owner of the session has it
  *     NGX_BUSY      it has no room for it
@@ -26,14 +26,14 @@
  * afterwards.
  */
 
-ngx_int_t ngx_http_mcp_sse_hold(ngx_http_request_t *r,
-    ngx_http_mcp_sse_step_pt answer);
+ngx_int_t ngx_mcp_pending_deliver(ngx_http_request_t *r,
+    ngx_mcp_resume_pt answer);
 
 /*
  * Is not held any more, if it is, and nobody is asked for it.
  */
 
-void ngx_http_mcp_sse_hold_let_go(ngx_http_mcp_sse_ctx_t *ctx);
+void ngx_mcp_pending_cancel(ngx_mcp_ctx_t *ctx);
 
 
 #endif /* _NGX_MCP_PENDING_H_INCLUDED_ */

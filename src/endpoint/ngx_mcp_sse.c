@@ -15,98 +15,97 @@
 #include "ngx_mcp_zone.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_connect_authorized(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_connect_server_url(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_connect_answer(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_connect_head(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_connect_open(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_connect_refuse(ngx_http_request_t *r,
-    ngx_int_t rc);
-static ngx_int_t ngx_http_mcp_sse_connect_id(ngx_http_request_t *r,
-    ngx_http_mcp_sse_sid_t *sid, u_char *text);
-static ngx_int_t ngx_http_mcp_sse_connect_old_id(ngx_http_request_t *r,
-    ngx_str_t *text, ngx_http_mcp_sse_sid_t *sid);
-static ngx_uint_t ngx_http_mcp_sse_connect_events(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_sse_authorized(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_sse_server_url(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_sse_answer(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_sse_head(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_sse_open(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_sse_refuse(ngx_http_request_t *r, ngx_int_t rc);
+static ngx_int_t ngx_mcp_sse_id(ngx_http_request_t *r,
+    ngx_mcp_session_id_t *sid, u_char *text);
+static ngx_int_t ngx_mcp_sse_old_id(ngx_http_request_t *r, ngx_str_t *text,
+    ngx_mcp_session_id_t *sid);
+static ngx_uint_t ngx_mcp_sse_events(ngx_http_request_t *r);
 
 
-static ngx_str_t  ngx_http_mcp_sse_last_event_id = ngx_string("last-event-id");
+static ngx_str_t  ngx_mcp_last_event_id = ngx_string("last-event-id");
 
 
 ngx_int_t
-ngx_http_mcp_sse_connect_handler(ngx_http_request_t *r)
+ngx_mcp_sse_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       rc;
+    ngx_mcp_ctx_t  *ctx;
 
-    ctx = ngx_http_mcp_sse_entry(r, NGX_HTTP_GET|NGX_HTTP_HEAD,
-                                 "GET, HEAD, OPTIONS", &rc);
+    ctx = ngx_mcp_request_start(r, NGX_HTTP_GET|NGX_HTTP_HEAD,
+                                "GET, HEAD, OPTIONS", &rc);
     if (ctx == NULL) {
         return rc;
     }
 
     ctx->patient = 1;
 
-    return ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_connect_authorized);
+    return ngx_mcp_auth(r, ngx_mcp_sse_authorized);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_connect_authorized(ngx_http_request_t *r)
+ngx_mcp_sse_authorized(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       rc;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (ctx->verdict.status) {
-        return ngx_http_mcp_sse_entry_denied(r);
+        return ngx_mcp_request_denied(r);
     }
 
-    rc = ngx_http_mcp_sse_connect_server_url(r);
+    rc = ngx_mcp_sse_server_url(r);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                       NGX_HTTP_MCP_SSE_INVALID_PARAMS,
-                                       "server_url is not served here");
+        return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              NGX_MCP_ERR_INVALID_PARAMS,
+                              "server_url is not served here");
     }
 
-    return ngx_http_mcp_sse_connect_answer(r);
+    return ngx_mcp_sse_answer(r);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_connect_stream(ngx_http_request_t *r, ngx_str_t *text)
+ngx_mcp_sse_stream(ngx_http_request_t *r, ngx_str_t *text)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     ctx->sid_text = *text;
 
-    return ngx_http_mcp_sse_connect_answer(r);
+    return ngx_mcp_sse_answer(r);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_connect_answer(ngx_http_request_t *r)
+ngx_mcp_sse_answer(ngx_http_request_t *r)
 {
     if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       "A stream takes no body");
+        return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              NGX_MCP_ERR_INVALID_REQUEST,
+                              "A stream takes no body");
     }
 
-    if (ngx_http_mcp_sse_expiry_stopped()) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       NGX_HTTP_MCP_SSE_UNAVAILABLE,
-                                       "Server is stopping");
+    if (ngx_mcp_session_timers_stopped()) {
+        return ngx_mcp_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              NGX_MCP_ERR_UNAVAILABLE,
+                              "Server is stopping");
     }
 
-    return (r->method == NGX_HTTP_HEAD) ? ngx_http_mcp_sse_connect_head(r)
-                                        : ngx_http_mcp_sse_connect_open(r);
+    return (r->method == NGX_HTTP_HEAD) ? ngx_mcp_sse_head(r)
+                                        : ngx_mcp_sse_open(r);
 }
 
 
@@ -115,17 +114,17 @@ ngx_http_mcp_sse_connect_answer(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_connect_head(ngx_http_request_t *r)
+ngx_mcp_sse_head(ngx_http_request_t *r)
 {
-    if (ngx_http_mcp_sse_session_limit(r) != NGX_OK) {
-        return ngx_http_mcp_sse_connect_refuse(r, NGX_BUSY);
+    if (ngx_mcp_session_limit(r) != NGX_OK) {
+        return ngx_mcp_sse_refuse(r, NGX_BUSY);
     }
 
-    if (ngx_http_mcp_sse_origin_headers(r) != NGX_OK) {
+    if (ngx_mcp_origin_headers(r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_mcp_sse_stream_header(r);
+    return ngx_mcp_stream_header(r);
 }
 
 
@@ -135,11 +134,11 @@ ngx_http_mcp_sse_connect_head(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_connect_server_url(ngx_http_request_t *r)
+ngx_mcp_sse_server_url(ngx_http_request_t *r)
 {
-    u_char                       *dst, *src;
-    ngx_str_t                     arg, url;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    u_char              *dst, *src;
+    ngx_str_t            arg, url;
+    ngx_mcp_loc_conf_t  *conf;
 
     if (ngx_http_arg(r, (u_char *) "server_url", sizeof("server_url") - 1,
                      &arg)
@@ -163,26 +162,26 @@ ngx_http_mcp_sse_connect_server_url(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    return ngx_http_mcp_sse_origin_match(r, &url, conf->server_urls);
+    return ngx_mcp_origin_match(r, &url, conf->server_urls);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_connect_open(ngx_http_request_t *r)
+ngx_mcp_sse_open(ngx_http_request_t *r)
 {
-    u_char                       text[NGX_HTTP_MCP_SSE_ID_LEN];
-    ngx_int_t                    rc;
-    ngx_http_mcp_sse_sid_t       sid;
-    ngx_http_mcp_sse_ctx_t      *ctx;
-    ngx_http_mcp_sse_session_t  *s;
+    u_char                text[NGX_MCP_SESSION_ID_LEN];
+    ngx_int_t             rc;
+    ngx_mcp_session_id_t  sid;
+    ngx_mcp_ctx_t        *ctx;
+    ngx_mcp_session_t    *s;
 
-    if (ngx_http_mcp_sse_connect_id(r, &sid, text) != NGX_OK
-        || ngx_http_mcp_sse_origin_headers(r) != NGX_OK)
+    if (ngx_mcp_sse_id(r, &sid, text) != NGX_OK
+        || ngx_mcp_origin_headers(r) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    s = ngx_http_mcp_sse_session_create(r, &sid, text);
+    s = ngx_mcp_session_create(r, &sid, text);
     if (s == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -193,37 +192,35 @@ ngx_http_mcp_sse_connect_open(ngx_http_request_t *r)
 
     /* the session may be gone before the request is logged */
 
-    ctx->facts.session.data = ngx_pnalloc(r->pool, NGX_HTTP_MCP_SSE_HASH_LEN);
+    ctx->facts.session.data = ngx_pnalloc(r->pool, NGX_MCP_HASH_LEN);
     if (ctx->facts.session.data) {
-        ngx_memcpy(ctx->facts.session.data, s->sid.hash,
-                   NGX_HTTP_MCP_SSE_HASH_LEN);
-        ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
+        ngx_memcpy(ctx->facts.session.data, s->sid.hash, NGX_MCP_HASH_LEN);
+        ctx->facts.session.len = NGX_MCP_HASH_LEN;
     }
 
-    rc = ngx_http_mcp_sse_session_open(s, r,
-                                       ngx_http_mcp_sse_connect_events(r));
+    rc = ngx_mcp_session_open(s, r, ngx_mcp_sse_events(r));
 
     return (rc == NGX_BUSY || rc == NGX_DECLINED)
-           ? ngx_http_mcp_sse_connect_refuse(r, rc) : rc;
+           ? ngx_mcp_sse_refuse(r, rc) : rc;
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_connect_refuse(ngx_http_request_t *r, ngx_int_t rc)
+ngx_mcp_sse_refuse(ngx_http_request_t *r, ngx_int_t rc)
 {
-    ngx_http_mcp_sse_count(rc == NGX_BUSY
-                               ? NGX_HTTP_MCP_SSE_COUNT_SESSIONS_FULL
-                               : NGX_HTTP_MCP_SSE_COUNT_ZONE_FULL);
+    ngx_mcp_count(rc == NGX_BUSY
+                               ? NGX_MCP_COUNT_SESSIONS_FULL
+                               : NGX_MCP_COUNT_ZONE_FULL);
 
     if (rc == NGX_BUSY) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
-                                       NGX_HTTP_MCP_SSE_TOO_MANY,
-                                       "Too many sessions");
+        return ngx_mcp_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
+                              NGX_MCP_ERR_TOO_MANY,
+                              "Too many sessions");
     }
 
-    return ngx_http_mcp_sse_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                   NGX_HTTP_MCP_SSE_UNAVAILABLE,
-                                   "No room for another session");
+    return ngx_mcp_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                          NGX_MCP_ERR_UNAVAILABLE,
+                          "No room for another session");
 }
 
 
@@ -233,29 +230,28 @@ ngx_http_mcp_sse_connect_refuse(ngx_http_request_t *r, ngx_int_t rc)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_connect_id(ngx_http_request_t *r,
-    ngx_http_mcp_sse_sid_t *sid, u_char *text)
+ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
 {
     ngx_int_t                       rc;
     ngx_str_t                       old;
     ngx_table_elt_t                *h;
-    ngx_http_mcp_sse_ctx_t         *ctx;
-    ngx_http_mcp_sse_zone_t        *zone;
-    ngx_http_mcp_sse_header_pos_t   pos;
+    ngx_mcp_ctx_t                  *ctx;
+    ngx_mcp_zone_t                 *zone;
+    ngx_mcp_header_pos_t            pos;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (ctx->streamable) {
         *sid = ctx->sid;
-        ngx_memcpy(text, ctx->sid_text.data, NGX_HTTP_MCP_SSE_ID_LEN);
+        ngx_memcpy(text, ctx->sid_text.data, NGX_MCP_SESSION_ID_LEN);
         return NGX_OK;
     }
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
     ngx_str_null(&old);
 
-    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                     &ngx_http_mcp_sse_last_event_id, &pos);
+    h = ngx_mcp_header_find(&r->headers_in.headers,
+                            &ngx_mcp_last_event_id, &pos);
 
     if (h) {
         old = h->value;
@@ -265,55 +261,55 @@ ngx_http_mcp_sse_connect_id(ngx_http_request_t *r,
                             sizeof("session_id") - 1, &old);
     }
 
-    rc = ngx_http_mcp_sse_connect_old_id(r, &old, sid);
+    rc = ngx_mcp_sse_old_id(r, &old, sid);
 
     if (rc == NGX_OK) {
-        ngx_memcpy(text, old.data, NGX_HTTP_MCP_SSE_ID_LEN);
+        ngx_memcpy(text, old.data, NGX_MCP_SESSION_ID_LEN);
     }
 
     if (rc != NGX_DECLINED) {
         return rc;
     }
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    return ngx_http_mcp_sse_sid_make(sid, text, zone->secrets->elts,
-                                     zone->root->instance, ngx_time(),
-                                     "legacy", &ctx->facts.site,
-                                     &ctx->facts.user);
+    return ngx_mcp_session_id_make(sid, text, zone->secrets->elts,
+                                   zone->root->instance, ngx_time(),
+                                   "legacy", &ctx->facts.site,
+                                   &ctx->facts.user);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_connect_old_id(ngx_http_request_t *r, ngx_str_t *text,
-    ngx_http_mcp_sse_sid_t *sid)
+ngx_mcp_sse_old_id(ngx_http_request_t *r, ngx_str_t *text,
+    ngx_mcp_session_id_t *sid)
 {
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_zone_t      *zone;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_zone_t      *zone;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
     if (text->len == 0
-        || ngx_http_mcp_sse_sid_parse(sid, text) != NGX_OK
+        || ngx_mcp_session_id_parse(sid, text) != NGX_OK
         || ngx_time() - sid->issued >= conf->session_ttl)
     {
         return NGX_DECLINED;
     }
 
-    return ngx_http_mcp_sse_sid_verify(sid, zone->secrets, "legacy",
-                                       &ctx->facts.site, &ctx->facts.user);
+    return ngx_mcp_session_id_verify(sid, zone->secrets, "legacy",
+                                     &ctx->facts.site, &ctx->facts.user);
 }
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_connect_events(ngx_http_request_t *r)
+ngx_mcp_sse_events(ngx_http_request_t *r)
 {
-    ngx_str_t                     value;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_str_t            value;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);

@@ -20,33 +20,29 @@
 #include "ngx_mcp_json_text.h"
 
 
-static ngx_table_elt_t *ngx_http_mcp_sse_streamable_header(
-    ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_streamable_authorized(
-    ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_streamable_session(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_streamable_not_found(
-    ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_streamable_post(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_streamable_body(ngx_http_request_t *r,
+static ngx_table_elt_t *ngx_mcp_streamable_header(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_streamable_authorized(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_streamable_session(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_streamable_not_found(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_streamable_post(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_streamable_body(ngx_http_request_t *r,
     ngx_int_t status);
-static ngx_int_t ngx_http_mcp_sse_streamable_check(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_streamable_check(ngx_http_request_t *r,
     ngx_array_t *messages, ngx_uint_t batch, const char **message);
-static ngx_int_t ngx_http_mcp_sse_streamable_get(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_streamable_delete(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_streamable_get(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_streamable_delete(ngx_http_request_t *r);
 
 
-static ngx_str_t  ngx_http_mcp_sse_session_header =
-                                             ngx_string("mcp-session-id");
+static ngx_str_t  ngx_mcp_session_header = ngx_string("mcp-session-id");
 
 
 ngx_int_t
-ngx_http_mcp_sse_streamable_handler(ngx_http_request_t *r)
+ngx_mcp_streamable_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
-    ngx_uint_t               methods;
-    const char              *names;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       rc;
+    ngx_uint_t      methods;
+    const char     *names;
+    ngx_mcp_ctx_t  *ctx;
 
     methods = NGX_HTTP_POST|NGX_HTTP_DELETE|NGX_HTTP_GET|NGX_HTTP_HEAD;
     names = "GET, HEAD, POST, DELETE, OPTIONS";
@@ -54,13 +50,13 @@ ngx_http_mcp_sse_streamable_handler(ngx_http_request_t *r)
     /* only a session has a stream of its own */
 
     if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
-        && ngx_http_mcp_sse_streamable_header(r) == NULL)
+        && ngx_mcp_streamable_header(r) == NULL)
     {
         methods = NGX_HTTP_POST|NGX_HTTP_DELETE;
         names = "POST, DELETE, OPTIONS";
     }
 
-    ctx = ngx_http_mcp_sse_entry(r, methods, names, &rc);
+    ctx = ngx_mcp_request_start(r, methods, names, &rc);
     if (ctx == NULL) {
         return rc;
     }
@@ -68,61 +64,61 @@ ngx_http_mcp_sse_streamable_handler(ngx_http_request_t *r)
     ctx->streamable = 1;
     ctx->patient = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? 1 : 0;
 
-    return ngx_http_mcp_sse_auth(r, ngx_http_mcp_sse_streamable_authorized);
+    return ngx_mcp_auth(r, ngx_mcp_streamable_authorized);
 }
 
 
 static ngx_table_elt_t *
-ngx_http_mcp_sse_streamable_header(ngx_http_request_t *r)
+ngx_mcp_streamable_header(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_header_pos_t  pos;
+    ngx_mcp_header_pos_t  pos;
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    return ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                        &ngx_http_mcp_sse_session_header,
-                                        &pos);
+    return ngx_mcp_header_find(&r->headers_in.headers,
+                               &ngx_mcp_session_header,
+                               &pos);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_streamable_authorized(ngx_http_request_t *r)
+ngx_mcp_streamable_authorized(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       rc;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (ctx->verdict.status) {
-        return ngx_http_mcp_sse_entry_denied(r);
+        return ngx_mcp_request_denied(r);
     }
 
-    if (ngx_http_mcp_sse_negotiate_version(r) != NGX_OK) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       "Unsupported protocol version");
+    if (ngx_mcp_negotiate_version(r) != NGX_OK) {
+        return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              NGX_MCP_ERR_INVALID_REQUEST,
+                              "Unsupported protocol version");
     }
 
-    rc = ngx_http_mcp_sse_streamable_session(r);
+    rc = ngx_mcp_streamable_session(r);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_mcp_sse_streamable_not_found(r);
+        return ngx_mcp_streamable_not_found(r);
     }
 
     switch (r->method) {
 
     case NGX_HTTP_POST:
-        return ngx_http_mcp_sse_streamable_post(r);
+        return ngx_mcp_streamable_post(r);
 
     case NGX_HTTP_DELETE:
-        return ngx_http_mcp_sse_streamable_delete(r);
+        return ngx_mcp_streamable_delete(r);
 
     default: /* NGX_HTTP_GET, NGX_HTTP_HEAD */
-        return ngx_http_mcp_sse_streamable_get(r);
+        return ngx_mcp_streamable_get(r);
     }
 }
 
@@ -133,30 +129,30 @@ ngx_http_mcp_sse_streamable_authorized(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_streamable_session(ngx_http_request_t *r)
+ngx_mcp_streamable_session(ngx_http_request_t *r)
 {
-    ngx_int_t                 rc;
-    ngx_table_elt_t          *h;
-    ngx_http_mcp_sse_ctx_t   *ctx;
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_int_t         rc;
+    ngx_table_elt_t  *h;
+    ngx_mcp_ctx_t    *ctx;
+    ngx_mcp_zone_t   *zone;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    h = ngx_http_mcp_sse_streamable_header(r);
+    h = ngx_mcp_streamable_header(r);
 
     if (h == NULL) {
         return NGX_OK;
     }
 
-    rc = ngx_http_mcp_sse_entry_session(r, &h->value);
+    rc = ngx_mcp_request_session_id(r, &h->value);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_mcp_sse_sid_verify(&ctx->sid, zone->secrets, "streamable",
-                                     &ctx->facts.site, &ctx->facts.user);
+    rc = ngx_mcp_session_id_verify(&ctx->sid, zone->secrets, "streamable",
+                                   &ctx->facts.site, &ctx->facts.user);
 
     ctx->named = (rc == NGX_OK);
 
@@ -165,72 +161,66 @@ ngx_http_mcp_sse_streamable_session(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_streamable_not_found(ngx_http_request_t *r)
+ngx_mcp_streamable_not_found(ngx_http_request_t *r)
 {
-    return ngx_http_mcp_sse_refuse(r, NGX_HTTP_NOT_FOUND,
-                                   NGX_HTTP_MCP_SSE_UNAUTHORIZED,
-                                   "Session not found");
+    return ngx_mcp_refuse(r, NGX_HTTP_NOT_FOUND,
+                          NGX_MCP_ERR_UNAUTHORIZED,
+                          "Session not found");
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_streamable_post(ngx_http_request_t *r)
+ngx_mcp_streamable_post(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_main_conf_t  *mcf;
+    ngx_mcp_main_conf_t  *mcf;
 
-    if (ngx_http_mcp_sse_message_type(r) != NGX_OK) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       "Unsupported media type");
+    if (ngx_mcp_message_type(r) != NGX_OK) {
+        return ngx_mcp_refuse(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                              NGX_MCP_ERR_INVALID_REQUEST,
+                              "Unsupported media type");
     }
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_mcp_sse_module);
 
     if (r->headers_in.content_length_n > (off_t) mcf->max_message) {
-        return ngx_http_mcp_sse_streamable_body(r,
-                                       NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+        return ngx_mcp_streamable_body(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
     }
 
-    return ngx_http_mcp_sse_body_read(r, mcf->max_message,
-                                      ngx_http_mcp_sse_streamable_body);
+    return ngx_mcp_body_read(r, mcf->max_message, ngx_mcp_streamable_body);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_streamable_body(ngx_http_request_t *r, ngx_int_t status)
+ngx_mcp_streamable_body(ngx_http_request_t *r, ngx_int_t status)
 {
-    ngx_int_t                rc;
-    ngx_uint_t               batch;
-    const char              *message;
-    ngx_array_t             *messages;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       rc;
+    ngx_uint_t      batch;
+    const char     *message;
+    ngx_array_t    *messages;
+    ngx_mcp_ctx_t  *ctx;
 
-    if (ngx_http_mcp_sse_message_scan(r, status, &messages, &batch, &rc)
-        != NGX_OK)
-    {
+    if (ngx_mcp_message_scan(r, status, &messages, &batch, &rc) != NGX_OK) {
         return rc;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    rc = ngx_http_mcp_sse_streamable_check(r, messages, batch, &message);
+    rc = ngx_mcp_streamable_check(r, messages, batch, &message);
 
     if (rc != NGX_OK) {
-        return ngx_http_mcp_sse_refuse(r, rc,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       message);
+        return ngx_mcp_refuse(r, rc, NGX_MCP_ERR_INVALID_REQUEST, message);
     }
 
-    if (ctx->named && ngx_http_mcp_sse_revoked(ctx->sid.key)) {
-        return ngx_http_mcp_sse_streamable_not_found(r);
+    if (ctx->named && ngx_mcp_revocation_check(ctx->sid.key)) {
+        return ngx_mcp_streamable_not_found(r);
     }
 
-    if (ngx_http_mcp_sse_expiry_stopped()) {
+    if (ngx_mcp_session_timers_stopped()) {
         ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
-        return ngx_http_mcp_sse_entry_denied(r);
+        return ngx_mcp_request_denied(r);
     }
 
-    return ngx_http_mcp_sse_submit(r, messages, batch);
+    return ngx_mcp_submit(r, messages, batch);
 }
 
 
@@ -240,12 +230,12 @@ ngx_http_mcp_sse_streamable_body(ngx_http_request_t *r, ngx_int_t status)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_streamable_check(ngx_http_request_t *r,
-    ngx_array_t *messages, ngx_uint_t batch, const char **message)
+ngx_mcp_streamable_check(ngx_http_request_t *r, ngx_array_t *messages,
+    ngx_uint_t batch, const char **message)
 {
-    ngx_uint_t                   i, requests;
-    ngx_http_mcp_sse_ctx_t      *ctx;
-    ngx_http_mcp_sse_message_t  *m;
+    ngx_uint_t                  i, requests;
+    ngx_mcp_ctx_t              *ctx;
+    ngx_mcp_jsonrpc_message_t  *m;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -259,25 +249,25 @@ ngx_http_mcp_sse_streamable_check(ngx_http_request_t *r,
 
     for (i = 0; i < messages->nelts; i++) {
 
-        if (m[i].type != NGX_HTTP_MCP_SSE_REQUEST) {
+        if (m[i].type != NGX_MCP_JSONRPC_REQUEST) {
             continue;
         }
 
         requests++;
 
-        if (batch && ngx_http_mcp_sse_is(&m[i].method, "initialize")) {
+        if (batch && ngx_mcp_str_is(&m[i].method, "initialize")) {
             *message = "An initialize request stands alone";
             return NGX_HTTP_BAD_REQUEST;
         }
     }
 
-    ngx_http_mcp_sse_negotiate_accept(r);
+    ngx_mcp_negotiate_accept(r);
 
     /* what is not answered need not be acceptable */
 
     if (requests && !ctx->accept_json && !ctx->accept_stream) {
         *message = "Not acceptable";
-        return NGX_HTTP_MCP_SSE_NOT_ACCEPTABLE;
+        return NGX_MCP_HTTP_NOT_ACCEPTABLE;
     }
 
     return NGX_OK;
@@ -285,18 +275,17 @@ ngx_http_mcp_sse_streamable_check(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_streamable_get(ngx_http_request_t *r)
+ngx_mcp_streamable_get(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (ngx_http_mcp_sse_revoked(ctx->sid.key)) {
-        return ngx_http_mcp_sse_streamable_not_found(r);
+    if (ngx_mcp_revocation_check(ctx->sid.key)) {
+        return ngx_mcp_streamable_not_found(r);
     }
 
-    return ngx_http_mcp_sse_connect_stream(r,
-                           &ngx_http_mcp_sse_streamable_header(r)->value);
+    return ngx_mcp_sse_stream(r, &ngx_mcp_streamable_header(r)->value);
 }
 
 
@@ -305,33 +294,32 @@ ngx_http_mcp_sse_streamable_get(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_streamable_delete(ngx_http_request_t *r)
+ngx_mcp_streamable_delete(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_int_t            rc;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     if (!ctx->named) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       "Mcp-Session-Id is missing");
+        return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              NGX_MCP_ERR_INVALID_REQUEST,
+                              "Mcp-Session-Id is missing");
     }
 
-    rc = ngx_http_mcp_sse_bus_revoke(ctx->sid.key,
-                                     ctx->sid.issued + conf->session_ttl);
+    rc = ngx_mcp_bus_revoke(ctx->sid.key, ctx->sid.issued + conf->session_ttl);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_mcp_sse_streamable_not_found(r);
+        return ngx_mcp_streamable_not_found(r);
     }
 
     if (rc != NGX_OK) {
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       NGX_HTTP_MCP_SSE_UNAVAILABLE,
-                                       "No room for another ended session");
+        return ngx_mcp_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              NGX_MCP_ERR_UNAVAILABLE,
+                              "No room for another ended session");
     }
 
-    return ngx_http_mcp_sse_respond(r, NGX_HTTP_NO_CONTENT, NULL);
+    return ngx_mcp_respond(r, NGX_HTTP_NO_CONTENT, NULL);
 }

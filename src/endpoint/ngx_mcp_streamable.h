@@ -15,7 +15,7 @@
  * The content handler of mcp_sse_http.
  */
 
-ngx_int_t ngx_http_mcp_sse_streamable_handler(ngx_http_request_t *r);
+ngx_int_t ngx_mcp_streamable_handler(ngx_http_request_t *r);
 
 
 #endif /* _NGX_MCP_STREAMABLE_H_INCLUDED_ */

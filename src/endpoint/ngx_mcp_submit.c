@@ -18,42 +18,35 @@
 #include "ngx_mcp_protocol_version.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_submit_session(
-    ngx_http_mcp_sse_exchange_t *x, ngx_http_mcp_sse_message_t *message);
-static ngx_uint_t ngx_http_mcp_sse_submit_calls(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
+    ngx_mcp_jsonrpc_message_t *message);
+static ngx_uint_t ngx_mcp_submit_calls(ngx_http_request_t *r,
     ngx_array_t *messages);
-static ngx_uint_t ngx_http_mcp_sse_submit_forwards(
-    ngx_http_mcp_sse_loc_conf_t *conf, ngx_http_mcp_sse_message_t *message);
-static ngx_int_t ngx_http_mcp_sse_submit_envelope(ngx_http_request_t *r,
-    ngx_array_t *messages, ngx_http_mcp_sse_session_t **s,
-    ngx_http_mcp_sse_envelope_t **env);
-static void ngx_http_mcp_sse_submit_run(ngx_http_mcp_sse_exchange_t *x,
-    ngx_array_t *messages, ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env);
-static void ngx_http_mcp_sse_submit_one(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_envelope_t *env,
-    ngx_http_mcp_sse_message_t *message);
-static void ngx_http_mcp_sse_submit_own(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_message_t *message);
-static void ngx_http_mcp_sse_submit_task(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_envelope_t *env,
-    ngx_http_mcp_sse_message_t *message);
+static ngx_uint_t ngx_mcp_submit_forwards(ngx_mcp_loc_conf_t *conf,
+    ngx_mcp_jsonrpc_message_t *message);
+static ngx_int_t ngx_mcp_submit_envelope(ngx_http_request_t *r,
+    ngx_array_t *messages, ngx_mcp_session_t **s, ngx_mcp_envelope_t **env);
+static void ngx_mcp_submit_run(ngx_mcp_exchange_t *x, ngx_array_t *messages,
+    ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
+static void ngx_mcp_submit_one(ngx_mcp_exchange_t *x, ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message);
+static void ngx_mcp_submit_own(ngx_mcp_exchange_t *x,
+    ngx_mcp_jsonrpc_message_t *message);
+static void ngx_mcp_submit_task(ngx_mcp_exchange_t *x, ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message);
 
 
 ngx_int_t
-ngx_http_mcp_sse_submit(ngx_http_request_t *r, ngx_array_t *messages,
-    ngx_uint_t batch)
+ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
 {
-    ngx_int_t                     rc;
-    ngx_http_mcp_sse_session_t   *s;
-    ngx_http_mcp_sse_exchange_t  *x;
-    ngx_http_mcp_sse_envelope_t  *env;
+    ngx_int_t            rc;
+    ngx_mcp_session_t   *s;
+    ngx_mcp_exchange_t  *x;
+    ngx_mcp_envelope_t  *env;
 
-    x = ngx_http_mcp_sse_exchange_create(r);
+    x = ngx_mcp_exchange_create(r);
 
-    if (x == NULL
-        || ngx_http_mcp_sse_submit_session(x, messages->elts) != NGX_OK)
-    {
+    if (x == NULL || ngx_mcp_submit_session(x, messages->elts) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -62,7 +55,7 @@ ngx_http_mcp_sse_submit(ngx_http_request_t *r, ngx_array_t *messages,
     s = NULL;
     env = NULL;
 
-    rc = ngx_http_mcp_sse_submit_envelope(r, messages, &s, &env);
+    rc = ngx_mcp_submit_envelope(r, messages, &s, &env);
 
     switch (rc) {
 
@@ -70,17 +63,17 @@ ngx_http_mcp_sse_submit(ngx_http_request_t *r, ngx_array_t *messages,
         break;
 
     case NGX_DECLINED:
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE,
-                                       NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                       "Headers too large");
+        return ngx_mcp_refuse(r, NGX_MCP_HTTP_FIELDS_TOO_LARGE,
+                              NGX_MCP_ERR_INVALID_REQUEST,
+                              "Headers too large");
 
     case NGX_BUSY:
-        ngx_http_mcp_sse_count(s ? NGX_HTTP_MCP_SSE_COUNT_INBOX_FULL
-                                 : NGX_HTTP_MCP_SSE_COUNT_SESSIONS_FULL);
+        ngx_mcp_count(s ? NGX_MCP_COUNT_INBOX_FULL
+                                 : NGX_MCP_COUNT_SESSIONS_FULL);
 
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
-                                       NGX_HTTP_MCP_SSE_TOO_MANY,
-                                       s ? "Too many messages"
+        return ngx_mcp_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
+                              NGX_MCP_ERR_TOO_MANY,
+                              s ? "Too many messages"
                                          : "Too many sessions");
 
     default:
@@ -90,19 +83,19 @@ ngx_http_mcp_sse_submit(ngx_http_request_t *r, ngx_array_t *messages,
     /* its stream is not one that nobody uses */
 
     if (x->ctx->named) {
-        ngx_http_mcp_sse_registry_active(x->ctx->sid.key, messages->nelts);
+        ngx_mcp_registry_active(x->ctx->sid.key, messages->nelts);
     }
 
-    ngx_http_mcp_sse_submit_run(x, messages, s, env);
+    ngx_mcp_submit_run(x, messages, s, env);
 
     if (!x->asked) {
         x->answered = 1;
 
         return x->failed ? NGX_HTTP_INTERNAL_SERVER_ERROR
-                         : ngx_http_mcp_sse_respond(r, NGX_HTTP_ACCEPTED, NULL);
+                         : ngx_mcp_respond(r, NGX_HTTP_ACCEPTED, NULL);
     }
 
-    return ngx_http_mcp_sse_exchange_wait(x);
+    return ngx_mcp_exchange_wait(x);
 }
 
 
@@ -112,56 +105,56 @@ ngx_http_mcp_sse_submit(ngx_http_request_t *r, ngx_array_t *messages,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_submit_session(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_message_t *message)
+ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
+    ngx_mcp_jsonrpc_message_t *message)
 {
-    u_char                   *hash;
-    ngx_str_t                 offered;
-    ngx_http_mcp_sse_sid_t    sid;
-    ngx_http_mcp_sse_zone_t  *zone;
+    u_char               *hash;
+    ngx_str_t             offered;
+    ngx_mcp_session_id_t  sid;
+    ngx_mcp_zone_t       *zone;
 
-    if (message->type != NGX_HTTP_MCP_SSE_REQUEST
-        || !ngx_http_mcp_sse_is(&message->method, "initialize"))
+    if (message->type != NGX_MCP_JSONRPC_REQUEST
+        || !ngx_mcp_str_is(&message->method, "initialize"))
     {
         return NGX_OK;
     }
 
     x->session.data = ngx_pnalloc(x->request->pool,
-                                  NGX_HTTP_MCP_SSE_ID_LEN
-                                  + NGX_HTTP_MCP_SSE_HASH_LEN);
+                                  NGX_MCP_SESSION_ID_LEN
+                                  + NGX_MCP_HASH_LEN);
     if (x->session.data == NULL) {
         return NGX_ERROR;
     }
 
-    x->session.len = NGX_HTTP_MCP_SSE_ID_LEN;
-    hash = x->session.data + NGX_HTTP_MCP_SSE_ID_LEN;
+    x->session.len = NGX_MCP_SESSION_ID_LEN;
+    hash = x->session.data + NGX_MCP_SESSION_ID_LEN;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    if (ngx_http_mcp_sse_sid_make(&sid, x->session.data, zone->secrets->elts,
-                                  zone->root->instance, ngx_time(),
-                                  "streamable", &x->ctx->facts.site,
-                                  &x->ctx->facts.user)
+    if (ngx_mcp_session_id_make(&sid, x->session.data, zone->secrets->elts,
+                                zone->root->instance, ngx_time(),
+                                "streamable", &x->ctx->facts.site,
+                                &x->ctx->facts.user)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(hash, sid.hash, NGX_HTTP_MCP_SSE_HASH_LEN);
+    ngx_memcpy(hash, sid.hash, NGX_MCP_HASH_LEN);
 
     x->ctx->facts.session.data = hash;
-    x->ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
+    x->ctx->facts.session.len = NGX_MCP_HASH_LEN;
 
     ngx_str_null(&offered);
 
-    if (ngx_http_mcp_sse_version_offered(x->request->pool, &message->params,
+    if (ngx_mcp_protocol_version_offered(x->request->pool, &message->params,
                                          &offered)
         == NGX_ERROR)
     {
         return NGX_ERROR;
     }
 
-    x->newest = ngx_http_mcp_sse_negotiate_limit(&offered);
+    x->newest = ngx_mcp_negotiate_limit(&offered);
 
     return NGX_OK;
 }
@@ -172,32 +165,31 @@ ngx_http_mcp_sse_submit_session(ngx_http_mcp_sse_exchange_t *x,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_submit_envelope(ngx_http_request_t *r,
-    ngx_array_t *messages, ngx_http_mcp_sse_session_t **s,
-    ngx_http_mcp_sse_envelope_t **env)
+ngx_mcp_submit_envelope(ngx_http_request_t *r, ngx_array_t *messages,
+    ngx_mcp_session_t **s, ngx_mcp_envelope_t **env)
 {
     ngx_int_t  rc;
 
-    if (!ngx_http_mcp_sse_submit_calls(r, messages)) {
+    if (!ngx_mcp_submit_calls(r, messages)) {
         return NGX_OK;
     }
 
-    rc = ngx_http_mcp_sse_pack(r, messages, env);
+    rc = ngx_mcp_forward_headers(r, messages, env);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_mcp_sse_actor_get(r, s);
+    rc = ngx_mcp_session_http_get(r, s);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_mcp_sse_actor_room(*s, *env);
+        rc = ngx_mcp_session_http_room(*s, *env);
     }
 
     if (rc != NGX_OK) {
-        ngx_http_mcp_sse_envelope_free(*env);
+        ngx_mcp_envelope_free(*env);
 
         if (*s) {
-            ngx_http_mcp_sse_session_check(*s);
+            ngx_mcp_session_check(*s);
         }
     }
 
@@ -206,18 +198,18 @@ ngx_http_mcp_sse_submit_envelope(ngx_http_request_t *r,
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_submit_calls(ngx_http_request_t *r, ngx_array_t *messages)
+ngx_mcp_submit_calls(ngx_http_request_t *r, ngx_array_t *messages)
 {
-    ngx_uint_t                    i;
-    ngx_http_mcp_sse_message_t   *message;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_uint_t                  i;
+    ngx_mcp_jsonrpc_message_t  *message;
+    ngx_mcp_loc_conf_t         *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     message = messages->elts;
 
     for (i = 0; i < messages->nelts; i++) {
-        if (ngx_http_mcp_sse_submit_forwards(conf, &message[i])) {
+        if (ngx_mcp_submit_forwards(conf, &message[i])) {
             return 1;
         }
     }
@@ -231,22 +223,19 @@ ngx_http_mcp_sse_submit_calls(ngx_http_request_t *r, ngx_array_t *messages)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_submit_forwards(ngx_http_mcp_sse_loc_conf_t *conf,
-    ngx_http_mcp_sse_message_t *message)
+ngx_mcp_submit_forwards(ngx_mcp_loc_conf_t *conf,
+    ngx_mcp_jsonrpc_message_t *message)
 {
     switch (message->type) {
 
-    case NGX_HTTP_MCP_SSE_REQUEST:
-        return (ngx_http_mcp_sse_dispatch_flag(&message->method)
-                & conf->local) == 0;
+    case NGX_MCP_JSONRPC_REQUEST:
+        return (ngx_mcp_dispatch_flag(&message->method) & conf->local) == 0;
 
-    case NGX_HTTP_MCP_SSE_NOTIFICATION:
-        return !ngx_http_mcp_sse_is(&message->method,
-                                    "notifications/initialized")
-               && !ngx_http_mcp_sse_is(&message->method,
-                                       "notifications/cancelled");
+    case NGX_MCP_JSONRPC_NOTIFICATION:
+        return !ngx_mcp_str_is(&message->method, "notifications/initialized")
+               && !ngx_mcp_str_is(&message->method, "notifications/cancelled");
 
-    default: /* NGX_HTTP_MCP_SSE_RESPONSE */
+    default: /* NGX_MCP_JSONRPC_RESPONSE */
         return 0;
     }
 }
@@ -257,13 +246,12 @@ ngx_http_mcp_sse_submit_forwards(ngx_http_mcp_sse_loc_conf_t *conf,
  */
 
 static void
-ngx_http_mcp_sse_submit_run(ngx_http_mcp_sse_exchange_t *x,
-    ngx_array_t *messages, ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env)
+ngx_mcp_submit_run(ngx_mcp_exchange_t *x, ngx_array_t *messages,
+    ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
-    u_char                      *pos;
-    ngx_uint_t                   i;
-    ngx_http_mcp_sse_message_t  *message, copy;
+    u_char                     *pos;
+    ngx_uint_t                  i;
+    ngx_mcp_jsonrpc_message_t  *message, copy;
 
     pos = NULL;
     message = messages->elts;
@@ -271,67 +259,66 @@ ngx_http_mcp_sse_submit_run(ngx_http_mcp_sse_exchange_t *x,
     for (i = 0; i < messages->nelts; i++) {
 
         if (env == NULL) {
-            ngx_http_mcp_sse_submit_one(x, NULL, NULL, &message[i]);
+            ngx_mcp_submit_one(x, NULL, NULL, &message[i]);
             continue;
         }
 
-        if (ngx_http_mcp_sse_envelope_message(env, &pos, &copy) != NGX_OK) {
+        if (ngx_mcp_envelope_message(env, &pos, &copy) != NGX_OK) {
             x->failed = 1;
             break;
         }
 
-        ngx_http_mcp_sse_submit_one(x, s, env, &copy);
+        ngx_mcp_submit_one(x, s, env, &copy);
     }
 
     if (env) {
-        ngx_http_mcp_sse_envelope_free(env);
+        ngx_mcp_envelope_free(env);
 
-        ngx_http_mcp_sse_dispatch_next(s);
-        ngx_http_mcp_sse_session_check(s);
+        ngx_mcp_dispatch_next(s);
+        ngx_mcp_session_check(s);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_submit_one(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_envelope_t *env,
-    ngx_http_mcp_sse_message_t *message)
+ngx_mcp_submit_one(ngx_mcp_exchange_t *x, ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message)
 {
-    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REQUESTS
-                           + message->type - NGX_HTTP_MCP_SSE_REQUEST);
+    ngx_mcp_count(NGX_MCP_COUNT_REQUESTS
+                  + message->type - NGX_MCP_JSONRPC_REQUEST);
 
-    if (message->type == NGX_HTTP_MCP_SSE_REQUEST) {
+    if (message->type == NGX_MCP_JSONRPC_REQUEST) {
         x->asked = 1;
     }
 
     /* without an actor none of them is for the backend */
 
-    if (s == NULL || !ngx_http_mcp_sse_submit_forwards(x->conf, message)) {
-        ngx_http_mcp_sse_submit_own(x, message);
+    if (s == NULL || !ngx_mcp_submit_forwards(x->conf, message)) {
+        ngx_mcp_submit_own(x, message);
         return;
     }
 
     /* within a session, an id stands for one request at a time */
 
-    if (message->type == NGX_HTTP_MCP_SSE_REQUEST
+    if (message->type == NGX_MCP_JSONRPC_REQUEST
         && !s->nameless
-        && ngx_http_mcp_sse_dispatch_known(s, &message->id))
+        && ngx_mcp_dispatch_known(s, &message->id))
     {
         ngx_log_error(NGX_LOG_INFO, x->request->connection->log, 0,
                       "mcp sse: session %*s repeats a request whose answer is "
                       "still to come, not run",
-                      (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+                      (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REPEATED);
+        ngx_mcp_count(NGX_MCP_COUNT_REPEATED);
 
-        ngx_http_mcp_sse_exchange_push(x,
-            ngx_http_mcp_sse_reply_error(&message->id,
-                                         NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                         "Request id is in use", ""));
+        ngx_mcp_exchange_push(x,
+            ngx_mcp_reply_error(&message->id,
+                                NGX_MCP_ERR_INVALID_REQUEST,
+                                "Request id is in use", ""));
         return;
     }
 
-    ngx_http_mcp_sse_submit_task(x, s, env, message);
+    ngx_mcp_submit_task(x, s, env, message);
 }
 
 
@@ -340,60 +327,57 @@ ngx_http_mcp_sse_submit_one(ngx_http_mcp_sse_exchange_t *x,
  */
 
 static void
-ngx_http_mcp_sse_submit_own(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_message_t *message)
+ngx_mcp_submit_own(ngx_mcp_exchange_t *x, ngx_mcp_jsonrpc_message_t *message)
 {
-    if (message->type == NGX_HTTP_MCP_SSE_REQUEST) {
-        ngx_http_mcp_sse_count_call(&message->method,
-                                    NGX_HTTP_MCP_SSE_RESULT_LOCAL);
+    if (message->type == NGX_MCP_JSONRPC_REQUEST) {
+        ngx_mcp_count_call(&message->method, NGX_MCP_RESULT_LOCAL);
 
-        ngx_http_mcp_sse_exchange_push(x,
-            ngx_http_mcp_sse_reply_local(x->conf, &message->id,
-                          ngx_http_mcp_sse_dispatch_flag(&message->method)));
+        ngx_mcp_exchange_push(x,
+            ngx_mcp_reply_local(x->conf, &message->id,
+                          ngx_mcp_dispatch_flag(&message->method)));
         return;
     }
 
     /* whichever worker has it; this one, too, learns of it by an event */
 
-    if (message->type == NGX_HTTP_MCP_SSE_NOTIFICATION
+    if (message->type == NGX_MCP_JSONRPC_NOTIFICATION
         && message->request_id.data
         && x->ctx->named
-        && ngx_http_mcp_sse_is(&message->method, "notifications/cancelled"))
+        && ngx_mcp_str_is(&message->method, "notifications/cancelled"))
     {
-        ngx_http_mcp_sse_bus_announce(NGX_HTTP_MCP_SSE_NEWS_CANCEL,
-                                      x->ctx->sid.key,
-                                      message->request_id.data,
-                                      message->request_id.len);
+        ngx_mcp_bus_announce(NGX_MCP_ANNOUNCE_CANCEL,
+                             x->ctx->sid.key,
+                             message->request_id.data,
+                             message->request_id.len);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_submit_task(ngx_http_mcp_sse_exchange_t *x,
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_envelope_t *env,
-    ngx_http_mcp_sse_message_t *message)
+ngx_mcp_submit_task(ngx_mcp_exchange_t *x, ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message)
 {
-    ngx_http_mcp_sse_task_t  *task;
+    ngx_mcp_task_t  *task;
 
-    task = ngx_http_mcp_sse_task_create(s, env, message);
+    task = ngx_mcp_task_create(s, env, message);
 
     if (task == NULL) {
         x->failed = 1;
         return;
     }
 
-    (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_shm_self()->pending, 1);
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_self()->pending, 1);
 
     if (task->silent) {
         return;
     }
 
     x->ntasks++;
-    ngx_http_mcp_sse_task_attach(task, &x->sink);
+    ngx_mcp_task_attach(task, &x->sink);
 
     /* progress needs a stream */
 
     if (!x->ctx->accept_stream) {
-        ngx_http_mcp_sse_tick_del(&task->progress);
+        ngx_mcp_timer_del(&task->progress);
     }
 }

@@ -9,25 +9,24 @@
 #include "ngx_mcp_response.h"
 
 
-static void ngx_http_mcp_sse_body_begin(ngx_http_request_t *r);
-static void ngx_http_mcp_sse_body_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_body_more(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_body_collect(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_body_append(ngx_http_request_t *r,
-    ngx_http_mcp_sse_ctx_t *ctx, ngx_buf_t *b);
-static ngx_int_t ngx_http_mcp_sse_body_reserve(ngx_http_request_t *r,
-    ngx_http_mcp_sse_ctx_t *ctx, size_t size);
+static void ngx_mcp_body_begin(ngx_http_request_t *r);
+static void ngx_mcp_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_body_more(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_body_collect(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_body_append(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
+    ngx_buf_t *b);
+static ngx_int_t ngx_mcp_body_reserve(ngx_http_request_t *r,
+    ngx_mcp_ctx_t *ctx, size_t size);
 
 
-#define NGX_HTTP_MCP_SSE_BODY_MIN  4096
+#define NGX_MCP_BODY_MIN_SIZE  4096
 
 
 ngx_int_t
-ngx_http_mcp_sse_body_read(ngx_http_request_t *r, size_t max,
-    ngx_http_mcp_sse_body_pt done)
+ngx_mcp_body_read(ngx_http_request_t *r, size_t max, ngx_mcp_body_pt done)
 {
-    ngx_int_t                rc;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       rc;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     ctx->body_done = done;
@@ -61,7 +60,7 @@ ngx_http_mcp_sse_body_read(ngx_http_request_t *r, size_t max,
 
     r->request_body_no_buffering = 1;
 
-    rc = ngx_http_read_client_request_body(r, ngx_http_mcp_sse_body_begin);
+    rc = ngx_http_read_client_request_body(r, ngx_mcp_body_begin);
 
     /* what has come with the headers is no body: who knows where it ends? */
 
@@ -80,21 +79,21 @@ ngx_http_mcp_sse_body_read(ngx_http_request_t *r, size_t max,
 
 
 static void
-ngx_http_mcp_sse_body_begin(ngx_http_request_t *r)
+ngx_mcp_body_begin(ngx_http_request_t *r)
 {
-    r->read_event_handler = ngx_http_mcp_sse_body_handler;
+    r->read_event_handler = ngx_mcp_body_handler;
 
-    ngx_http_mcp_sse_body_handler(r);
+    ngx_mcp_body_handler(r);
 }
 
 
 static void
-ngx_http_mcp_sse_body_handler(ngx_http_request_t *r)
+ngx_mcp_body_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       rc;
+    ngx_mcp_ctx_t  *ctx;
 
-    rc = ngx_http_mcp_sse_body_more(r);
+    rc = ngx_mcp_body_more(r);
 
     if (rc == NGX_AGAIN) {
         return;
@@ -115,7 +114,7 @@ ngx_http_mcp_sse_body_handler(ngx_http_request_t *r)
         rc = ctx->body_done(r, rc);
     }
 
-    ngx_http_finalize_request(r, ngx_http_mcp_sse_result(r, rc));
+    ngx_http_finalize_request(r, ngx_mcp_error_result(r, rc));
 }
 
 
@@ -124,12 +123,12 @@ ngx_http_mcp_sse_body_handler(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_body_more(ngx_http_request_t *r)
+ngx_mcp_body_more(ngx_http_request_t *r)
 {
     ngx_int_t  rc;
 
     for ( ;; ) {
-        rc = ngx_http_mcp_sse_body_collect(r);
+        rc = ngx_mcp_body_collect(r);
 
         if (rc != NGX_OK || !r->reading_body) {
             return rc;
@@ -149,18 +148,18 @@ ngx_http_mcp_sse_body_more(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_body_collect(ngx_http_request_t *r)
+ngx_mcp_body_collect(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
-    ngx_chain_t             *cl, *next;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t       rc;
+    ngx_chain_t    *cl, *next;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     for (cl = r->request_body->bufs; cl; cl = next) {
         next = cl->next;
 
-        rc = ngx_http_mcp_sse_body_append(r, ctx, cl->buf);
+        rc = ngx_mcp_body_append(r, ctx, cl->buf);
 
         if (rc != NGX_OK) {
             return rc;
@@ -180,8 +179,7 @@ ngx_http_mcp_sse_body_collect(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_body_append(ngx_http_request_t *r,
-    ngx_http_mcp_sse_ctx_t *ctx, ngx_buf_t *b)
+ngx_mcp_body_append(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx, ngx_buf_t *b)
 {
     off_t    size;
     u_char  *last;
@@ -196,7 +194,7 @@ ngx_http_mcp_sse_body_append(ngx_http_request_t *r,
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    if (ngx_http_mcp_sse_body_reserve(r, ctx, size) != NGX_OK) {
+    if (ngx_mcp_body_reserve(r, ctx, size) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -216,8 +214,7 @@ ngx_http_mcp_sse_body_append(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_body_reserve(ngx_http_request_t *r,
-    ngx_http_mcp_sse_ctx_t *ctx, size_t size)
+ngx_mcp_body_reserve(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx, size_t size)
 {
     u_char  *p;
     size_t   need;
@@ -229,7 +226,7 @@ ngx_http_mcp_sse_body_reserve(ngx_http_request_t *r,
     }
 
     need = ngx_max(need, 2 * ctx->capacity);
-    need = ngx_max(need, NGX_HTTP_MCP_SSE_BODY_MIN);
+    need = ngx_max(need, NGX_MCP_BODY_MIN_SIZE);
 
     p = ngx_pnalloc(r->pool, need);
     if (p == NULL) {

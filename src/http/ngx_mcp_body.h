@@ -17,16 +17,15 @@
  * returned, and returns what the request is finalized with.
  */
 
-typedef ngx_int_t (*ngx_http_mcp_sse_body_pt)(ngx_http_request_t *r,
-    ngx_int_t status);
+typedef ngx_int_t (*ngx_mcp_body_pt)(ngx_http_request_t *r, ngx_int_t status);
 
 /*
  * Returns what the content handler is to return, or the request is to be
  * finalized with.
  */
 
-ngx_int_t ngx_http_mcp_sse_body_read(ngx_http_request_t *r, size_t max,
-    ngx_http_mcp_sse_body_pt done);
+ngx_int_t ngx_mcp_body_read(ngx_http_request_t *r, size_t max,
+    ngx_mcp_body_pt done);
 
 
 #endif /* _NGX_MCP_BODY_H_INCLUDED_ */

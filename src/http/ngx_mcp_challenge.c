@@ -7,48 +7,46 @@
 #include "ngx_mcp_header.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_challenge_own(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_challenge_own(ngx_http_request_t *r,
     ngx_str_t *value);
-static ngx_int_t ngx_http_mcp_sse_challenge_complete(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_challenge_complete(ngx_http_request_t *r,
     ngx_str_t *value);
-static ngx_int_t ngx_http_mcp_sse_challenge_metadata(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_challenge_metadata(ngx_http_request_t *r,
     ngx_str_t *url);
-static ngx_uint_t ngx_http_mcp_sse_challenge_safe(ngx_str_t *text);
+static ngx_uint_t ngx_mcp_challenge_safe(ngx_str_t *text);
 
 
 ngx_int_t
-ngx_http_mcp_sse_challenge(ngx_http_request_t *r, ngx_str_t *given)
+ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given)
 {
     ngx_str_t  value;
 
     value = *given;
 
-    if (value.len == 0
-        && ngx_http_mcp_sse_challenge_own(r, &value) != NGX_OK)
-    {
+    if (value.len == 0 && ngx_mcp_challenge_own(r, &value) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_http_mcp_sse_challenge_complete(r, &value) != NGX_OK) {
+    if (ngx_mcp_challenge_complete(r, &value) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_mcp_sse_header_set(r, "WWW-Authenticate", &value);
+    return ngx_mcp_header_set(r, "WWW-Authenticate", &value);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_challenge_own(ngx_http_request_t *r, ngx_str_t *value)
+ngx_mcp_challenge_own(ngx_http_request_t *r, ngx_str_t *value)
 {
-    ngx_str_t               *host;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_str_t      *host;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     host = r->headers_in.server.len ? &r->headers_in.server
                                     : &ctx->facts.site;
 
-    if (!ngx_http_mcp_sse_challenge_safe(host)) {
+    if (!ngx_mcp_challenge_safe(host)) {
         host = &ctx->facts.site;
     }
 
@@ -71,11 +69,11 @@ ngx_http_mcp_sse_challenge_own(ngx_http_request_t *r, ngx_str_t *value)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_challenge_complete(ngx_http_request_t *r, ngx_str_t *value)
+ngx_mcp_challenge_complete(ngx_http_request_t *r, ngx_str_t *value)
 {
-    u_char                  *p;
-    ngx_str_t                url;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    u_char         *p;
+    ngx_str_t       url;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -91,7 +89,7 @@ ngx_http_mcp_sse_challenge_complete(ngx_http_request_t *r, ngx_str_t *value)
         return NGX_OK;
     }
 
-    if (ngx_http_mcp_sse_challenge_metadata(r, &url) != NGX_OK) {
+    if (ngx_mcp_challenge_metadata(r, &url) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -120,10 +118,10 @@ ngx_http_mcp_sse_challenge_complete(ngx_http_request_t *r, ngx_str_t *value)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_challenge_metadata(ngx_http_request_t *r, ngx_str_t *url)
+ngx_mcp_challenge_metadata(ngx_http_request_t *r, ngx_str_t *url)
 {
-    ngx_str_t                     path, scheme, host;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_str_t            path, scheme, host;
+    ngx_mcp_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
@@ -140,9 +138,9 @@ ngx_http_mcp_sse_challenge_metadata(ngx_http_request_t *r, ngx_str_t *url)
         host = r->headers_in.host->value;
     }
 
-    if (!ngx_http_mcp_sse_challenge_safe(&path)
+    if (!ngx_mcp_challenge_safe(&path)
         || (conf->public_url.len == 0
-            && (host.len == 0 || !ngx_http_mcp_sse_challenge_safe(&host))))
+            && (host.len == 0 || !ngx_mcp_challenge_safe(&host))))
     {
         return NGX_OK;
     }
@@ -180,7 +178,7 @@ ngx_http_mcp_sse_challenge_metadata(ngx_http_request_t *r, ngx_str_t *url)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_challenge_safe(ngx_str_t *text)
+ngx_mcp_challenge_safe(ngx_str_t *text)
 {
     size_t  i;
     u_char  ch;

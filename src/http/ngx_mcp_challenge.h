@@ -17,8 +17,7 @@
  * (RFC 9728) by an absolute URL.  NGX_OK or NGX_ERROR.
  */
 
-ngx_int_t ngx_http_mcp_sse_challenge(ngx_http_request_t *r,
-    ngx_str_t *given);
+ngx_int_t ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given);
 
 
 #endif /* _NGX_MCP_CHALLENGE_H_INCLUDED_ */

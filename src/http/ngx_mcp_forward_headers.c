@@ -6,21 +6,21 @@
 #include "ngx_mcp_forward_headers.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_pack_own(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_forward_headers_own(ngx_http_request_t *r,
     ngx_array_t *headers);
-static ngx_int_t ngx_http_mcp_sse_pack_client(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_forward_headers_client(ngx_http_request_t *r,
     ngx_array_t *headers);
-static ngx_uint_t ngx_http_mcp_sse_pack_allowed(
-    ngx_http_mcp_sse_loc_conf_t *conf, ngx_table_elt_t *h);
-static ngx_uint_t ngx_http_mcp_sse_pack_in(ngx_str_t *list,
+static ngx_uint_t ngx_mcp_forward_headers_allowed(ngx_mcp_loc_conf_t *conf,
     ngx_table_elt_t *h);
-static ngx_int_t ngx_http_mcp_sse_pack_add(ngx_array_t *headers,
+static ngx_uint_t ngx_mcp_forward_headers_in(ngx_str_t *list,
+    ngx_table_elt_t *h);
+static ngx_int_t ngx_mcp_forward_headers_add(ngx_array_t *headers,
     ngx_str_t *name, ngx_str_t *value);
 
 
 /* passed for everybody, besides mcp-* */
 
-static ngx_str_t  ngx_http_mcp_sse_pack_always[] = {
+static ngx_str_t  ngx_mcp_forward_headers_always[] = {
     ngx_string("user-agent"),
     ngx_string("accept-language"),
     ngx_string("traceparent"),
@@ -29,7 +29,7 @@ static ngx_str_t  ngx_http_mcp_sse_pack_always[] = {
     ngx_null_string
 };
 
-static ngx_str_t  ngx_http_mcp_sse_pack_never[] = {
+static ngx_str_t  ngx_mcp_forward_headers_never[] = {
     ngx_string("accept"),
     ngx_string("accept-encoding"),
     ngx_string("authorization"),
@@ -61,25 +61,26 @@ static ngx_str_t  ngx_http_mcp_sse_pack_never[] = {
 
 /* no header has such a name */
 
-static ngx_str_t  ngx_http_mcp_sse_pack_address = ngx_string("");
+static ngx_str_t  ngx_mcp_forward_headers_address = ngx_string("");
 
-static ngx_str_t  ngx_http_mcp_sse_pack_authorization =
+static ngx_str_t  ngx_mcp_forward_headers_authorization =
                                                ngx_string("authorization");
-static ngx_str_t  ngx_http_mcp_sse_pack_cookie = ngx_string("cookie");
-static ngx_str_t  ngx_http_mcp_sse_pack_csrf =
+static ngx_str_t  ngx_mcp_forward_headers_cookie = ngx_string("cookie");
+static ngx_str_t  ngx_mcp_forward_headers_csrf =
                                          ngx_string("x-frappe-csrf-token");
-static ngx_str_t  ngx_http_mcp_sse_pack_for = ngx_string("x-forwarded-for");
-static ngx_str_t  ngx_http_mcp_sse_pack_host =
+static ngx_str_t  ngx_mcp_forward_headers_for_name =
+                                             ngx_string("x-forwarded-for");
+static ngx_str_t  ngx_mcp_forward_headers_host =
                                             ngx_string("x-forwarded-host");
-static ngx_str_t  ngx_http_mcp_sse_pack_proto =
+static ngx_str_t  ngx_mcp_forward_headers_proto =
                                            ngx_string("x-forwarded-proto");
-static ngx_str_t  ngx_http_mcp_sse_pack_http = ngx_string("http");
-static ngx_str_t  ngx_http_mcp_sse_pack_https = ngx_string("https");
+static ngx_str_t  ngx_mcp_forward_headers_http = ngx_string("http");
+static ngx_str_t  ngx_mcp_forward_headers_https = ngx_string("https");
 
 
 ngx_int_t
-ngx_http_mcp_sse_pack(ngx_http_request_t *r, ngx_array_t *messages,
-    ngx_http_mcp_sse_envelope_t **env)
+ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
+    ngx_mcp_envelope_t **env)
 {
     size_t         size;
     ngx_uint_t     i;
@@ -89,8 +90,8 @@ ngx_http_mcp_sse_pack(ngx_http_request_t *r, ngx_array_t *messages,
     headers = ngx_array_create(r->pool, 16, sizeof(ngx_keyval_t));
 
     if (headers == NULL
-        || ngx_http_mcp_sse_pack_own(r, headers) != NGX_OK
-        || ngx_http_mcp_sse_pack_client(r, headers) != NGX_OK)
+        || ngx_mcp_forward_headers_own(r, headers) != NGX_OK
+        || ngx_mcp_forward_headers_client(r, headers) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -102,12 +103,11 @@ ngx_http_mcp_sse_pack(ngx_http_request_t *r, ngx_array_t *messages,
         size += 2 * sizeof(uint32_t) + kv[i].key.len + kv[i].value.len;
     }
 
-    if (size > NGX_HTTP_MCP_SSE_MAX_HEADERS) {
+    if (size > NGX_MCP_MAX_HEADERS_SIZE) {
         return NGX_DECLINED;
     }
 
-    *env = ngx_http_mcp_sse_envelope_make(headers, messages,
-                                          r->connection->log);
+    *env = ngx_mcp_envelope_make(headers, messages, r->connection->log);
 
     return *env ? NGX_OK : NGX_ERROR;
 }
@@ -119,50 +119,51 @@ ngx_http_mcp_sse_pack(ngx_http_request_t *r, ngx_array_t *messages,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_pack_own(ngx_http_request_t *r, ngx_array_t *headers)
+ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
 {
-    ngx_str_t                      *proto, *address;
-    ngx_http_mcp_sse_ctx_t         *ctx;
-    ngx_http_mcp_sse_credential_t  *cred;
+    ngx_str_t             *proto, *address;
+    ngx_mcp_ctx_t         *ctx;
+    ngx_mcp_credential_t  *cred;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     cred = &ctx->credential;
 
     address = &r->connection->addr_text;
-    proto = &ngx_http_mcp_sse_pack_http;
+    proto = &ngx_mcp_forward_headers_http;
 
 #if (NGX_HTTP_SSL)
     if (r->connection->ssl) {
-        proto = &ngx_http_mcp_sse_pack_https;
+        proto = &ngx_mcp_forward_headers_https;
     }
 #endif
 
-    if (ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_address,
-                                  address)
+    if (ngx_mcp_forward_headers_add(headers, &ngx_mcp_forward_headers_address,
+                                    address)
         != NGX_OK
-        || ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_for,
-                                     address)
+        || ngx_mcp_forward_headers_add(headers,
+                                       &ngx_mcp_forward_headers_for_name,
+                                       address)
            != NGX_OK
-        || ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_proto,
-                                     proto)
+        || ngx_mcp_forward_headers_add(headers, &ngx_mcp_forward_headers_proto,
+                                       proto)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (r->headers_in.host
-        && ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_host,
-                                     &r->headers_in.host->value)
+        && ngx_mcp_forward_headers_add(headers, &ngx_mcp_forward_headers_host,
+                                       &r->headers_in.host->value)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (cred->value.len
-        && ngx_http_mcp_sse_pack_add(headers,
+        && ngx_mcp_forward_headers_add(headers,
                                  cred->cookie
-                                     ? &ngx_http_mcp_sse_pack_cookie
-                                     : &ngx_http_mcp_sse_pack_authorization,
+                                       ? &ngx_mcp_forward_headers_cookie
+                                       : &ngx_mcp_forward_headers_authorization,
                                  &cred->value)
            != NGX_OK)
     {
@@ -170,8 +171,9 @@ ngx_http_mcp_sse_pack_own(ngx_http_request_t *r, ngx_array_t *headers)
     }
 
     if (cred->cookie && cred->csrf_token.len) {
-        return ngx_http_mcp_sse_pack_add(headers, &ngx_http_mcp_sse_pack_csrf,
-                                         &cred->csrf_token);
+        return ngx_mcp_forward_headers_add(headers,
+                                           &ngx_mcp_forward_headers_csrf,
+                                           &cred->csrf_token);
     }
 
     return NGX_OK;
@@ -179,13 +181,13 @@ ngx_http_mcp_sse_pack_own(ngx_http_request_t *r, ngx_array_t *headers)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_pack_client(ngx_http_request_t *r, ngx_array_t *headers)
+ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers)
 {
-    ngx_str_t                     name;
-    ngx_uint_t                    i;
-    ngx_list_part_t              *part;
-    ngx_table_elt_t              *h;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_str_t            name;
+    ngx_uint_t           i;
+    ngx_list_part_t     *part;
+    ngx_table_elt_t     *h;
+    ngx_mcp_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
@@ -196,7 +198,7 @@ ngx_http_mcp_sse_pack_client(ngx_http_request_t *r, ngx_array_t *headers)
         for (i = 0; i < part->nelts; i++) {
 
             if (h[i].hash == 0
-                || !ngx_http_mcp_sse_pack_allowed(conf, &h[i]))
+                || !ngx_mcp_forward_headers_allowed(conf, &h[i]))
             {
                 continue;
             }
@@ -204,7 +206,7 @@ ngx_http_mcp_sse_pack_client(ngx_http_request_t *r, ngx_array_t *headers)
             name.data = h[i].lowcase_key;
             name.len = h[i].key.len;
 
-            if (ngx_http_mcp_sse_pack_add(headers, &name, &h[i].value)
+            if (ngx_mcp_forward_headers_add(headers, &name, &h[i].value)
                 != NGX_OK)
             {
                 return NGX_ERROR;
@@ -217,26 +219,25 @@ ngx_http_mcp_sse_pack_client(ngx_http_request_t *r, ngx_array_t *headers)
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_pack_allowed(ngx_http_mcp_sse_loc_conf_t *conf,
-    ngx_table_elt_t *h)
+ngx_mcp_forward_headers_allowed(ngx_mcp_loc_conf_t *conf, ngx_table_elt_t *h)
 {
     if (h->key.len > 4 && ngx_strncmp(h->lowcase_key, "mcp-", 4) == 0) {
         return 1;
     }
 
-    if (ngx_http_mcp_sse_pack_in(ngx_http_mcp_sse_pack_always, h)) {
+    if (ngx_mcp_forward_headers_in(ngx_mcp_forward_headers_always, h)) {
         return 1;
     }
 
     /* an array of the configuration ends with an empty name, too */
 
     return conf->pass_headers
-           && ngx_http_mcp_sse_pack_in(conf->pass_headers->elts, h);
+           && ngx_mcp_forward_headers_in(conf->pass_headers->elts, h);
 }
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_pack_in(ngx_str_t *list, ngx_table_elt_t *h)
+ngx_mcp_forward_headers_in(ngx_str_t *list, ngx_table_elt_t *h)
 {
     for ( /* void */ ; list->len; list++) {
 
@@ -252,19 +253,19 @@ ngx_http_mcp_sse_pack_in(ngx_str_t *list, ngx_table_elt_t *h)
 
 
 ngx_uint_t
-ngx_http_mcp_sse_pack_may_pass(ngx_str_t *name)
+ngx_mcp_forward_headers_allowed_name(ngx_str_t *name)
 {
     ngx_table_elt_t  h;
 
     h.key = *name;
     h.lowcase_key = name->data;
 
-    return !ngx_http_mcp_sse_pack_in(ngx_http_mcp_sse_pack_never, &h);
+    return !ngx_mcp_forward_headers_in(ngx_mcp_forward_headers_never, &h);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_pack_add(ngx_array_t *headers, ngx_str_t *name,
+ngx_mcp_forward_headers_add(ngx_array_t *headers, ngx_str_t *name,
     ngx_str_t *value)
 {
     ngx_keyval_t  *kv;

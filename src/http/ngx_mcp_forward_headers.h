@@ -12,13 +12,13 @@
 
 /*
  * Makes an envelope of r's credential, address, allowed headers and
- * "messages" (of ngx_http_mcp_sse_message_t).  The caller owns it.  NGX_OK;
- * NGX_DECLINED: the headers are larger than NGX_HTTP_MCP_SSE_MAX_HEADERS;
+ * "messages" (of ngx_mcp_jsonrpc_message_t).  The caller owns it.  NGX_OK;
+ * NGX_DECLINED: the headers are larger than NGX_MCP_MAX_HEADERS_SIZE;
  * NGX_ERROR: memory is short.
  */
 
-ngx_int_t ngx_http_mcp_sse_pack(ngx_http_request_t *r, ngx_array_t *messages,
-    ngx_http_mcp_sse_envelope_t **env);
+ngx_int_t ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
+    ngx_mcp_envelope_t **env);
 
 /*
  * Whether a header, named in lower case, may be passed by
@@ -26,7 +26,7 @@ ngx_int_t ngx_http_mcp_sse_pack(ngx_http_request_t *r, ngx_array_t *messages,
  * the connection, or that would make Frappe act for another site or user.
  */
 
-ngx_uint_t ngx_http_mcp_sse_pack_may_pass(ngx_str_t *name);
+ngx_uint_t ngx_mcp_forward_headers_allowed_name(ngx_str_t *name);
 
 
 #endif /* _NGX_MCP_FORWARD_HEADERS_H_INCLUDED_ */

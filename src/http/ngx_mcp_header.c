@@ -7,21 +7,19 @@
 
 
 ngx_int_t
-ngx_http_mcp_sse_header_add(ngx_http_request_t *r, const char *name,
-    const char *value)
+ngx_mcp_header_add(ngx_http_request_t *r, const char *name, const char *value)
 {
     ngx_str_t  s;
 
     s.data = (u_char *) value;
     s.len = ngx_strlen(value);
 
-    return ngx_http_mcp_sse_header_set(r, name, &s);
+    return ngx_mcp_header_set(r, name, &s);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_header_set(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
+ngx_mcp_header_set(ngx_http_request_t *r, const char *name, ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -45,8 +43,7 @@ ngx_http_mcp_sse_header_set(ngx_http_request_t *r, const char *name,
 
 
 ngx_int_t
-ngx_http_mcp_sse_header_push(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value)
+ngx_mcp_header_push(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
 {
     ngx_table_elt_t            *h;
     ngx_http_header_t          *hh;
@@ -84,8 +81,8 @@ ngx_http_mcp_sse_header_push(ngx_http_request_t *r, ngx_str_t *name,
 
 
 ngx_table_elt_t *
-ngx_http_mcp_sse_header_find(ngx_list_t *headers, ngx_str_t *name,
-    ngx_http_mcp_sse_header_pos_t *pos)
+ngx_mcp_header_find(ngx_list_t *headers, ngx_str_t *name,
+    ngx_mcp_header_pos_t *pos)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -117,8 +114,7 @@ ngx_http_mcp_sse_header_find(ngx_list_t *headers, ngx_str_t *name,
 
 
 ngx_int_t
-ngx_http_mcp_sse_header_cookie(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value)
+ngx_mcp_header_cookie(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
 {
 #if (nginx_version >= 1023000)
 

@@ -15,10 +15,10 @@
  * first function too, that of the second must live as long as the request.
  */
 
-ngx_int_t ngx_http_mcp_sse_header_add(ngx_http_request_t *r,
-    const char *name, const char *value);
-ngx_int_t ngx_http_mcp_sse_header_set(ngx_http_request_t *r,
-    const char *name, ngx_str_t *value);
+ngx_int_t ngx_mcp_header_add(ngx_http_request_t *r, const char *name,
+    const char *value);
+ngx_int_t ngx_mcp_header_set(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
 
 /*
  * Adds a header to the request, and fills the slot of headers_in that
@@ -26,8 +26,8 @@ ngx_int_t ngx_http_mcp_sse_header_set(ngx_http_request_t *r,
  * as the request.
  */
 
-ngx_int_t ngx_http_mcp_sse_header_push(ngx_http_request_t *r,
-    ngx_str_t *name, ngx_str_t *value);
+ngx_int_t ngx_mcp_header_push(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
 
 /*
  * Finds a header of the request by its name in lower case, from *pos on:
@@ -37,18 +37,18 @@ ngx_int_t ngx_http_mcp_sse_header_push(ngx_http_request_t *r,
 typedef struct {
     ngx_list_part_t   *part;
     ngx_uint_t         i;
-} ngx_http_mcp_sse_header_pos_t;
+} ngx_mcp_header_pos_t;
 
-ngx_table_elt_t *ngx_http_mcp_sse_header_find(ngx_list_t *headers,
-    ngx_str_t *name, ngx_http_mcp_sse_header_pos_t *pos);
+ngx_table_elt_t *ngx_mcp_header_find(ngx_list_t *headers, ngx_str_t *name,
+    ngx_mcp_header_pos_t *pos);
 
 /*
  * The value of the cookie "name" of the client's request; NGX_OK or
  * NGX_DECLINED.
  */
 
-ngx_int_t ngx_http_mcp_sse_header_cookie(ngx_http_request_t *r,
-    ngx_str_t *name, ngx_str_t *value);
+ngx_int_t ngx_mcp_header_cookie(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
 
 
 #endif /* _NGX_MCP_HEADER_H_INCLUDED_ */

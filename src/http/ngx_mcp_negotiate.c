@@ -9,15 +9,15 @@
 
 /* how well a media range of Accept names a type */
 
-#define NGX_HTTP_MCP_SSE_ANY_TYPE     1    /* both wildcards */
-#define NGX_HTTP_MCP_SSE_ANY_SUBTYPE  2
-#define NGX_HTTP_MCP_SSE_NAMED        3
+#define NGX_MCP_NEGOTIATE_ANY_TYPE     1    /* both wildcards */
+#define NGX_MCP_NEGOTIATE_ANY_SUBTYPE  2
+#define NGX_MCP_NEGOTIATE_NAMED        3
 
 
 typedef struct {
     ngx_str_t      name;
     unsigned       batches:1;
-} ngx_http_mcp_sse_served_t;
+} ngx_mcp_negotiate_version_t;
 
 
 typedef struct {
@@ -27,21 +27,20 @@ typedef struct {
 
     ngx_uint_t     best;       /* range so far */
     ngx_uint_t     accepted;
-} ngx_http_mcp_sse_media_t;
+} ngx_mcp_negotiate_media_t;
 
 
-static ngx_http_mcp_sse_served_t *ngx_http_mcp_sse_negotiate_served(
-    ngx_str_t *name);
-static void ngx_http_mcp_sse_negotiate_range(ngx_http_mcp_sse_media_t *media,
+static ngx_mcp_negotiate_version_t *ngx_mcp_negotiate_served(ngx_str_t *name);
+static void ngx_mcp_negotiate_range(ngx_mcp_negotiate_media_t *media,
     u_char *p, u_char *last);
-static ngx_uint_t ngx_http_mcp_sse_negotiate_match(
-    ngx_http_mcp_sse_media_t *media, u_char *p, size_t len);
-static ngx_uint_t ngx_http_mcp_sse_negotiate_zero(u_char *p, u_char *last);
+static ngx_uint_t ngx_mcp_negotiate_match(ngx_mcp_negotiate_media_t *media,
+    u_char *p, size_t len);
+static ngx_uint_t ngx_mcp_negotiate_zero(u_char *p, u_char *last);
 
 
 /* oldest first */
 
-static ngx_http_mcp_sse_served_t  ngx_http_mcp_sse_served[] = {
+static ngx_mcp_negotiate_version_t  ngx_mcp_negotiate_versions[] = {
     { ngx_string("2024-11-05"), 1 },
     { ngx_string("2025-03-26"), 1 },
     { ngx_string("2025-06-18"), 0 },
@@ -49,9 +48,9 @@ static ngx_http_mcp_sse_served_t  ngx_http_mcp_sse_served[] = {
     { ngx_null_string, 0 }
 };
 
-static ngx_str_t  ngx_http_mcp_sse_version_header =
+static ngx_str_t  ngx_mcp_protocol_version_header =
                                        ngx_string("mcp-protocol-version");
-static ngx_str_t  ngx_http_mcp_sse_accept_header = ngx_string("accept");
+static ngx_str_t  ngx_mcp_accept_header = ngx_string("accept");
 
 
 /*
@@ -59,27 +58,27 @@ static ngx_str_t  ngx_http_mcp_sse_accept_header = ngx_string("accept");
  */
 
 ngx_int_t
-ngx_http_mcp_sse_negotiate_version(ngx_http_request_t *r)
+ngx_mcp_negotiate_version(ngx_http_request_t *r)
 {
     ngx_table_elt_t                *h;
-    ngx_http_mcp_sse_ctx_t         *ctx;
-    ngx_http_mcp_sse_served_t      *version;
-    ngx_http_mcp_sse_header_pos_t   pos;
+    ngx_mcp_ctx_t                  *ctx;
+    ngx_mcp_negotiate_version_t    *version;
+    ngx_mcp_header_pos_t            pos;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     ctx->batches = 1;
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
     for ( ;; ) {
-        h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                         &ngx_http_mcp_sse_version_header,
-                                         &pos);
+        h = ngx_mcp_header_find(&r->headers_in.headers,
+                                &ngx_mcp_protocol_version_header,
+                                &pos);
         if (h == NULL) {
             return NGX_OK;
         }
 
-        version = ngx_http_mcp_sse_negotiate_served(&h->value);
+        version = ngx_mcp_negotiate_served(&h->value);
 
         if (version->name.len == 0) {
             return NGX_DECLINED;
@@ -96,12 +95,12 @@ ngx_http_mcp_sse_negotiate_version(ngx_http_request_t *r)
  * The end of the list, if it is none of them.
  */
 
-static ngx_http_mcp_sse_served_t *
-ngx_http_mcp_sse_negotiate_served(ngx_str_t *name)
+static ngx_mcp_negotiate_version_t *
+ngx_mcp_negotiate_served(ngx_str_t *name)
 {
-    ngx_http_mcp_sse_served_t  *version;
+    ngx_mcp_negotiate_version_t  *version;
 
-    for (version = ngx_http_mcp_sse_served; version->name.len; version++) {
+    for (version = ngx_mcp_negotiate_versions; version->name.len; version++) {
 
         if (name->len == version->name.len
             && ngx_strncmp(name->data, version->name.data, name->len) == 0)
@@ -115,11 +114,11 @@ ngx_http_mcp_sse_negotiate_served(ngx_str_t *name)
 
 
 ngx_str_t
-ngx_http_mcp_sse_negotiate_limit(ngx_str_t *offered)
+ngx_mcp_negotiate_limit(ngx_str_t *offered)
 {
-    ngx_http_mcp_sse_served_t  *version;
+    ngx_mcp_negotiate_version_t  *version;
 
-    version = ngx_http_mcp_sse_negotiate_served(offered);
+    version = ngx_mcp_negotiate_served(offered);
 
     if (version->name.len == 0) {
         version--;
@@ -135,15 +134,15 @@ ngx_http_mcp_sse_negotiate_limit(ngx_str_t *offered)
  */
 
 void
-ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r)
+ngx_mcp_negotiate_accept(ngx_http_request_t *r)
 {
     u_char                         *p, *last, *end;
     ngx_table_elt_t                *h;
-    ngx_http_mcp_sse_ctx_t         *ctx;
-    ngx_http_mcp_sse_media_t       *json, *stream, media[2];
-    ngx_http_mcp_sse_header_pos_t   pos;
+    ngx_mcp_ctx_t                  *ctx;
+    ngx_mcp_negotiate_media_t      *json, *stream, media[2];
+    ngx_mcp_header_pos_t            pos;
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
     ngx_memzero(media, sizeof(media));
 
     json = &media[0];
@@ -151,17 +150,17 @@ ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r)
 
     ngx_str_set(&json->name, "application/json");
     json->type = sizeof("application/") - 1;
-    json->least = NGX_HTTP_MCP_SSE_ANY_TYPE;
+    json->least = NGX_MCP_NEGOTIATE_ANY_TYPE;
     json->accepted = 1;
 
     ngx_str_set(&stream->name, "text/event-stream");
     stream->type = sizeof("text/") - 1;
-    stream->least = NGX_HTTP_MCP_SSE_NAMED;
+    stream->least = NGX_MCP_NEGOTIATE_NAMED;
 
     for ( ;; ) {
-        h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                         &ngx_http_mcp_sse_accept_header,
-                                         &pos);
+        h = ngx_mcp_header_find(&r->headers_in.headers,
+                                &ngx_mcp_accept_header,
+                                &pos);
         if (h == NULL) {
             break;
         }
@@ -178,7 +177,7 @@ ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r)
             last = ngx_strlchr(p, end, ',');
             last = last ? last : end;
 
-            ngx_http_mcp_sse_negotiate_range(media, p, last);
+            ngx_mcp_negotiate_range(media, p, last);
         }
     }
 
@@ -190,7 +189,7 @@ ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r)
 
 
 static void
-ngx_http_mcp_sse_negotiate_range(ngx_http_mcp_sse_media_t *media, u_char *p,
+ngx_mcp_negotiate_range(ngx_mcp_negotiate_media_t *media, u_char *p,
     u_char *last)
 {
     u_char      *end, *params;
@@ -208,37 +207,37 @@ ngx_http_mcp_sse_negotiate_range(ngx_http_mcp_sse_media_t *media, u_char *p,
     }
 
     for (i = 0; i < 2; i++) {
-        how = ngx_http_mcp_sse_negotiate_match(&media[i], p, end - p);
+        how = ngx_mcp_negotiate_match(&media[i], p, end - p);
 
         /* the range that names it best decides */
 
         if (how >= media[i].least && how >= media[i].best) {
             media[i].best = how;
-            media[i].accepted = !ngx_http_mcp_sse_negotiate_zero(params, last);
+            media[i].accepted = !ngx_mcp_negotiate_zero(params, last);
         }
     }
 }
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_negotiate_match(ngx_http_mcp_sse_media_t *media, u_char *p,
+ngx_mcp_negotiate_match(ngx_mcp_negotiate_media_t *media, u_char *p,
     size_t len)
 {
     if (len == media->name.len
         && ngx_strncasecmp(p, media->name.data, len) == 0)
     {
-        return NGX_HTTP_MCP_SSE_NAMED;
+        return NGX_MCP_NEGOTIATE_NAMED;
     }
 
     if (len == media->type + 1
         && p[media->type] == '*'
         && ngx_strncasecmp(p, media->name.data, media->type) == 0)
     {
-        return NGX_HTTP_MCP_SSE_ANY_SUBTYPE;
+        return NGX_MCP_NEGOTIATE_ANY_SUBTYPE;
     }
 
     return (len == 3 && ngx_strncmp(p, "*/*", 3) == 0)
-           ? NGX_HTTP_MCP_SSE_ANY_TYPE : 0;
+           ? NGX_MCP_NEGOTIATE_ANY_TYPE : 0;
 }
 
 
@@ -247,7 +246,7 @@ ngx_http_mcp_sse_negotiate_match(ngx_http_mcp_sse_media_t *media, u_char *p,
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_negotiate_zero(u_char *p, u_char *last)
+ngx_mcp_negotiate_zero(u_char *p, u_char *last)
 {
     u_char  *end;
 

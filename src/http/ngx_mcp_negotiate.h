@@ -16,7 +16,7 @@
  * is none; NGX_DECLINED: not a version that is served.
  */
 
-ngx_int_t ngx_http_mcp_sse_negotiate_version(ngx_http_request_t *r);
+ngx_int_t ngx_mcp_negotiate_version(ngx_http_request_t *r);
 
 /*
  * The newest version that may be the answer to an initialize that offers
@@ -24,13 +24,13 @@ ngx_int_t ngx_http_mcp_sse_negotiate_version(ngx_http_request_t *r);
  * refused.
  */
 
-ngx_str_t ngx_http_mcp_sse_negotiate_limit(ngx_str_t *offered);
+ngx_str_t ngx_mcp_negotiate_limit(ngx_str_t *offered);
 
 /*
  * Sets ctx->accept_json and ctx->accept_stream by Accept.
  */
 
-void ngx_http_mcp_sse_negotiate_accept(ngx_http_request_t *r);
+void ngx_mcp_negotiate_accept(ngx_http_request_t *r);
 
 
 #endif /* _NGX_MCP_NEGOTIATE_H_INCLUDED_ */

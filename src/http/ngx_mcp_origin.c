@@ -7,23 +7,22 @@
 #include "ngx_mcp_header.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_origin_parse(ngx_str_t *url,
-    ngx_str_t *scheme, ngx_str_t *host, ngx_uint_t *port);
-static ngx_int_t ngx_http_mcp_sse_origin_host(ngx_str_t *text,
+static ngx_int_t ngx_mcp_origin_parse(ngx_str_t *url, ngx_str_t *scheme,
     ngx_str_t *host, ngx_uint_t *port);
+static ngx_int_t ngx_mcp_origin_host(ngx_str_t *text, ngx_str_t *host,
+    ngx_uint_t *port);
 
 
-static ngx_str_t  ngx_http_mcp_sse_origin_name = ngx_string("origin");
+static ngx_str_t  ngx_mcp_origin_name = ngx_string("origin");
 
 
 ngx_int_t
-ngx_http_mcp_sse_origin_normalize(ngx_pool_t *pool, ngx_str_t *url,
-    ngx_str_t *normal)
+ngx_mcp_origin_normalize(ngx_pool_t *pool, ngx_str_t *url, ngx_str_t *normal)
 {
     ngx_str_t   scheme, host;
     ngx_uint_t  port;
 
-    if (ngx_http_mcp_sse_origin_parse(url, &scheme, &host, &port) != NGX_OK) {
+    if (ngx_mcp_origin_parse(url, &scheme, &host, &port) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -44,8 +43,8 @@ ngx_http_mcp_sse_origin_normalize(ngx_pool_t *pool, ngx_str_t *url,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_origin_parse(ngx_str_t *url, ngx_str_t *scheme,
-    ngx_str_t *host, ngx_uint_t *port)
+ngx_mcp_origin_parse(ngx_str_t *url, ngx_str_t *scheme, ngx_str_t *host,
+    ngx_uint_t *port)
 {
     ngx_str_t  rest;
 
@@ -74,7 +73,7 @@ ngx_http_mcp_sse_origin_parse(ngx_str_t *url, ngx_str_t *scheme,
         rest.len--;
     }
 
-    return ngx_http_mcp_sse_origin_host(&rest, host, port);
+    return ngx_mcp_origin_host(&rest, host, port);
 }
 
 
@@ -83,8 +82,7 @@ ngx_http_mcp_sse_origin_parse(ngx_str_t *url, ngx_str_t *scheme,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_origin_host(ngx_str_t *text, ngx_str_t *host,
-    ngx_uint_t *port)
+ngx_mcp_origin_host(ngx_str_t *text, ngx_str_t *host, ngx_uint_t *port)
 {
     u_char      *p, *last, ch;
     ngx_int_t    n;
@@ -137,7 +135,7 @@ ngx_http_mcp_sse_origin_host(ngx_str_t *text, ngx_str_t *host,
 
 
 ngx_int_t
-ngx_http_mcp_sse_origin_match(ngx_http_request_t *r, ngx_str_t *url,
+ngx_mcp_origin_match(ngx_http_request_t *r, ngx_str_t *url,
     ngx_array_t *allowed)
 {
     ngx_int_t    rc;
@@ -146,7 +144,7 @@ ngx_http_mcp_sse_origin_match(ngx_http_request_t *r, ngx_str_t *url,
 
     if (allowed) {
 
-        rc = ngx_http_mcp_sse_origin_normalize(r->pool, url, &normal);
+        rc = ngx_mcp_origin_normalize(r->pool, url, &normal);
         if (rc != NGX_OK) {
             return rc;
         }
@@ -166,7 +164,7 @@ ngx_http_mcp_sse_origin_match(ngx_http_request_t *r, ngx_str_t *url,
     }
 
     if (r->headers_in.host == NULL
-        || ngx_http_mcp_sse_origin_parse(url, &scheme, &host, &port)
+        || ngx_mcp_origin_parse(url, &scheme, &host, &port)
            != NGX_OK)
     {
         return NGX_DECLINED;
@@ -179,8 +177,8 @@ ngx_http_mcp_sse_origin_match(ngx_http_request_t *r, ngx_str_t *url,
 
     own_port = (scheme.len == 4) ? 80 : 443;
 
-    if (ngx_http_mcp_sse_origin_host(&r->headers_in.host->value, &own,
-                                     &own_port)
+    if (ngx_mcp_origin_host(&r->headers_in.host->value, &own,
+                            &own_port)
         != NGX_OK)
     {
         return NGX_DECLINED;
@@ -198,18 +196,18 @@ ngx_http_mcp_sse_origin_match(ngx_http_request_t *r, ngx_str_t *url,
 
 
 ngx_int_t
-ngx_http_mcp_sse_origin_check(ngx_http_request_t *r)
+ngx_mcp_origin_check(ngx_http_request_t *r)
 {
     ngx_int_t                       rc;
     ngx_table_elt_t                *h;
-    ngx_http_mcp_sse_ctx_t         *ctx;
-    ngx_http_mcp_sse_loc_conf_t    *conf;
-    ngx_http_mcp_sse_header_pos_t   pos;
+    ngx_mcp_ctx_t                  *ctx;
+    ngx_mcp_loc_conf_t             *conf;
+    ngx_mcp_header_pos_t            pos;
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                     &ngx_http_mcp_sse_origin_name, &pos);
+    h = ngx_mcp_header_find(&r->headers_in.headers,
+                            &ngx_mcp_origin_name, &pos);
     if (h == NULL) {
         return NGX_OK;
     }
@@ -218,7 +216,7 @@ ngx_http_mcp_sse_origin_check(ngx_http_request_t *r)
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     if (!conf->any_origin) {
-        rc = ngx_http_mcp_sse_origin_match(r, &h->value, conf->origins);
+        rc = ngx_mcp_origin_match(r, &h->value, conf->origins);
 
         if (rc != NGX_OK) {
             return rc;
@@ -232,9 +230,9 @@ ngx_http_mcp_sse_origin_check(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_mcp_sse_origin_headers(ngx_http_request_t *r)
+ngx_mcp_origin_headers(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -244,14 +242,14 @@ ngx_http_mcp_sse_origin_headers(ngx_http_request_t *r)
 
     ctx->cors = 1;
 
-    if (ngx_http_mcp_sse_header_set(r, "Access-Control-Allow-Origin",
-                                    &ctx->origin)
+    if (ngx_mcp_header_set(r, "Access-Control-Allow-Origin",
+                           &ctx->origin)
         != NGX_OK
-        || ngx_http_mcp_sse_header_add(r, "Vary", "Origin") != NGX_OK)
+        || ngx_mcp_header_add(r, "Vary", "Origin") != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_mcp_sse_header_add(r, "Access-Control-Expose-Headers",
+    return ngx_mcp_header_add(r, "Access-Control-Expose-Headers",
                      "Mcp-Session-Id, WWW-Authenticate, Retry-After");
 }

@@ -16,7 +16,7 @@
  * query, fragment, a bad port); NGX_ERROR: memory is short.
  */
 
-ngx_int_t ngx_http_mcp_sse_origin_normalize(ngx_pool_t *pool, ngx_str_t *url,
+ngx_int_t ngx_mcp_origin_normalize(ngx_pool_t *pool, ngx_str_t *url,
     ngx_str_t *normal);
 
 /*
@@ -25,21 +25,21 @@ ngx_int_t ngx_http_mcp_sse_origin_normalize(ngx_pool_t *pool, ngx_str_t *url,
  * NGX_DECLINED, NGX_ERROR.
  */
 
-ngx_int_t ngx_http_mcp_sse_origin_match(ngx_http_request_t *r,
-    ngx_str_t *url, ngx_array_t *allowed);
+ngx_int_t ngx_mcp_origin_match(ngx_http_request_t *r, ngx_str_t *url,
+    ngx_array_t *allowed);
 
 /*
  * Checks the request's Origin; sets ctx->origin if there is one and it is
  * allowed.  NGX_OK, NGX_DECLINED, NGX_ERROR.
  */
 
-ngx_int_t ngx_http_mcp_sse_origin_check(ngx_http_request_t *r);
+ngx_int_t ngx_mcp_origin_check(ngx_http_request_t *r);
 
 /*
  * Adds the headers of CORS, once, to an answer to an allowed origin.
  */
 
-ngx_int_t ngx_http_mcp_sse_origin_headers(ngx_http_request_t *r);
+ngx_int_t ngx_mcp_origin_headers(ngx_http_request_t *r);
 
 
 #endif /* _NGX_MCP_ORIGIN_H_INCLUDED_ */

@@ -9,25 +9,24 @@
 #include "ngx_mcp_response.h"
 
 
-static ngx_http_mcp_sse_ctx_t *ngx_http_mcp_sse_entry_ctx(
-    ngx_http_request_t *r, const char *methods);
-static ngx_int_t ngx_http_mcp_sse_entry_mask(ngx_http_request_t *r);
-static ngx_int_t ngx_http_mcp_sse_entry_site(ngx_http_request_t *r,
-    ngx_str_t *site);
-static ngx_int_t ngx_http_mcp_sse_entry_options(ngx_http_request_t *r);
+static ngx_mcp_ctx_t *ngx_mcp_request_create_ctx(ngx_http_request_t *r,
+    const char *methods);
+static ngx_int_t ngx_mcp_request_mask_line(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_request_site(ngx_http_request_t *r, ngx_str_t *site);
+static ngx_int_t ngx_mcp_request_options(ngx_http_request_t *r);
 
 
-static ngx_str_t  ngx_http_mcp_sse_requested_headers =
+static ngx_str_t  ngx_mcp_requested_headers =
                               ngx_string("access-control-request-headers");
 
 
-ngx_http_mcp_sse_ctx_t *
-ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
+ngx_mcp_ctx_t *
+ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
     const char *methods, ngx_int_t *rc)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
-    if (ngx_http_mcp_sse_entry_mask(r->main) != NGX_OK) {
+    if (ngx_mcp_request_mask_line(r->main) != NGX_OK) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NULL;
     }
@@ -40,7 +39,7 @@ ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
         return NULL;
     }
 
-    ctx = ngx_http_mcp_sse_entry_ctx(r, methods);
+    ctx = ngx_mcp_request_create_ctx(r, methods);
 
     if (ctx == NULL) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -49,38 +48,36 @@ ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
 
     /* asked first, told second: a refused method may have its headers, too */
 
-    *rc = ngx_http_mcp_sse_origin_check(r);
+    *rc = ngx_mcp_origin_check(r);
 
     if ((r->method & (allowed|NGX_HTTP_OPTIONS)) == 0) {
-        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_NOT_ALLOWED,
-                                      NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                      "Method not allowed");
+        *rc = ngx_mcp_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                             NGX_MCP_ERR_INVALID_REQUEST,
+                             "Method not allowed");
         return NULL;
     }
 
     if (*rc == NGX_DECLINED) {
-        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_FORBIDDEN,
-                                      NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                      "Origin not allowed");
+        *rc = ngx_mcp_refuse(r, NGX_HTTP_FORBIDDEN,
+                             NGX_MCP_ERR_INVALID_REQUEST,
+                             "Origin not allowed");
         return NULL;
     }
 
     if (*rc == NGX_OK && r->method == NGX_HTTP_OPTIONS) {
-        *rc = ngx_http_mcp_sse_entry_options(r);
+        *rc = ngx_mcp_request_options(r);
         return NULL;
     }
 
-    if (*rc != NGX_OK
-        || ngx_http_mcp_sse_entry_site(r, &ctx->facts.site) != NGX_OK)
-    {
+    if (*rc != NGX_OK || ngx_mcp_request_site(r, &ctx->facts.site) != NGX_OK) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NULL;
     }
 
     if (ctx->facts.site.len == 0) {
-        *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                      NGX_HTTP_MCP_SSE_INVALID_PARAMS,
-                                      "No such site");
+        *rc = ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
+                             NGX_MCP_ERR_INVALID_PARAMS,
+                             "No such site");
         return NULL;
     }
 
@@ -88,12 +85,12 @@ ngx_http_mcp_sse_entry(ngx_http_request_t *r, ngx_uint_t allowed,
 }
 
 
-static ngx_http_mcp_sse_ctx_t *
-ngx_http_mcp_sse_entry_ctx(ngx_http_request_t *r, const char *methods)
+static ngx_mcp_ctx_t *
+ngx_mcp_request_create_ctx(ngx_http_request_t *r, const char *methods)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_mcp_ctx_t));
     if (ctx == NULL) {
         return NULL;
     }
@@ -118,7 +115,7 @@ ngx_http_mcp_sse_entry_ctx(ngx_http_request_t *r, const char *methods)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_entry_mask(ngx_http_request_t *r)
+ngx_mcp_request_mask_line(ngx_http_request_t *r)
 {
     u_char  *p, *query, *version, *last;
 
@@ -150,10 +147,10 @@ ngx_http_mcp_sse_entry_mask(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_entry_site(ngx_http_request_t *r, ngx_str_t *site)
+ngx_mcp_request_site(ngx_http_request_t *r, ngx_str_t *site)
 {
-    ngx_http_core_srv_conf_t     *cscf;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_http_core_srv_conf_t  *cscf;
+    ngx_mcp_loc_conf_t        *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
@@ -174,53 +171,52 @@ ngx_http_mcp_sse_entry_site(ngx_http_request_t *r, ngx_str_t *site)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_entry_options(ngx_http_request_t *r)
+ngx_mcp_request_options(ngx_http_request_t *r)
 {
     ngx_table_elt_t                *h;
-    ngx_http_mcp_sse_ctx_t         *ctx;
-    ngx_http_mcp_sse_header_pos_t   pos;
+    ngx_mcp_ctx_t                  *ctx;
+    ngx_mcp_header_pos_t            pos;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (ngx_http_mcp_sse_header_set(r, "Allow", &ctx->methods) != NGX_OK) {
+    if (ngx_mcp_header_set(r, "Allow", &ctx->methods) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (ctx->origin.len == 0) {
-        return ngx_http_mcp_sse_respond(r, NGX_HTTP_NO_CONTENT, NULL);
+        return ngx_mcp_respond(r, NGX_HTTP_NO_CONTENT, NULL);
     }
 
-    if (ngx_http_mcp_sse_header_set(r, "Access-Control-Allow-Methods",
-                                    &ctx->methods)
+    if (ngx_mcp_header_set(r, "Access-Control-Allow-Methods",
+                           &ctx->methods)
         != NGX_OK
-        || ngx_http_mcp_sse_header_add(r, "Access-Control-Max-Age", "600")
+        || ngx_mcp_header_add(r, "Access-Control-Max-Age", "600")
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memzero(&pos, sizeof(ngx_http_mcp_sse_header_pos_t));
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    h = ngx_http_mcp_sse_header_find(&r->headers_in.headers,
-                                     &ngx_http_mcp_sse_requested_headers,
-                                     &pos);
+    h = ngx_mcp_header_find(&r->headers_in.headers,
+                            &ngx_mcp_requested_headers,
+                            &pos);
     if (h
-        && ngx_http_mcp_sse_header_set(r, "Access-Control-Allow-Headers",
-                                       &h->value)
+        && ngx_mcp_header_set(r, "Access-Control-Allow-Headers", &h->value)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_mcp_sse_respond(r, NGX_HTTP_NO_CONTENT, NULL);
+    return ngx_mcp_respond(r, NGX_HTTP_NO_CONTENT, NULL);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r)
+ngx_mcp_request_denied(ngx_http_request_t *r)
 {
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
@@ -239,32 +235,32 @@ ngx_http_mcp_sse_entry_denied(ngx_http_request_t *r)
                           "or \"Bearer TOKEN\"";
         }
 
-        return ngx_http_mcp_sse_refuse(r, NGX_HTTP_UNAUTHORIZED,
-                                       NGX_HTTP_MCP_SSE_UNAUTHORIZED,
-                                       "Invalid authorization");
+        return ngx_mcp_refuse(r, NGX_HTTP_UNAUTHORIZED,
+                              NGX_MCP_ERR_UNAUTHORIZED,
+                              "Invalid authorization");
     }
 
-    return ngx_http_mcp_sse_refuse(r, ctx->verdict.status,
-                                   NGX_HTTP_MCP_SSE_UNAVAILABLE,
-                                   "Backend unavailable");
+    return ngx_mcp_refuse(r, ctx->verdict.status,
+                          NGX_MCP_ERR_UNAVAILABLE,
+                          "Backend unavailable");
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_entry_session(ngx_http_request_t *r, ngx_str_t *text)
+ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text)
 {
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    if (ngx_http_mcp_sse_sid_parse(&ctx->sid, text) != NGX_OK) {
+    if (ngx_mcp_session_id_parse(&ctx->sid, text) != NGX_OK) {
         return NGX_DECLINED;
     }
 
     ctx->facts.session.data = ctx->sid.hash;
-    ctx->facts.session.len = NGX_HTTP_MCP_SSE_HASH_LEN;
+    ctx->facts.session.len = NGX_MCP_HASH_LEN;
 
     return ngx_time() - ctx->sid.issued < conf->session_ttl ? NGX_OK
                                                             : NGX_DECLINED;
@@ -272,9 +268,9 @@ ngx_http_mcp_sse_entry_session(ngx_http_request_t *r, ngx_str_t *text)
 
 
 ngx_int_t
-ngx_http_mcp_sse_entry_status(ngx_http_request_t *r, ngx_int_t *rc)
+ngx_mcp_request_status_page(ngx_http_request_t *r, ngx_int_t *rc)
 {
-    if (ngx_http_mcp_sse_entry_ctx(r, "GET, HEAD") == NULL) {
+    if (ngx_mcp_request_create_ctx(r, "GET, HEAD") == NULL) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NGX_DECLINED;
     }
@@ -283,8 +279,8 @@ ngx_http_mcp_sse_entry_status(ngx_http_request_t *r, ngx_int_t *rc)
         return NGX_OK;
     }
 
-    *rc = ngx_http_mcp_sse_refuse(r, NGX_HTTP_NOT_ALLOWED,
-                                  NGX_HTTP_MCP_SSE_INVALID_REQUEST,
-                                  "Method not allowed");
+    *rc = ngx_mcp_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                         NGX_MCP_ERR_INVALID_REQUEST,
+                         "Method not allowed");
     return NGX_DECLINED;
 }

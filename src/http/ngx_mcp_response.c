@@ -10,23 +10,22 @@
 #include "ngx_mcp_origin.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_response_headers(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_response_headers(ngx_http_request_t *r,
     ngx_uint_t status);
 
 
 ngx_int_t
-ngx_http_mcp_sse_respond(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_str_t *body)
+ngx_mcp_respond(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *body)
 {
     static ngx_str_t  json = ngx_string("application/json");
 
-    return ngx_http_mcp_sse_respond_as(r, status, &json, body);
+    return ngx_mcp_respond_as(r, status, &json, body);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_respond_as(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_str_t *type, ngx_str_t *body)
+ngx_mcp_respond_as(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
+    ngx_str_t *body)
 {
     size_t        len;
     ngx_int_t     rc;
@@ -52,7 +51,7 @@ ngx_http_mcp_sse_respond_as(ngx_http_request_t *r, ngx_uint_t status,
         r->headers_out.content_type_lowcase = NULL;
     }
 
-    if (ngx_http_mcp_sse_origin_headers(r) != NGX_OK) {
+    if (ngx_mcp_origin_headers(r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -84,19 +83,19 @@ ngx_http_mcp_sse_respond_as(ngx_http_request_t *r, ngx_uint_t status,
 
 
 ngx_int_t
-ngx_http_mcp_sse_refuse(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_int_t code, const char *message)
+ngx_mcp_refuse(ngx_http_request_t *r, ngx_uint_t status, ngx_int_t code,
+    const char *message)
 {
-    return ngx_http_mcp_sse_refuse_data(r, status, code, message, NULL);
+    return ngx_mcp_refuse_data(r, status, code, message, NULL);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_refuse_data(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_int_t code, const char *message, ngx_str_t *data)
+ngx_mcp_refuse_data(ngx_http_request_t *r, ngx_uint_t status, ngx_int_t code,
+    const char *message, ngx_str_t *data)
 {
-    ngx_str_t                body, null;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_str_t       body, null;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -104,41 +103,38 @@ ngx_http_mcp_sse_refuse_data(ngx_http_request_t *r, ngx_uint_t status,
                   "mcp sse: refused with %ui, \"%s\"%s%s", status, message,
                   ctx->reason ? ": " : "", ctx->reason ? ctx->reason : "");
 
-    ngx_http_mcp_sse_count_refused(status);
+    ngx_mcp_count_refused(status);
 
-    ctx->facts.result = NGX_HTTP_MCP_SSE_RESULT_REFUSED;
+    ctx->facts.result = NGX_MCP_RESULT_REFUSED;
 
     ngx_str_null(&null);
 
-    body = ngx_http_mcp_sse_jsonrpc_error(r->pool, &null, code, message,
-                                          data);
+    body = ngx_mcp_jsonrpc_error(r->pool, &null, code, message, data);
 
-    if (body.data == NULL
-        || ngx_http_mcp_sse_response_headers(r, status) != NGX_OK)
-    {
+    if (body.data == NULL || ngx_mcp_response_headers(r, status) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_mcp_sse_respond(r, status, &body);
+    return ngx_mcp_respond(r, status, &body);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_result(ngx_http_request_t *r, ngx_int_t rc)
+ngx_mcp_error_result(ngx_http_request_t *r, ngx_int_t rc)
 {
     if (rc != NGX_HTTP_INTERNAL_SERVER_ERROR || r->header_sent) {
         return rc;
     }
 
-    return ngx_http_mcp_sse_refuse(r, rc, NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
-                                   "Internal server error");
+    return ngx_mcp_refuse(r, rc, NGX_MCP_ERR_INTERNAL,
+                          "Internal server error");
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_response_headers(ngx_http_request_t *r, ngx_uint_t status)
+ngx_mcp_response_headers(ngx_http_request_t *r, ngx_uint_t status)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -148,14 +144,14 @@ ngx_http_mcp_sse_response_headers(ngx_http_request_t *r, ngx_uint_t status)
 
         /* Frappe's own challenge names its authorization server */
 
-        return ngx_http_mcp_sse_challenge(r, &ctx->verdict.challenge);
+        return ngx_mcp_challenge(r, &ctx->verdict.challenge);
 
     case NGX_HTTP_NOT_ALLOWED:
-        return ngx_http_mcp_sse_header_set(r, "Allow", &ctx->methods);
+        return ngx_mcp_header_set(r, "Allow", &ctx->methods);
 
     case NGX_HTTP_TOO_MANY_REQUESTS:
     case NGX_HTTP_SERVICE_UNAVAILABLE:
-        return ngx_http_mcp_sse_header_add(r, "Retry-After", "1");
+        return ngx_mcp_header_add(r, "Retry-After", "1");
     }
 
     return NGX_OK;

@@ -10,8 +10,8 @@
 #include "ngx_mcp.h"
 
 
-#define NGX_HTTP_MCP_SSE_NOT_ACCEPTABLE    406
-#define NGX_HTTP_MCP_SSE_FIELDS_TOO_LARGE  431      /* RFC 6585 */
+#define NGX_MCP_HTTP_NOT_ACCEPTABLE    406
+#define NGX_MCP_HTTP_FIELDS_TOO_LARGE  431      /* RFC 6585 */
 
 
 /*
@@ -22,10 +22,10 @@
  * headers if "body" is NULL; the second what is of another type.
  */
 
-ngx_int_t ngx_http_mcp_sse_respond(ngx_http_request_t *r, ngx_uint_t status,
+ngx_int_t ngx_mcp_respond(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
-ngx_int_t ngx_http_mcp_sse_respond_as(ngx_http_request_t *r,
-    ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
+ngx_int_t ngx_mcp_respond_as(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body);
 
 /*
  * The third refuses the request with a JSON-RPC error whose id is null, and
@@ -33,22 +33,22 @@ ngx_int_t ngx_http_mcp_sse_respond_as(ngx_http_request_t *r,
  * WWW-Authenticate.
  */
 
-ngx_int_t ngx_http_mcp_sse_refuse(ngx_http_request_t *r, ngx_uint_t status,
+ngx_int_t ngx_mcp_refuse(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t code, const char *message);
 
 /*
  * The same with "data", a JSON value, in the error; NULL: none.
  */
 
-ngx_int_t ngx_http_mcp_sse_refuse_data(ngx_http_request_t *r,
-    ngx_uint_t status, ngx_int_t code, const char *message, ngx_str_t *data);
+ngx_int_t ngx_mcp_refuse_data(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_int_t code, const char *message, ngx_str_t *data);
 
 /*
  * What a handler returns, or a request is finalized with, instead of "rc":
  * an internal fault is told as a JSON-RPC error as long as that is possible.
  */
 
-ngx_int_t ngx_http_mcp_sse_result(ngx_http_request_t *r, ngx_int_t rc);
+ngx_int_t ngx_mcp_error_result(ngx_http_request_t *r, ngx_int_t rc);
 
 
 #endif /* _NGX_MCP_RESPONSE_H_INCLUDED_ */

@@ -9,21 +9,21 @@
 #include "ngx_mcp_response.h"
 
 
-static void ngx_http_mcp_sse_sleep_cleanup(void *data);
-static void ngx_http_mcp_sse_sleep_end(ngx_http_mcp_sse_ctx_t *ctx);
+static void ngx_mcp_suspend_cleanup(void *data);
+static void ngx_mcp_suspend_end(ngx_mcp_ctx_t *ctx);
 
 
-static ngx_queue_t  ngx_http_mcp_sse_sleepers = {
-    &ngx_http_mcp_sse_sleepers, &ngx_http_mcp_sse_sleepers
+static ngx_queue_t  ngx_mcp_suspended_requests = {
+    &ngx_mcp_suspended_requests, &ngx_mcp_suspended_requests
 };
 
 
 ngx_int_t
-ngx_http_mcp_sse_sleep(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt resume)
+ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume)
 {
-    ngx_event_t             *rev;
-    ngx_http_cleanup_t      *cln;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_event_t         *rev;
+    ngx_http_cleanup_t  *cln;
+    ngx_mcp_ctx_t       *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -33,7 +33,7 @@ ngx_http_mcp_sse_sleep(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt resume)
             return NGX_ERROR;
         }
 
-        cln->handler = ngx_http_mcp_sse_sleep_cleanup;
+        cln->handler = ngx_mcp_suspend_cleanup;
         cln->data = ctx;
 
         ctx->cleanup = 1;
@@ -58,19 +58,19 @@ ngx_http_mcp_sse_sleep(ngx_http_request_t *r, ngx_http_mcp_sse_step_pt resume)
     ctx->resume = resume;
     ctx->asleep = 1;
 
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_sleepers, &ctx->sleepers);
-    ngx_http_mcp_sse_tick_hold();
+    ngx_queue_insert_tail(&ngx_mcp_suspended_requests, &ctx->sleepers);
+    ngx_mcp_timer_hold();
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_mcp_sse_wake(ngx_http_request_t *r)
+ngx_mcp_resume(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
-    ngx_connection_t        *c;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+    ngx_mcp_ctx_t     *ctx;
 
     c = r->connection;
 
@@ -78,60 +78,60 @@ ngx_http_mcp_sse_wake(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    ngx_http_mcp_sse_sleep_end(ctx);
+    ngx_mcp_suspend_end(ctx);
 
     rc = c->error ? NGX_ERROR : ctx->resume(r);
 
-    ngx_http_finalize_request(r, ngx_http_mcp_sse_result(r, rc));
+    ngx_http_finalize_request(r, ngx_mcp_error_result(r, rc));
 
     ngx_http_run_posted_requests(c);
 }
 
 
 void
-ngx_http_mcp_sse_wake_all(void)
+ngx_mcp_resume_all(void)
 {
-    ngx_queue_t              all, *q;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_queue_t     all, *q;
+    ngx_mcp_ctx_t  *ctx;
 
-    if (ngx_queue_empty(&ngx_http_mcp_sse_sleepers)) {
+    if (ngx_queue_empty(&ngx_mcp_suspended_requests)) {
         return;
     }
 
     ngx_queue_init(&all);
-    ngx_queue_add(&all, &ngx_http_mcp_sse_sleepers);
-    ngx_queue_init(&ngx_http_mcp_sse_sleepers);
+    ngx_queue_add(&all, &ngx_mcp_suspended_requests);
+    ngx_queue_init(&ngx_mcp_suspended_requests);
 
     while (!ngx_queue_empty(&all)) {
         q = ngx_queue_head(&all);
-        ctx = ngx_queue_data(q, ngx_http_mcp_sse_ctx_t, sleepers);
+        ctx = ngx_queue_data(q, ngx_mcp_ctx_t, sleepers);
 
         ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
 
-        ngx_http_mcp_sse_wake(ctx->request);
+        ngx_mcp_resume(ctx->request);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_sleep_cleanup(void *data)
+ngx_mcp_suspend_cleanup(void *data)
 {
-    ngx_http_mcp_sse_ctx_t  *ctx = data;
+    ngx_mcp_ctx_t  *ctx = data;
 
-    ngx_http_mcp_sse_sleep_end(ctx);
+    ngx_mcp_suspend_end(ctx);
 }
 
 
 static void
-ngx_http_mcp_sse_sleep_end(ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_suspend_end(ngx_mcp_ctx_t *ctx)
 {
-    ngx_http_mcp_sse_lookup_leave(&ctx->waiter);
-    ngx_http_mcp_sse_tick_del(&ctx->timer);
+    ngx_mcp_auth_lookup_leave(&ctx->waiter);
+    ngx_mcp_timer_del(&ctx->timer);
 
     if (ctx->asleep) {
         ctx->asleep = 0;
 
         ngx_queue_remove(&ctx->sleepers);
-        ngx_http_mcp_sse_tick_release();
+        ngx_mcp_timer_release();
     }
 }

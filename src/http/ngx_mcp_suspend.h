@@ -11,27 +11,26 @@
 
 
 /*
- * Puts r to sleep until ngx_http_mcp_sse_wake(), which runs ctx->resume()
+ * Puts r to sleep until ngx_mcp_resume(), which runs ctx->resume()
  * and finalizes r with its result.  The caller's handler returns NGX_DONE
  * after NGX_OK; NGX_ERROR: memory is short.  If the client leaves meanwhile,
  * nginx ends r, and its cleanup takes care of ctx's waiter and timer.
  */
 
-ngx_int_t ngx_http_mcp_sse_sleep(ngx_http_request_t *r,
-    ngx_http_mcp_sse_step_pt resume);
+ngx_int_t ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume);
 
 /*
  * Nothing of r may be touched afterwards.
  */
 
-void ngx_http_mcp_sse_wake(ngx_http_request_t *r);
+void ngx_mcp_resume(ngx_http_request_t *r);
 
 /*
  * Wakes all: the worker stops, and resume() finds that out by itself.  A
  * verdict that is waited for is 503 then.
  */
 
-void ngx_http_mcp_sse_wake_all(void);
+void ngx_mcp_resume_all(void);
 
 
 #endif /* _NGX_MCP_SUSPEND_H_INCLUDED_ */

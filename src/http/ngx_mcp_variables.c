@@ -8,51 +8,50 @@
 #include "ngx_mcp_json_text.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_var_fact(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_variables_get(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_mcp_sse_var_result(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_variables_result(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static u_char *ngx_http_mcp_sse_var_one_line(ngx_http_request_t *r,
-    ngx_str_t *s);
-static void ngx_http_mcp_sse_facts_name(ngx_str_t *fact, ngx_str_t *name);
+static u_char *ngx_mcp_variables_one_line(ngx_http_request_t *r, ngx_str_t *s);
+static void ngx_mcp_vars_name(ngx_str_t *fact, ngx_str_t *name);
 
 
-static ngx_http_variable_t  ngx_http_mcp_sse_vars[] = {
+static ngx_http_variable_t  ngx_mcp_variables[] = {
 
-    { ngx_string("mcp_sse_session"), NULL, ngx_http_mcp_sse_var_fact,
-      offsetof(ngx_http_mcp_sse_facts_t, session),
+    { ngx_string("mcp_sse_session"), NULL, ngx_mcp_variables_get,
+      offsetof(ngx_mcp_vars_t, session),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("mcp_sse_user"), NULL, ngx_http_mcp_sse_var_fact,
-      offsetof(ngx_http_mcp_sse_facts_t, user),
+    { ngx_string("mcp_sse_user"), NULL, ngx_mcp_variables_get,
+      offsetof(ngx_mcp_vars_t, user),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("mcp_sse_site"), NULL, ngx_http_mcp_sse_var_fact,
-      offsetof(ngx_http_mcp_sse_facts_t, site),
+    { ngx_string("mcp_sse_site"), NULL, ngx_mcp_variables_get,
+      offsetof(ngx_mcp_vars_t, site),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("mcp_sse_method"), NULL, ngx_http_mcp_sse_var_fact,
-      offsetof(ngx_http_mcp_sse_facts_t, method),
+    { ngx_string("mcp_sse_method"), NULL, ngx_mcp_variables_get,
+      offsetof(ngx_mcp_vars_t, method),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("mcp_sse_id"), NULL, ngx_http_mcp_sse_var_fact,
-      offsetof(ngx_http_mcp_sse_facts_t, id),
+    { ngx_string("mcp_sse_id"), NULL, ngx_mcp_variables_get,
+      offsetof(ngx_mcp_vars_t, id),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("mcp_sse_tool"), NULL, ngx_http_mcp_sse_var_fact,
-      offsetof(ngx_http_mcp_sse_facts_t, tool),
+    { ngx_string("mcp_sse_tool"), NULL, ngx_mcp_variables_get,
+      offsetof(ngx_mcp_vars_t, tool),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("mcp_sse_result"), NULL, ngx_http_mcp_sse_var_result, 0,
+    { ngx_string("mcp_sse_result"), NULL, ngx_mcp_variables_result, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
 
 
-/* by ngx_http_mcp_sse_result_e */
+/* by ngx_mcp_result_e */
 
-static ngx_str_t  ngx_http_mcp_sse_var_results[] = {
+static ngx_str_t  ngx_mcp_variables_results[] = {
     ngx_null_string,
     ngx_string("ok"),
     ngx_string("error"),
@@ -67,11 +66,11 @@ static ngx_str_t  ngx_http_mcp_sse_var_results[] = {
 
 
 ngx_int_t
-ngx_http_mcp_sse_var_add(ngx_conf_t *cf)
+ngx_mcp_variables_add(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
 
-    for (v = ngx_http_mcp_sse_vars; v->name.len; v++) {
+    for (v = ngx_mcp_variables; v->name.len; v++) {
 
         var = ngx_http_add_variable(cf, &v->name, v->flags);
         if (var == NULL) {
@@ -91,11 +90,11 @@ ngx_http_mcp_sse_var_add(ngx_conf_t *cf)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_var_fact(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
+ngx_mcp_variables_get(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
 {
-    ngx_str_t               *s;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_str_t      *s;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r->main, ngx_http_mcp_sse_module);
 
@@ -106,7 +105,7 @@ ngx_http_mcp_sse_var_fact(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    v->data = ngx_http_mcp_sse_var_one_line(r, s);
+    v->data = ngx_mcp_variables_one_line(r, s);
     if (v->data == NULL) {
         return NGX_ERROR;
     }
@@ -126,7 +125,7 @@ ngx_http_mcp_sse_var_fact(ngx_http_request_t *r,
  */
 
 static u_char *
-ngx_http_mcp_sse_var_one_line(ngx_http_request_t *r, ngx_str_t *s)
+ngx_mcp_variables_one_line(ngx_http_request_t *r, ngx_str_t *s)
 {
     size_t   i;
     u_char  *p;
@@ -154,20 +153,20 @@ ngx_http_mcp_sse_var_one_line(ngx_http_request_t *r, ngx_str_t *s)
 
 
 static ngx_int_t
-ngx_http_mcp_sse_var_result(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
+ngx_mcp_variables_result(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
 {
-    ngx_str_t               *s;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_str_t      *s;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r->main, ngx_http_mcp_sse_module);
 
-    if (ctx == NULL || ctx->facts.result == NGX_HTTP_MCP_SSE_RESULT_NONE) {
+    if (ctx == NULL || ctx->facts.result == NGX_MCP_RESULT_NONE) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    s = ngx_http_mcp_sse_var_name(ctx->facts.result);
+    s = ngx_mcp_variables_result_name(ctx->facts.result);
 
     v->data = s->data;
     v->len = s->len;
@@ -180,23 +179,22 @@ ngx_http_mcp_sse_var_result(ngx_http_request_t *r,
 
 
 ngx_str_t *
-ngx_http_mcp_sse_var_name(ngx_uint_t result)
+ngx_mcp_variables_result_name(ngx_uint_t result)
 {
-    return &ngx_http_mcp_sse_var_results[result];
+    return &ngx_mcp_variables_results[result];
 }
 
 
 void
-ngx_http_mcp_sse_facts_set(ngx_http_mcp_sse_facts_t *facts,
-    ngx_http_mcp_sse_message_t *message)
+ngx_mcp_vars_set(ngx_mcp_vars_t *facts, ngx_mcp_jsonrpc_message_t *message)
 {
-    ngx_http_mcp_sse_facts_name(&facts->method, &message->method);
+    ngx_mcp_vars_name(&facts->method, &message->method);
 
     facts->raw_method = message->raw_method;
     facts->id = message->id;
 
-    if (ngx_http_mcp_sse_is(&message->method, "tools/call")) {
-        ngx_http_mcp_sse_facts_name(&facts->tool, &message->name);
+    if (ngx_mcp_str_is(&message->method, "tools/call")) {
+        ngx_mcp_vars_name(&facts->tool, &message->name);
     }
 }
 
@@ -206,15 +204,15 @@ ngx_http_mcp_sse_facts_set(ngx_http_mcp_sse_facts_t *facts,
  */
 
 static void
-ngx_http_mcp_sse_facts_name(ngx_str_t *fact, ngx_str_t *name)
+ngx_mcp_vars_name(ngx_str_t *fact, ngx_str_t *name)
 {
     *fact = *name;
 
-    if (fact->len <= NGX_HTTP_MCP_SSE_MAX_NAME) {
+    if (fact->len <= NGX_MCP_MAX_NAME_LEN) {
         return;
     }
 
-    fact->len = NGX_HTTP_MCP_SSE_MAX_NAME;
+    fact->len = NGX_MCP_MAX_NAME_LEN;
 
     while (fact->len && (fact->data[fact->len] & 0xc0) == 0x80) {
         fact->len--;

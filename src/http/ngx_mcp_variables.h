@@ -14,20 +14,20 @@
  * In preconfiguration.
  */
 
-ngx_int_t ngx_http_mcp_sse_var_add(ngx_conf_t *cf);
+ngx_int_t ngx_mcp_variables_add(ngx_conf_t *cf);
 
 /*
- * The value of $mcp_sse_result, of ngx_http_mcp_sse_result_e.
+ * The value of $mcp_sse_result, of ngx_mcp_result_e.
  */
 
-ngx_str_t *ngx_http_mcp_sse_var_name(ngx_uint_t result);
+ngx_str_t *ngx_mcp_variables_result_name(ngx_uint_t result);
 
 /*
  * Fills what a message says of itself into facts, which point to it then.
  */
 
-void ngx_http_mcp_sse_facts_set(ngx_http_mcp_sse_facts_t *facts,
-    ngx_http_mcp_sse_message_t *message);
+void ngx_mcp_vars_set(ngx_mcp_vars_t *facts,
+    ngx_mcp_jsonrpc_message_t *message);
 
 
 #endif /* _NGX_MCP_VARIABLES_H_INCLUDED_ */

@@ -8,190 +8,185 @@
 #include "ngx_mcp_redis.h"
 
 
-#define NGX_HTTP_MCP_SSE_REDIS_SECOND      1000
-#define NGX_HTTP_MCP_SSE_REDIS_CLOCK       10000
-#define NGX_HTTP_MCP_SSE_REDIS_ROUND_TRIP  100
-#define NGX_HTTP_MCP_SSE_REDIS_SAY_AGAIN   10
+#define NGX_MCP_REDIS_CHECK_INTERVAL_MS  1000
+#define NGX_MCP_REDIS_CLOCK_INTERVAL_MS  10000
+#define NGX_MCP_REDIS_MAX_ROUND_TRIP_MS  100
+#define NGX_MCP_REDIS_LOG_INTERVAL       10
 
 
-static void ngx_http_mcp_sse_redis_cmd_ready(
-    ngx_http_mcp_sse_redis_conn_t *conn);
-static void ngx_http_mcp_sse_redis_sub_ready(
-    ngx_http_mcp_sse_redis_conn_t *conn);
-static void ngx_http_mcp_sse_redis_conn_lost(
-    ngx_http_mcp_sse_redis_conn_t *conn);
-static void ngx_http_mcp_sse_redis_message(redisAsyncContext *ac, void *reply,
+static void ngx_mcp_redis_cmd_ready(ngx_mcp_redis_conn_t *conn);
+static void ngx_mcp_redis_sub_ready(ngx_mcp_redis_conn_t *conn);
+static void ngx_mcp_redis_conn_lost(ngx_mcp_redis_conn_t *conn);
+static void ngx_mcp_redis_message(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_http_mcp_sse_redis_arrived(ngx_str_t *bytes);
-static void ngx_http_mcp_sse_redis_hello(void);
-static void ngx_http_mcp_sse_redis_ask_time(void);
-static void ngx_http_mcp_sse_redis_time(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_http_mcp_sse_redis_check(void);
-static void ngx_http_mcp_sse_redis_second(void *data);
-static void ngx_http_mcp_sse_redis_complain(void);
+static void ngx_mcp_redis_arrived(ngx_str_t *bytes);
+static void ngx_mcp_redis_hello(void);
+static void ngx_mcp_redis_ask_time(void);
+static void ngx_mcp_redis_time(redisAsyncContext *ac, void *reply, void *data);
+static void ngx_mcp_redis_check(void);
+static void ngx_mcp_redis_every_second(void *data);
+static void ngx_mcp_redis_log_error(void);
 
 
-static ngx_http_mcp_sse_redis_conn_t   ngx_http_mcp_sse_redis_cmd;
-static ngx_http_mcp_sse_redis_conn_t   ngx_http_mcp_sse_redis_sub;
+static ngx_mcp_redis_conn_t  ngx_mcp_redis_cmd;
+static ngx_mcp_redis_conn_t  ngx_mcp_redis_sub;
 
-static ngx_http_mcp_sse_redis_conf_t  *ngx_http_mcp_sse_redis_conf;
-static ngx_http_mcp_sse_redis_user_t  *ngx_http_mcp_sse_redis_user;
-static ngx_http_mcp_sse_peer_t        *ngx_http_mcp_sse_redis_self;
+static ngx_mcp_redis_conf_t  *ngx_mcp_redis_conf;
+static ngx_mcp_redis_user_t  *ngx_mcp_redis_user;
+static ngx_mcp_worker_t      *ngx_mcp_redis_self;
 
-static ngx_http_mcp_sse_timer_t  ngx_http_mcp_sse_redis_timer;
-static ngx_uint_t                ngx_http_mcp_sse_redis_up;
-static ngx_msec_t                ngx_http_mcp_sse_redis_since;   /* not up */
-static const u_char             *ngx_http_mcp_sse_redis_reason =
+static ngx_mcp_timer_t  ngx_mcp_redis_timer;
+static ngx_uint_t       ngx_mcp_redis_up;
+static ngx_msec_t       ngx_mcp_redis_since;            /* not up */
+static const u_char    *ngx_mcp_redis_reason =
                                (u_char *) "it takes more than 100 ms to answer";
 
-static ngx_msec_t                ngx_http_mcp_sse_redis_asked;   /* hello */
-static ngx_uint_t                ngx_http_mcp_sse_redis_asking;
-static ngx_uint_t                ngx_http_mcp_sse_redis_heard;
+static ngx_msec_t  ngx_mcp_redis_asked;            /* hello */
+static ngx_uint_t  ngx_mcp_redis_asking;
+static ngx_uint_t  ngx_mcp_redis_pong;
 
-static int64_t                   ngx_http_mcp_sse_redis_offset;
-static ngx_msec_t                ngx_http_mcp_sse_redis_clock_at;
-static ngx_uint_t                ngx_http_mcp_sse_redis_clock;   /* is known */
+static int64_t     ngx_mcp_redis_offset;
+static ngx_msec_t  ngx_mcp_redis_clock_at;
+static ngx_uint_t  ngx_mcp_redis_clock;            /* is known */
 
 
 ngx_int_t
-ngx_http_mcp_sse_redis_init(ngx_http_mcp_sse_peer_t *self,
-    ngx_http_mcp_sse_redis_user_t *user, ngx_log_t *log)
+ngx_mcp_redis_init(ngx_mcp_worker_t *self, ngx_mcp_redis_user_t *user,
+    ngx_log_t *log)
 {
-    ngx_http_mcp_sse_zone_t        *zone;
-    ngx_http_mcp_sse_redis_conn_t  *cmd, *sub;
+    ngx_mcp_zone_t        *zone;
+    ngx_mcp_redis_conn_t  *cmd, *sub;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    if (ngx_http_mcp_sse_packet_init(self->id, zone->secrets, log) != NGX_OK) {
+    if (ngx_mcp_packet_init(self->id, zone->secrets, log) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_http_mcp_sse_redis_conf = zone->conf->redis;
-    ngx_http_mcp_sse_redis_user = user;
-    ngx_http_mcp_sse_redis_self = self;
-    ngx_http_mcp_sse_redis_since = ngx_current_msec;
+    ngx_mcp_redis_conf = zone->conf->redis;
+    ngx_mcp_redis_user = user;
+    ngx_mcp_redis_self = self;
+    ngx_mcp_redis_since = ngx_current_msec;
 
-    self->redis = NGX_HTTP_MCP_SSE_REDIS_NEVER;
+    self->redis = NGX_MCP_REDIS_NEVER;
 
-    cmd = &ngx_http_mcp_sse_redis_cmd;
-    cmd->conf = ngx_http_mcp_sse_redis_conf;
+    cmd = &ngx_mcp_redis_cmd;
+    cmd->conf = ngx_mcp_redis_conf;
     cmd->name = "mcp-sse-cmd";
-    cmd->ready = ngx_http_mcp_sse_redis_cmd_ready;
-    cmd->lost = ngx_http_mcp_sse_redis_conn_lost;
+    cmd->ready = ngx_mcp_redis_cmd_ready;
+    cmd->lost = ngx_mcp_redis_conn_lost;
 
-    sub = &ngx_http_mcp_sse_redis_sub;
-    sub->conf = ngx_http_mcp_sse_redis_conf;
+    sub = &ngx_mcp_redis_sub;
+    sub->conf = ngx_mcp_redis_conf;
     sub->name = "mcp-sse-sub";
-    sub->ready = ngx_http_mcp_sse_redis_sub_ready;
-    sub->lost = ngx_http_mcp_sse_redis_conn_lost;
+    sub->ready = ngx_mcp_redis_sub_ready;
+    sub->lost = ngx_mcp_redis_conn_lost;
 
-    ngx_http_mcp_sse_redis_conn_open(cmd);
-    ngx_http_mcp_sse_redis_conn_open(sub);
+    ngx_mcp_redis_conn_open(cmd);
+    ngx_mcp_redis_conn_open(sub);
 
-    ngx_http_mcp_sse_redis_timer.handler = ngx_http_mcp_sse_redis_second;
-    ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_redis_timer,
-                              NGX_HTTP_MCP_SSE_REDIS_SECOND);
+    ngx_mcp_redis_timer.handler = ngx_mcp_redis_every_second;
+    ngx_mcp_timer_set(&ngx_mcp_redis_timer, NGX_MCP_REDIS_CHECK_INTERVAL_MS);
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_mcp_sse_redis_exit(void)
+ngx_mcp_redis_exit(void)
 {
-    if (ngx_http_mcp_sse_redis_conf) {
-        ngx_http_mcp_sse_redis_up = 0;
+    if (ngx_mcp_redis_conf) {
+        ngx_mcp_redis_up = 0;
 
-        ngx_http_mcp_sse_redis_conn_close(&ngx_http_mcp_sse_redis_cmd);
-        ngx_http_mcp_sse_redis_conn_close(&ngx_http_mcp_sse_redis_sub);
+        ngx_mcp_redis_conn_close(&ngx_mcp_redis_cmd);
+        ngx_mcp_redis_conn_close(&ngx_mcp_redis_sub);
     }
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_redis_used(void)
+ngx_mcp_redis_used(void)
 {
-    return ngx_http_mcp_sse_redis_conf != NULL;
+    return ngx_mcp_redis_conf != NULL;
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_redis_is_up(void)
+ngx_mcp_redis_is_up(void)
 {
-    return ngx_http_mcp_sse_redis_up;
+    return ngx_mcp_redis_up;
 }
 
 
 ngx_msec_t
-ngx_http_mcp_sse_redis_down(void)
+ngx_mcp_redis_down(void)
 {
-    return ngx_http_mcp_sse_redis_up
-           ? 0 : ngx_current_msec - ngx_http_mcp_sse_redis_since;
+    return ngx_mcp_redis_up
+           ? 0 : ngx_current_msec - ngx_mcp_redis_since;
 }
 
 
 int64_t
-ngx_http_mcp_sse_redis_now(void)
+ngx_mcp_redis_now(void)
 {
     /* what is decided by it must not be decided by the past */
 
     ngx_time_update();
 
-    return (int64_t) ngx_current_msec + ngx_http_mcp_sse_redis_offset;
+    return (int64_t) ngx_current_msec + ngx_mcp_redis_offset;
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_redis_command(redisCallbackFn *handler, void *data,
-    ngx_uint_t argc, ngx_str_t *argv)
+ngx_mcp_redis_command(redisCallbackFn *handler, void *data, ngx_uint_t argc,
+    ngx_str_t *argv)
 {
-    return ngx_http_mcp_sse_redis_conn_command(&ngx_http_mcp_sse_redis_cmd,
-                                               handler, data, argc, argv);
+    return ngx_mcp_redis_conn_command(&ngx_mcp_redis_cmd,
+                                      handler, data, argc, argv);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_redis_publish(u_char *id, ngx_str_t *bytes,
-    redisCallbackFn *handler, void *data)
-{
-    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
-    ngx_str_t  argv[3];
-
-    ngx_str_set(&argv[0], "PUBLISH");
-    ngx_http_mcp_sse_redis_key(&argv[1], buf, 'w', id);
-    argv[2] = *bytes;
-
-    return ngx_http_mcp_sse_redis_command(handler, data, 3, argv);
-}
-
-
-ngx_int_t
-ngx_http_mcp_sse_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
+ngx_mcp_redis_publish(u_char *id, ngx_str_t *bytes, redisCallbackFn *handler,
     void *data)
 {
-    u_char     buf[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[3];
 
     ngx_str_set(&argv[0], "PUBLISH");
-    ngx_http_mcp_sse_redis_word(&argv[1], buf, "all");
+    ngx_mcp_redis_key(&argv[1], buf, 'w', id);
     argv[2] = *bytes;
 
-    return ngx_http_mcp_sse_redis_command(handler, data, 3, argv);
+    return ngx_mcp_redis_command(handler, data, 3, argv);
+}
+
+
+ngx_int_t
+ngx_mcp_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
+    void *data)
+{
+    u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
+    ngx_str_t  argv[3];
+
+    ngx_str_set(&argv[0], "PUBLISH");
+    ngx_mcp_redis_word(&argv[1], buf, "all");
+    argv[2] = *bytes;
+
+    return ngx_mcp_redis_command(handler, data, 3, argv);
 }
 
 
 void
-ngx_http_mcp_sse_redis_send(ngx_http_mcp_sse_packet_t *packet,
-    ngx_uint_t type, u_char *id, redisCallbackFn *handler)
+ngx_mcp_redis_send(ngx_mcp_packet_t *packet, ngx_uint_t type, u_char *id,
+    redisCallbackFn *handler)
 {
     ngx_str_t  bytes;
 
-    if (ngx_http_mcp_sse_packet_seal(packet, type, id) == NGX_OK) {
+    if (ngx_mcp_packet_seal(packet, type, id) == NGX_OK) {
         bytes.len = packet->size;
         bytes.data = packet->data;
 
-        (void) ngx_http_mcp_sse_redis_publish(id, &bytes, handler, NULL);
+        (void) ngx_mcp_redis_publish(id, &bytes, handler, NULL);
     }
 
     ngx_free(packet);
@@ -199,15 +194,15 @@ ngx_http_mcp_sse_redis_send(ngx_http_mcp_sse_packet_t *packet,
 
 
 static void
-ngx_http_mcp_sse_redis_cmd_ready(ngx_http_mcp_sse_redis_conn_t *conn)
+ngx_mcp_redis_cmd_ready(ngx_mcp_redis_conn_t *conn)
 {
-    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_CONNECTS);
+    ngx_mcp_count(NGX_MCP_COUNT_REDIS_CONNECTS);
 
-    ngx_http_mcp_sse_redis_clock = 0;
-    ngx_http_mcp_sse_redis_ask_time();
+    ngx_mcp_redis_clock = 0;
+    ngx_mcp_redis_ask_time();
 
-    ngx_http_mcp_sse_redis_asking = 0;
-    ngx_http_mcp_sse_redis_hello();
+    ngx_mcp_redis_asking = 0;
+    ngx_mcp_redis_hello();
 }
 
 
@@ -217,61 +212,60 @@ ngx_http_mcp_sse_redis_cmd_ready(ngx_http_mcp_sse_redis_conn_t *conn)
  */
 
 static void
-ngx_http_mcp_sse_redis_sub_ready(ngx_http_mcp_sse_redis_conn_t *conn)
+ngx_mcp_redis_sub_ready(ngx_mcp_redis_conn_t *conn)
 {
-    u_char     own[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
-    u_char     all[NGX_HTTP_MCP_SSE_REDIS_MAX_KEY];
+    u_char     own[NGX_MCP_REDIS_MAX_KEY_LEN];
+    u_char     all[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[3];
 
-    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_CONNECTS);
+    ngx_mcp_count(NGX_MCP_COUNT_REDIS_CONNECTS);
 
-    ngx_http_mcp_sse_redis_heard = 0;
+    ngx_mcp_redis_pong = 0;
 
     ngx_str_set(&argv[0], "SUBSCRIBE");
-    ngx_http_mcp_sse_redis_word(&argv[1], all, "all");
-    ngx_http_mcp_sse_redis_key(&argv[2], own, 'w',
-                               ngx_http_mcp_sse_redis_self->id);
+    ngx_mcp_redis_word(&argv[1], all, "all");
+    ngx_mcp_redis_key(&argv[2], own, 'w', ngx_mcp_redis_self->id);
 
-    if (ngx_http_mcp_sse_redis_conn_command(conn,
-                                            ngx_http_mcp_sse_redis_message,
-                                            NULL, 3, argv)
+    if (ngx_mcp_redis_conn_command(conn,
+                                   ngx_mcp_redis_message,
+                                   NULL, 3, argv)
         != NGX_OK)
     {
-        ngx_http_mcp_sse_redis_conn_fail(conn, "no memory");
+        ngx_mcp_redis_conn_fail(conn, "no memory");
     }
 }
 
 
 static void
-ngx_http_mcp_sse_redis_conn_lost(ngx_http_mcp_sse_redis_conn_t *conn)
+ngx_mcp_redis_conn_lost(ngx_mcp_redis_conn_t *conn)
 {
-    ngx_http_mcp_sse_redis_reason = conn->reason;
+    ngx_mcp_redis_reason = conn->reason;
 
-    if (conn == &ngx_http_mcp_sse_redis_sub) {
-        ngx_http_mcp_sse_redis_heard = 0;
+    if (conn == &ngx_mcp_redis_sub) {
+        ngx_mcp_redis_pong = 0;
 
     } else {
-        ngx_http_mcp_sse_redis_clock = 0;
+        ngx_mcp_redis_clock = 0;
     }
 
-    if (ngx_http_mcp_sse_redis_up) {
-        ngx_http_mcp_sse_redis_up = 0;
-        ngx_http_mcp_sse_redis_since = ngx_current_msec;
-        ngx_http_mcp_sse_redis_self->redis = NGX_HTTP_MCP_SSE_REDIS_LOST;
+    if (ngx_mcp_redis_up) {
+        ngx_mcp_redis_up = 0;
+        ngx_mcp_redis_since = ngx_current_msec;
+        ngx_mcp_redis_self->redis = NGX_MCP_REDIS_LOST;
 
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_LOST);
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_LOST);
     }
 
-    ngx_http_mcp_sse_redis_complain();
+    ngx_mcp_redis_log_error();
 }
 
 
 static void
-ngx_http_mcp_sse_redis_message(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_message(redisAsyncContext *ac, void *reply, void *data)
 {
-    redisReply                     *r = reply;
-    ngx_str_t                       bytes;
-    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+    redisReply            *r = reply;
+    ngx_str_t              bytes;
+    ngx_mcp_redis_conn_t  *conn = ac->data;
 
     if (conn->ac != ac
         || r == NULL
@@ -283,8 +277,8 @@ ngx_http_mcp_sse_redis_message(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (ngx_strcmp(r->element[0]->str, "subscribe") == 0) {
-        ngx_http_mcp_sse_redis_asking = 0;
-        ngx_http_mcp_sse_redis_hello();
+        ngx_mcp_redis_asking = 0;
+        ngx_mcp_redis_hello();
         return;
     }
 
@@ -292,57 +286,57 @@ ngx_http_mcp_sse_redis_message(redisAsyncContext *ac, void *reply, void *data)
         bytes.len = r->element[2]->len;
         bytes.data = (u_char *) r->element[2]->str;
 
-        ngx_http_mcp_sse_redis_arrived(&bytes);
+        ngx_mcp_redis_arrived(&bytes);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_redis_arrived(ngx_str_t *bytes)
+ngx_mcp_redis_arrived(ngx_str_t *bytes)
 {
-    ngx_uint_t                   which;
-    ngx_http_mcp_sse_received_t  received;
+    ngx_uint_t                 which;
+    ngx_mcp_packet_received_t  received;
 
-    switch (ngx_http_mcp_sse_packet_open(&received, bytes, ngx_cycle->log)) {
+    switch (ngx_mcp_packet_open(&received, bytes, ngx_cycle->log)) {
 
     case NGX_OK:
 
         /* without the time of Redis nothing can be said of expiry */
 
-        if (ngx_http_mcp_sse_redis_clock) {
-            ngx_http_mcp_sse_redis_user->packet(&received);
+        if (ngx_mcp_redis_clock) {
+            ngx_mcp_redis_user->packet(&received);
         }
 
         return;
 
     case NGX_DONE:
-        ngx_http_mcp_sse_redis_asking = 0;
-        ngx_http_mcp_sse_redis_heard = 1;
-        ngx_http_mcp_sse_redis_check();
+        ngx_mcp_redis_asking = 0;
+        ngx_mcp_redis_pong = 1;
+        ngx_mcp_redis_check();
         return;
 
     case NGX_DECLINED:
-        which = NGX_HTTP_MCP_SSE_COUNT_REDIS_FORGED;
+        which = NGX_MCP_COUNT_REDIS_FORGED;
         break;
 
     case NGX_ABORT:
-        which = NGX_HTTP_MCP_SSE_COUNT_REDIS_MALFORMED;
+        which = NGX_MCP_COUNT_REDIS_MALFORMED;
         break;
 
     default: /* NGX_ERROR: it is sent again */
         return;
     }
 
-    ngx_http_mcp_sse_count(which);
+    ngx_mcp_count(which);
 
-    if (ngx_http_mcp_sse_zone_once(&ngx_http_mcp_sse_zone()->root->forged_said,
-                                   NGX_HTTP_MCP_SSE_REDIS_SAY_AGAIN))
+    if (ngx_mcp_zone_log_once(&ngx_mcp_zone()->root->forged_said,
+                              NGX_MCP_REDIS_LOG_INTERVAL))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "mcp sse: redis \"%V\" brought a message that was not "
                       "sealed for this worker with one of our keys; have all "
                       "instances the same mcp_sse_key?",
-                      &ngx_http_mcp_sse_redis_conf->name);
+                      &ngx_mcp_redis_conf->name);
     }
 }
 
@@ -352,29 +346,29 @@ ngx_http_mcp_sse_redis_arrived(ngx_str_t *bytes)
  */
 
 static void
-ngx_http_mcp_sse_redis_hello(void)
+ngx_mcp_redis_hello(void)
 {
-    u_char     data[NGX_HTTP_MCP_SSE_PACKET_HEADER];
+    u_char     data[NGX_MCP_PACKET_HEADER_LEN];
     ngx_str_t  bytes;
 
     bytes.len = sizeof(data);
     bytes.data = data;
 
-    ngx_http_mcp_sse_packet_hello(data);
+    ngx_mcp_packet_probe(data);
 
-    if (ngx_http_mcp_sse_redis_publish(ngx_http_mcp_sse_redis_self->id, &bytes,
-                                       ngx_http_mcp_sse_redis_conn_check, NULL)
+    if (ngx_mcp_redis_publish(ngx_mcp_redis_self->id, &bytes,
+                              ngx_mcp_redis_conn_check, NULL)
         == NGX_OK
-        && !ngx_http_mcp_sse_redis_asking)
+        && !ngx_mcp_redis_asking)
     {
-        ngx_http_mcp_sse_redis_asking = 1;
-        ngx_http_mcp_sse_redis_asked = ngx_current_msec;
+        ngx_mcp_redis_asking = 1;
+        ngx_mcp_redis_asked = ngx_current_msec;
     }
 }
 
 
 static void
-ngx_http_mcp_sse_redis_ask_time(void)
+ngx_mcp_redis_ask_time(void)
 {
     ngx_str_t  argv[1];
 
@@ -382,18 +376,18 @@ ngx_http_mcp_sse_redis_ask_time(void)
 
     /* when this one was asked: others may be on their way */
 
-    (void) ngx_http_mcp_sse_redis_command(ngx_http_mcp_sse_redis_time,
+    (void) ngx_mcp_redis_command(ngx_mcp_redis_time,
                               (void *) (uintptr_t) ngx_current_msec, 1, argv);
 }
 
 
 static void
-ngx_http_mcp_sse_redis_time(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_time(redisAsyncContext *ac, void *reply, void *data)
 {
-    int64_t                         now, sec, usec;
-    ngx_msec_t                      trip;
-    redisReply                     *r = reply;
-    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+    int64_t                now, sec, usec;
+    ngx_msec_t             trip;
+    redisReply            *r = reply;
+    ngx_mcp_redis_conn_t  *conn = ac->data;
 
     if (conn->ac != ac || r == NULL) {
         return;
@@ -404,9 +398,9 @@ ngx_http_mcp_sse_redis_time(redisAsyncContext *ac, void *reply, void *data)
         || r->element[0]->type != REDIS_REPLY_STRING
         || r->element[1]->type != REDIS_REPLY_STRING)
     {
-        ngx_http_mcp_sse_redis_conn_fail(conn,
-                                         r->type == REDIS_REPLY_ERROR
-                                         ? r->str : "it does not tell time");
+        ngx_mcp_redis_conn_fail(conn,
+                                r->type == REDIS_REPLY_ERROR
+                                ? r->str : "it does not tell time");
         return;
     }
 
@@ -416,7 +410,7 @@ ngx_http_mcp_sse_redis_time(redisAsyncContext *ac, void *reply, void *data)
 
     trip = ngx_current_msec - (ngx_msec_t) (uintptr_t) data;
 
-    if (trip > NGX_HTTP_MCP_SSE_REDIS_ROUND_TRIP) {
+    if (trip > NGX_MCP_REDIS_MAX_ROUND_TRIP_MS) {
         return;
     }
 
@@ -425,47 +419,41 @@ ngx_http_mcp_sse_redis_time(redisAsyncContext *ac, void *reply, void *data)
 
     now = sec * 1000 + usec / 1000;
 
-    ngx_http_mcp_sse_redis_offset = now
+    ngx_mcp_redis_offset = now
                                     - (int64_t) (ngx_current_msec - trip / 2);
-    ngx_http_mcp_sse_redis_clock_at = ngx_current_msec;
-    ngx_http_mcp_sse_redis_clock = 1;
+    ngx_mcp_redis_clock_at = ngx_current_msec;
+    ngx_mcp_redis_clock = 1;
 
-    ngx_http_mcp_sse_redis_check();
+    ngx_mcp_redis_check();
 }
 
 
 static void
-ngx_http_mcp_sse_redis_check(void)
+ngx_mcp_redis_check(void)
 {
-    if (!ngx_http_mcp_sse_redis_up
-        && ngx_http_mcp_sse_redis_heard
-        && ngx_http_mcp_sse_redis_clock)
-    {
-        ngx_http_mcp_sse_redis_user->join();
+    if (!ngx_mcp_redis_up && ngx_mcp_redis_pong && ngx_mcp_redis_clock) {
+        ngx_mcp_redis_user->join();
     }
 }
 
 
 void
-ngx_http_mcp_sse_redis_joined(void)
+ngx_mcp_redis_joined(void)
 {
-    ngx_http_mcp_sse_root_t  *root;
+    ngx_mcp_zone_root_t  *root;
 
-    if (ngx_http_mcp_sse_redis_up
-        || !ngx_http_mcp_sse_redis_heard
-        || !ngx_http_mcp_sse_redis_clock)
-    {
+    if (ngx_mcp_redis_up || !ngx_mcp_redis_pong || !ngx_mcp_redis_clock) {
         return;
     }
 
-    ngx_http_mcp_sse_redis_up = 1;
-    ngx_http_mcp_sse_zone()->root->redis_reached = 1;
-    ngx_http_mcp_sse_redis_self->redis = NGX_HTTP_MCP_SSE_REDIS_READY;
+    ngx_mcp_redis_up = 1;
+    ngx_mcp_zone()->root->redis_reached = 1;
+    ngx_mcp_redis_self->redis = NGX_MCP_REDIS_READY;
 
-    ngx_http_mcp_sse_redis_cmd.attempts = 0;
-    ngx_http_mcp_sse_redis_sub.attempts = 0;
+    ngx_mcp_redis_cmd.attempts = 0;
+    ngx_mcp_redis_sub.attempts = 0;
 
-    root = ngx_http_mcp_sse_zone()->root;
+    root = ngx_mcp_zone()->root;
 
     /* once for all workers, and not if nobody has said that it was lost */
 
@@ -474,10 +462,10 @@ ngx_http_mcp_sse_redis_joined(void)
     {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "mcp sse: redis \"%V\" is ready",
-                      &ngx_http_mcp_sse_redis_conf->name);
+                      &ngx_mcp_redis_conf->name);
     }
 
-    ngx_http_mcp_sse_redis_user->up();
+    ngx_mcp_redis_user->up();
 }
 
 
@@ -487,15 +475,15 @@ ngx_http_mcp_sse_redis_joined(void)
  */
 
 static void
-ngx_http_mcp_sse_redis_complain(void)
+ngx_mcp_redis_log_error(void)
 {
-    ngx_http_mcp_sse_root_t  *root;
+    ngx_mcp_zone_root_t  *root;
 
-    root = ngx_http_mcp_sse_zone()->root;
+    root = ngx_mcp_zone()->root;
 
     if (root->redis_said == 1
-        || !ngx_http_mcp_sse_zone_once(&root->redis_said_at,
-                                       NGX_HTTP_MCP_SSE_REDIS_SAY_AGAIN))
+        || !ngx_mcp_zone_log_once(&root->redis_said_at,
+                                  NGX_MCP_REDIS_LOG_INTERVAL))
     {
         return;
     }
@@ -506,77 +494,76 @@ ngx_http_mcp_sse_redis_complain(void)
                   "mcp sse: redis \"%V\" is lost: %s; sessions of this "
                   "instance go on, messages for those of others are answered "
                   "503 until it is back",
-                  &ngx_http_mcp_sse_redis_conf->name,
-                  ngx_http_mcp_sse_redis_reason);
+                  &ngx_mcp_redis_conf->name,
+                  ngx_mcp_redis_reason);
 }
 
 
 void
-ngx_http_mcp_sse_redis_refused(redisReply *reply)
+ngx_mcp_redis_refused(redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_ERROR
-        || !ngx_http_mcp_sse_zone_once(
-                            &ngx_http_mcp_sse_zone()->root->redis_refused_said,
-                            NGX_HTTP_MCP_SSE_REDIS_SAY_AGAIN))
+        || !ngx_mcp_zone_log_once(
+                            &ngx_mcp_zone()->root->redis_refused_said,
+                            NGX_MCP_REDIS_LOG_INTERVAL))
     {
         return;
     }
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "mcp sse: redis \"%V\" refuses a command: %s",
-                  &ngx_http_mcp_sse_redis_conf->name, reply->str);
+                  &ngx_mcp_redis_conf->name, reply->str);
 }
 
 
 void
-ngx_http_mcp_sse_redis_ignore(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_ignore(redisAsyncContext *ac, void *reply, void *data)
 {
     if (reply) {
-        ngx_http_mcp_sse_redis_refused(reply);
+        ngx_mcp_redis_refused(reply);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_redis_second(void *data)
+ngx_mcp_redis_every_second(void *data)
 {
-    ngx_http_mcp_sse_redis_conn_t  *sub;
+    ngx_mcp_redis_conn_t  *sub;
 
-    sub = &ngx_http_mcp_sse_redis_sub;
+    sub = &ngx_mcp_redis_sub;
 
-    ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_redis_timer,
-                              NGX_HTTP_MCP_SSE_REDIS_SECOND);
+    ngx_mcp_timer_set(&ngx_mcp_redis_timer, NGX_MCP_REDIS_CHECK_INTERVAL_MS);
 
     /* "now" is the last of a chain of events that may take its time */
 
-    if (ngx_http_mcp_sse_redis_asking
+    if (ngx_mcp_redis_asking
         && sub->is_ready
-        && ngx_http_mcp_sse_redis_cmd.is_ready
-        && ngx_current_msec - ngx_http_mcp_sse_redis_asked
-           > 2 * ngx_http_mcp_sse_redis_conf->timeout)
+        && ngx_mcp_redis_cmd.is_ready
+        && ngx_current_msec - ngx_mcp_redis_asked
+           > 2 * ngx_mcp_redis_conf->timeout)
     {
-        ngx_http_mcp_sse_redis_asking = 0;
-        ngx_http_mcp_sse_redis_conn_fail(sub, "what is published to a worker "
+        ngx_mcp_redis_asking = 0;
+        ngx_mcp_redis_conn_fail(sub, "what is published to a worker "
                                               "does not come back");
     }
 
-    if (ngx_http_mcp_sse_redis_down() > 2 * NGX_HTTP_MCP_SSE_REDIS_SECOND) {
-        ngx_http_mcp_sse_redis_complain();
+    if (ngx_mcp_redis_down() > 2 * NGX_MCP_REDIS_CHECK_INTERVAL_MS) {
+        ngx_mcp_redis_log_error();
     }
 
-    ngx_http_mcp_sse_redis_hello();
+    ngx_mcp_redis_hello();
 
-    if (!ngx_http_mcp_sse_redis_clock
-        || ngx_current_msec - ngx_http_mcp_sse_redis_clock_at
-           >= NGX_HTTP_MCP_SSE_REDIS_CLOCK)
+    if (!ngx_mcp_redis_clock
+        || ngx_current_msec - ngx_mcp_redis_clock_at
+           >= NGX_MCP_REDIS_CLOCK_INTERVAL_MS)
     {
-        ngx_http_mcp_sse_redis_ask_time();
+        ngx_mcp_redis_ask_time();
     }
 
-    if (ngx_http_mcp_sse_redis_up) {
-        ngx_http_mcp_sse_redis_user->second();
+    if (ngx_mcp_redis_up) {
+        ngx_mcp_redis_user->second();
 
     } else {
-        ngx_http_mcp_sse_redis_check();
+        ngx_mcp_redis_check();
     }
 }

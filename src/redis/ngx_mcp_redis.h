@@ -31,13 +31,13 @@ typedef struct {
 
     /* a packet for this worker, opened; it is gone when this returns */
 
-    void      (*packet)(ngx_http_mcp_sse_received_t *received);
+    void      (*packet)(ngx_mcp_packet_received_t *received);
 
     /* once a second while it is up */
 
     void      (*second)(void);
 
-} ngx_http_mcp_sse_redis_user_t;
+} ngx_mcp_redis_user_t;
 
 
 /*
@@ -45,36 +45,36 @@ typedef struct {
  * this worker's record, "user" must stay.
  */
 
-ngx_int_t ngx_http_mcp_sse_redis_init(ngx_http_mcp_sse_peer_t *self,
-    ngx_http_mcp_sse_redis_user_t *user, ngx_log_t *log);
-void ngx_http_mcp_sse_redis_exit(void);
+ngx_int_t ngx_mcp_redis_init(ngx_mcp_worker_t *self,
+    ngx_mcp_redis_user_t *user, ngx_log_t *log);
+void ngx_mcp_redis_exit(void);
 
 /*
  * The worker is known to Redis; calls up(), if it was not up.
  */
 
-void ngx_http_mcp_sse_redis_joined(void);
+void ngx_mcp_redis_joined(void);
 
 /*
  * Whether it is configured; whether it is up; for how long it is not, in
  * milliseconds.
  */
 
-ngx_uint_t ngx_http_mcp_sse_redis_used(void);
-ngx_uint_t ngx_http_mcp_sse_redis_is_up(void);
-ngx_msec_t ngx_http_mcp_sse_redis_down(void);
+ngx_uint_t ngx_mcp_redis_used(void);
+ngx_uint_t ngx_mcp_redis_is_up(void);
+ngx_msec_t ngx_mcp_redis_down(void);
 
 /*
  * The time of Redis in milliseconds; only while it is up.
  */
 
-int64_t ngx_http_mcp_sse_redis_now(void);
+int64_t ngx_mcp_redis_now(void);
 
 /*
- * See ngx_http_mcp_sse_redis_conn_command().
+ * See ngx_mcp_redis_conn_command().
  */
 
-ngx_int_t ngx_http_mcp_sse_redis_command(redisCallbackFn *handler, void *data,
+ngx_int_t ngx_mcp_redis_command(redisCallbackFn *handler, void *data,
     ngx_uint_t argc, ngx_str_t *argv);
 
 /*
@@ -82,32 +82,31 @@ ngx_int_t ngx_http_mcp_sse_redis_command(redisCallbackFn *handler, void *data,
  * receivers.
  */
 
-ngx_int_t ngx_http_mcp_sse_redis_publish(u_char *id, ngx_str_t *bytes,
+ngx_int_t ngx_mcp_redis_publish(u_char *id, ngx_str_t *bytes,
     redisCallbackFn *handler, void *data);
 
 /*
  * The same to all workers of all instances, this one included.
  */
 
-ngx_int_t ngx_http_mcp_sse_redis_publish_all(ngx_str_t *bytes,
-    redisCallbackFn *handler, void *data);
+ngx_int_t ngx_mcp_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
+    void *data);
 
 /*
  * Seals a packet, which it frees, for the worker with that id and publishes
  * it.  Nothing says so if it does not go.
  */
 
-void ngx_http_mcp_sse_redis_send(ngx_http_mcp_sse_packet_t *packet,
-    ngx_uint_t type, u_char *id, redisCallbackFn *handler);
+void ngx_mcp_redis_send(ngx_mcp_packet_t *packet, ngx_uint_t type, u_char *id,
+    redisCallbackFn *handler);
 
 /*
  * Says, not more than once in 10 seconds, what Redis answered instead; the
  * same as the handler of a reply that nobody waits for.
  */
 
-void ngx_http_mcp_sse_redis_refused(redisReply *reply);
-void ngx_http_mcp_sse_redis_ignore(redisAsyncContext *ac, void *reply,
-    void *data);
+void ngx_mcp_redis_refused(redisReply *reply);
+void ngx_mcp_redis_ignore(redisAsyncContext *ac, void *reply, void *data);
 
 
 #endif /* _NGX_MCP_REDIS_H_INCLUDED_ */

@@ -9,63 +9,58 @@
 #include "ngx_mcp_redis_conn.h"
 
 
-#define NGX_HTTP_MCP_SSE_REDIS_AGAIN_MIN  50
-#define NGX_HTTP_MCP_SSE_REDIS_AGAIN_MAX  2000
+#define NGX_MCP_REDIS_RECONNECT_MIN_MS  50
+#define NGX_MCP_REDIS_RECONNECT_MAX_MS  2000
 
 /* more than that would be a Redis that does not read */
 
-#define NGX_HTTP_MCP_SSE_REDIS_MAX_QUEUED  (8 * 1024 * 1024)
+#define NGX_MCP_REDIS_MAX_QUEUED  (8 * 1024 * 1024)
 
-#define NGX_HTTP_MCP_SSE_REDIS_MAX_ARGS  8
+#define NGX_MCP_REDIS_MAX_ARGS  8
 
 
-static void ngx_http_mcp_sse_redis_conn_connect(void *data);
-static ngx_int_t ngx_http_mcp_sse_redis_conn_resolve(
-    ngx_http_mcp_sse_redis_conn_t *conn);
-static void ngx_http_mcp_sse_redis_conn_resolved(ngx_resolver_ctx_t *ctx);
-static void ngx_http_mcp_sse_redis_conn_to(
-    ngx_http_mcp_sse_redis_conn_t *conn, char *address);
-static void ngx_http_mcp_sse_redis_conn_connected(
-    const redisAsyncContext *ac, int status);
-static void ngx_http_mcp_sse_redis_conn_disconnected(
-    const redisAsyncContext *ac, int status);
-static void ngx_http_mcp_sse_redis_conn_gone(
-    ngx_http_mcp_sse_redis_conn_t *conn, const redisAsyncContext *ac);
-static ngx_int_t ngx_http_mcp_sse_redis_conn_greet(
-    ngx_http_mcp_sse_redis_conn_t *conn);
-static void ngx_http_mcp_sse_redis_conn_named(redisAsyncContext *ac,
-    void *reply, void *data);
-static void ngx_http_mcp_sse_redis_conn_role(redisAsyncContext *ac,
-    void *reply, void *data);
-static ngx_int_t ngx_http_mcp_sse_redis_conn_send(
-    ngx_http_mcp_sse_redis_conn_t *conn, redisCallbackFn *handler,
-    void *data, ngx_uint_t argc, ngx_str_t *argv);
-static void ngx_http_mcp_sse_redis_conn_replied(void *data,
-    ngx_uint_t good);
-static void ngx_http_mcp_sse_redis_conn_watch(void *data);
-static void ngx_http_mcp_sse_redis_conn_again(
-    ngx_http_mcp_sse_redis_conn_t *conn, ngx_uint_t was_ready);
+static void ngx_mcp_redis_conn_connect(void *data);
+static ngx_int_t ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn);
+static void ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx);
+static void ngx_mcp_redis_conn_to(ngx_mcp_redis_conn_t *conn, char *address);
+static void ngx_mcp_redis_conn_connected(const redisAsyncContext *ac,
+    int status);
+static void ngx_mcp_redis_conn_disconnected(const redisAsyncContext *ac,
+    int status);
+static void ngx_mcp_redis_conn_gone(ngx_mcp_redis_conn_t *conn,
+    const redisAsyncContext *ac);
+static ngx_int_t ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn);
+static void ngx_mcp_redis_conn_named(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_mcp_redis_conn_role(redisAsyncContext *ac, void *reply,
+    void *data);
+static ngx_int_t ngx_mcp_redis_conn_send(ngx_mcp_redis_conn_t *conn,
+    redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv);
+static void ngx_mcp_redis_conn_replied(void *data, ngx_uint_t good);
+static void ngx_mcp_redis_conn_watch(void *data);
+static void ngx_mcp_redis_conn_again(ngx_mcp_redis_conn_t *conn,
+    ngx_uint_t was_ready);
 
 
 void
-ngx_http_mcp_sse_redis_conn_open(ngx_http_mcp_sse_redis_conn_t *conn)
+ngx_mcp_redis_conn_open(ngx_mcp_redis_conn_t *conn)
 {
     conn->timer.data = conn;
-    conn->timer.handler = ngx_http_mcp_sse_redis_conn_connect;
+    conn->timer.handler = ngx_mcp_redis_conn_connect;
 
-    ngx_http_mcp_sse_tick_set(&conn->timer, 0);
+    ngx_mcp_timer_set(&conn->timer, 0);
 }
 
 
 void
-ngx_http_mcp_sse_redis_conn_close(ngx_http_mcp_sse_redis_conn_t *conn)
+ngx_mcp_redis_conn_close(ngx_mcp_redis_conn_t *conn)
 {
     redisAsyncContext  *ac;
 
     conn->closed = 1;
     conn->is_ready = 0;
 
-    ngx_http_mcp_sse_tick_del(&conn->timer);
+    ngx_mcp_timer_del(&conn->timer);
 
     if (conn->resolving) {
         ngx_resolve_name_done(conn->resolving);
@@ -76,34 +71,34 @@ ngx_http_mcp_sse_redis_conn_close(ngx_http_mcp_sse_redis_conn_t *conn)
 
     if (ac) {
         conn->ac = NULL;
-        ngx_http_mcp_sse_redis_event_flush(ac);
+        ngx_mcp_redis_event_flush(ac);
         redisAsyncFree(ac);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_redis_conn_connect(void *data)
+ngx_mcp_redis_conn_connect(void *data)
 {
-    ngx_http_mcp_sse_redis_conn_t *conn = data;
+    ngx_mcp_redis_conn_t  *conn = data;
 
-    ngx_str_t                      *address;
-    ngx_http_mcp_sse_redis_conf_t  *conf;
+    ngx_str_t             *address;
+    ngx_mcp_redis_conf_t  *conf;
 
     conf = conn->conf;
 
-    conn->timer.handler = ngx_http_mcp_sse_redis_conn_watch;
-    ngx_http_mcp_sse_tick_set(&conn->timer, conf->connect_timeout);
+    conn->timer.handler = ngx_mcp_redis_conn_watch;
+    ngx_mcp_timer_set(&conn->timer, conf->connect_timeout);
 
     if (conf->host.len == 0) {
-        ngx_http_mcp_sse_redis_conn_to(conn, (char *) conf->path.data);
+        ngx_mcp_redis_conn_to(conn, (char *) conf->path.data);
         return;
     }
 
     if (conf->resolver) {
 
-        if (ngx_http_mcp_sse_redis_conn_resolve(conn) != NGX_OK) {
-            ngx_http_mcp_sse_redis_conn_fail(conn, "no resolver");
+        if (ngx_mcp_redis_conn_resolve(conn) != NGX_OK) {
+            ngx_mcp_redis_conn_fail(conn, "no resolver");
         }
 
         return;
@@ -112,7 +107,7 @@ ngx_http_mcp_sse_redis_conn_connect(void *data)
     address = conf->addresses->elts;
     address += conn->attempts % conf->addresses->nelts;
 
-    ngx_http_mcp_sse_redis_conn_to(conn, (char *) address->data);
+    ngx_mcp_redis_conn_to(conn, (char *) address->data);
 }
 
 
@@ -121,7 +116,7 @@ ngx_http_mcp_sse_redis_conn_connect(void *data)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_redis_conn_resolve(ngx_http_mcp_sse_redis_conn_t *conn)
+ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn)
 {
     ngx_resolver_ctx_t  *ctx;
 
@@ -132,7 +127,7 @@ ngx_http_mcp_sse_redis_conn_resolve(ngx_http_mcp_sse_redis_conn_t *conn)
     }
 
     ctx->name = conn->conf->host;
-    ctx->handler = ngx_http_mcp_sse_redis_conn_resolved;
+    ctx->handler = ngx_mcp_redis_conn_resolved;
     ctx->data = conn;
     ctx->timeout = conn->conf->resolver_timeout;
 
@@ -152,9 +147,9 @@ ngx_http_mcp_sse_redis_conn_resolve(ngx_http_mcp_sse_redis_conn_t *conn)
 
 
 static void
-ngx_http_mcp_sse_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
+ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
 {
-    ngx_http_mcp_sse_redis_conn_t  *conn = ctx->data;
+    ngx_mcp_redis_conn_t  *conn = ctx->data;
 
     u_char       text[NGX_SOCKADDR_STRLEN + 1];
     ngx_int_t    state;
@@ -174,11 +169,11 @@ ngx_http_mcp_sse_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
     ngx_resolve_name_done(ctx);
 
     if (state != NGX_OK) {
-        ngx_http_mcp_sse_redis_conn_fail(conn, ngx_resolver_strerror(state));
+        ngx_mcp_redis_conn_fail(conn, ngx_resolver_strerror(state));
         return;
     }
 
-    ngx_http_mcp_sse_redis_conn_to(conn, (char *) text);
+    ngx_mcp_redis_conn_to(conn, (char *) text);
 }
 
 
@@ -187,8 +182,7 @@ ngx_http_mcp_sse_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
  */
 
 static void
-ngx_http_mcp_sse_redis_conn_to(ngx_http_mcp_sse_redis_conn_t *conn,
-    char *address)
+ngx_mcp_redis_conn_to(ngx_mcp_redis_conn_t *conn, char *address)
 {
     redisAsyncContext  *ac;
 
@@ -196,7 +190,7 @@ ngx_http_mcp_sse_redis_conn_to(ngx_http_mcp_sse_redis_conn_t *conn,
                               : redisAsyncConnectUnix(address);
 
     if (ac == NULL) {
-        ngx_http_mcp_sse_redis_conn_fail(conn, "no memory");
+        ngx_mcp_redis_conn_fail(conn, "no memory");
         return;
     }
 
@@ -204,24 +198,23 @@ ngx_http_mcp_sse_redis_conn_to(ngx_http_mcp_sse_redis_conn_t *conn,
     ac->data = conn;
 
     if (ac->err) {
-        ngx_http_mcp_sse_redis_conn_fail(conn, ac->errstr);
+        ngx_mcp_redis_conn_fail(conn, ac->errstr);
         return;
     }
 
-    if (ngx_http_mcp_sse_redis_event_attach(ac, ngx_cycle->log) != NGX_OK) {
-        ngx_http_mcp_sse_redis_conn_fail(conn, "no free worker_connections");
+    if (ngx_mcp_redis_event_attach(ac, ngx_cycle->log) != NGX_OK) {
+        ngx_mcp_redis_conn_fail(conn, "no free worker_connections");
         return;
     }
 
     conn->nonsense = 0;
-    ngx_http_mcp_sse_redis_guard(ac, ngx_http_mcp_sse_redis_conn_replied);
+    ngx_mcp_redis_reader(ac, ngx_mcp_redis_conn_replied);
 
-    redisAsyncSetDisconnectCallback(ac,
-                                    ngx_http_mcp_sse_redis_conn_disconnected);
+    redisAsyncSetDisconnectCallback(ac, ngx_mcp_redis_conn_disconnected);
 
     /* it begins to write with this one */
 
-    redisAsyncSetConnectCallback(ac, ngx_http_mcp_sse_redis_conn_connected);
+    redisAsyncSetConnectCallback(ac, ngx_mcp_redis_conn_connected);
 }
 
 
@@ -230,9 +223,9 @@ ngx_http_mcp_sse_redis_conn_to(ngx_http_mcp_sse_redis_conn_t *conn,
  */
 
 static void
-ngx_http_mcp_sse_redis_conn_connected(const redisAsyncContext *ac, int status)
+ngx_mcp_redis_conn_connected(const redisAsyncContext *ac, int status)
 {
-    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+    ngx_mcp_redis_conn_t  *conn = ac->data;
 
     if (conn->ac != ac) {
         return;
@@ -242,30 +235,29 @@ ngx_http_mcp_sse_redis_conn_connected(const redisAsyncContext *ac, int status)
 
         /* hiredis frees it, and calls nothing else */
 
-        ngx_http_mcp_sse_redis_conn_gone(conn, ac);
+        ngx_mcp_redis_conn_gone(conn, ac);
         return;
     }
 
     /* what cannot be said now is missed by the timer */
 
-    (void) ngx_http_mcp_sse_redis_conn_greet(conn);
+    (void) ngx_mcp_redis_conn_greet(conn);
 }
 
 
 static void
-ngx_http_mcp_sse_redis_conn_disconnected(const redisAsyncContext *ac,
-    int status)
+ngx_mcp_redis_conn_disconnected(const redisAsyncContext *ac, int status)
 {
-    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+    ngx_mcp_redis_conn_t  *conn = ac->data;
 
     if (conn->ac == ac) {
-        ngx_http_mcp_sse_redis_conn_gone(conn, ac);
+        ngx_mcp_redis_conn_gone(conn, ac);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_redis_conn_gone(ngx_http_mcp_sse_redis_conn_t *conn,
+ngx_mcp_redis_conn_gone(ngx_mcp_redis_conn_t *conn,
     const redisAsyncContext *ac)
 {
     ngx_uint_t   was_ready;
@@ -283,13 +275,12 @@ ngx_http_mcp_sse_redis_conn_gone(ngx_http_mcp_sse_redis_conn_t *conn,
     conn->ac = NULL;
     conn->is_ready = 0;
 
-    ngx_http_mcp_sse_redis_conn_again(conn, was_ready);
+    ngx_mcp_redis_conn_again(conn, was_ready);
 }
 
 
 void
-ngx_http_mcp_sse_redis_conn_fail(ngx_http_mcp_sse_redis_conn_t *conn,
-    const char *reason)
+ngx_mcp_redis_conn_fail(ngx_mcp_redis_conn_t *conn, const char *reason)
 {
     u_char             *p;
     ngx_uint_t          was_ready;
@@ -322,18 +313,17 @@ ngx_http_mcp_sse_redis_conn_fail(ngx_http_mcp_sse_redis_conn_t *conn,
         redisAsyncFree(ac);
     }
 
-    ngx_http_mcp_sse_redis_conn_again(conn, was_ready);
+    ngx_mcp_redis_conn_again(conn, was_ready);
 }
 
 
 static void
-ngx_http_mcp_sse_redis_conn_again(ngx_http_mcp_sse_redis_conn_t *conn,
-    ngx_uint_t was_ready)
+ngx_mcp_redis_conn_again(ngx_mcp_redis_conn_t *conn, ngx_uint_t was_ready)
 {
     ngx_msec_t  wait;
 
-    wait = NGX_HTTP_MCP_SSE_REDIS_AGAIN_MIN << ngx_min(conn->attempts, 6);
-    wait = ngx_min(wait, NGX_HTTP_MCP_SSE_REDIS_AGAIN_MAX);
+    wait = NGX_MCP_REDIS_RECONNECT_MIN_MS << ngx_min(conn->attempts, 6);
+    wait = ngx_min(wait, NGX_MCP_REDIS_RECONNECT_MAX_MS);
 
     /* one fifth more or less, lest all workers come at once */
 
@@ -346,8 +336,8 @@ ngx_http_mcp_sse_redis_conn_again(ngx_http_mcp_sse_redis_conn_t *conn,
         conn->resolving = NULL;
     }
 
-    conn->timer.handler = ngx_http_mcp_sse_redis_conn_connect;
-    ngx_http_mcp_sse_tick_set(&conn->timer, wait);
+    conn->timer.handler = ngx_mcp_redis_conn_connect;
+    ngx_mcp_timer_set(&conn->timer, wait);
 
     if (was_ready || conn->attempts == 1) {
         conn->lost(conn);
@@ -356,12 +346,12 @@ ngx_http_mcp_sse_redis_conn_again(ngx_http_mcp_sse_redis_conn_t *conn,
 
 
 static ngx_int_t
-ngx_http_mcp_sse_redis_conn_greet(ngx_http_mcp_sse_redis_conn_t *conn)
+ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
 {
-    u_char                          number[NGX_INT_T_LEN];
-    ngx_str_t                       argv[3];
-    ngx_uint_t                      n;
-    ngx_http_mcp_sse_redis_conf_t  *conf;
+    u_char                 number[NGX_INT_T_LEN];
+    ngx_str_t              argv[3];
+    ngx_uint_t             n;
+    ngx_mcp_redis_conf_t  *conf;
 
     conf = conn->conf;
 
@@ -375,8 +365,8 @@ ngx_http_mcp_sse_redis_conn_greet(ngx_http_mcp_sse_redis_conn_t *conn)
 
         argv[n++] = conf->password;
 
-        if (ngx_http_mcp_sse_redis_conn_send(conn,
-                              ngx_http_mcp_sse_redis_conn_check, NULL, n,
+        if (ngx_mcp_redis_conn_send(conn,
+                              ngx_mcp_redis_conn_check, NULL, n,
                               argv)
             != NGX_OK)
         {
@@ -389,8 +379,8 @@ ngx_http_mcp_sse_redis_conn_greet(ngx_http_mcp_sse_redis_conn_t *conn)
         argv[1].data = number;
         argv[1].len = ngx_sprintf(number, "%i", conf->database) - number;
 
-        if (ngx_http_mcp_sse_redis_conn_send(conn,
-                              ngx_http_mcp_sse_redis_conn_check, NULL, 2,
+        if (ngx_mcp_redis_conn_send(conn,
+                              ngx_mcp_redis_conn_check, NULL, 2,
                               argv)
             != NGX_OK)
         {
@@ -403,8 +393,8 @@ ngx_http_mcp_sse_redis_conn_greet(ngx_http_mcp_sse_redis_conn_t *conn)
     argv[2].data = (u_char *) conn->name;
     argv[2].len = ngx_strlen(conn->name);
 
-    if (ngx_http_mcp_sse_redis_conn_send(conn,
-                              ngx_http_mcp_sse_redis_conn_named, NULL, 3, argv)
+    if (ngx_mcp_redis_conn_send(conn,
+                              ngx_mcp_redis_conn_named, NULL, 3, argv)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -412,8 +402,8 @@ ngx_http_mcp_sse_redis_conn_greet(ngx_http_mcp_sse_redis_conn_t *conn)
 
     ngx_str_set(&argv[0], "ROLE");
 
-    return ngx_http_mcp_sse_redis_conn_send(conn,
-                              ngx_http_mcp_sse_redis_conn_role, NULL, 1, argv);
+    return ngx_mcp_redis_conn_send(conn,
+                              ngx_mcp_redis_conn_role, NULL, 1, argv);
 }
 
 
@@ -423,8 +413,7 @@ ngx_http_mcp_sse_redis_conn_greet(ngx_http_mcp_sse_redis_conn_t *conn)
  */
 
 static void
-ngx_http_mcp_sse_redis_conn_named(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_redis_conn_named(redisAsyncContext *ac, void *reply, void *data)
 {
     redisReply  *r = reply;
 
@@ -434,19 +423,18 @@ ngx_http_mcp_sse_redis_conn_named(redisAsyncContext *ac, void *reply,
         return;
     }
 
-    ngx_http_mcp_sse_redis_conn_check(ac, reply, data);
+    ngx_mcp_redis_conn_check(ac, reply, data);
 }
 
 
 void
-ngx_http_mcp_sse_redis_conn_check(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_redis_conn_check(redisAsyncContext *ac, void *reply, void *data)
 {
-    redisReply                     *r = reply;
-    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+    redisReply            *r = reply;
+    ngx_mcp_redis_conn_t  *conn = ac->data;
 
     if (conn->ac == ac && r && r->type == REDIS_REPLY_ERROR) {
-        ngx_http_mcp_sse_redis_conn_fail(conn, r->str);
+        ngx_mcp_redis_conn_fail(conn, r->str);
     }
 }
 
@@ -456,11 +444,10 @@ ngx_http_mcp_sse_redis_conn_check(redisAsyncContext *ac, void *reply,
  */
 
 static void
-ngx_http_mcp_sse_redis_conn_role(redisAsyncContext *ac, void *reply,
-    void *data)
+ngx_mcp_redis_conn_role(redisAsyncContext *ac, void *reply, void *data)
 {
-    redisReply                     *r = reply;
-    ngx_http_mcp_sse_redis_conn_t  *conn = ac->data;
+    redisReply            *r = reply;
+    ngx_mcp_redis_conn_t  *conn = ac->data;
 
     if (conn->ac != ac || r == NULL) {
         return;
@@ -471,14 +458,14 @@ ngx_http_mcp_sse_redis_conn_role(redisAsyncContext *ac, void *reply,
         && r->element[0]->type == REDIS_REPLY_STRING
         && ngx_strcmp(r->element[0]->str, "master") != 0)
     {
-        ngx_http_mcp_sse_redis_conn_fail(conn, "it is a read-only replica");
+        ngx_mcp_redis_conn_fail(conn, "it is a read-only replica");
         return;
     }
 
     if (r->type == REDIS_REPLY_ERROR
         && ngx_strncmp(r->str, "NOPERM", 6) != 0)
     {
-        ngx_http_mcp_sse_redis_conn_fail(conn, r->str);
+        ngx_mcp_redis_conn_fail(conn, r->str);
         return;
     }
 
@@ -489,27 +476,27 @@ ngx_http_mcp_sse_redis_conn_role(redisAsyncContext *ac, void *reply,
 
 
 ngx_int_t
-ngx_http_mcp_sse_redis_conn_command(ngx_http_mcp_sse_redis_conn_t *conn,
+ngx_mcp_redis_conn_command(ngx_mcp_redis_conn_t *conn,
     redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv)
 {
     if (!conn->is_ready
-        || ngx_http_mcp_sse_redis_event_queued(conn->ac)
-           > NGX_HTTP_MCP_SSE_REDIS_MAX_QUEUED)
+        || ngx_mcp_redis_event_queued(conn->ac)
+           > NGX_MCP_REDIS_MAX_QUEUED)
     {
         return NGX_DECLINED;
     }
 
-    return ngx_http_mcp_sse_redis_conn_send(conn, handler, data, argc, argv);
+    return ngx_mcp_redis_conn_send(conn, handler, data, argc, argv);
 }
 
 
 static ngx_int_t
-ngx_http_mcp_sse_redis_conn_send(ngx_http_mcp_sse_redis_conn_t *conn,
-    redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv)
+ngx_mcp_redis_conn_send(ngx_mcp_redis_conn_t *conn, redisCallbackFn *handler,
+    void *data, ngx_uint_t argc, ngx_str_t *argv)
 {
-    size_t       len[NGX_HTTP_MCP_SSE_REDIS_MAX_ARGS];
+    size_t       len[NGX_MCP_REDIS_MAX_ARGS];
     ngx_uint_t   i;
-    const char  *args[NGX_HTTP_MCP_SSE_REDIS_MAX_ARGS];
+    const char  *args[NGX_MCP_REDIS_MAX_ARGS];
 
     for (i = 0; i < argc; i++) {
         args[i] = (char *) argv[i].data;
@@ -532,9 +519,9 @@ ngx_http_mcp_sse_redis_conn_send(ngx_http_mcp_sse_redis_conn_t *conn,
  */
 
 static void
-ngx_http_mcp_sse_redis_conn_replied(void *data, ngx_uint_t good)
+ngx_mcp_redis_conn_replied(void *data, ngx_uint_t good)
 {
-    ngx_http_mcp_sse_redis_conn_t  *conn = data;
+    ngx_mcp_redis_conn_t  *conn = data;
 
     conn->waiting = ngx_current_msec;
     conn->nonsense = !good;
@@ -546,25 +533,25 @@ ngx_http_mcp_sse_redis_conn_replied(void *data, ngx_uint_t good)
  */
 
 static void
-ngx_http_mcp_sse_redis_conn_watch(void *data)
+ngx_mcp_redis_conn_watch(void *data)
 {
-    ngx_http_mcp_sse_redis_conn_t *conn = data;
+    ngx_mcp_redis_conn_t  *conn = data;
 
     ngx_msec_t  timeout;
 
     timeout = conn->conf->timeout;
 
     if (!conn->is_ready) {
-        ngx_http_mcp_sse_redis_conn_fail(conn, "timed out");
+        ngx_mcp_redis_conn_fail(conn, "timed out");
         return;
     }
 
     if (conn->ac->replies.head
         && ngx_current_msec - conn->waiting >= timeout)
     {
-        ngx_http_mcp_sse_redis_conn_fail(conn, "timed out");
+        ngx_mcp_redis_conn_fail(conn, "timed out");
         return;
     }
 
-    ngx_http_mcp_sse_tick_set(&conn->timer, timeout / 4 + 1);
+    ngx_mcp_timer_set(&conn->timer, timeout / 4 + 1);
 }

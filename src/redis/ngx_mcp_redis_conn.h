@@ -12,26 +12,25 @@
 #include "ngx_mcp_redis_reader.h"
 
 
-typedef struct ngx_http_mcp_sse_redis_conn_s  ngx_http_mcp_sse_redis_conn_t;
+typedef struct ngx_mcp_redis_conn_s  ngx_mcp_redis_conn_t;
 
-typedef void (*ngx_http_mcp_sse_redis_conn_pt)(
-    ngx_http_mcp_sse_redis_conn_t *conn);
+typedef void (*ngx_mcp_redis_conn_pt)(ngx_mcp_redis_conn_t *conn);
 
 
-struct ngx_http_mcp_sse_redis_conn_s {
-    ngx_http_mcp_sse_redis_conf_t   *conf;
+struct ngx_mcp_redis_conn_s {
+    ngx_mcp_redis_conf_t            *conf;
     const char                      *name;      /* for CLIENT SETNAME */
 
     /* it is ready for commands; it was ready and is not any more */
 
-    ngx_http_mcp_sse_redis_conn_pt   ready;
-    ngx_http_mcp_sse_redis_conn_pt   lost;
+    ngx_mcp_redis_conn_pt            ready;
+    ngx_mcp_redis_conn_pt            lost;
 
     /* below are the connection's own */
 
     redisAsyncContext               *ac;
     ngx_resolver_ctx_t              *resolving;
-    ngx_http_mcp_sse_timer_t         timer;
+    ngx_mcp_timer_t                  timer;
     ngx_msec_t                       waiting;   /* for a reply, since */
     ngx_uint_t                       attempts;  /* the user sets it to 0 when
                                                    the connection was of use */
@@ -49,8 +48,8 @@ struct ngx_http_mcp_sse_redis_conn_s {
  * close(), which calls no handler of the connection.
  */
 
-void ngx_http_mcp_sse_redis_conn_open(ngx_http_mcp_sse_redis_conn_t *conn);
-void ngx_http_mcp_sse_redis_conn_close(ngx_http_mcp_sse_redis_conn_t *conn);
+void ngx_mcp_redis_conn_open(ngx_mcp_redis_conn_t *conn);
+void ngx_mcp_redis_conn_close(ngx_mcp_redis_conn_t *conn);
 
 /*
  * Sends a command; "handler" runs with its reply and "data", or with NULL
@@ -59,25 +58,22 @@ void ngx_http_mcp_sse_redis_conn_close(ngx_http_mcp_sse_redis_conn_t *conn);
  * runs before the function has returned.
  */
 
-ngx_int_t ngx_http_mcp_sse_redis_conn_command(
-    ngx_http_mcp_sse_redis_conn_t *conn, redisCallbackFn *handler,
-    void *data, ngx_uint_t argc, ngx_str_t *argv);
+ngx_int_t ngx_mcp_redis_conn_command(ngx_mcp_redis_conn_t *conn,
+    redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv);
 
 /*
  * Gives it up and connects again after a while.  May be called from a reply's
  * handler, which must not touch the context afterwards.
  */
 
-void ngx_http_mcp_sse_redis_conn_fail(ngx_http_mcp_sse_redis_conn_t *conn,
-    const char *reason);
+void ngx_mcp_redis_conn_fail(ngx_mcp_redis_conn_t *conn, const char *reason);
 
 /*
  * The handler of a reply that must not be an error: then the connection is
  * given up.
  */
 
-void ngx_http_mcp_sse_redis_conn_check(redisAsyncContext *ac, void *reply,
-    void *data);
+void ngx_mcp_redis_conn_check(redisAsyncContext *ac, void *reply, void *data);
 
 
 #endif /* _NGX_MCP_REDIS_CONN_H_INCLUDED_ */

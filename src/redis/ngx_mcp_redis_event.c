@@ -10,20 +10,19 @@
 #include <hiredis/sds.h>
 
 
-static void ngx_http_mcp_sse_redis_event_read(ngx_event_t *rev);
-static void ngx_http_mcp_sse_redis_event_write(ngx_event_t *wev);
-static void ngx_http_mcp_sse_redis_event_add_read(void *data);
-static void ngx_http_mcp_sse_redis_event_del_read(void *data);
-static void ngx_http_mcp_sse_redis_event_add_write(void *data);
-static void ngx_http_mcp_sse_redis_event_del_write(void *data);
-static void ngx_http_mcp_sse_redis_event_cleanup(void *data);
-static void ngx_http_mcp_sse_redis_event_add(ngx_event_t *ev, ngx_int_t type);
-static void ngx_http_mcp_sse_redis_event_del(ngx_event_t *ev, ngx_int_t type);
+static void ngx_mcp_redis_event_read(ngx_event_t *rev);
+static void ngx_mcp_redis_event_write(ngx_event_t *wev);
+static void ngx_mcp_redis_event_add_read(void *data);
+static void ngx_mcp_redis_event_del_read(void *data);
+static void ngx_mcp_redis_event_add_write(void *data);
+static void ngx_mcp_redis_event_del_write(void *data);
+static void ngx_mcp_redis_event_cleanup(void *data);
+static void ngx_mcp_redis_event_add(ngx_event_t *ev, ngx_int_t type);
+static void ngx_mcp_redis_event_del(ngx_event_t *ev, ngx_int_t type);
 
 
 ngx_int_t
-ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
-    ngx_log_t *log)
+ngx_mcp_redis_event_attach(redisAsyncContext *ac, ngx_log_t *log)
 {
     ngx_connection_t  *c;
 
@@ -34,9 +33,9 @@ ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
 
     c->data = ac;
 
-    c->read->handler = ngx_http_mcp_sse_redis_event_read;
+    c->read->handler = ngx_mcp_redis_event_read;
     c->read->log = log;
-    c->write->handler = ngx_http_mcp_sse_redis_event_write;
+    c->write->handler = ngx_mcp_redis_event_write;
     c->write->log = log;
 
     /*
@@ -47,11 +46,11 @@ ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
     c->read->channel = 1;
     c->write->channel = 1;
 
-    ac->ev.addRead = ngx_http_mcp_sse_redis_event_add_read;
-    ac->ev.delRead = ngx_http_mcp_sse_redis_event_del_read;
-    ac->ev.addWrite = ngx_http_mcp_sse_redis_event_add_write;
-    ac->ev.delWrite = ngx_http_mcp_sse_redis_event_del_write;
-    ac->ev.cleanup = ngx_http_mcp_sse_redis_event_cleanup;
+    ac->ev.addRead = ngx_mcp_redis_event_add_read;
+    ac->ev.delRead = ngx_mcp_redis_event_del_read;
+    ac->ev.addWrite = ngx_mcp_redis_event_add_write;
+    ac->ev.delWrite = ngx_mcp_redis_event_del_write;
+    ac->ev.cleanup = ngx_mcp_redis_event_cleanup;
     ac->ev.data = c;
 
     return NGX_OK;
@@ -59,7 +58,7 @@ ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
 
 
 static void
-ngx_http_mcp_sse_redis_event_read(ngx_event_t *rev)
+ngx_mcp_redis_event_read(ngx_event_t *rev)
 {
     ngx_connection_t  *c;
 
@@ -72,7 +71,7 @@ ngx_http_mcp_sse_redis_event_read(ngx_event_t *rev)
 
 
 static void
-ngx_http_mcp_sse_redis_event_write(ngx_event_t *wev)
+ngx_mcp_redis_event_write(ngx_event_t *wev)
 {
     ngx_connection_t  *c;
 
@@ -89,7 +88,7 @@ ngx_http_mcp_sse_redis_event_write(ngx_event_t *wev)
  */
 
 static void
-ngx_http_mcp_sse_redis_event_add(ngx_event_t *ev, ngx_int_t type)
+ngx_mcp_redis_event_add(ngx_event_t *ev, ngx_int_t type)
 {
     ngx_connection_t   *c;
     redisAsyncContext  *ac;
@@ -112,7 +111,7 @@ ngx_http_mcp_sse_redis_event_add(ngx_event_t *ev, ngx_int_t type)
 
 
 static void
-ngx_http_mcp_sse_redis_event_del(ngx_event_t *ev, ngx_int_t type)
+ngx_mcp_redis_event_del(ngx_event_t *ev, ngx_int_t type)
 {
     if (ev->active) {
         (void) ngx_del_event(ev, type, 0);
@@ -121,43 +120,43 @@ ngx_http_mcp_sse_redis_event_del(ngx_event_t *ev, ngx_int_t type)
 
 
 static void
-ngx_http_mcp_sse_redis_event_add_read(void *data)
+ngx_mcp_redis_event_add_read(void *data)
 {
     ngx_connection_t  *c = data;
 
-    ngx_http_mcp_sse_redis_event_add(c->read, NGX_READ_EVENT);
+    ngx_mcp_redis_event_add(c->read, NGX_READ_EVENT);
 }
 
 
 static void
-ngx_http_mcp_sse_redis_event_del_read(void *data)
+ngx_mcp_redis_event_del_read(void *data)
 {
     ngx_connection_t  *c = data;
 
-    ngx_http_mcp_sse_redis_event_del(c->read, NGX_READ_EVENT);
+    ngx_mcp_redis_event_del(c->read, NGX_READ_EVENT);
 }
 
 
 static void
-ngx_http_mcp_sse_redis_event_add_write(void *data)
+ngx_mcp_redis_event_add_write(void *data)
 {
     ngx_connection_t  *c = data;
 
-    ngx_http_mcp_sse_redis_event_add(c->write, NGX_WRITE_EVENT);
+    ngx_mcp_redis_event_add(c->write, NGX_WRITE_EVENT);
 }
 
 
 static void
-ngx_http_mcp_sse_redis_event_del_write(void *data)
+ngx_mcp_redis_event_del_write(void *data)
 {
     ngx_connection_t  *c = data;
 
-    ngx_http_mcp_sse_redis_event_del(c->write, NGX_WRITE_EVENT);
+    ngx_mcp_redis_event_del(c->write, NGX_WRITE_EVENT);
 }
 
 
 static void
-ngx_http_mcp_sse_redis_event_cleanup(void *data)
+ngx_mcp_redis_event_cleanup(void *data)
 {
     ngx_connection_t  *c = data;
 
@@ -170,8 +169,8 @@ ngx_http_mcp_sse_redis_event_cleanup(void *data)
     ac->ev.addWrite = NULL;
     ac->ev.delWrite = NULL;
 
-    ngx_http_mcp_sse_redis_event_del(c->read, NGX_READ_EVENT);
-    ngx_http_mcp_sse_redis_event_del(c->write, NGX_WRITE_EVENT);
+    ngx_mcp_redis_event_del(c->read, NGX_READ_EVENT);
+    ngx_mcp_redis_event_del(c->write, NGX_WRITE_EVENT);
 
     if (c->read->posted) {
         ngx_delete_posted_event(c->read);
@@ -187,7 +186,7 @@ ngx_http_mcp_sse_redis_event_cleanup(void *data)
 
 
 size_t
-ngx_http_mcp_sse_redis_event_queued(redisAsyncContext *ac)
+ngx_mcp_redis_event_queued(redisAsyncContext *ac)
 {
 #ifdef NGX_HAVE_HI_SDSLEN
     return hi_sdslen(ac->c.obuf);
@@ -198,7 +197,7 @@ ngx_http_mcp_sse_redis_event_queued(redisAsyncContext *ac)
 
 
 void
-ngx_http_mcp_sse_redis_event_flush(redisAsyncContext *ac)
+ngx_mcp_redis_event_flush(redisAsyncContext *ac)
 {
     int  done;
 

@@ -20,21 +20,20 @@
  * NGX_OK, or NGX_ERROR, and then the caller frees ac.
  */
 
-ngx_int_t ngx_http_mcp_sse_redis_event_attach(redisAsyncContext *ac,
-    ngx_log_t *log);
+ngx_int_t ngx_mcp_redis_event_attach(redisAsyncContext *ac, ngx_log_t *log);
 
 /*
  * Bytes that wait to be written.
  */
 
-size_t ngx_http_mcp_sse_redis_event_queued(redisAsyncContext *ac);
+size_t ngx_mcp_redis_event_queued(redisAsyncContext *ac);
 
 /*
  * Writes what can be written at once: for the last words of a worker that
  * exits.
  */
 
-void ngx_http_mcp_sse_redis_event_flush(redisAsyncContext *ac);
+void ngx_mcp_redis_event_flush(redisAsyncContext *ac);
 
 
 #endif /* _NGX_MCP_REDIS_EVENT_H_INCLUDED_ */

@@ -7,18 +7,17 @@
 
 
 void
-ngx_http_mcp_sse_redis_key(ngx_str_t *key, u_char *buf, u_char kind,
-    u_char *id)
+ngx_mcp_redis_key(ngx_str_t *key, u_char *buf, u_char kind, u_char *id)
 {
     u_char     *p;
     ngx_str_t  *prefix;
 
-    prefix = &ngx_http_mcp_sse_zone()->conf->redis->prefix;
+    prefix = &ngx_mcp_zone()->conf->redis->prefix;
 
     p = ngx_cpymem(buf, prefix->data, prefix->len);
     *p++ = kind;
     *p++ = ':';
-    p = ngx_hex_dump(p, id, NGX_HTTP_MCP_SSE_DIGEST);
+    p = ngx_hex_dump(p, id, NGX_MCP_DIGEST_LEN);
 
     key->data = buf;
     key->len = p - buf;
@@ -26,12 +25,12 @@ ngx_http_mcp_sse_redis_key(ngx_str_t *key, u_char *buf, u_char kind,
 
 
 void
-ngx_http_mcp_sse_redis_word(ngx_str_t *key, u_char *buf, const char *word)
+ngx_mcp_redis_word(ngx_str_t *key, u_char *buf, const char *word)
 {
     u_char     *p;
     ngx_str_t  *prefix;
 
-    prefix = &ngx_http_mcp_sse_zone()->conf->redis->prefix;
+    prefix = &ngx_mcp_zone()->conf->redis->prefix;
 
     p = ngx_cpymem(buf, prefix->data, prefix->len);
     p = ngx_cpymem(p, word, ngx_strlen(word));
@@ -42,18 +41,18 @@ ngx_http_mcp_sse_redis_word(ngx_str_t *key, u_char *buf, const char *word)
 
 
 ngx_int_t
-ngx_http_mcp_sse_redis_id(u_char *id, redisReply *reply)
+ngx_mcp_redis_id(u_char *id, redisReply *reply)
 {
     ngx_int_t   n;
     ngx_uint_t  i;
 
     if (reply->type != REDIS_REPLY_STRING
-        || reply->len != NGX_HTTP_MCP_SSE_REDIS_HEX)
+        || reply->len != NGX_MCP_REDIS_ID_LEN)
     {
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_WORKER_ID; i++) {
+    for (i = 0; i < NGX_MCP_WORKER_ID_LEN; i++) {
 
         n = ngx_hextoi((u_char *) reply->str + 2 * i, 2);
 

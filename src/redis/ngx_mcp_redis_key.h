@@ -11,32 +11,30 @@
 #include <hiredis/hiredis.h>
 
 
-#define NGX_HTTP_MCP_SSE_REDIS_HEX  (2 * NGX_HTTP_MCP_SSE_DIGEST)
+#define NGX_MCP_REDIS_ID_LEN  (2 * NGX_MCP_DIGEST_LEN)
 
 
 /*
  * A key: the prefix, "kind", and the 16 bytes of "id" in hexadecimal digits.
- * "buf" has NGX_HTTP_MCP_SSE_REDIS_MAX_KEY bytes.
+ * "buf" has NGX_MCP_REDIS_MAX_KEY_LEN bytes.
  */
 
-#define NGX_HTTP_MCP_SSE_REDIS_MAX_KEY     (NGX_HTTP_MCP_SSE_REDIS_MAX_PREFIX \
-                                            + 2 + NGX_HTTP_MCP_SSE_REDIS_HEX)
+#define NGX_MCP_REDIS_MAX_KEY_LEN     (NGX_MCP_REDIS_MAX_PREFIX_LEN           \
+                                       + 2 + NGX_MCP_REDIS_ID_LEN)
 
-void ngx_http_mcp_sse_redis_key(ngx_str_t *key, u_char *buf, u_char kind,
-    u_char *id);
+void ngx_mcp_redis_key(ngx_str_t *key, u_char *buf, u_char kind, u_char *id);
 
 /*
  * Another: the prefix and a word of at most 32 characters.
  */
 
-void ngx_http_mcp_sse_redis_word(ngx_str_t *key, u_char *buf,
-    const char *word);
+void ngx_mcp_redis_word(ngx_str_t *key, u_char *buf, const char *word);
 
 /*
  * The worker's id in a reply: NGX_OK, or NGX_DECLINED if it is not one.
  */
 
-ngx_int_t ngx_http_mcp_sse_redis_id(u_char *id, redisReply *reply);
+ngx_int_t ngx_mcp_redis_id(u_char *id, redisReply *reply);
 
 
 #endif /* _NGX_MCP_REDIS_KEY_H_INCLUDED_ */

@@ -9,61 +9,58 @@
 
 /* more than the ended ids and their ends, which are read at once */
 
-#define NGX_HTTP_MCP_SSE_REDIS_MAX_ELEMENTS  32768
+#define NGX_MCP_REDIS_MAX_ELEMENTS  32768
 
 
 #if (HIREDIS_MAJOR >= 1)
-typedef size_t  ngx_http_mcp_sse_redis_elements_t;
+typedef size_t  ngx_mcp_redis_reader_elements_t;
 #else
-typedef int     ngx_http_mcp_sse_redis_elements_t;
+typedef int     ngx_mcp_redis_reader_elements_t;
 #endif
 
 
-static void *ngx_http_mcp_sse_redis_guard_string(const redisReadTask *task,
-    char *text, size_t len);
-static void *ngx_http_mcp_sse_redis_guard_array(const redisReadTask *task,
-    ngx_http_mcp_sse_redis_elements_t n);
-static void *ngx_http_mcp_sse_redis_guard_integer(const redisReadTask *task,
+static void *ngx_mcp_redis_reader_string(const redisReadTask *task, char *text,
+    size_t len);
+static void *ngx_mcp_redis_reader_array(const redisReadTask *task,
+    ngx_mcp_redis_reader_elements_t n);
+static void *ngx_mcp_redis_reader_integer(const redisReadTask *task,
     long long value);
-static void *ngx_http_mcp_sse_redis_guard_nil(const redisReadTask *task);
+static void *ngx_mcp_redis_reader_nil(const redisReadTask *task);
 #if (HIREDIS_MAJOR >= 1)
-static void *ngx_http_mcp_sse_redis_guard_double(const redisReadTask *task,
+static void *ngx_mcp_redis_reader_double(const redisReadTask *task,
     double value, char *text, size_t len);
-static void *ngx_http_mcp_sse_redis_guard_bool(const redisReadTask *task,
-    int value);
+static void *ngx_mcp_redis_reader_bool(const redisReadTask *task, int value);
 #endif
-static ngx_uint_t ngx_http_mcp_sse_redis_guard_check(
-    const redisReadTask *task, ngx_uint_t good);
-static ngx_uint_t ngx_http_mcp_sse_redis_guard_asked(
-    const redisReadTask *task);
+static ngx_uint_t ngx_mcp_redis_reader_check(const redisReadTask *task,
+    ngx_uint_t good);
+static ngx_uint_t ngx_mcp_redis_reader_asked(const redisReadTask *task);
 
 
-static redisReplyObjectFunctions         ngx_http_mcp_sse_redis_guard_own;
-static redisReplyObjectFunctions         ngx_http_mcp_sse_redis_guard_fn;
-static ngx_http_mcp_sse_redis_guard_pt   ngx_http_mcp_sse_redis_guard_replied;
+static redisReplyObjectFunctions  ngx_mcp_redis_reader_own;
+static redisReplyObjectFunctions  ngx_mcp_redis_reader_fn;
+static ngx_mcp_redis_reader_pt    ngx_mcp_redis_reader_replied;
 
 
 void
-ngx_http_mcp_sse_redis_guard(redisAsyncContext *ac,
-    ngx_http_mcp_sse_redis_guard_pt replied)
+ngx_mcp_redis_reader(redisAsyncContext *ac, ngx_mcp_redis_reader_pt replied)
 {
     redisReplyObjectFunctions  *fn;
 
-    ngx_http_mcp_sse_redis_guard_replied = replied;
-    ngx_http_mcp_sse_redis_guard_own = *ac->c.reader->fn;
+    ngx_mcp_redis_reader_replied = replied;
+    ngx_mcp_redis_reader_own = *ac->c.reader->fn;
 
-    fn = &ngx_http_mcp_sse_redis_guard_fn;
+    fn = &ngx_mcp_redis_reader_fn;
 
-    *fn = ngx_http_mcp_sse_redis_guard_own;
+    *fn = ngx_mcp_redis_reader_own;
 
-    fn->createString = ngx_http_mcp_sse_redis_guard_string;
-    fn->createArray = ngx_http_mcp_sse_redis_guard_array;
-    fn->createInteger = ngx_http_mcp_sse_redis_guard_integer;
-    fn->createNil = ngx_http_mcp_sse_redis_guard_nil;
+    fn->createString = ngx_mcp_redis_reader_string;
+    fn->createArray = ngx_mcp_redis_reader_array;
+    fn->createInteger = ngx_mcp_redis_reader_integer;
+    fn->createNil = ngx_mcp_redis_reader_nil;
 
 #if (HIREDIS_MAJOR >= 1)
-    fn->createDouble = ngx_http_mcp_sse_redis_guard_double;
-    fn->createBool = ngx_http_mcp_sse_redis_guard_bool;
+    fn->createDouble = ngx_mcp_redis_reader_double;
+    fn->createBool = ngx_mcp_redis_reader_bool;
 #endif
 
     ac->c.reader->fn = fn;
@@ -72,12 +69,11 @@ ngx_http_mcp_sse_redis_guard(redisAsyncContext *ac,
 
 
 static void *
-ngx_http_mcp_sse_redis_guard_string(const redisReadTask *task, char *text,
-    size_t len)
+ngx_mcp_redis_reader_string(const redisReadTask *task, char *text, size_t len)
 {
     ngx_uint_t  good;
 
-    if (ngx_http_mcp_sse_redis_guard_asked(task)) {
+    if (ngx_mcp_redis_reader_asked(task)) {
         good = 1;
 
     } else if (task->parent == NULL) {
@@ -97,59 +93,57 @@ ngx_http_mcp_sse_redis_guard_string(const redisReadTask *task, char *text,
         good = (task->type == REDIS_REPLY_STRING);
     }
 
-    return ngx_http_mcp_sse_redis_guard_check(task, good)
-           ? ngx_http_mcp_sse_redis_guard_own.createString(task, text, len)
+    return ngx_mcp_redis_reader_check(task, good)
+           ? ngx_mcp_redis_reader_own.createString(task, text, len)
            : NULL;
 }
 
 
 static void *
-ngx_http_mcp_sse_redis_guard_array(const redisReadTask *task,
-    ngx_http_mcp_sse_redis_elements_t n)
+ngx_mcp_redis_reader_array(const redisReadTask *task,
+    ngx_mcp_redis_reader_elements_t n)
 {
     ngx_uint_t          good;
     redisAsyncContext  *ac;
 
     ac = task->privdata;
 
-    if (ngx_http_mcp_sse_redis_guard_asked(task)) {
-        good = (n <= NGX_HTTP_MCP_SSE_REDIS_MAX_ELEMENTS);
+    if (ngx_mcp_redis_reader_asked(task)) {
+        good = (n <= NGX_MCP_REDIS_MAX_ELEMENTS);
 
     } else {
         good = task->parent == NULL && (ac->c.flags & REDIS_SUBSCRIBED)
                && n == 3;
     }
 
-    return ngx_http_mcp_sse_redis_guard_check(task, good
+    return ngx_mcp_redis_reader_check(task, good
                                              && task->type
                                                 == REDIS_REPLY_ARRAY)
-           ? ngx_http_mcp_sse_redis_guard_own.createArray(task, n) : NULL;
+           ? ngx_mcp_redis_reader_own.createArray(task, n) : NULL;
 }
 
 
 static void *
-ngx_http_mcp_sse_redis_guard_integer(const redisReadTask *task,
-    long long value)
+ngx_mcp_redis_reader_integer(const redisReadTask *task, long long value)
 {
     ngx_uint_t  good;
 
     /* how many channels there are, behind "subscribe" and the channel */
 
-    good = ngx_http_mcp_sse_redis_guard_asked(task)
+    good = ngx_mcp_redis_reader_asked(task)
            || (task->parent && task->idx == 2);
 
-    return ngx_http_mcp_sse_redis_guard_check(task, good)
-           ? ngx_http_mcp_sse_redis_guard_own.createInteger(task, value)
+    return ngx_mcp_redis_reader_check(task, good)
+           ? ngx_mcp_redis_reader_own.createInteger(task, value)
            : NULL;
 }
 
 
 static void *
-ngx_http_mcp_sse_redis_guard_nil(const redisReadTask *task)
+ngx_mcp_redis_reader_nil(const redisReadTask *task)
 {
-    return ngx_http_mcp_sse_redis_guard_check(task,
-                                     ngx_http_mcp_sse_redis_guard_asked(task))
-           ? ngx_http_mcp_sse_redis_guard_own.createNil(task) : NULL;
+    return ngx_mcp_redis_reader_check(task, ngx_mcp_redis_reader_asked(task))
+           ? ngx_mcp_redis_reader_own.createNil(task) : NULL;
 }
 
 
@@ -158,19 +152,19 @@ ngx_http_mcp_sse_redis_guard_nil(const redisReadTask *task)
 /* of RESP3, which nobody has asked for */
 
 static void *
-ngx_http_mcp_sse_redis_guard_double(const redisReadTask *task, double value,
+ngx_mcp_redis_reader_double(const redisReadTask *task, double value,
     char *text, size_t len)
 {
-    (void) ngx_http_mcp_sse_redis_guard_check(task, 0);
+    (void) ngx_mcp_redis_reader_check(task, 0);
 
     return NULL;
 }
 
 
 static void *
-ngx_http_mcp_sse_redis_guard_bool(const redisReadTask *task, int value)
+ngx_mcp_redis_reader_bool(const redisReadTask *task, int value)
 {
-    (void) ngx_http_mcp_sse_redis_guard_check(task, 0);
+    (void) ngx_mcp_redis_reader_check(task, 0);
 
     return NULL;
 }
@@ -184,15 +178,14 @@ ngx_http_mcp_sse_redis_guard_bool(const redisReadTask *task, int value)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_redis_guard_check(const redisReadTask *task,
-    ngx_uint_t good)
+ngx_mcp_redis_reader_check(const redisReadTask *task, ngx_uint_t good)
 {
     redisAsyncContext  *ac;
 
     ac = task->privdata;
 
     if (task->parent == NULL || task->parent->parent == NULL || !good) {
-        ngx_http_mcp_sse_redis_guard_replied(ac->data, good);
+        ngx_mcp_redis_reader_replied(ac->data, good);
     }
 
     return good;
@@ -205,7 +198,7 @@ ngx_http_mcp_sse_redis_guard_check(const redisReadTask *task,
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_redis_guard_asked(const redisReadTask *task)
+ngx_mcp_redis_reader_asked(const redisReadTask *task)
 {
     redisAsyncContext  *ac;
 

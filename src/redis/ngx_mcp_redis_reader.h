@@ -21,14 +21,14 @@
  * is refused.  Must not touch the context.
  */
 
-typedef void (*ngx_http_mcp_sse_redis_guard_pt)(void *data, ngx_uint_t good);
+typedef void (*ngx_mcp_redis_reader_pt)(void *data, ngx_uint_t good);
 
 /*
  * Guards a new context, on which nothing has been read yet.
  */
 
-void ngx_http_mcp_sse_redis_guard(redisAsyncContext *ac,
-    ngx_http_mcp_sse_redis_guard_pt replied);
+void ngx_mcp_redis_reader(redisAsyncContext *ac,
+    ngx_mcp_redis_reader_pt replied);
 
 
 #endif /* _NGX_MCP_REDIS_READER_H_INCLUDED_ */

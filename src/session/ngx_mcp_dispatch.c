@@ -12,49 +12,45 @@
 typedef struct {
     ngx_str_t    name;
     ngx_uint_t   flag;
-} ngx_http_mcp_sse_local_t;
+} ngx_mcp_local_method_t;
 
 
-static void ngx_http_mcp_sse_dispatch_one(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env, ngx_http_mcp_sse_message_t *message);
-static ngx_uint_t ngx_http_mcp_sse_dispatch_notification(
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_message_t *message);
-static ngx_uint_t ngx_http_mcp_sse_dispatch_local(
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_message_t *message);
-static ngx_uint_t ngx_http_mcp_sse_dispatch_late(
-    ngx_http_mcp_sse_task_t *task);
-static ngx_http_mcp_sse_task_t *ngx_http_mcp_sse_dispatch_find(
-    ngx_queue_t *tasks, ngx_str_t *id);
-static void ngx_http_mcp_sse_dispatch_answer(
-    ngx_http_mcp_sse_task_t *task, ngx_queue_t *events,
+static void ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
+    ngx_mcp_jsonrpc_message_t *message);
+static ngx_uint_t ngx_mcp_dispatch_notification(ngx_mcp_session_t *s,
+    ngx_mcp_jsonrpc_message_t *message);
+static ngx_uint_t ngx_mcp_dispatch_local(ngx_mcp_session_t *s,
+    ngx_mcp_jsonrpc_message_t *message);
+static ngx_uint_t ngx_mcp_dispatch_late(ngx_mcp_task_t *task);
+static ngx_mcp_task_t *ngx_mcp_dispatch_find(ngx_queue_t *tasks,
+    ngx_str_t *id);
+static void ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, ngx_queue_t *events,
     const char *executed);
 
 
-static ngx_http_mcp_sse_local_t  ngx_http_mcp_sse_locals[] = {
-    { ngx_string("ping"), NGX_HTTP_MCP_SSE_LOCAL_PING },
-    { ngx_string("resources/list"), NGX_HTTP_MCP_SSE_LOCAL_RESOURCES },
+static ngx_mcp_local_method_t  ngx_mcp_local_methods[] = {
+    { ngx_string("ping"), NGX_MCP_LOCAL_PING },
+    { ngx_string("resources/list"), NGX_MCP_LOCAL_RESOURCES },
     { ngx_string("resources/templates/list"),
-      NGX_HTTP_MCP_SSE_LOCAL_TEMPLATES },
-    { ngx_string("prompts/list"), NGX_HTTP_MCP_SSE_LOCAL_PROMPTS },
+      NGX_MCP_LOCAL_TEMPLATES },
+    { ngx_string("prompts/list"), NGX_MCP_LOCAL_PROMPTS },
     { ngx_null_string, 0 }
 };
 
 
 void
-ngx_http_mcp_sse_dispatch(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env)
+ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
     u_char                      *pos;
     ngx_int_t                    rc;
-    ngx_http_mcp_sse_message_t   message;
+    ngx_mcp_jsonrpc_message_t    message;
 
-    ngx_http_mcp_sse_count_time(NGX_HTTP_MCP_SSE_DELIVERY_TIME,
-                                env->received);
+    ngx_mcp_count_time(NGX_MCP_HAND_OVER_TIME, env->received);
 
     pos = NULL;
 
     for ( ;; ) {
-        rc = ngx_http_mcp_sse_envelope_message(env, &pos, &message);
+        rc = ngx_mcp_envelope_message(env, &pos, &message);
 
         if (rc != NGX_OK) {
             break;
@@ -62,75 +58,75 @@ ngx_http_mcp_sse_dispatch(ngx_http_mcp_sse_session_t *s,
 
         s->messages++;
 
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REQUESTS
-                               + message.type - NGX_HTTP_MCP_SSE_REQUEST);
+        ngx_mcp_count(NGX_MCP_COUNT_REQUESTS
+                      + message.type - NGX_MCP_JSONRPC_REQUEST);
 
-        ngx_http_mcp_sse_dispatch_one(s, env, &message);
+        ngx_mcp_dispatch_one(s, env, &message);
     }
 
     if (rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "mcp sse: damaged envelope for session %*s",
-                      (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+                      (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
     }
 
-    ngx_http_mcp_sse_envelope_free(env);
+    ngx_mcp_envelope_free(env);
 
-    ngx_http_mcp_sse_dispatch_next(s);
+    ngx_mcp_dispatch_next(s);
 }
 
 
 static void
-ngx_http_mcp_sse_dispatch_one(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env, ngx_http_mcp_sse_message_t *message)
+ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
+    ngx_mcp_jsonrpc_message_t *message)
 {
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_mcp_event_t  *ev;
 
     switch (message->type) {
 
-    case NGX_HTTP_MCP_SSE_RESPONSE:
-        ngx_http_mcp_sse_inbox_started(s, env);
+    case NGX_MCP_JSONRPC_RESPONSE:
+        ngx_mcp_inbox_started(s, env);
         return;
 
-    case NGX_HTTP_MCP_SSE_NOTIFICATION:
+    case NGX_MCP_JSONRPC_NOTIFICATION:
 
-        if (ngx_http_mcp_sse_dispatch_notification(s, message)) {
-            ngx_http_mcp_sse_inbox_started(s, env);
+        if (ngx_mcp_dispatch_notification(s, message)) {
+            ngx_mcp_inbox_started(s, env);
             return;
         }
 
         break;
 
-    default: /* NGX_HTTP_MCP_SSE_REQUEST */
+    default: /* NGX_MCP_JSONRPC_REQUEST */
 
-        if (ngx_http_mcp_sse_dispatch_known(s, &message->id)) {
+        if (ngx_mcp_dispatch_known(s, &message->id)) {
             ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                           "mcp sse: session %*s repeats a request whose "
                           "answer is still to come, not run",
-                          (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+                          (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
-            ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REPEATED);
-            ngx_http_mcp_sse_inbox_started(s, env);
+            ngx_mcp_count(NGX_MCP_COUNT_REPEATED);
+            ngx_mcp_inbox_started(s, env);
             return;
         }
 
-        if (ngx_http_mcp_sse_dispatch_local(s, message)) {
-            ngx_http_mcp_sse_inbox_started(s, env);
+        if (ngx_mcp_dispatch_local(s, message)) {
+            ngx_mcp_inbox_started(s, env);
             return;
         }
     }
 
-    if (ngx_http_mcp_sse_task_create(s, env, message)) {
+    if (ngx_mcp_task_create(s, env, message)) {
         return;
     }
 
-    ngx_http_mcp_sse_inbox_started(s, env);
+    ngx_mcp_inbox_started(s, env);
 
-    if (s->stream && message->type == NGX_HTTP_MCP_SSE_REQUEST) {
-        ev = ngx_http_mcp_sse_reply_error(&message->id,
-                                          NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
-                                          "Internal server error", "");
-        ngx_http_mcp_sse_stream_send(s->stream, ev);
+    if (s->stream && message->type == NGX_MCP_JSONRPC_REQUEST) {
+        ev = ngx_mcp_reply_error(&message->id,
+                                 NGX_MCP_ERR_INTERNAL,
+                                 "Internal server error", "");
+        ngx_mcp_stream_send(s->stream, ev);
     }
 }
 
@@ -140,15 +136,15 @@ ngx_http_mcp_sse_dispatch_one(ngx_http_mcp_sse_session_t *s,
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_dispatch_notification(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_message_t *message)
+ngx_mcp_dispatch_notification(ngx_mcp_session_t *s,
+    ngx_mcp_jsonrpc_message_t *message)
 {
-    if (ngx_http_mcp_sse_is(&message->method, "notifications/initialized")) {
+    if (ngx_mcp_str_is(&message->method, "notifications/initialized")) {
         return 1;
     }
 
-    if (ngx_http_mcp_sse_is(&message->method, "notifications/cancelled")) {
-        ngx_http_mcp_sse_dispatch_cancel(s, &message->request_id);
+    if (ngx_mcp_str_is(&message->method, "notifications/cancelled")) {
+        ngx_mcp_dispatch_cancel(s, &message->request_id);
         return 1;
     }
 
@@ -157,65 +153,62 @@ ngx_http_mcp_sse_dispatch_notification(ngx_http_mcp_sse_session_t *s,
 
 
 void
-ngx_http_mcp_sse_dispatch_cancel(ngx_http_mcp_sse_session_t *s,
-    ngx_str_t *id)
+ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id)
 {
-    ngx_http_mcp_sse_task_t  *task;
+    ngx_mcp_task_t  *task;
 
     if (id->data == NULL) {
         return;
     }
 
-    task = ngx_http_mcp_sse_dispatch_find(&s->waiting, id);
+    task = ngx_mcp_dispatch_find(&s->waiting, id);
 
     if (task == NULL) {
-        task = ngx_http_mcp_sse_dispatch_find(&s->running, id);
+        task = ngx_mcp_dispatch_find(&s->running, id);
     }
 
     /* MCP: late and unknown ones are ignored, initialize stands */
 
-    if (task == NULL
-        || ngx_http_mcp_sse_is(&task->message.method, "initialize"))
-    {
+    if (task == NULL || ngx_mcp_str_is(&task->message.method, "initialize")) {
         return;
     }
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "mcp sse: session %*s cancels a %s request",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash,
+                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
                   task->call ? "running" : "waiting");
 
     if (task->call == NULL) {
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_CANCELLED);
+        ngx_mcp_count(NGX_MCP_COUNT_CANCELLED);
     }
 
-    ngx_http_mcp_sse_task_cancel(task);
+    ngx_mcp_task_cancel(task);
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_dispatch_known(ngx_http_mcp_sse_session_t *s, ngx_str_t *id)
+ngx_mcp_dispatch_known(ngx_mcp_session_t *s, ngx_str_t *id)
 {
-    return ngx_http_mcp_sse_dispatch_find(&s->running, id)
-           || ngx_http_mcp_sse_dispatch_find(&s->waiting, id);
+    return ngx_mcp_dispatch_find(&s->running, id)
+           || ngx_mcp_dispatch_find(&s->waiting, id);
 }
 
 
-static ngx_http_mcp_sse_task_t *
-ngx_http_mcp_sse_dispatch_find(ngx_queue_t *tasks, ngx_str_t *id)
+static ngx_mcp_task_t *
+ngx_mcp_dispatch_find(ngx_queue_t *tasks, ngx_str_t *id)
 {
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_task_t  *task;
+    ngx_queue_t     *q;
+    ngx_mcp_task_t  *task;
 
     for (q = ngx_queue_head(tasks);
          q != ngx_queue_sentinel(tasks);
          q = ngx_queue_next(q))
     {
-        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+        task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
         if (!task->silent
             && !task->cancelled
-            && ngx_http_mcp_sse_jsonrpc_same_id(&task->message.id, id))
+            && ngx_mcp_jsonrpc_same_id(&task->message.id, id))
         {
             return task;
         }
@@ -230,25 +223,25 @@ ngx_http_mcp_sse_dispatch_find(ngx_queue_t *tasks, ngx_str_t *id)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_dispatch_local(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_message_t *message)
+ngx_mcp_dispatch_local(ngx_mcp_session_t *s,
+    ngx_mcp_jsonrpc_message_t *message)
 {
-    ngx_uint_t                 flag;
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_uint_t        flag;
+    ngx_mcp_event_t  *ev;
 
-    flag = ngx_http_mcp_sse_dispatch_flag(&message->method);
+    flag = ngx_mcp_dispatch_flag(&message->method);
 
     if ((s->conf->local & flag) == 0) {
         return 0;
     }
 
-    ngx_http_mcp_sse_count_call(&message->method,
-                                s->stream ? NGX_HTTP_MCP_SSE_RESULT_LOCAL
-                                          : NGX_HTTP_MCP_SSE_RESULT_DROPPED);
+    ngx_mcp_count_call(&message->method,
+                       s->stream ? NGX_MCP_RESULT_LOCAL
+                                          : NGX_MCP_RESULT_DROPPED);
 
     if (s->stream) {
-        ev = ngx_http_mcp_sse_reply_local(s->conf, &message->id, flag);
-        ngx_http_mcp_sse_stream_send(s->stream, ev);
+        ev = ngx_mcp_reply_local(s->conf, &message->id, flag);
+        ngx_mcp_stream_send(s->stream, ev);
     }
 
     return 1;
@@ -256,11 +249,11 @@ ngx_http_mcp_sse_dispatch_local(ngx_http_mcp_sse_session_t *s,
 
 
 ngx_uint_t
-ngx_http_mcp_sse_dispatch_flag(ngx_str_t *method)
+ngx_mcp_dispatch_flag(ngx_str_t *method)
 {
-    ngx_http_mcp_sse_local_t  *local;
+    ngx_mcp_local_method_t  *local;
 
-    for (local = ngx_http_mcp_sse_locals; local->name.len; local++) {
+    for (local = ngx_mcp_local_methods; local->name.len; local++) {
 
         if (method->len == local->name.len
             && ngx_strncmp(method->data, local->name.data, method->len) == 0)
@@ -274,11 +267,11 @@ ngx_http_mcp_sse_dispatch_flag(ngx_str_t *method)
 
 
 void
-ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_dispatch_next(ngx_mcp_session_t *s)
 {
-    ngx_uint_t                max;
-    ngx_queue_t              *q, *next;
-    ngx_http_mcp_sse_task_t  *task;
+    ngx_uint_t       max;
+    ngx_queue_t     *q, *next;
+    ngx_mcp_task_t  *task;
 
     if (s->ending) {
         return;
@@ -290,7 +283,7 @@ ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s)
     {
         next = ngx_queue_next(q);
 
-        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+        task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
         /* notifications do not wait for calls, only for too many of both */
 
@@ -305,7 +298,7 @@ ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s)
             continue;
         }
 
-        if (ngx_http_mcp_sse_dispatch_late(task)) {
+        if (ngx_mcp_dispatch_late(task)) {
 
             /* telling so may have changed the list */
 
@@ -313,7 +306,7 @@ ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s)
             continue;
         }
 
-        ngx_http_mcp_sse_task_start(task);
+        ngx_mcp_task_start(task);
     }
 }
 
@@ -324,12 +317,12 @@ ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_dispatch_late(ngx_http_mcp_sse_task_t *task)
+ngx_mcp_dispatch_late(ngx_mcp_task_t *task)
 {
-    ngx_uint_t                    heard;
-    ngx_http_mcp_sse_event_t     *ev;
-    ngx_http_mcp_sse_session_t   *s;
-    ngx_http_mcp_sse_envelope_t  *env;
+    ngx_uint_t           heard;
+    ngx_mcp_event_t     *ev;
+    ngx_mcp_session_t   *s;
+    ngx_mcp_envelope_t  *env;
 
     env = task->envelope;
     s = task->session;
@@ -343,24 +336,24 @@ ngx_http_mcp_sse_dispatch_late(ngx_http_mcp_sse_task_t *task)
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "mcp sse: a call of session %*s came too late to its turn, "
                   "its client may have been refused, not run",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
-    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_REDIS_EXPIRED);
+    ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
 
     ev = NULL;
     heard = s->stream && !task->silent;
 
     if (heard) {
-        ev = ngx_http_mcp_sse_reply_error(&task->message.id,
-                                          NGX_HTTP_MCP_SSE_UNAVAILABLE,
-                                          "No answer to another instance",
-                                          "{\"executed\":\"no\"}");
+        ev = ngx_mcp_reply_error(&task->message.id,
+                                 NGX_MCP_ERR_UNAVAILABLE,
+                                 "No answer to another instance",
+                                 "{\"executed\":\"no\"}");
     }
 
-    ngx_http_mcp_sse_task_cancel(task);
+    ngx_mcp_task_cancel(task);
 
     if (heard) {
-        ngx_http_mcp_sse_stream_send(s->stream, ev);
+        ngx_mcp_stream_send(s->stream, ev);
     }
 
     return 1;
@@ -368,53 +361,53 @@ ngx_http_mcp_sse_dispatch_late(ngx_http_mcp_sse_task_t *task)
 
 
 void
-ngx_http_mcp_sse_dispatch_abandon(ngx_http_mcp_sse_session_t *s,
-    ngx_queue_t *events, ngx_uint_t cut)
+ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_queue_t *events,
+    ngx_uint_t cut)
 {
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_task_t  *task;
+    ngx_queue_t     *q;
+    ngx_mcp_task_t  *task;
 
     for (q = ngx_queue_head(&s->running);
          q != ngx_queue_sentinel(&s->running);
          q = ngx_queue_next(q))
     {
-        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+        task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
-        ngx_http_mcp_sse_dispatch_answer(task, events, "unknown");
+        ngx_mcp_dispatch_answer(task, events, "unknown");
 
         if (cut) {
-            ngx_http_mcp_sse_task_cancel(task);
+            ngx_mcp_task_cancel(task);
         }
     }
 
     while (!ngx_queue_empty(&s->waiting)) {
         q = ngx_queue_head(&s->waiting);
-        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+        task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
-        ngx_http_mcp_sse_dispatch_answer(task, events, "no");
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_ABANDONED);
-        ngx_http_mcp_sse_task_cancel(task);
+        ngx_mcp_dispatch_answer(task, events, "no");
+        ngx_mcp_count(NGX_MCP_COUNT_ABANDONED);
+        ngx_mcp_task_cancel(task);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_dispatch_answer(ngx_http_mcp_sse_task_t *task,
-    ngx_queue_t *events, const char *executed)
+ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, ngx_queue_t *events,
+    const char *executed)
 {
-    u_char                     data[sizeof("{\"executed\":\"unknown\"}")];
-    ngx_http_mcp_sse_event_t  *ev;
+    u_char            data[sizeof("{\"executed\":\"unknown\"}")];
+    ngx_mcp_event_t  *ev;
 
-    if (!ngx_http_mcp_sse_task_heard(task)) {
+    if (!ngx_mcp_task_has_receiver(task)) {
         return;
     }
 
     ngx_sprintf(data, "{\"executed\":\"%s\"}%Z", executed);
 
-    ev = ngx_http_mcp_sse_reply_error(&task->message.id,
-                                      NGX_HTTP_MCP_SSE_CLOSED,
-                                      "Stream closed before the answer",
-                                      (char *) data);
+    ev = ngx_mcp_reply_error(&task->message.id,
+                             NGX_MCP_ERR_CLOSED,
+                             "Stream closed before the answer",
+                             (char *) data);
 
     if (task->sink) {
         task->sink->tell(task->sink, task, ev, 1);

@@ -17,31 +17,28 @@
  * (s->stream is NULL then), never frees the session.
  */
 
-void ngx_http_mcp_sse_dispatch(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env);
+void ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
 
 /*
  * Cancels the request of the session that has this raw id, if there is one
  * and it may be; whether there is one.
  */
 
-void ngx_http_mcp_sse_dispatch_cancel(ngx_http_mcp_sse_session_t *s,
-    ngx_str_t *id);
-ngx_uint_t ngx_http_mcp_sse_dispatch_known(ngx_http_mcp_sse_session_t *s,
-    ngx_str_t *id);
+void ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id);
+ngx_uint_t ngx_mcp_dispatch_known(ngx_mcp_session_t *s, ngx_str_t *id);
 
 /*
  * The flag of a method that can be answered without the backend
- * (NGX_HTTP_MCP_SSE_LOCAL_*), or 0.
+ * (NGX_MCP_LOCAL_*), or 0.
  */
 
-ngx_uint_t ngx_http_mcp_sse_dispatch_flag(ngx_str_t *method);
+ngx_uint_t ngx_mcp_dispatch_flag(ngx_str_t *method);
 
 /*
  * Starts what waits and may start.
  */
 
-void ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s);
+void ngx_mcp_dispatch_next(ngx_mcp_session_t *s);
 
 /*
  * For a stream that the server ends: adds to "events", or tells its sink, an
@@ -50,8 +47,8 @@ void ngx_http_mcp_sse_dispatch_next(ngx_http_mcp_sse_session_t *s);
  * unheard.
  */
 
-void ngx_http_mcp_sse_dispatch_abandon(ngx_http_mcp_sse_session_t *s,
-    ngx_queue_t *events, ngx_uint_t cut);
+void ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_queue_t *events,
+    ngx_uint_t cut);
 
 
 #endif /* _NGX_MCP_DISPATCH_H_INCLUDED_ */

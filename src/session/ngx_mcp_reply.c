@@ -6,103 +6,98 @@
 #include "ngx_mcp_reply.h"
 
 
-#define NGX_HTTP_MCP_SSE_MAX_EXC_TYPE  64
+#define NGX_MCP_MAX_EXC_TYPE_LEN  64
 
 
-static ngx_uint_t ngx_http_mcp_sse_reply_status(
-    ngx_http_mcp_sse_task_t *task);
-static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_reply_fault(
-    ngx_http_mcp_sse_task_t *task);
-static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_reply_backend_error(
-    ngx_http_mcp_sse_task_t *task);
-static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_reply_raw(
-    ngx_http_mcp_sse_task_t *task);
-static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_reply_with_id(
-    ngx_http_mcp_sse_task_t *task);
+static ngx_uint_t ngx_mcp_reply_status(ngx_mcp_task_t *task);
+static ngx_mcp_event_t *ngx_mcp_reply_fault(ngx_mcp_task_t *task);
+static ngx_mcp_event_t *ngx_mcp_reply_backend_error(ngx_mcp_task_t *task);
+static ngx_mcp_event_t *ngx_mcp_reply_raw(ngx_mcp_task_t *task);
+static ngx_mcp_event_t *ngx_mcp_reply_with_id(ngx_mcp_task_t *task);
 
 
 /* what became of a call; decides the result and the answer */
 
-#define NGX_HTTP_MCP_SSE_REPLY_RAW         1   /* forwarded */
-#define NGX_HTTP_MCP_SSE_REPLY_VALUE       2   /* becomes the result */
-#define NGX_HTTP_MCP_SSE_REPLY_EMPTY       3
-#define NGX_HTTP_MCP_SSE_REPLY_WRONG_ID    4
-#define NGX_HTTP_MCP_SSE_REPLY_REFUSED     5
-#define NGX_HTTP_MCP_SSE_REPLY_DOWN        6
-#define NGX_HTTP_MCP_SSE_REPLY_TIMEOUT     7
-#define NGX_HTTP_MCP_SSE_REPLY_OVERSIZE    8
-#define NGX_HTTP_MCP_SSE_REPLY_STOPPED     9
-#define NGX_HTTP_MCP_SSE_REPLY_BROKEN      10
+#define NGX_MCP_REPLY_RAW       1   /* forwarded */
+#define NGX_MCP_REPLY_VALUE     2   /* becomes the result */
+#define NGX_MCP_REPLY_EMPTY     3
+#define NGX_MCP_REPLY_WRONG_ID  4
+#define NGX_MCP_REPLY_REFUSED   5
+#define NGX_MCP_REPLY_DOWN      6
+#define NGX_MCP_REPLY_TIMEOUT   7
+#define NGX_MCP_REPLY_OVERSIZE  8
+#define NGX_MCP_REPLY_STOPPED   9
+#define NGX_MCP_REPLY_BROKEN    10
 
 
 void
-ngx_http_mcp_sse_reply_judge(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_reply_classify(ngx_mcp_call_t *call)
 {
-    ngx_str_t                  body;
-    ngx_uint_t                 result;
-    ngx_http_mcp_sse_task_t   *task;
-    ngx_http_mcp_sse_facts_t  *facts;
+    ngx_str_t        body;
+    ngx_uint_t       result;
+    ngx_mcp_task_t  *task;
+    ngx_mcp_vars_t  *facts;
 
     task = call->data;
     facts = &call->ctx.facts;
 
-    ngx_memzero(&task->answer, sizeof(ngx_http_mcp_sse_answer_t));
+    ngx_memzero(&task->answer, sizeof(ngx_mcp_jsonrpc_answer_t));
 
-    if (call->end == NGX_HTTP_MCP_SSE_CALL_DONE && call->answer) {
+    if (call->end == NGX_MCP_CALL_DONE && call->answer) {
 
         body.data = call->answer->pos;
         body.len = call->answer->last - call->answer->pos;
 
-        if (ngx_http_mcp_sse_jsonrpc_scan_answer(call->pool, &body,
-                                                 &task->answer)
+        if (ngx_mcp_jsonrpc_answer_scan(call->pool, &body,
+                                        &task->answer)
             != NGX_OK)
         {
-            ngx_memzero(&task->answer, sizeof(ngx_http_mcp_sse_answer_t));
+            ngx_memzero(&task->answer, sizeof(ngx_mcp_jsonrpc_answer_t));
         }
     }
 
-    switch (ngx_http_mcp_sse_reply_status(task)) {
+    switch (ngx_mcp_reply_status(task)) {
 
-    case NGX_HTTP_MCP_SSE_REPLY_RAW:
+    case NGX_MCP_REPLY_RAW:
         result = (task->answer.error || task->answer.tool_error)
-                 ? NGX_HTTP_MCP_SSE_RESULT_ERROR
-                 : NGX_HTTP_MCP_SSE_RESULT_OK;
+                 ? NGX_MCP_RESULT_ERROR
+                 : NGX_MCP_RESULT_OK;
         break;
 
-    case NGX_HTTP_MCP_SSE_REPLY_VALUE:
-        result = NGX_HTTP_MCP_SSE_RESULT_OK;
+    case NGX_MCP_REPLY_VALUE:
+        result = NGX_MCP_RESULT_OK;
         break;
 
-    case NGX_HTTP_MCP_SSE_REPLY_EMPTY:
-        result = task->silent ? NGX_HTTP_MCP_SSE_RESULT_OK
-                              : NGX_HTTP_MCP_SSE_RESULT_BACKEND;
+    case NGX_MCP_REPLY_EMPTY:
+        result = task->silent ? NGX_MCP_RESULT_OK
+                              : NGX_MCP_RESULT_BACKEND;
         break;
 
-    case NGX_HTTP_MCP_SSE_REPLY_REFUSED:
-        result = NGX_HTTP_MCP_SSE_RESULT_REFUSED;
+    case NGX_MCP_REPLY_REFUSED:
+        result = NGX_MCP_RESULT_REFUSED;
         break;
 
-    case NGX_HTTP_MCP_SSE_REPLY_TIMEOUT:
-        result = NGX_HTTP_MCP_SSE_RESULT_TIMEOUT;
+    case NGX_MCP_REPLY_TIMEOUT:
+        result = NGX_MCP_RESULT_TIMEOUT;
         break;
 
-    case NGX_HTTP_MCP_SSE_REPLY_OVERSIZE:
-        result = NGX_HTTP_MCP_SSE_RESULT_TOO_LARGE;
+    case NGX_MCP_REPLY_OVERSIZE:
+        result = NGX_MCP_RESULT_TOO_LARGE;
         break;
 
-    case NGX_HTTP_MCP_SSE_REPLY_STOPPED:
-        result = NGX_HTTP_MCP_SSE_RESULT_CANCELLED;
+    case NGX_MCP_REPLY_STOPPED:
+        result = NGX_MCP_RESULT_CANCELLED;
         break;
 
     default:
-        result = NGX_HTTP_MCP_SSE_RESULT_BACKEND;
+        result = NGX_MCP_RESULT_BACKEND;
     }
 
-    if (result == NGX_HTTP_MCP_SSE_RESULT_OK
+    if (result == NGX_MCP_RESULT_OK
         && !task->silent
-        && !ngx_http_mcp_sse_task_heard(task))
+        && !ngx_mcp_task_has_receiver(task))
     {
-        result = NGX_HTTP_MCP_SSE_RESULT_DROPPED;
+        result = NGX_MCP_RESULT_DROPPED;
     }
 
     facts->result = result;
@@ -110,27 +105,27 @@ ngx_http_mcp_sse_reply_judge(ngx_http_mcp_sse_call_t *call)
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_reply_status(ngx_http_mcp_sse_task_t *task)
+ngx_mcp_reply_status(ngx_mcp_task_t *task)
 {
-    ngx_http_mcp_sse_call_t    *call;
-    ngx_http_mcp_sse_answer_t  *answer;
+    ngx_mcp_call_t            *call;
+    ngx_mcp_jsonrpc_answer_t  *answer;
 
     call = task->call;
     answer = &task->answer;
 
     switch (call->end) {
 
-    case NGX_HTTP_MCP_SSE_CALL_TIMED_OUT:
-        return NGX_HTTP_MCP_SSE_REPLY_TIMEOUT;
+    case NGX_MCP_CALL_TIMED_OUT:
+        return NGX_MCP_REPLY_TIMEOUT;
 
-    case NGX_HTTP_MCP_SSE_CALL_OVERSIZE:
-        return NGX_HTTP_MCP_SSE_REPLY_OVERSIZE;
+    case NGX_MCP_CALL_OVERSIZE:
+        return NGX_MCP_REPLY_OVERSIZE;
 
-    case NGX_HTTP_MCP_SSE_CALL_CANCELLED:
-        return NGX_HTTP_MCP_SSE_REPLY_STOPPED;
+    case NGX_MCP_CALL_CANCELLED:
+        return NGX_MCP_REPLY_STOPPED;
 
-    case NGX_HTTP_MCP_SSE_CALL_FAILED:
-        return NGX_HTTP_MCP_SSE_REPLY_BROKEN;
+    case NGX_MCP_CALL_FAILED:
+        return NGX_MCP_REPLY_BROKEN;
     }
 
     /* nginx does not tell that a body was cut short */
@@ -139,7 +134,7 @@ ngx_http_mcp_sse_reply_status(ngx_http_mcp_sse_task_t *task)
         && (call->answer == NULL
             || call->answer->last - call->answer->pos < call->length))
     {
-        return NGX_HTTP_MCP_SSE_REPLY_BROKEN;
+        return NGX_MCP_REPLY_BROKEN;
     }
 
     switch (call->status) {
@@ -150,115 +145,115 @@ ngx_http_mcp_sse_reply_status(ngx_http_mcp_sse_task_t *task)
 
     case NGX_HTTP_ACCEPTED:
     case NGX_HTTP_NO_CONTENT:
-        return NGX_HTTP_MCP_SSE_REPLY_EMPTY;
+        return NGX_MCP_REPLY_EMPTY;
 
     case NGX_HTTP_UNAUTHORIZED:
     case NGX_HTTP_FORBIDDEN:
-        return NGX_HTTP_MCP_SSE_REPLY_REFUSED;
+        return NGX_MCP_REPLY_REFUSED;
 
     case NGX_HTTP_BAD_GATEWAY:
     case NGX_HTTP_SERVICE_UNAVAILABLE:
-        return NGX_HTTP_MCP_SSE_REPLY_DOWN;
+        return NGX_MCP_REPLY_DOWN;
 
     case NGX_HTTP_GATEWAY_TIME_OUT:
-        return NGX_HTTP_MCP_SSE_REPLY_TIMEOUT;
+        return NGX_MCP_REPLY_TIMEOUT;
 
     default:
-        return NGX_HTTP_MCP_SSE_REPLY_BROKEN;
+        return NGX_MCP_REPLY_BROKEN;
     }
 
     if (answer->response) {
 
         if (task->silent || answer->id.data == NULL
-            || ngx_http_mcp_sse_jsonrpc_same_id(&answer->id,
-                                                &task->message.id))
+            || ngx_mcp_jsonrpc_same_id(&answer->id,
+                                       &task->message.id))
         {
-            return NGX_HTTP_MCP_SSE_REPLY_RAW;
+            return NGX_MCP_REPLY_RAW;
         }
 
-        return NGX_HTTP_MCP_SSE_REPLY_WRONG_ID;
+        return NGX_MCP_REPLY_WRONG_ID;
     }
 
     if (call->status == NGX_HTTP_OK) {
 
         if (answer->value.data) {
-            return NGX_HTTP_MCP_SSE_REPLY_VALUE;
+            return NGX_MCP_REPLY_VALUE;
         }
 
         if (call->answer == NULL || call->answer->pos == call->answer->last) {
-            return NGX_HTTP_MCP_SSE_REPLY_EMPTY;
+            return NGX_MCP_REPLY_EMPTY;
         }
     }
 
-    return NGX_HTTP_MCP_SSE_REPLY_BROKEN;
+    return NGX_MCP_REPLY_BROKEN;
 }
 
 
 void
-ngx_http_mcp_sse_reply_complain(ngx_http_mcp_sse_task_t *task)
+ngx_mcp_reply_log_error(ngx_mcp_task_t *task)
 {
-    ngx_http_mcp_sse_call_t  *call;
+    ngx_mcp_call_t  *call;
 
     call = task->call;
 
     switch (call->end) {
 
-    case NGX_HTTP_MCP_SSE_CALL_TIMED_OUT:
+    case NGX_MCP_CALL_TIMED_OUT:
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
                       "mcp sse: call at \"%V\" was ended after %M ms: does a "
                       "tool need a longer mcp_sse_call_timeout?",
                       &call->uri, call->timeout);
         return;
 
-    case NGX_HTTP_MCP_SSE_CALL_OVERSIZE:
+    case NGX_MCP_CALL_OVERSIZE:
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
                       "mcp sse: call at \"%V\" answered more than %uz bytes: "
                       "does a tool need a larger mcp_sse_max_answer?",
                       &call->uri, call->max_answer);
         return;
 
-    case NGX_HTTP_MCP_SSE_CALL_DONE:
+    case NGX_MCP_CALL_DONE:
         break;
 
     default: /* cut, which nginx tells, or cancelled */
         return;
     }
 
-    switch (ngx_http_mcp_sse_reply_status(task)) {
+    switch (ngx_mcp_reply_status(task)) {
 
-    case NGX_HTTP_MCP_SSE_REPLY_REFUSED:
+    case NGX_MCP_REPLY_REFUSED:
         ngx_log_error(NGX_LOG_INFO, &call->log, 0,
                       "mcp sse: call at \"%V\" answered %ui: is the user "
                       "\"%V\" enabled, and allowed to use the assistant?",
                       &call->uri, call->status, &call->ctx.facts.user);
         break;
 
-    case NGX_HTTP_MCP_SSE_REPLY_DOWN:
-    case NGX_HTTP_MCP_SSE_REPLY_TIMEOUT:
-    case NGX_HTTP_MCP_SSE_REPLY_BROKEN:
-        ngx_http_mcp_sse_call_complain(call, "call");
+    case NGX_MCP_REPLY_DOWN:
+    case NGX_MCP_REPLY_TIMEOUT:
+    case NGX_MCP_REPLY_BROKEN:
+        ngx_mcp_call_log_error(call, "call");
     }
 }
 
 
-ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_reply_answer(ngx_http_mcp_sse_task_t *task)
+ngx_mcp_event_t *
+ngx_mcp_reply_answer(ngx_mcp_task_t *task)
 {
-    switch (ngx_http_mcp_sse_reply_status(task)) {
+    switch (ngx_mcp_reply_status(task)) {
 
-    case NGX_HTTP_MCP_SSE_REPLY_RAW:
+    case NGX_MCP_REPLY_RAW:
 
         if (task->answer.id.data) {
-            return ngx_http_mcp_sse_reply_raw(task);
+            return ngx_mcp_reply_raw(task);
         }
 
-        return ngx_http_mcp_sse_reply_with_id(task);
+        return ngx_mcp_reply_with_id(task);
 
-    case NGX_HTTP_MCP_SSE_REPLY_VALUE:
-        return ngx_http_mcp_sse_reply_with_id(task);
+    case NGX_MCP_REPLY_VALUE:
+        return ngx_mcp_reply_with_id(task);
 
     default:
-        return ngx_http_mcp_sse_reply_fault(task);
+        return ngx_mcp_reply_fault(task);
     }
 }
 
@@ -267,12 +262,12 @@ ngx_http_mcp_sse_reply_answer(ngx_http_mcp_sse_task_t *task)
  * The bytes of the backend are framed where they were collected.
  */
 
-static ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_reply_raw(ngx_http_mcp_sse_task_t *task)
+static ngx_mcp_event_t *
+ngx_mcp_reply_raw(ngx_mcp_task_t *task)
 {
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_mcp_event_t  *ev;
 
-    ngx_http_mcp_sse_jsonrpc_one_line(&task->answer.object);
+    ngx_mcp_jsonrpc_one_line(&task->answer.object);
 
     ev = task->call->answer;
     task->call->answer = NULL;
@@ -280,7 +275,7 @@ ngx_http_mcp_sse_reply_raw(ngx_http_mcp_sse_task_t *task)
     ev->pos = task->answer.object.data;
     ev->last = ev->pos + task->answer.object.len;
 
-    ngx_http_mcp_sse_event_frame(ev);
+    ngx_mcp_event_frame(ev);
 
     return ev;
 }
@@ -290,11 +285,11 @@ ngx_http_mcp_sse_reply_raw(ngx_http_mcp_sse_task_t *task)
  * The id is put in by us: it is missing or null, or there is only a value.
  */
 
-static ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_reply_with_id(ngx_http_mcp_sse_task_t *task)
+static ngx_mcp_event_t *
+ngx_mcp_reply_with_id(ngx_mcp_task_t *task)
 {
-    ngx_str_t                  rest, *id;
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_str_t         rest, *id;
+    ngx_mcp_event_t  *ev;
 
     id = &task->message.id;
 
@@ -305,9 +300,9 @@ ngx_http_mcp_sse_reply_with_id(ngx_http_mcp_sse_task_t *task)
         rest = task->answer.value;
     }
 
-    ngx_http_mcp_sse_jsonrpc_one_line(&rest);
+    ngx_mcp_jsonrpc_one_line(&rest);
 
-    ev = ngx_http_mcp_sse_event_alloc(rest.len + id->len
+    ev = ngx_mcp_event_alloc(rest.len + id->len
                         + sizeof("{\"jsonrpc\":\"2.0\",\"id\":,\"result\":}"),
                         ngx_cycle->log);
     if (ev == NULL) {
@@ -334,62 +329,62 @@ ngx_http_mcp_sse_reply_with_id(ngx_http_mcp_sse_task_t *task)
         ev->last = ngx_cpymem(ev->last, rest.data + 1, rest.len - 1);
     }
 
-    ngx_http_mcp_sse_event_frame(ev);
+    ngx_mcp_event_frame(ev);
 
     return ev;
 }
 
 
-static ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_reply_fault(ngx_http_mcp_sse_task_t *task)
+static ngx_mcp_event_t *
+ngx_mcp_reply_fault(ngx_mcp_task_t *task)
 {
     u_char      data[sizeof("{\"timeout_ms\":}") + NGX_INT64_LEN];
     ngx_str_t  *id;
 
     id = &task->message.id;
 
-    switch (ngx_http_mcp_sse_reply_status(task)) {
+    switch (ngx_mcp_reply_status(task)) {
 
-    case NGX_HTTP_MCP_SSE_REPLY_EMPTY:
-        return ngx_http_mcp_sse_reply_error(id,
-                       NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
+    case NGX_MCP_REPLY_EMPTY:
+        return ngx_mcp_reply_error(id,
+                       NGX_MCP_ERR_INTERNAL,
                        "Empty answer from backend", "");
 
-    case NGX_HTTP_MCP_SSE_REPLY_WRONG_ID:
-        return ngx_http_mcp_sse_reply_error(id,
-                       NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
+    case NGX_MCP_REPLY_WRONG_ID:
+        return ngx_mcp_reply_error(id,
+                       NGX_MCP_ERR_INTERNAL,
                        "Backend answered another request", "");
 
-    case NGX_HTTP_MCP_SSE_REPLY_REFUSED:
-        return ngx_http_mcp_sse_reply_error(id,
-                       NGX_HTTP_MCP_SSE_UNAUTHORIZED, "Not permitted", "");
+    case NGX_MCP_REPLY_REFUSED:
+        return ngx_mcp_reply_error(id,
+                       NGX_MCP_ERR_UNAUTHORIZED, "Not permitted", "");
 
-    case NGX_HTTP_MCP_SSE_REPLY_DOWN:
-        return ngx_http_mcp_sse_reply_error(id,
-                       NGX_HTTP_MCP_SSE_UNAVAILABLE, "Backend unavailable",
+    case NGX_MCP_REPLY_DOWN:
+        return ngx_mcp_reply_error(id,
+                       NGX_MCP_ERR_UNAVAILABLE, "Backend unavailable",
                        "");
 
-    case NGX_HTTP_MCP_SSE_REPLY_TIMEOUT:
+    case NGX_MCP_REPLY_TIMEOUT:
         ngx_sprintf(data, "{\"timeout_ms\":%M}%Z",
-                    (task->call->end == NGX_HTTP_MCP_SSE_CALL_TIMED_OUT)
+                    (task->call->end == NGX_MCP_CALL_TIMED_OUT)
                         ? task->call->timeout
                         : ngx_current_msec - task->call->started);
 
-        return ngx_http_mcp_sse_reply_error(id,
-                       NGX_HTTP_MCP_SSE_TIMED_OUT, "Request timed out",
+        return ngx_mcp_reply_error(id,
+                       NGX_MCP_ERR_TIMED_OUT, "Request timed out",
                        (char *) data);
 
-    case NGX_HTTP_MCP_SSE_REPLY_OVERSIZE:
-        return ngx_http_mcp_sse_reply_error(id,
-                       NGX_HTTP_MCP_SSE_TOO_LARGE, "Answer too large", "");
+    case NGX_MCP_REPLY_OVERSIZE:
+        return ngx_mcp_reply_error(id,
+                       NGX_MCP_ERR_TOO_LARGE, "Answer too large", "");
 
-    case NGX_HTTP_MCP_SSE_REPLY_STOPPED:
-        return ngx_http_mcp_sse_reply_error(id, NGX_HTTP_MCP_SSE_CLOSED,
+    case NGX_MCP_REPLY_STOPPED:
+        return ngx_mcp_reply_error(id, NGX_MCP_ERR_CLOSED,
                        "Stream closed before the answer",
                        "{\"executed\":\"unknown\"}");
 
     default:
-        return ngx_http_mcp_sse_reply_backend_error(task);
+        return ngx_mcp_reply_backend_error(task);
     }
 }
 
@@ -399,18 +394,18 @@ ngx_http_mcp_sse_reply_fault(ngx_http_mcp_sse_task_t *task)
  * its tracebacks and messages are not for clients.
  */
 
-static ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_reply_backend_error(ngx_http_mcp_sse_task_t *task)
+static ngx_mcp_event_t *
+ngx_mcp_reply_backend_error(ngx_mcp_task_t *task)
 {
     u_char      ch, *last;
     u_char      data[sizeof("{\"status\":,\"exc_type\":\"\"}")
-                     + NGX_INT_T_LEN + NGX_HTTP_MCP_SSE_MAX_EXC_TYPE];
+                     + NGX_INT_T_LEN + NGX_MCP_MAX_EXC_TYPE_LEN];
     ngx_str_t   exc_type;
     ngx_uint_t  i;
 
     exc_type = task->answer.exc_type;
 
-    if (exc_type.len > NGX_HTTP_MCP_SSE_MAX_EXC_TYPE) {
+    if (exc_type.len > NGX_MCP_MAX_EXC_TYPE_LEN) {
         exc_type.len = 0;
     }
 
@@ -432,19 +427,19 @@ ngx_http_mcp_sse_reply_backend_error(ngx_http_mcp_sse_task_t *task)
 
     ngx_sprintf(last, "}%Z");
 
-    return ngx_http_mcp_sse_reply_error(&task->message.id,
-                                        NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
-                                        "Backend error", (char *) data);
+    return ngx_mcp_reply_error(&task->message.id,
+                               NGX_MCP_ERR_INTERNAL,
+                               "Backend error", (char *) data);
 }
 
 
-ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_reply_error(ngx_str_t *id, ngx_int_t code,
-    const char *message, const char *data)
+ngx_mcp_event_t *
+ngx_mcp_reply_error(ngx_str_t *id, ngx_int_t code, const char *message,
+    const char *data)
 {
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_mcp_event_t  *ev;
 
-    ev = ngx_http_mcp_sse_event_format(
+    ev = ngx_mcp_event_format(
              sizeof("{\"jsonrpc\":\"2.0\",\"id\":,\"error\":{\"code\":,"
                     "\"message\":\"\",\"data\":}}")
              + id->len + NGX_INT_T_LEN + ngx_strlen(message)
@@ -455,41 +450,40 @@ ngx_http_mcp_sse_reply_error(ngx_str_t *id, ngx_int_t code,
              id, code, message, data[0] ? ",\"data\":" : "", data);
 
     if (ev) {
-        ngx_http_mcp_sse_event_frame(ev);
+        ngx_mcp_event_frame(ev);
     }
 
     return ev;
 }
 
 
-ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_reply_local(ngx_http_mcp_sse_loc_conf_t *conf,
-    ngx_str_t *id, ngx_uint_t which)
+ngx_mcp_event_t *
+ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id, ngx_uint_t which)
 {
     const char                *result;
     u_char                     ping[sizeof("{\"_meta\":{\"status\":\"ok\","
                                     "\"timestamp\":,\"service\":"
                                     "\"frappe-mcp-sse-bridge\",\"message\":"
                                     "\"pong\"}}") + NGX_TIME_T_LEN];
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_mcp_event_t  *ev;
 
     switch (which) {
 
-    case NGX_HTTP_MCP_SSE_LOCAL_RESOURCES:
+    case NGX_MCP_LOCAL_RESOURCES:
         result = "{\"resources\":[]}";
         break;
 
-    case NGX_HTTP_MCP_SSE_LOCAL_TEMPLATES:
+    case NGX_MCP_LOCAL_TEMPLATES:
         result = "{\"resourceTemplates\":[]}";
         break;
 
-    case NGX_HTTP_MCP_SSE_LOCAL_PROMPTS:
+    case NGX_MCP_LOCAL_PROMPTS:
         result = "{\"prompts\":[]}";
         break;
 
-    default: /* NGX_HTTP_MCP_SSE_LOCAL_PING */
+    default: /* NGX_MCP_LOCAL_PING */
 
-        if (conf->ping_result == NGX_HTTP_MCP_SSE_PING_EMPTY) {
+        if (conf->ping_result == NGX_MCP_PING_EMPTY) {
             result = "{}";
             break;
         }
@@ -497,35 +491,35 @@ ngx_http_mcp_sse_reply_local(ngx_http_mcp_sse_loc_conf_t *conf,
         ngx_sprintf(ping, "%s{\"status\":\"ok\",\"timestamp\":%T,"
                     "\"service\":\"frappe-mcp-sse-bridge\","
                     "\"message\":\"pong\"}%s%Z",
-                    conf->ping_result == NGX_HTTP_MCP_SSE_PING_META
+                    conf->ping_result == NGX_MCP_PING_META
                         ? "{\"_meta\":" : "",
                     ngx_time(),
-                    conf->ping_result == NGX_HTTP_MCP_SSE_PING_META
+                    conf->ping_result == NGX_MCP_PING_META
                         ? "}" : "");
 
         result = (const char *) ping;
     }
 
-    ev = ngx_http_mcp_sse_event_format(
+    ev = ngx_mcp_event_format(
              sizeof("{\"jsonrpc\":\"2.0\",\"result\":,\"id\":}")
              + ngx_strlen(result) + id->len,
              ngx_cycle->log, "{\"jsonrpc\":\"2.0\",\"result\":%s,\"id\":%V}",
              result, id);
 
     if (ev) {
-        ngx_http_mcp_sse_event_frame(ev);
+        ngx_mcp_event_frame(ev);
     }
 
     return ev;
 }
 
 
-ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_reply_progress(ngx_http_mcp_sse_task_t *task)
+ngx_mcp_event_t *
+ngx_mcp_reply_progress(ngx_mcp_task_t *task)
 {
-    ngx_str_t                 *token;
-    ngx_uint_t                 seconds;
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_str_t        *token;
+    ngx_uint_t        seconds;
+    ngx_mcp_event_t  *ev;
 
     token = &task->message.token;
 
@@ -534,7 +528,7 @@ ngx_http_mcp_sse_reply_progress(ngx_http_mcp_sse_task_t *task)
     seconds = (ngx_current_msec - task->accepted) / 1000;
     task->seconds = ngx_max(task->seconds + 1, seconds);
 
-    ev = ngx_http_mcp_sse_event_format(
+    ev = ngx_mcp_event_format(
              sizeof("{\"jsonrpc\":\"2.0\",\"method\":"
                     "\"notifications/progress\",\"params\":"
                     "{\"progressToken\":,\"progress\":}}")
@@ -545,7 +539,7 @@ ngx_http_mcp_sse_reply_progress(ngx_http_mcp_sse_task_t *task)
              token, task->seconds);
 
     if (ev) {
-        ngx_http_mcp_sse_event_frame(ev);
+        ngx_mcp_event_frame(ev);
     }
 
     return ev;

@@ -18,43 +18,41 @@
  * judge of calls whose data is a task.
  */
 
-void ngx_http_mcp_sse_reply_judge(ngx_http_mcp_sse_call_t *call);
+void ngx_mcp_reply_classify(ngx_mcp_call_t *call);
 
 /*
  * Logs of a task whose call has ended and was judged what is wrong at
  * Frappe's side, if it is; nothing of the body.
  */
 
-void ngx_http_mcp_sse_reply_complain(ngx_http_mcp_sse_task_t *task);
+void ngx_mcp_reply_log_error(ngx_mcp_task_t *task);
 
 /*
  * The answer to the request of a task whose call has ended and was judged.
  * Takes the call's answer over if it can be framed where it is.
  */
 
-ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_reply_answer(
-    ngx_http_mcp_sse_task_t *task);
+ngx_mcp_event_t *ngx_mcp_reply_answer(ngx_mcp_task_t *task);
 
 /*
  * A JSON-RPC error; "data" is raw JSON or an empty string.
  */
 
-ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_reply_error(ngx_str_t *id,
-    ngx_int_t code, const char *message, const char *data);
+ngx_mcp_event_t *ngx_mcp_reply_error(ngx_str_t *id, ngx_int_t code,
+    const char *message, const char *data);
 
 /*
- * The result of a local method; "which" is NGX_HTTP_MCP_SSE_LOCAL_*.
+ * The result of a local method; "which" is NGX_MCP_LOCAL_*.
  */
 
-ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_reply_local(
-    ngx_http_mcp_sse_loc_conf_t *conf, ngx_str_t *id, ngx_uint_t which);
+ngx_mcp_event_t *ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id,
+    ngx_uint_t which);
 
 /*
  * A progress notification for the token of the task.
  */
 
-ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_reply_progress(
-    ngx_http_mcp_sse_task_t *task);
+ngx_mcp_event_t *ngx_mcp_reply_progress(ngx_mcp_task_t *task);
 
 
 #endif /* _NGX_MCP_REPLY_H_INCLUDED_ */

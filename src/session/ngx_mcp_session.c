@@ -19,31 +19,28 @@ typedef struct {
     const char   *message;
     unsigned      client:1;    /* the stream is gone, not ended by us */
     unsigned      retry:1;
-} ngx_http_mcp_sse_ending_t;
+} ngx_mcp_close_reason_text_t;
 
 
-static u_char *ngx_http_mcp_sse_session_copy(u_char *p, ngx_str_t *dst,
-    ngx_str_t *src);
-static ngx_int_t ngx_http_mcp_sse_session_user(ngx_str_t *site,
-    ngx_str_t *user, u_char *digest);
-static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_session_first(
-    ngx_http_mcp_sse_session_t *s);
-static void ngx_http_mcp_sse_session_receive(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env);
-static void ngx_http_mcp_sse_session_event(ngx_event_t *ev);
-static void ngx_http_mcp_sse_session_gone(void *data, ngx_uint_t reason);
-static void ngx_http_mcp_sse_session_ended(ngx_http_mcp_sse_session_t *s);
-static void ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
+static u_char *ngx_mcp_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src);
+static ngx_int_t ngx_mcp_session_user(ngx_str_t *site, ngx_str_t *user,
+    u_char *digest);
+static ngx_mcp_event_t *ngx_mcp_session_first(ngx_mcp_session_t *s);
+static void ngx_mcp_session_receive(ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env);
+static void ngx_mcp_session_event(ngx_event_t *ev);
+static void ngx_mcp_session_stream_closed(void *data, ngx_uint_t reason);
+static void ngx_mcp_session_ended(ngx_mcp_session_t *s);
+static void ngx_mcp_session_end_stream(ngx_mcp_session_t *s,
     ngx_uint_t reason);
-static ngx_http_mcp_sse_event_t *ngx_http_mcp_sse_session_last(
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_ending_t *ending);
-static void ngx_http_mcp_sse_session_log(ngx_http_mcp_sse_session_t *s,
-    ngx_uint_t reason);
-static void ngx_http_mcp_sse_session_free(ngx_http_mcp_sse_session_t *s);
-static ngx_uint_t ngx_http_mcp_sse_session_count(void);
+static ngx_mcp_event_t *ngx_mcp_session_last(ngx_mcp_session_t *s,
+    ngx_mcp_close_reason_text_t *ending);
+static void ngx_mcp_session_log(ngx_mcp_session_t *s, ngx_uint_t reason);
+static void ngx_mcp_session_free(ngx_mcp_session_t *s);
+static ngx_uint_t ngx_mcp_session_count(void);
 
 
-static ngx_http_mcp_sse_ending_t  ngx_http_mcp_sse_endings[] = {
+static ngx_mcp_close_reason_text_t  ngx_mcp_close_reasons[] = {
 
     { ngx_string("client left"), 0, NULL, 1, 0 },
 
@@ -52,108 +49,106 @@ static ngx_http_mcp_sse_ending_t  ngx_http_mcp_sse_endings[] = {
     { ngx_string("idle"), 0, NULL, 0, 1 },
 
     { ngx_string("evicted"),
-      NGX_HTTP_MCP_SSE_TOO_MANY, "Too many sessions", 0, 1 },
+      NGX_MCP_ERR_TOO_MANY, "Too many sessions", 0, 1 },
 
     { ngx_string("replaced"), 0, NULL, 0, 0 },
 
     { ngx_string("credential refused"),
-      NGX_HTTP_MCP_SSE_UNAUTHORIZED, "Invalid authorization", 0, 1 },
+      NGX_MCP_ERR_UNAUTHORIZED, "Invalid authorization", 0, 1 },
 
     { ngx_string("expired"), 0, NULL, 0, 1 },
 
     { ngx_string("stopping"), 0, NULL, 0, 1 },
 
     { ngx_string("no memory"),
-      NGX_HTTP_MCP_SSE_INTERNAL_ERROR, "Internal server error", 0, 1 },
+      NGX_MCP_ERR_INTERNAL, "Internal server error", 0, 1 },
 
     { ngx_string("deleted"), 0, NULL, 0, 0 }
 };
 
 
-static ngx_http_mcp_sse_bus_owner_t  ngx_http_mcp_sse_session_owner = {
-    ngx_http_mcp_sse_session_receive,
-    ngx_http_mcp_sse_session_close
+static ngx_mcp_bus_owner_t  ngx_mcp_session_owner = {
+    ngx_mcp_session_receive,
+    ngx_mcp_session_close
 };
 
-static ngx_queue_t                   ngx_http_mcp_sse_sessions;
+static ngx_queue_t  ngx_mcp_sessions;
 
 
 ngx_int_t
-ngx_http_mcp_sse_session_init(ngx_cycle_t *cycle)
+ngx_mcp_session_init(ngx_cycle_t *cycle)
 {
-    ngx_queue_init(&ngx_http_mcp_sse_sessions);
+    ngx_queue_init(&ngx_mcp_sessions);
 
-    ngx_http_mcp_sse_stream_init(ngx_http_mcp_sse_session_count,
-                                 ngx_http_mcp_sse_shm_streams);
-    ngx_http_mcp_sse_task_init(ngx_http_mcp_sse_session_ended);
+    ngx_mcp_stream_init(ngx_mcp_session_count, ngx_mcp_workers_streams);
+    ngx_mcp_task_init(ngx_mcp_session_ended);
 
-    return ngx_http_mcp_sse_bus_init(cycle, &ngx_http_mcp_sse_session_owner);
+    return ngx_mcp_bus_init(cycle, &ngx_mcp_session_owner);
 }
 
 
 void
-ngx_http_mcp_sse_session_exit(void)
+ngx_mcp_session_exit(void)
 {
-    ngx_http_mcp_sse_bus_exit();
+    ngx_mcp_bus_exit();
 }
 
 
 ngx_queue_t *
-ngx_http_mcp_sse_session_list(void)
+ngx_mcp_session_list(void)
 {
-    return &ngx_http_mcp_sse_sessions;
+    return &ngx_mcp_sessions;
 }
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_session_count(void)
+ngx_mcp_session_count(void)
 {
-    ngx_http_mcp_sse_gauges_t  gauges;
+    ngx_mcp_workers_gauges_t  gauges;
 
-    ngx_http_mcp_sse_shm_gauges(&gauges);
+    ngx_mcp_workers_gauges(&gauges);
 
     return gauges.streams;
 }
 
 
-ngx_http_mcp_sse_session_t *
-ngx_http_mcp_sse_session_create(ngx_http_request_t *r,
-    ngx_http_mcp_sse_sid_t *sid, u_char *text)
+ngx_mcp_session_t *
+ngx_mcp_session_create(ngx_http_request_t *r, ngx_mcp_session_id_t *sid,
+    u_char *text)
 {
-    ngx_http_mcp_sse_ctx_t      *ctx;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_mcp_ctx_t      *ctx;
+    ngx_mcp_session_t  *s;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    s = ngx_http_mcp_sse_session_alloc(r, &ctx->credential,
-                                       ngx_http_mcp_sse_session_event);
+    s = ngx_mcp_session_alloc(r, &ctx->credential, ngx_mcp_session_event);
     if (s == NULL) {
         return NULL;
     }
 
     s->sid = *sid;
-    ngx_memcpy(s->text, text, NGX_HTTP_MCP_SSE_ID_LEN);
+    ngx_memcpy(s->text, text, NGX_MCP_SESSION_ID_LEN);
 
     s->created = ngx_current_msec;
     s->open = 1;
 
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_sessions, &s->queue);
+    ngx_queue_insert_tail(&ngx_mcp_sessions, &s->queue);
 
     return s;
 }
 
 
-ngx_http_mcp_sse_session_t *
-ngx_http_mcp_sse_session_alloc(ngx_http_request_t *r,
-    ngx_http_mcp_sse_credential_t *cred, ngx_event_handler_pt handler)
+ngx_mcp_session_t *
+ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
+    ngx_event_handler_pt handler)
 {
-    u_char                      *p;
-    ngx_http_mcp_sse_ctx_t      *ctx;
-    ngx_http_mcp_sse_session_t  *s;
+    u_char             *p;
+    ngx_mcp_ctx_t      *ctx;
+    ngx_mcp_session_t  *s;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    s = ngx_calloc(sizeof(ngx_http_mcp_sse_session_t)
+    s = ngx_calloc(sizeof(ngx_mcp_session_t)
                    + ctx->facts.user.len + ctx->facts.site.len
                    + (cred ? cred->value.len + cred->csrf_token.len : 0),
                    r->connection->log);
@@ -163,16 +158,15 @@ ngx_http_mcp_sse_session_alloc(ngx_http_request_t *r,
 
     p = (u_char *) (s + 1);
 
-    p = ngx_http_mcp_sse_session_copy(p, &s->user, &ctx->facts.user);
-    p = ngx_http_mcp_sse_session_copy(p, &s->site, &ctx->facts.site);
+    p = ngx_mcp_session_copy(p, &s->user, &ctx->facts.user);
+    p = ngx_mcp_session_copy(p, &s->site, &ctx->facts.site);
 
     if (cred) {
         s->credential = *cred;
 
-        p = ngx_http_mcp_sse_session_copy(p, &s->credential.value,
-                                          &cred->value);
-        (void) ngx_http_mcp_sse_session_copy(p, &s->credential.csrf_token,
-                                             &cred->csrf_token);
+        p = ngx_mcp_session_copy(p, &s->credential.value, &cred->value);
+        (void) ngx_mcp_session_copy(p, &s->credential.csrf_token,
+                                    &cred->csrf_token);
     }
 
     s->cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
@@ -191,7 +185,7 @@ ngx_http_mcp_sse_session_alloc(ngx_http_request_t *r,
 
 
 static u_char *
-ngx_http_mcp_sse_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src)
+ngx_mcp_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src)
 {
     dst->len = src->len;
     dst->data = p;
@@ -201,50 +195,50 @@ ngx_http_mcp_sse_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src)
 
 
 ngx_int_t
-ngx_http_mcp_sse_session_open(ngx_http_mcp_sse_session_t *s,
-    ngx_http_request_t *r, ngx_uint_t keepalive_event)
+ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
+    ngx_uint_t keepalive_event)
 {
-    u_char                            digest[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char                            digest[NGX_MCP_DIGEST_LEN];
     ngx_int_t                         rc;
-    ngx_http_mcp_sse_event_t         *first;
-    ngx_http_mcp_sse_stream_owner_t   owner;
+    ngx_mcp_event_t                  *first;
+    ngx_mcp_stream_owner_t            owner;
 
-    rc = ngx_http_mcp_sse_session_user(&s->site, &s->user, digest);
+    rc = ngx_mcp_session_user(&s->site, &s->user, digest);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_mcp_sse_bus_register(s, digest, s->conf->max_sessions);
+        rc = ngx_mcp_bus_register(s, digest, s->conf->max_sessions);
     }
 
     if (rc != NGX_OK) {
-        ngx_http_mcp_sse_session_free(s);
+        ngx_mcp_session_free(s);
         return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
     }
 
     owner.stream = &s->stream;
     owner.data = s;
-    owner.gone = ngx_http_mcp_sse_session_gone;
+    owner.gone = ngx_mcp_session_stream_closed;
     owner.conf = s->conf;
     owner.keepalive_event = keepalive_event;
 
-    first = ngx_http_mcp_sse_session_first(s);
+    first = ngx_mcp_session_first(s);
 
-    rc = first ? ngx_http_mcp_sse_stream_open(r, &owner, first)
+    rc = first ? ngx_mcp_stream_open(r, &owner, first)
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     if (s->stream == NULL) {
         s->open = 0;
-        ngx_http_mcp_sse_bus_unregister(s, 0);
+        ngx_mcp_bus_unregister(s, 0);
         ngx_post_event(&s->event, &ngx_posted_events);
         return rc;
     }
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "SSE connection established: %*s for user: %V",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash, &s->user);
+                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash, &s->user);
 
-    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_OPENED);
+    ngx_mcp_count(NGX_MCP_COUNT_OPENED);
 
-    ngx_http_mcp_sse_expiry_start(s);
+    ngx_mcp_session_timers_start(s);
 
     return rc;
 }
@@ -255,40 +249,39 @@ ngx_http_mcp_sse_session_open(ngx_http_mcp_sse_session_t *s,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_session_user(ngx_str_t *site, ngx_str_t *user,
-    u_char *digest)
+ngx_mcp_session_user(ngx_str_t *site, ngx_str_t *user, u_char *digest)
 {
-    ngx_str_t                 parts[3];
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_str_t        parts[3];
+    ngx_mcp_zone_t  *zone;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
     ngx_str_set(&parts[0], "user");
     parts[1] = *site;
     parts[2] = *user;
 
-    return ngx_http_mcp_sse_hmac(digest, zone->secrets->elts, parts, 3);
+    return ngx_mcp_hmac(digest, zone->secrets->elts, parts, 3);
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_session_limit(ngx_http_request_t *r)
+ngx_mcp_session_limit(ngx_http_request_t *r)
 {
-    u_char                        digest[NGX_HTTP_MCP_SSE_DIGEST];
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    u_char               digest[NGX_MCP_DIGEST_LEN];
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    if (ngx_http_mcp_sse_session_user(&ctx->facts.site, &ctx->facts.user,
-                                      digest)
+    if (ngx_mcp_session_user(&ctx->facts.site, &ctx->facts.user,
+                             digest)
         != NGX_OK)
     {
         return NGX_BUSY;
     }
 
-    return ngx_http_mcp_sse_registry_limit(digest, conf->max_sessions);
+    return ngx_mcp_registry_limit(digest, conf->max_sessions);
 }
 
 
@@ -296,26 +289,26 @@ ngx_http_mcp_sse_session_limit(ngx_http_request_t *r)
  * The id makes browsers name the session when they come back.
  */
 
-static ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_session_first(ngx_http_mcp_sse_session_t *s)
+static ngx_mcp_event_t *
+ngx_mcp_session_first(ngx_mcp_session_t *s)
 {
     ngx_str_t  *uri;
 
     if (s->streamable) {
-        return ngx_http_mcp_sse_event_format(sizeof(": stream\n\n"),
-                                             ngx_cycle->log, ": stream\n\n");
+        return ngx_mcp_event_format(sizeof(": stream\n\n"),
+                                    ngx_cycle->log, ": stream\n\n");
     }
 
     uri = &s->conf->message_uri;
 
-    return ngx_http_mcp_sse_event_format(
+    return ngx_mcp_event_format(
                sizeof("id: \nevent: endpoint\ndata: ?session_id=\n\n")
-               + 2 * NGX_HTTP_MCP_SSE_ID_LEN + uri->len,
+               + 2 * NGX_MCP_SESSION_ID_LEN + uri->len,
                ngx_cycle->log,
                "id: %*s\nevent: endpoint\ndata: %V%ssession_id=%*s\n\n",
-               (size_t) NGX_HTTP_MCP_SSE_ID_LEN, s->text, uri,
+               (size_t) NGX_MCP_SESSION_ID_LEN, s->text, uri,
                ngx_strlchr(uri->data, uri->data + uri->len, '?') ? "&" : "?",
-               (size_t) NGX_HTTP_MCP_SSE_ID_LEN, s->text);
+               (size_t) NGX_MCP_SESSION_ID_LEN, s->text);
 }
 
 
@@ -324,8 +317,7 @@ ngx_http_mcp_sse_session_first(ngx_http_mcp_sse_session_t *s)
  */
 
 static void
-ngx_http_mcp_sse_session_receive(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env)
+ngx_mcp_session_receive(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
     ngx_queue_insert_tail(&s->inbox, &env->queue);
 
@@ -334,37 +326,36 @@ ngx_http_mcp_sse_session_receive(ngx_http_mcp_sse_session_t *s,
 
 
 static void
-ngx_http_mcp_sse_session_event(ngx_event_t *ev)
+ngx_mcp_session_event(ngx_event_t *ev)
 {
-    ngx_http_mcp_sse_session_t  *s = ev->data;
+    ngx_mcp_session_t  *s = ev->data;
 
     ngx_queue_t  *q;
 
     if (s->open && !ngx_queue_empty(&s->inbox)) {
-        ngx_http_mcp_sse_expiry_active(s);
+        ngx_mcp_session_timers_active(s);
     }
 
     while (!ngx_queue_empty(&s->inbox)) {
         q = ngx_queue_head(&s->inbox);
         ngx_queue_remove(q);
 
-        ngx_http_mcp_sse_dispatch(s,
-                      ngx_queue_data(q, ngx_http_mcp_sse_envelope_t, queue));
+        ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue));
     }
 
-    if (!s->open && !ngx_http_mcp_sse_session_busy(s)) {
-        ngx_http_mcp_sse_session_free(s);
+    if (!s->open && !ngx_mcp_session_busy(s)) {
+        ngx_mcp_session_free(s);
         return;
     }
 
-    ngx_http_mcp_sse_session_check(s);
+    ngx_mcp_session_check(s);
 }
 
 
 static void
-ngx_http_mcp_sse_session_gone(void *data, ngx_uint_t reason)
+ngx_mcp_session_stream_closed(void *data, ngx_uint_t reason)
 {
-    ngx_http_mcp_sse_session_close(data, reason);
+    ngx_mcp_session_close(data, reason);
 }
 
 
@@ -373,11 +364,11 @@ ngx_http_mcp_sse_session_gone(void *data, ngx_uint_t reason)
  */
 
 static void
-ngx_http_mcp_sse_session_ended(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_session_ended(ngx_mcp_session_t *s)
 {
-    ngx_http_mcp_sse_dispatch_next(s);
+    ngx_mcp_dispatch_next(s);
 
-    ngx_http_mcp_sse_session_check(s);
+    ngx_mcp_session_check(s);
 }
 
 
@@ -387,11 +378,11 @@ ngx_http_mcp_sse_session_ended(ngx_http_mcp_sse_session_t *s)
  */
 
 void
-ngx_http_mcp_sse_session_check(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_session_check(ngx_mcp_session_t *s)
 {
-    ngx_http_mcp_sse_record_t  *record;
+    ngx_mcp_session_record_t  *record;
 
-    if (ngx_http_mcp_sse_session_busy(s)) {
+    if (ngx_mcp_session_busy(s)) {
         return;
     }
 
@@ -406,13 +397,13 @@ ngx_http_mcp_sse_session_check(ngx_http_mcp_sse_session_t *s)
         && s->listed
         && (record == NULL || record->bytes == 0))
     {
-        ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_STOPPING);
+        ngx_mcp_session_close(s, NGX_MCP_CLOSE_STOPPING);
     }
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_session_busy(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_session_busy(ngx_mcp_session_t *s)
 {
     return s->ncalls
            || !ngx_queue_empty(&s->waiting)
@@ -427,8 +418,7 @@ ngx_http_mcp_sse_session_busy(ngx_http_mcp_sse_session_t *s)
  */
 
 void
-ngx_http_mcp_sse_session_close(ngx_http_mcp_sse_session_t *s,
-    ngx_uint_t reason)
+ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason)
 {
     ngx_msec_t  grace;
 
@@ -438,17 +428,17 @@ ngx_http_mcp_sse_session_close(ngx_http_mcp_sse_session_t *s,
 
     s->open = 0;
 
-    ngx_http_mcp_sse_expiry_end(s);
+    ngx_mcp_session_timers_stop_session(s);
 
-    ngx_http_mcp_sse_session_log(s, reason);
+    ngx_mcp_session_log(s, reason);
 
-    grace = (reason == NGX_HTTP_MCP_SSE_CLIENT_LEFT && !s->streamable)
+    grace = (reason == NGX_MCP_CLOSE_CLIENT_LEFT && !s->streamable)
             ? s->conf->grace : 0;
 
-    ngx_http_mcp_sse_bus_unregister(s, grace);
+    ngx_mcp_bus_unregister(s, grace);
 
-    if (!ngx_http_mcp_sse_endings[reason].client && s->stream) {
-        ngx_http_mcp_sse_session_farewell(s, reason);
+    if (!ngx_mcp_close_reasons[reason].client && s->stream) {
+        ngx_mcp_session_end_stream(s, reason);
     }
 
     ngx_post_event(&s->event, &ngx_posted_events);
@@ -456,12 +446,11 @@ ngx_http_mcp_sse_session_close(ngx_http_mcp_sse_session_t *s,
 
 
 static void
-ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
-    ngx_uint_t reason)
+ngx_mcp_session_end_stream(ngx_mcp_session_t *s, ngx_uint_t reason)
 {
-    ngx_queue_t                 events, *q;
-    ngx_http_mcp_sse_event_t   *ev;
-    ngx_http_mcp_sse_stream_t  *stream;
+    ngx_queue_t        events, *q;
+    ngx_mcp_event_t   *ev;
+    ngx_mcp_stream_t  *stream;
 
     /* what is in the inbox is to wait, not to start */
 
@@ -471,14 +460,12 @@ ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
         q = ngx_queue_head(&s->inbox);
         ngx_queue_remove(q);
 
-        ngx_http_mcp_sse_dispatch(s,
-                      ngx_queue_data(q, ngx_http_mcp_sse_envelope_t, queue));
+        ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue));
     }
 
     ngx_queue_init(&events);
 
-    ngx_http_mcp_sse_dispatch_abandon(s, &events,
-                                      ngx_http_mcp_sse_expiry_stopped());
+    ngx_mcp_dispatch_abandon(s, &events, ngx_mcp_session_timers_stopped());
 
     /* one of these may have been too much for the client */
 
@@ -488,13 +475,13 @@ ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
         return;
     }
 
-    ev = ngx_http_mcp_sse_session_last(s, &ngx_http_mcp_sse_endings[reason]);
+    ev = ngx_mcp_session_last(s, &ngx_mcp_close_reasons[reason]);
 
     if (ev) {
         ngx_queue_insert_tail(&events, &ev->queue);
     }
 
-    ngx_http_mcp_sse_stream_end(stream, &events);
+    ngx_mcp_stream_end(stream, &events);
 }
 
 
@@ -502,13 +489,12 @@ ngx_http_mcp_sse_session_farewell(ngx_http_mcp_sse_session_t *s,
  * What is said at the end: NULL, if nothing is.
  */
 
-static ngx_http_mcp_sse_event_t *
-ngx_http_mcp_sse_session_last(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_ending_t *ending)
+static ngx_mcp_event_t *
+ngx_mcp_session_last(ngx_mcp_session_t *s, ngx_mcp_close_reason_text_t *ending)
 {
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_mcp_event_t  *ev;
 
-    ev = ngx_http_mcp_sse_event_format(
+    ev = ngx_mcp_event_format(
              sizeof("event: error\ndata: {\"jsonrpc\":\"2.0\",\"error\":"
                     "{\"code\":,\"message\":\"\"},\"id\":null}\n\n"
                     "retry: \n\n")
@@ -544,21 +530,20 @@ ngx_http_mcp_sse_session_last(ngx_http_mcp_sse_session_t *s,
 
 
 static void
-ngx_http_mcp_sse_session_log(ngx_http_mcp_sse_session_t *s,
-    ngx_uint_t reason)
+ngx_mcp_session_log(ngx_mcp_session_t *s, ngx_uint_t reason)
 {
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "SSE connection closed: %*s, %V, %M, %ui messages",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash,
-                  &ngx_http_mcp_sse_endings[reason].word,
+                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
+                  &ngx_mcp_close_reasons[reason].word,
                   (ngx_current_msec - s->created) / 1000, s->messages);
 
-    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_ENDED + reason);
+    ngx_mcp_count(NGX_MCP_COUNT_ENDED + reason);
 }
 
 
 static void
-ngx_http_mcp_sse_session_free(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_session_free(ngx_mcp_session_t *s)
 {
     if (s->event.posted) {
         ngx_delete_posted_event(&s->event);

@@ -8,40 +8,40 @@
 #include "ngx_mcp_dispatch.h"
 
 
-#define NGX_HTTP_MCP_SSE_ACTOR_LISTS  64
+#define NGX_MCP_SESSION_HTTP_LISTS  64
 
 
-static ngx_uint_t ngx_http_mcp_sse_actor_is(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_ctx_t *ctx);
-static ngx_uint_t ngx_http_mcp_sse_actor_of_user(
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_ctx_t *ctx);
-static ngx_http_mcp_sse_session_t *ngx_http_mcp_sse_actor_create(
-    ngx_http_request_t *r, ngx_queue_t *list);
-static ngx_uint_t ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r);
-static ngx_queue_t *ngx_http_mcp_sse_actor_list(ngx_uint_t hash);
-static ngx_uint_t ngx_http_mcp_sse_actor_waiting(
-    ngx_http_mcp_sse_session_t *s, size_t *size);
-static void ngx_http_mcp_sse_actor_event(ngx_event_t *ev);
-static void ngx_http_mcp_sse_actor_hear(ngx_uint_t kind, u_char *key,
+static ngx_uint_t ngx_mcp_session_http_is(ngx_mcp_session_t *s,
+    ngx_mcp_ctx_t *ctx);
+static ngx_uint_t ngx_mcp_session_http_of_user(ngx_mcp_session_t *s,
+    ngx_mcp_ctx_t *ctx);
+static ngx_mcp_session_t *ngx_mcp_session_http_create(ngx_http_request_t *r,
+    ngx_queue_t *list);
+static ngx_uint_t ngx_mcp_session_http_too_many(ngx_http_request_t *r);
+static ngx_queue_t *ngx_mcp_session_http_list(ngx_uint_t hash);
+static ngx_uint_t ngx_mcp_session_http_waiting(ngx_mcp_session_t *s,
+    size_t *size);
+static void ngx_mcp_session_http_event(ngx_event_t *ev);
+static void ngx_mcp_session_http_announced(ngx_uint_t kind, u_char *key,
     u_char *data, size_t len);
-static void ngx_http_mcp_sse_actor_cancel(u_char *key, ngx_str_t *id);
-static void ngx_http_mcp_sse_actor_ended(u_char *key);
+static void ngx_mcp_session_http_cancel(u_char *key, ngx_str_t *id);
+static void ngx_mcp_session_http_ended(u_char *key);
 
 
-static ngx_queue_t  ngx_http_mcp_sse_actors[NGX_HTTP_MCP_SSE_ACTOR_LISTS];
-static ngx_uint_t   ngx_http_mcp_sse_nactors;
+static ngx_queue_t  ngx_mcp_session_http_lists[NGX_MCP_SESSION_HTTP_LISTS];
+static ngx_uint_t   ngx_mcp_session_http_count;
 
 
 void
-ngx_http_mcp_sse_actor_init(void)
+ngx_mcp_session_http_init(void)
 {
     ngx_uint_t  i;
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_ACTOR_LISTS; i++) {
-        ngx_queue_init(&ngx_http_mcp_sse_actors[i]);
+    for (i = 0; i < NGX_MCP_SESSION_HTTP_LISTS; i++) {
+        ngx_queue_init(&ngx_mcp_session_http_lists[i]);
     }
 
-    ngx_http_mcp_sse_news_init(ngx_http_mcp_sse_actor_hear);
+    ngx_mcp_announce_init(ngx_mcp_session_http_announced);
 }
 
 
@@ -51,16 +51,15 @@ ngx_http_mcp_sse_actor_init(void)
  */
 
 ngx_int_t
-ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
-    ngx_http_mcp_sse_session_t **actor)
+ngx_mcp_session_http_get(ngx_http_request_t *r, ngx_mcp_session_t **actor)
 {
-    ngx_queue_t                 *q, *list;
-    ngx_http_mcp_sse_ctx_t      *ctx;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_queue_t        *q, *list;
+    ngx_mcp_ctx_t      *ctx;
+    ngx_mcp_session_t  *s;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    list = ngx_http_mcp_sse_actor_list(ctx->named
+    list = ngx_mcp_session_http_list(ctx->named
                                    ? ctx->sid.key[0]
                                    : ngx_crc32_short(ctx->facts.user.data,
                                                      ctx->facts.user.len));
@@ -69,22 +68,22 @@ ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
          q != ngx_queue_sentinel(list);
          q = ngx_queue_next(q))
     {
-        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+        s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
         if (s->conf == ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module)
             && s->cscf == ngx_http_get_module_srv_conf(r, ngx_http_core_module)
-            && ngx_http_mcp_sse_actor_is(s, ctx))
+            && ngx_mcp_session_http_is(s, ctx))
         {
             *actor = s;
             return NGX_OK;
         }
     }
 
-    if (ctx->named && ngx_http_mcp_sse_actor_too_many(r)) {
+    if (ctx->named && ngx_mcp_session_http_too_many(r)) {
         return NGX_BUSY;
     }
 
-    *actor = ngx_http_mcp_sse_actor_create(r, list);
+    *actor = ngx_mcp_session_http_create(r, list);
 
     return *actor ? NGX_OK : NGX_ERROR;
 }
@@ -96,25 +95,23 @@ ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_actor_is(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_session_http_is(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
 {
     if (ctx->named == s->nameless) {
         return 0;
     }
 
     if (ctx->named) {
-        return ngx_memcmp(s->sid.key, ctx->sid.key, NGX_HTTP_MCP_SSE_DIGEST)
+        return ngx_memcmp(s->sid.key, ctx->sid.key, NGX_MCP_DIGEST_LEN)
                == 0;
     }
 
-    return ngx_http_mcp_sse_actor_of_user(s, ctx);
+    return ngx_mcp_session_http_of_user(s, ctx);
 }
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_actor_of_user(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_ctx_t *ctx)
+ngx_mcp_session_http_of_user(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
 {
     ngx_str_t  *user, *site;
 
@@ -134,37 +131,37 @@ ngx_http_mcp_sse_actor_of_user(ngx_http_mcp_sse_session_t *s,
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r)
+ngx_mcp_session_http_too_many(ngx_http_request_t *r)
 {
-    ngx_uint_t                    i, n, max;
-    ngx_queue_t                  *q, *list;
-    ngx_http_mcp_sse_ctx_t       *ctx;
-    ngx_http_mcp_sse_session_t   *s;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_uint_t           i, n, max;
+    ngx_queue_t         *q, *list;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_session_t   *s;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     max = conf->max_sessions;
 
-    if (ngx_http_mcp_sse_nactors < max) {
+    if (ngx_mcp_session_http_count < max) {
         return 0;
     }
 
     n = 0;
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_ACTOR_LISTS; i++) {
-        list = &ngx_http_mcp_sse_actors[i];
+    for (i = 0; i < NGX_MCP_SESSION_HTTP_LISTS; i++) {
+        list = &ngx_mcp_session_http_lists[i];
 
         for (q = ngx_queue_head(list);
              q != ngx_queue_sentinel(list);
              q = ngx_queue_next(q))
         {
-            s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+            s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
             if (!s->nameless
-                && ngx_http_mcp_sse_actor_of_user(s, ctx)
-                && ngx_http_mcp_sse_session_busy(s)
+                && ngx_mcp_session_http_of_user(s, ctx)
+                && ngx_mcp_session_busy(s)
                 && ++n == max)
             {
                 return 1;
@@ -176,15 +173,15 @@ ngx_http_mcp_sse_actor_too_many(ngx_http_request_t *r)
 }
 
 
-static ngx_http_mcp_sse_session_t *
-ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, ngx_queue_t *list)
+static ngx_mcp_session_t *
+ngx_mcp_session_http_create(ngx_http_request_t *r, ngx_queue_t *list)
 {
-    ngx_http_mcp_sse_ctx_t      *ctx;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_mcp_ctx_t      *ctx;
+    ngx_mcp_session_t  *s;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    s = ngx_http_mcp_sse_session_alloc(r, NULL, ngx_http_mcp_sse_actor_event);
+    s = ngx_mcp_session_alloc(r, NULL, ngx_mcp_session_http_event);
     if (s == NULL) {
         return NULL;
     }
@@ -193,23 +190,23 @@ ngx_http_mcp_sse_actor_create(ngx_http_request_t *r, ngx_queue_t *list)
         s->sid = ctx->sid;
 
     } else {
-        ngx_memset(s->sid.hash, '-', NGX_HTTP_MCP_SSE_HASH_LEN);
+        ngx_memset(s->sid.hash, '-', NGX_MCP_HASH_LEN);
         s->nameless = 1;
     }
 
     s->streamable = 1;
 
     ngx_queue_insert_tail(list, &s->queue);
-    ngx_http_mcp_sse_nactors++;
+    ngx_mcp_session_http_count++;
 
     return s;
 }
 
 
 static ngx_queue_t *
-ngx_http_mcp_sse_actor_list(ngx_uint_t hash)
+ngx_mcp_session_http_list(ngx_uint_t hash)
 {
-    return &ngx_http_mcp_sse_actors[hash % NGX_HTTP_MCP_SSE_ACTOR_LISTS];
+    return &ngx_mcp_session_http_lists[hash % NGX_MCP_SESSION_HTTP_LISTS];
 }
 
 
@@ -219,24 +216,23 @@ ngx_http_mcp_sse_actor_list(ngx_uint_t hash)
  */
 
 ngx_int_t
-ngx_http_mcp_sse_actor_room(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env)
+ngx_mcp_session_http_room(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
-    size_t                       size, all;
-    ngx_uint_t                   i, n;
-    ngx_queue_t                 *q, *list;
-    ngx_http_mcp_sse_zone_t     *zone;
-    ngx_http_mcp_sse_session_t  *other;
+    size_t              size, all;
+    ngx_uint_t          i, n;
+    ngx_queue_t        *q, *list;
+    ngx_mcp_zone_t     *zone;
+    ngx_mcp_session_t  *other;
 
     if (s->ncalls + env->nmessages <= (ngx_uint_t) s->conf->max_calls) {
         return NGX_OK;
     }
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
     size = 0;
     all = 0;
 
-    n = ngx_http_mcp_sse_actor_waiting(s, &size);
+    n = ngx_mcp_session_http_waiting(s, &size);
 
     if (n
         && (n + env->nmessages > (ngx_uint_t) zone->conf->max_inbox
@@ -245,15 +241,15 @@ ngx_http_mcp_sse_actor_room(ngx_http_mcp_sse_session_t *s,
         return NGX_BUSY;
     }
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_ACTOR_LISTS; i++) {
-        list = &ngx_http_mcp_sse_actors[i];
+    for (i = 0; i < NGX_MCP_SESSION_HTTP_LISTS; i++) {
+        list = &ngx_mcp_session_http_lists[i];
 
         for (q = ngx_queue_head(list);
              q != ngx_queue_sentinel(list);
              q = ngx_queue_next(q))
         {
-            other = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
-            (void) ngx_http_mcp_sse_actor_waiting(other, &all);
+            other = ngx_queue_data(q, ngx_mcp_session_t, queue);
+            (void) ngx_mcp_session_http_waiting(other, &all);
         }
     }
 
@@ -266,12 +262,12 @@ ngx_http_mcp_sse_actor_room(ngx_http_mcp_sse_session_t *s,
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_actor_waiting(ngx_http_mcp_sse_session_t *s, size_t *size)
+ngx_mcp_session_http_waiting(ngx_mcp_session_t *s, size_t *size)
 {
-    ngx_uint_t                    n;
-    ngx_queue_t                  *q;
-    ngx_http_mcp_sse_task_t      *task;
-    ngx_http_mcp_sse_envelope_t  *last;
+    ngx_uint_t           n;
+    ngx_queue_t         *q;
+    ngx_mcp_task_t      *task;
+    ngx_mcp_envelope_t  *last;
 
     n = 0;
     last = NULL;
@@ -282,7 +278,7 @@ ngx_http_mcp_sse_actor_waiting(ngx_http_mcp_sse_session_t *s, size_t *size)
     {
         n++;
 
-        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, queue);
+        task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
         /* those of a batch stand together */
 
@@ -297,62 +293,62 @@ ngx_http_mcp_sse_actor_waiting(ngx_http_mcp_sse_session_t *s, size_t *size)
 
 
 static void
-ngx_http_mcp_sse_actor_event(ngx_event_t *ev)
+ngx_mcp_session_http_event(ngx_event_t *ev)
 {
-    ngx_http_mcp_sse_session_t  *s = ev->data;
+    ngx_mcp_session_t  *s = ev->data;
 
-    if (ngx_http_mcp_sse_session_busy(s)) {
+    if (ngx_mcp_session_busy(s)) {
         return;
     }
 
     ngx_queue_remove(&s->queue);
-    ngx_http_mcp_sse_nactors--;
+    ngx_mcp_session_http_count--;
     ngx_free(s);
 }
 
 
 static void
-ngx_http_mcp_sse_actor_hear(ngx_uint_t kind, u_char *key, u_char *data,
+ngx_mcp_session_http_announced(ngx_uint_t kind, u_char *key, u_char *data,
     size_t len)
 {
     ngx_str_t  id;
 
     switch (kind) {
 
-    case NGX_HTTP_MCP_SSE_NEWS_CANCEL:
+    case NGX_MCP_ANNOUNCE_CANCEL:
         id.data = data;
         id.len = len;
-        ngx_http_mcp_sse_actor_cancel(key, &id);
+        ngx_mcp_session_http_cancel(key, &id);
         return;
 
-    case NGX_HTTP_MCP_SSE_NEWS_ENDED:
-        ngx_http_mcp_sse_actor_ended(key);
+    case NGX_MCP_ANNOUNCE_ENDED:
+        ngx_mcp_session_http_ended(key);
         return;
 
-    case NGX_HTTP_MCP_SSE_NEWS_LOOK:
-        ngx_http_mcp_sse_actor_ended(NULL);
+    case NGX_MCP_ANNOUNCE_RESYNC:
+        ngx_mcp_session_http_ended(NULL);
         return;
     }
 }
 
 
 static void
-ngx_http_mcp_sse_actor_cancel(u_char *key, ngx_str_t *id)
+ngx_mcp_session_http_cancel(u_char *key, ngx_str_t *id)
 {
-    ngx_queue_t                 *q, *list;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_queue_t        *q, *list;
+    ngx_mcp_session_t  *s;
 
-    list = ngx_http_mcp_sse_actor_list(key[0]);
+    list = ngx_mcp_session_http_list(key[0]);
 
     for (q = ngx_queue_head(list);
          q != ngx_queue_sentinel(list);
          q = ngx_queue_next(q))
     {
-        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+        s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
-        if (ngx_memcmp(s->sid.key, key, NGX_HTTP_MCP_SSE_DIGEST) == 0) {
-            ngx_http_mcp_sse_dispatch_cancel(s, id);
-            ngx_http_mcp_sse_session_check(s);
+        if (ngx_memcmp(s->sid.key, key, NGX_MCP_DIGEST_LEN) == 0) {
+            ngx_mcp_dispatch_cancel(s, id);
+            ngx_mcp_session_check(s);
         }
     }
 }
@@ -364,57 +360,57 @@ ngx_http_mcp_sse_actor_cancel(u_char *key, ngx_str_t *id)
  */
 
 static void
-ngx_http_mcp_sse_actor_ended(u_char *key)
+ngx_mcp_session_http_ended(u_char *key)
 {
-    ngx_queue_t                 *q, *next, *list;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_queue_t        *q, *next, *list;
+    ngx_mcp_session_t  *s;
 
     if (key) {
-        s = ngx_http_mcp_sse_bus_find(key);
+        s = ngx_mcp_bus_find(key);
 
         if (s && s->streamable) {
-            ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_DELETED);
+            ngx_mcp_session_close(s, NGX_MCP_CLOSE_DELETED);
         }
 
         return;
     }
 
-    list = ngx_http_mcp_sse_session_list();
+    list = ngx_mcp_session_list();
 
     for (q = ngx_queue_head(list); q != ngx_queue_sentinel(list); q = next) {
         next = ngx_queue_next(q);
 
-        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+        s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
-        if (s->streamable && s->open && ngx_http_mcp_sse_revoked(s->sid.key)) {
-            ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_DELETED);
+        if (s->streamable && s->open && ngx_mcp_revocation_check(s->sid.key)) {
+            ngx_mcp_session_close(s, NGX_MCP_CLOSE_DELETED);
         }
     }
 }
 
 
 void
-ngx_http_mcp_sse_actor_stop(void)
+ngx_mcp_session_http_stop(void)
 {
-    ngx_uint_t                   i;
-    ngx_queue_t                 *q, *list, none;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_uint_t          i;
+    ngx_queue_t        *q, *list, none;
+    ngx_mcp_session_t  *s;
 
     ngx_queue_init(&none);
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_ACTOR_LISTS; i++) {
-        list = &ngx_http_mcp_sse_actors[i];
+    for (i = 0; i < NGX_MCP_SESSION_HTTP_LISTS; i++) {
+        list = &ngx_mcp_session_http_lists[i];
 
         for (q = ngx_queue_head(list);
              q != ngx_queue_sentinel(list);
              q = ngx_queue_next(q))
         {
-            s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+            s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
             s->ending = 1;
 
-            ngx_http_mcp_sse_dispatch_abandon(s, &none, 1);
-            ngx_http_mcp_sse_session_check(s);
+            ngx_mcp_dispatch_abandon(s, &none, 1);
+            ngx_mcp_session_check(s);
         }
     }
 }

@@ -18,32 +18,32 @@
  * In init_process, before the bus starts.
  */
 
-void ngx_http_mcp_sse_actor_init(void);
+void ngx_mcp_session_http_init(void);
 
 /*
  * Finds or makes the actor for the calls of r, whose context says whose they
- * are.  After ngx_http_mcp_sse_session_check() it is freed as soon as it has
+ * are.  After ngx_mcp_session_check() it is freed as soon as it has
  * nothing to do, but not before the next event.  NGX_OK; NGX_BUSY: calls of
  * too many sessions of this user run already; NGX_ERROR: memory is short.
  */
 
-ngx_int_t ngx_http_mcp_sse_actor_get(ngx_http_request_t *r,
-    ngx_http_mcp_sse_session_t **actor);
+ngx_int_t ngx_mcp_session_http_get(ngx_http_request_t *r,
+    ngx_mcp_session_t **actor);
 
 /*
  * Whether an envelope whose messages may have to wait can be taken: NGX_OK
  * or NGX_BUSY.
  */
 
-ngx_int_t ngx_http_mcp_sse_actor_room(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env);
+ngx_int_t ngx_mcp_session_http_room(ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env);
 
 /*
  * The worker cannot wait any longer: all calls are cut, after their sinks
  * have been told.
  */
 
-void ngx_http_mcp_sse_actor_stop(void);
+void ngx_mcp_session_http_stop(void);
 
 
 #endif /* _NGX_MCP_SESSION_HTTP_H_INCLUDED_ */

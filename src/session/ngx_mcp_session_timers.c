@@ -8,67 +8,65 @@
 #include "ngx_mcp_dispatch.h"
 
 
-static void ngx_http_mcp_sse_expiry_set_recheck(
-    ngx_http_mcp_sse_session_t *s);
-static void ngx_http_mcp_sse_expiry_idle(void *data);
-static void ngx_http_mcp_sse_expiry_look_again(void *data);
-static void ngx_http_mcp_sse_expiry_drained(void *data);
+static void ngx_mcp_session_timers_set_recheck(ngx_mcp_session_t *s);
+static void ngx_mcp_session_timers_idle(void *data);
+static void ngx_mcp_session_timers_retry(void *data);
+static void ngx_mcp_session_timers_drained(void *data);
 
 
-static ngx_http_mcp_sse_recheck_pt  ngx_http_mcp_sse_expiry_ask;
-static ngx_msec_t                   ngx_http_mcp_sse_expiry_drain_time;
-static ngx_uint_t                   ngx_http_mcp_sse_expiry_stopping;
+static ngx_mcp_session_recheck_pt  ngx_mcp_session_timers_recheck;
+static ngx_msec_t                  ngx_mcp_session_timers_drain_time;
+static ngx_uint_t                  ngx_mcp_session_timers_stopping;
 
 
 void
-ngx_http_mcp_sse_expiry_init(ngx_http_mcp_sse_recheck_pt ask)
+ngx_mcp_session_timers_init(ngx_mcp_session_recheck_pt ask)
 {
-    ngx_http_mcp_sse_expiry_ask = ask;
+    ngx_mcp_session_timers_recheck = ask;
 }
 
 
 void
-ngx_http_mcp_sse_expiry_start(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_session_timers_start(ngx_mcp_session_t *s)
 {
-    s->idle.handler = ngx_http_mcp_sse_expiry_idle;
+    s->idle.handler = ngx_mcp_session_timers_idle;
     s->idle.data = s;
-    s->recheck.handler = ngx_http_mcp_sse_expiry_look_again;
+    s->recheck.handler = ngx_mcp_session_timers_retry;
     s->recheck.data = s;
-    s->drain.handler = ngx_http_mcp_sse_expiry_drained;
+    s->drain.handler = ngx_mcp_session_timers_drained;
     s->drain.data = s;
 
     /* the messages of Streamable HTTP come by other ways */
 
-    if (s->conf->idle_timeout != NGX_HTTP_MCP_SSE_OFF && !s->streamable) {
-        ngx_http_mcp_sse_tick_set(&s->idle, s->conf->idle_timeout);
+    if (s->conf->idle_timeout != NGX_MCP_OFF && !s->streamable) {
+        ngx_mcp_timer_set(&s->idle, s->conf->idle_timeout);
     }
 
-    ngx_http_mcp_sse_expiry_set_recheck(s);
+    ngx_mcp_session_timers_set_recheck(s);
 
     /* it waited, and the worker has begun to shut down meanwhile */
 
     if (ngx_exiting) {
-        ngx_http_mcp_sse_tick_set(&s->drain,
-                                  ngx_http_mcp_sse_expiry_drain_time);
+        ngx_mcp_timer_set(&s->drain, ngx_mcp_session_timers_drain_time);
     }
 }
 
 
 void
-ngx_http_mcp_sse_expiry_active(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_session_timers_active(ngx_mcp_session_t *s)
 {
     if (s->idle.set) {
-        ngx_http_mcp_sse_tick_set(&s->idle, s->conf->idle_timeout);
+        ngx_mcp_timer_set(&s->idle, s->conf->idle_timeout);
     }
 }
 
 
 void
-ngx_http_mcp_sse_expiry_end(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_session_timers_stop_session(ngx_mcp_session_t *s)
 {
-    ngx_http_mcp_sse_tick_del(&s->idle);
-    ngx_http_mcp_sse_tick_del(&s->recheck);
-    ngx_http_mcp_sse_tick_del(&s->drain);
+    ngx_mcp_timer_del(&s->idle);
+    ngx_mcp_timer_del(&s->recheck);
+    ngx_mcp_timer_del(&s->drain);
 }
 
 
@@ -77,7 +75,7 @@ ngx_http_mcp_sse_expiry_end(ngx_http_mcp_sse_session_t *s)
  */
 
 static void
-ngx_http_mcp_sse_expiry_set_recheck(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_session_timers_set_recheck(ngx_mcp_session_t *s)
 {
     time_t      left;
     ngx_msec_t  recheck;
@@ -94,55 +92,54 @@ ngx_http_mcp_sse_expiry_set_recheck(ngx_http_mcp_sse_session_t *s)
         recheck = left * 1000;
     }
 
-    ngx_http_mcp_sse_tick_set(&s->recheck, recheck);
+    ngx_mcp_timer_set(&s->recheck, recheck);
 }
 
 
 static void
-ngx_http_mcp_sse_expiry_idle(void *data)
+ngx_mcp_session_timers_idle(void *data)
 {
-    ngx_http_mcp_sse_session_t  *s = data;
+    ngx_mcp_session_t  *s = data;
 
     /* whoever waits for an answer is not idle */
 
-    if (ngx_http_mcp_sse_session_busy(s)) {
-        ngx_http_mcp_sse_tick_set(&s->idle, s->conf->idle_timeout);
+    if (ngx_mcp_session_busy(s)) {
+        ngx_mcp_timer_set(&s->idle, s->conf->idle_timeout);
         return;
     }
 
-    ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_IDLE);
+    ngx_mcp_session_close(s, NGX_MCP_CLOSE_IDLE);
 }
 
 
 static void
-ngx_http_mcp_sse_expiry_look_again(void *data)
+ngx_mcp_session_timers_retry(void *data)
 {
-    ngx_http_mcp_sse_session_t  *s = data;
+    ngx_mcp_session_t  *s = data;
 
     if (ngx_time() - s->sid.issued >= s->conf->session_ttl) {
-        ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_EXPIRED);
+        ngx_mcp_session_close(s, NGX_MCP_CLOSE_EXPIRED);
         return;
     }
 
-    ngx_http_mcp_sse_expiry_set_recheck(s);
+    ngx_mcp_session_timers_set_recheck(s);
 
-    ngx_http_mcp_sse_expiry_ask(s);
+    ngx_mcp_session_timers_recheck(s);
 }
 
 
 void
-ngx_http_mcp_sse_expiry_rechecked(u_char *key, u_char *credential,
+ngx_mcp_session_timers_rechecked(u_char *key, u_char *credential,
     ngx_uint_t status, ngx_str_t *principal)
 {
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_mcp_session_t  *s;
 
-    s = ngx_http_mcp_sse_bus_find(key);
+    s = ngx_mcp_bus_find(key);
 
     /* another stream may have taken over meanwhile, with another credential */
 
     if (s == NULL
-        || ngx_memcmp(s->credential.digest, credential,
-                      NGX_HTTP_MCP_SSE_DIGEST)
+        || ngx_memcmp(s->credential.digest, credential, NGX_MCP_DIGEST_LEN)
            != 0)
     {
         return;
@@ -155,76 +152,76 @@ ngx_http_mcp_sse_expiry_rechecked(u_char *key, u_char *credential,
              || ngx_strncmp(principal->data, s->user.data, s->user.len) != 0))
         || (status && status < NGX_HTTP_INTERNAL_SERVER_ERROR))
     {
-        ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_REVOKED);
+        ngx_mcp_session_close(s, NGX_MCP_CLOSE_UNAUTHORIZED);
     }
 }
 
 
 void
-ngx_http_mcp_sse_expiry_drain(ngx_msec_t drain)
+ngx_mcp_session_timers_drain(ngx_msec_t drain)
 {
-    ngx_queue_t                 *q;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_queue_t        *q;
+    ngx_mcp_session_t  *s;
 
-    ngx_http_mcp_sse_expiry_drain_time = drain;
+    ngx_mcp_session_timers_drain_time = drain;
 
-    for (q = ngx_queue_head(ngx_http_mcp_sse_session_list());
-         q != ngx_queue_sentinel(ngx_http_mcp_sse_session_list());
+    for (q = ngx_queue_head(ngx_mcp_session_list());
+         q != ngx_queue_sentinel(ngx_mcp_session_list());
          q = ngx_queue_next(q))
     {
-        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+        s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
         /* not all at once: each comes back to the new workers */
 
         if (s->open) {
-            ngx_http_mcp_sse_tick_set(&s->drain, ngx_random() % (drain + 1));
+            ngx_mcp_timer_set(&s->drain, ngx_random() % (drain + 1));
         }
     }
 }
 
 
 static void
-ngx_http_mcp_sse_expiry_drained(void *data)
+ngx_mcp_session_timers_drained(void *data)
 {
-    ngx_http_mcp_sse_session_t  *s = data;
+    ngx_mcp_session_t  *s = data;
 
     s->draining = 1;
 
-    ngx_http_mcp_sse_session_check(s);
+    ngx_mcp_session_check(s);
 }
 
 
 void
-ngx_http_mcp_sse_expiry_stop(void)
+ngx_mcp_session_timers_stop(void)
 {
-    ngx_queue_t                 *q, *next, none;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_queue_t        *q, *next, none;
+    ngx_mcp_session_t  *s;
 
-    ngx_http_mcp_sse_expiry_stopping = 1;
+    ngx_mcp_session_timers_stopping = 1;
 
     ngx_queue_init(&none);
 
-    for (q = ngx_queue_head(ngx_http_mcp_sse_session_list());
-         q != ngx_queue_sentinel(ngx_http_mcp_sse_session_list());
+    for (q = ngx_queue_head(ngx_mcp_session_list());
+         q != ngx_queue_sentinel(ngx_mcp_session_list());
          q = next)
     {
         next = ngx_queue_next(q);
 
-        s = ngx_queue_data(q, ngx_http_mcp_sse_session_t, queue);
+        s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
-        ngx_http_mcp_sse_session_close(s, NGX_HTTP_MCP_SSE_STOPPING);
+        ngx_mcp_session_close(s, NGX_MCP_CLOSE_STOPPING);
 
         /* of one that was closed before, calls may go on unheard */
 
         s->ending = 1;
 
-        ngx_http_mcp_sse_dispatch_abandon(s, &none, 1);
+        ngx_mcp_dispatch_abandon(s, &none, 1);
     }
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_expiry_stopped(void)
+ngx_mcp_session_timers_stopped(void)
 {
-    return ngx_http_mcp_sse_expiry_stopping;
+    return ngx_mcp_session_timers_stopping;
 }

@@ -13,21 +13,21 @@
 
 /*
  * Asks the access room to look a session's credential up again; the answer
- * comes as ngx_http_mcp_sse_expiry_rechecked(), which may not come before
+ * comes as ngx_mcp_session_timers_rechecked(), which may not come before
  * this has returned.  The session may be gone by then: it is named by key.
  */
 
-typedef void (*ngx_http_mcp_sse_recheck_pt)(ngx_http_mcp_sse_session_t *s);
+typedef void (*ngx_mcp_session_recheck_pt)(ngx_mcp_session_t *s);
 
-void ngx_http_mcp_sse_expiry_init(ngx_http_mcp_sse_recheck_pt recheck);
+void ngx_mcp_session_timers_init(ngx_mcp_session_recheck_pt recheck);
 
 /*
  * A session was opened; had a message; is closed.
  */
 
-void ngx_http_mcp_sse_expiry_start(ngx_http_mcp_sse_session_t *s);
-void ngx_http_mcp_sse_expiry_active(ngx_http_mcp_sse_session_t *s);
-void ngx_http_mcp_sse_expiry_end(ngx_http_mcp_sse_session_t *s);
+void ngx_mcp_session_timers_start(ngx_mcp_session_t *s);
+void ngx_mcp_session_timers_active(ngx_mcp_session_t *s);
+void ngx_mcp_session_timers_stop_session(ngx_mcp_session_t *s);
 
 /*
  * The verdict on a credential, whose digest it is, was looked up again: what
@@ -36,7 +36,7 @@ void ngx_http_mcp_sse_expiry_end(ngx_http_mcp_sse_session_t *s);
  * refusal; 5xx: nobody knows.
  */
 
-void ngx_http_mcp_sse_expiry_rechecked(u_char *key, u_char *credential,
+void ngx_mcp_session_timers_rechecked(u_char *key, u_char *credential,
     ngx_uint_t status, ngx_str_t *principal);
 
 /*
@@ -44,14 +44,14 @@ void ngx_http_mcp_sse_expiry_rechecked(u_char *key, u_char *credential,
  * time within which the first of these moments is chosen.
  */
 
-void ngx_http_mcp_sse_expiry_drain(ngx_msec_t drain);
+void ngx_mcp_session_timers_drain(ngx_msec_t drain);
 
 /*
  * It cannot wait any longer: everything ends now.
  */
 
-void ngx_http_mcp_sse_expiry_stop(void);
-ngx_uint_t ngx_http_mcp_sse_expiry_stopped(void);
+void ngx_mcp_session_timers_stop(void);
+ngx_uint_t ngx_mcp_session_timers_stopped(void);
 
 
 #endif /* _NGX_MCP_SESSION_TIMERS_H_INCLUDED_ */

@@ -12,44 +12,40 @@
 #include "ngx_mcp_variables.h"
 
 
-static ngx_http_mcp_sse_call_t *ngx_http_mcp_sse_task_call(
-    ngx_http_mcp_sse_task_t *task);
-static ngx_int_t ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_call_t *call);
-static ngx_int_t ngx_http_mcp_sse_task_body(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_call_t *call);
-static void ngx_http_mcp_sse_task_facts(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_facts_t *facts);
-static void ngx_http_mcp_sse_task_done(ngx_http_mcp_sse_call_t *call);
-static void ngx_http_mcp_sse_task_progress(void *data);
-static void ngx_http_mcp_sse_task_tell(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_event_t *ev, ngx_uint_t is_answer);
-static void ngx_http_mcp_sse_task_free(ngx_http_mcp_sse_task_t *task);
+static ngx_mcp_call_t *ngx_mcp_task_call(ngx_mcp_task_t *task);
+static ngx_int_t ngx_mcp_task_headers(ngx_mcp_task_t *task,
+    ngx_mcp_call_t *call);
+static ngx_int_t ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
+static void ngx_mcp_task_facts(ngx_mcp_task_t *task, ngx_mcp_vars_t *facts);
+static void ngx_mcp_task_done(ngx_mcp_call_t *call);
+static void ngx_mcp_task_progress(void *data);
+static void ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
+    ngx_uint_t is_answer);
+static void ngx_mcp_task_free(ngx_mcp_task_t *task);
 
 
-static void       (*ngx_http_mcp_sse_task_ended)(
-                                           ngx_http_mcp_sse_session_t *s);
+static void       (*ngx_mcp_task_ended)(ngx_mcp_session_t *s);
 
-static ngx_str_t    ngx_http_mcp_sse_json = ngx_string("application/json");
-static ngx_str_t    ngx_http_mcp_sse_host = ngx_string("host");
-static ngx_str_t    ngx_http_mcp_sse_accept = ngx_string("accept");
-static ngx_str_t    ngx_http_mcp_sse_type = ngx_string("content-type");
+static ngx_str_t  ngx_mcp_json = ngx_string("application/json");
+static ngx_str_t  ngx_mcp_host = ngx_string("host");
+static ngx_str_t  ngx_mcp_accept = ngx_string("accept");
+static ngx_str_t  ngx_mcp_type = ngx_string("content-type");
 
 
 void
-ngx_http_mcp_sse_task_init(void (*ended)(ngx_http_mcp_sse_session_t *s))
+ngx_mcp_task_init(void (*ended)(ngx_mcp_session_t *s))
 {
-    ngx_http_mcp_sse_task_ended = ended;
+    ngx_mcp_task_ended = ended;
 }
 
 
-ngx_http_mcp_sse_task_t *
-ngx_http_mcp_sse_task_create(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env, ngx_http_mcp_sse_message_t *message)
+ngx_mcp_task_t *
+ngx_mcp_task_create(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
+    ngx_mcp_jsonrpc_message_t *message)
 {
-    ngx_http_mcp_sse_task_t  *task;
+    ngx_mcp_task_t  *task;
 
-    task = ngx_calloc(sizeof(ngx_http_mcp_sse_task_t), ngx_cycle->log);
+    task = ngx_calloc(sizeof(ngx_mcp_task_t), ngx_cycle->log);
     if (task == NULL) {
         return NULL;
     }
@@ -59,18 +55,18 @@ ngx_http_mcp_sse_task_create(ngx_http_mcp_sse_session_t *s,
     task->session = s;
     task->envelope = env;
     task->message = *message;
-    task->silent = (message->type != NGX_HTTP_MCP_SSE_REQUEST);
+    task->silent = (message->type != NGX_MCP_JSONRPC_REQUEST);
     task->accepted = ngx_current_msec;
 
     ngx_queue_insert_tail(&s->waiting, &task->queue);
 
     if (!task->silent
         && message->token.data
-        && s->conf->progress != NGX_HTTP_MCP_SSE_OFF)
+        && s->conf->progress != NGX_MCP_OFF)
     {
-        task->progress.handler = ngx_http_mcp_sse_task_progress;
+        task->progress.handler = ngx_mcp_task_progress;
         task->progress.data = task;
-        ngx_http_mcp_sse_tick_set(&task->progress, s->conf->progress);
+        ngx_mcp_timer_set(&task->progress, s->conf->progress);
     }
 
     return task;
@@ -78,8 +74,7 @@ ngx_http_mcp_sse_task_create(ngx_http_mcp_sse_session_t *s,
 
 
 void
-ngx_http_mcp_sse_task_attach(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_sink_t *sink)
+ngx_mcp_task_attach(ngx_mcp_task_t *task, ngx_mcp_sink_t *sink)
 {
     task->sink = sink;
     ngx_queue_insert_tail(&sink->tasks, &task->mates);
@@ -87,25 +82,25 @@ ngx_http_mcp_sse_task_attach(ngx_http_mcp_sse_task_t *task,
 
 
 void
-ngx_http_mcp_sse_task_unheard(ngx_http_mcp_sse_sink_t *sink)
+ngx_mcp_task_detach(ngx_mcp_sink_t *sink)
 {
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_task_t  *task;
+    ngx_queue_t     *q;
+    ngx_mcp_task_t  *task;
 
     while (!ngx_queue_empty(&sink->tasks)) {
         q = ngx_queue_head(&sink->tasks);
         ngx_queue_remove(q);
 
-        task = ngx_queue_data(q, ngx_http_mcp_sse_task_t, mates);
+        task = ngx_queue_data(q, ngx_mcp_task_t, mates);
         task->sink = NULL;
 
-        ngx_http_mcp_sse_tick_del(&task->progress);
+        ngx_mcp_timer_del(&task->progress);
     }
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_task_heard(ngx_http_mcp_sse_task_t *task)
+ngx_mcp_task_has_receiver(ngx_mcp_task_t *task)
 {
     return !task->silent
            && !task->cancelled
@@ -118,8 +113,8 @@ ngx_http_mcp_sse_task_heard(ngx_http_mcp_sse_task_t *task)
  */
 
 static void
-ngx_http_mcp_sse_task_tell(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_event_t *ev, ngx_uint_t is_answer)
+ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
+    ngx_uint_t is_answer)
 {
     if (task->sink) {
         task->sink->tell(task->sink, task, ev, is_answer);
@@ -127,31 +122,31 @@ ngx_http_mcp_sse_task_tell(ngx_http_mcp_sse_task_t *task,
     }
 
     if (ev || is_answer) {
-        ngx_http_mcp_sse_stream_send(task->session->stream, ev);
+        ngx_mcp_stream_send(task->session->stream, ev);
     }
 }
 
 
 void
-ngx_http_mcp_sse_task_start(ngx_http_mcp_sse_task_t *task)
+ngx_mcp_task_start(ngx_mcp_task_t *task)
 {
-    ngx_http_mcp_sse_call_t     *call;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_mcp_call_t     *call;
+    ngx_mcp_session_t  *s;
 
     s = task->session;
 
     ngx_queue_remove(&task->queue);
-    ngx_http_mcp_sse_inbox_started(s, task->envelope);
+    ngx_mcp_inbox_started(s, task->envelope);
 
-    call = ngx_http_mcp_sse_task_call(task);
+    call = ngx_mcp_task_call(task);
 
     if (call) {
         task->call = call;
 
-        if (ngx_http_mcp_sse_call_start(call) == NGX_OK) {
+        if (ngx_mcp_call_start(call) == NGX_OK) {
             ngx_queue_insert_tail(&s->running, &task->queue);
             s->ncalls++;
-            ngx_http_mcp_sse_shm_calls(1);
+            ngx_mcp_workers_calls(1);
             return;
         }
 
@@ -160,30 +155,30 @@ ngx_http_mcp_sse_task_start(ngx_http_mcp_sse_task_t *task)
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "mcp sse: no memory for a call of session %*s",
-                  (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
-    if (ngx_http_mcp_sse_task_heard(task)) {
-        ngx_http_mcp_sse_task_tell(task,
-            ngx_http_mcp_sse_reply_error(&task->message.id,
-                                         NGX_HTTP_MCP_SSE_INTERNAL_ERROR,
-                                         "Internal server error", ""), 1);
+    if (ngx_mcp_task_has_receiver(task)) {
+        ngx_mcp_task_tell(task,
+            ngx_mcp_reply_error(&task->message.id,
+                                NGX_MCP_ERR_INTERNAL,
+                                "Internal server error", ""), 1);
     }
 
-    ngx_http_mcp_sse_task_free(task);
+    ngx_mcp_task_free(task);
 }
 
 
-static ngx_http_mcp_sse_call_t *
-ngx_http_mcp_sse_task_call(ngx_http_mcp_sse_task_t *task)
+static ngx_mcp_call_t *
+ngx_mcp_task_call(ngx_mcp_task_t *task)
 {
-    ngx_http_mcp_sse_call_t      *call;
-    ngx_http_mcp_sse_session_t   *s;
-    ngx_http_mcp_sse_loc_conf_t  *conf;
+    ngx_mcp_call_t      *call;
+    ngx_mcp_session_t   *s;
+    ngx_mcp_loc_conf_t  *conf;
 
     s = task->session;
     conf = s->conf;
 
-    call = ngx_http_mcp_sse_call_create(s->cscf, ngx_cycle->log);
+    call = ngx_mcp_call_create(s->cscf, ngx_cycle->log);
     if (call == NULL) {
         return NULL;
     }
@@ -193,15 +188,15 @@ ngx_http_mcp_sse_task_call(ngx_http_mcp_sse_task_t *task)
     call->timeout = conf->call_timeout;
     call->max_answer = conf->max_answer;
     call->data = task;
-    call->handler = ngx_http_mcp_sse_task_done;
-    call->judge = ngx_http_mcp_sse_reply_judge;
+    call->handler = ngx_mcp_task_done;
+    call->judge = ngx_mcp_reply_classify;
 
-    ngx_http_mcp_sse_task_facts(task, &call->ctx.facts);
+    ngx_mcp_task_facts(task, &call->ctx.facts);
 
-    if (ngx_http_mcp_sse_task_headers(task, call) != NGX_OK
-        || ngx_http_mcp_sse_task_body(task, call) != NGX_OK)
+    if (ngx_mcp_task_headers(task, call) != NGX_OK
+        || ngx_mcp_task_body(task, call) != NGX_OK)
     {
-        ngx_http_mcp_sse_call_free(call);
+        ngx_mcp_call_free(call);
         return NULL;
     }
 
@@ -210,19 +205,18 @@ ngx_http_mcp_sse_task_call(ngx_http_mcp_sse_task_t *task)
 
 
 static void
-ngx_http_mcp_sse_task_facts(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_facts_t *facts)
+ngx_mcp_task_facts(ngx_mcp_task_t *task, ngx_mcp_vars_t *facts)
 {
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_mcp_session_t  *s;
 
     s = task->session;
 
     facts->session.data = s->sid.hash;
-    facts->session.len = s->nameless ? 0 : NGX_HTTP_MCP_SSE_HASH_LEN;
+    facts->session.len = s->nameless ? 0 : NGX_MCP_HASH_LEN;
     facts->user = s->user;
     facts->site = s->site;
 
-    ngx_http_mcp_sse_facts_set(facts, &task->message);
+    ngx_mcp_vars_set(facts, &task->message);
 }
 
 
@@ -232,8 +226,7 @@ ngx_http_mcp_sse_task_facts(ngx_http_mcp_sse_task_t *task,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_call_t *call)
+ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 {
     u_char              *pos;
     ngx_int_t            rc;
@@ -242,14 +235,12 @@ ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
 
     r = call->request;
 
-    if (ngx_http_mcp_sse_header_push(r, &ngx_http_mcp_sse_host,
-                                     &task->session->site)
+    if (ngx_mcp_header_push(r, &ngx_mcp_host,
+                            &task->session->site)
         != NGX_OK
-        || ngx_http_mcp_sse_header_push(r, &ngx_http_mcp_sse_accept,
-                                        &ngx_http_mcp_sse_json)
+        || ngx_mcp_header_push(r, &ngx_mcp_accept, &ngx_mcp_json)
            != NGX_OK
-        || ngx_http_mcp_sse_header_push(r, &ngx_http_mcp_sse_type,
-                                        &ngx_http_mcp_sse_json)
+        || ngx_mcp_header_push(r, &ngx_mcp_type, &ngx_mcp_json)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -258,8 +249,7 @@ ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
     pos = NULL;
 
     for ( ;; ) {
-        rc = ngx_http_mcp_sse_envelope_header(task->envelope, &pos, &name,
-                                              &value);
+        rc = ngx_mcp_envelope_header(task->envelope, &pos, &name, &value);
         if (rc != NGX_OK) {
             return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
         }
@@ -271,7 +261,7 @@ ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
             continue;
         }
 
-        if (ngx_http_mcp_sse_header_push(r, &name, &value) != NGX_OK) {
+        if (ngx_mcp_header_push(r, &name, &value) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -284,12 +274,11 @@ ngx_http_mcp_sse_task_headers(ngx_http_mcp_sse_task_t *task,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_task_body(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_call_t *call)
+ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 {
-    u_char                      *p;
-    size_t                       size;
-    ngx_http_mcp_sse_message_t  *m;
+    u_char                     *p;
+    size_t                      size;
+    ngx_mcp_jsonrpc_message_t  *m;
 
     m = &task->message;
 
@@ -328,89 +317,88 @@ ngx_http_mcp_sse_task_body(ngx_http_mcp_sse_task_t *task,
 
 
 static void
-ngx_http_mcp_sse_task_done(ngx_http_mcp_sse_call_t *call)
+ngx_mcp_task_done(ngx_mcp_call_t *call)
 {
-    ngx_http_mcp_sse_task_t     *task;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_mcp_task_t     *task;
+    ngx_mcp_session_t  *s;
 
     task = call->data;
     s = task->session;
 
     ngx_queue_remove(&task->queue);
     s->ncalls--;
-    ngx_http_mcp_sse_shm_calls(-1);
+    ngx_mcp_workers_calls(-1);
 
     /* none of these after the answer */
 
-    ngx_http_mcp_sse_tick_del(&task->progress);
+    ngx_mcp_timer_del(&task->progress);
 
-    ngx_http_mcp_sse_reply_complain(task);
+    ngx_mcp_reply_log_error(task);
 
-    if (ngx_http_mcp_sse_task_heard(task)) {
-        ngx_http_mcp_sse_task_tell(task, ngx_http_mcp_sse_reply_answer(task),
-                                   1);
+    if (ngx_mcp_task_has_receiver(task)) {
+        ngx_mcp_task_tell(task, ngx_mcp_reply_answer(task), 1);
     }
 
-    ngx_http_mcp_sse_call_forget(call);
+    ngx_mcp_call_forget(call);
 
-    ngx_http_mcp_sse_task_free(task);
+    ngx_mcp_task_free(task);
 
-    ngx_http_mcp_sse_task_ended(s);
+    ngx_mcp_task_ended(s);
 }
 
 
 void
-ngx_http_mcp_sse_task_cancel(ngx_http_mcp_sse_task_t *task)
+ngx_mcp_task_cancel(ngx_mcp_task_t *task)
 {
     task->cancelled = 1;
 
-    ngx_http_mcp_sse_tick_del(&task->progress);
+    ngx_mcp_timer_del(&task->progress);
 
     if (task->call) {
-        ngx_http_mcp_sse_call_cancel(task->call);
+        ngx_mcp_call_cancel(task->call);
         return;
     }
 
     ngx_queue_remove(&task->queue);
-    ngx_http_mcp_sse_inbox_started(task->session, task->envelope);
-    ngx_http_mcp_sse_task_free(task);
+    ngx_mcp_inbox_started(task->session, task->envelope);
+    ngx_mcp_task_free(task);
 }
 
 
 static void
-ngx_http_mcp_sse_task_progress(void *data)
+ngx_mcp_task_progress(void *data)
 {
-    ngx_http_mcp_sse_task_t  *task = data;
+    ngx_mcp_task_t  *task = data;
 
-    ngx_http_mcp_sse_event_t    *ev;
-    ngx_http_mcp_sse_session_t  *s;
+    ngx_mcp_event_t    *ev;
+    ngx_mcp_session_t  *s;
 
     s = task->session;
 
-    if (!ngx_http_mcp_sse_task_heard(task)) {
+    if (!ngx_mcp_task_has_receiver(task)) {
         return;
     }
 
-    ngx_http_mcp_sse_tick_set(&task->progress, s->conf->progress);
+    ngx_mcp_timer_set(&task->progress, s->conf->progress);
 
-    ev = ngx_http_mcp_sse_reply_progress(task);
+    ev = ngx_mcp_reply_progress(task);
 
     if (ev) {
-        ngx_http_mcp_sse_task_tell(task, ev, 0);
+        ngx_mcp_task_tell(task, ev, 0);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_task_free(ngx_http_mcp_sse_task_t *task)
+ngx_mcp_task_free(ngx_mcp_task_t *task)
 {
-    ngx_http_mcp_sse_tick_del(&task->progress);
+    ngx_mcp_timer_del(&task->progress);
 
     if (task->sink) {
         ngx_queue_remove(&task->mates);
         task->sink->ended(task->sink);
     }
 
-    ngx_http_mcp_sse_envelope_free(task->envelope);
+    ngx_mcp_envelope_free(task->envelope);
     ngx_free(task);
 }

@@ -11,47 +11,47 @@
 #include "ngx_mcp_stream.h"
 
 
-typedef struct ngx_http_mcp_sse_task_s  ngx_http_mcp_sse_task_t;
-typedef struct ngx_http_mcp_sse_sink_s  ngx_http_mcp_sse_sink_t;
+typedef struct ngx_mcp_task_s  ngx_mcp_task_t;
+typedef struct ngx_mcp_sink_s  ngx_mcp_sink_t;
 
 
 /*
  * Where the answers of tasks go, if not to the stream of their session: part
- * of its owner, who goes away only after ngx_http_mcp_sse_task_unheard().
+ * of its owner, who goes away only after ngx_mcp_task_detach().
  *
- * Both functions may run inside ngx_http_mcp_sse_task_start() and _cancel(),
+ * Both functions may run inside ngx_mcp_task_start() and _cancel(),
  * that is inside a handler of any request, so that they only take notes.
  */
 
-struct ngx_http_mcp_sse_sink_s {
+struct ngx_mcp_sink_s {
     ngx_queue_t                   tasks;       /* by their member mates */
 
     /* takes ev over: a framed notification, or the answer, which is NULL if
        memory is short; task->call is there if it was made */
 
-    void                        (*tell)(ngx_http_mcp_sse_sink_t *sink,
-                                     ngx_http_mcp_sse_task_t *task,
-                                     ngx_http_mcp_sse_event_t *ev,
+    void                        (*tell)(ngx_mcp_sink_t *sink,
+                                     ngx_mcp_task_t *task,
+                                     ngx_mcp_event_t *ev,
                                      ngx_uint_t is_answer);
 
     /* the task is about to be freed, answered or not */
 
-    void                        (*ended)(ngx_http_mcp_sse_sink_t *sink);
+    void                        (*ended)(ngx_mcp_sink_t *sink);
 };
 
 
-struct ngx_http_mcp_sse_task_s {
+struct ngx_mcp_task_s {
     ngx_queue_t                   queue;       /* s->waiting or s->running */
     ngx_queue_t                   mates;       /* in sink->tasks */
-    ngx_http_mcp_sse_sink_t      *sink;        /* or NULL */
-    ngx_http_mcp_sse_session_t   *session;
-    ngx_http_mcp_sse_envelope_t  *envelope;    /* a reference */
-    ngx_http_mcp_sse_message_t    message;     /* points into it */
+    ngx_mcp_sink_t               *sink;        /* or NULL */
+    ngx_mcp_session_t            *session;
+    ngx_mcp_envelope_t           *envelope;    /* a reference */
+    ngx_mcp_jsonrpc_message_t     message;     /* points into it */
 
-    ngx_http_mcp_sse_call_t      *call;        /* while it runs */
-    ngx_http_mcp_sse_answer_t     answer;      /* of it */
+    ngx_mcp_call_t               *call;        /* while it runs */
+    ngx_mcp_jsonrpc_answer_t      answer;      /* of it */
 
-    ngx_http_mcp_sse_timer_t      progress;
+    ngx_mcp_timer_t               progress;
     ngx_uint_t                    seconds;     /* last progress told */
     ngx_msec_t                    accepted;
 
@@ -65,46 +65,43 @@ struct ngx_http_mcp_sse_task_s {
  * others.
  */
 
-void ngx_http_mcp_sse_task_init(
-    void (*ended)(ngx_http_mcp_sse_session_t *s));
+void ngx_mcp_task_init(void (*ended)(ngx_mcp_session_t *s));
 
 /*
  * Makes a task of a message of env, at the end of the session's waiting
  * list.  Takes a reference of its own.  NULL if memory is short.
  */
 
-ngx_http_mcp_sse_task_t *ngx_http_mcp_sse_task_create(
-    ngx_http_mcp_sse_session_t *s, ngx_http_mcp_sse_envelope_t *env,
-    ngx_http_mcp_sse_message_t *message);
+ngx_mcp_task_t *ngx_mcp_task_create(ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message);
 
 /*
  * Sends the answers of a new task to a sink; from now on nobody hears what
  * the tasks of a sink have to say.
  */
 
-void ngx_http_mcp_sse_task_attach(ngx_http_mcp_sse_task_t *task,
-    ngx_http_mcp_sse_sink_t *sink);
-void ngx_http_mcp_sse_task_unheard(ngx_http_mcp_sse_sink_t *sink);
+void ngx_mcp_task_attach(ngx_mcp_task_t *task, ngx_mcp_sink_t *sink);
+void ngx_mcp_task_detach(ngx_mcp_sink_t *sink);
 
 /*
  * Whether anybody waits for its answer.
  */
 
-ngx_uint_t ngx_http_mcp_sse_task_heard(ngx_http_mcp_sse_task_t *task);
+ngx_uint_t ngx_mcp_task_has_receiver(ngx_mcp_task_t *task);
 
 /*
  * Starts the call of a waiting task.  If that fails the client is answered
  * and the task is freed.
  */
 
-void ngx_http_mcp_sse_task_start(ngx_http_mcp_sse_task_t *task);
+void ngx_mcp_task_start(ngx_mcp_task_t *task);
 
 /*
  * Ends a task for which nothing is to be sent: a waiting one is freed, the
  * connection of a running one is closed and it ends soon.
  */
 
-void ngx_http_mcp_sse_task_cancel(ngx_http_mcp_sse_task_t *task);
+void ngx_mcp_task_cancel(ngx_mcp_task_t *task);
 
 
 #endif /* _NGX_MCP_TASK_H_INCLUDED_ */

@@ -16,76 +16,75 @@ typedef struct {
     ngx_uint_t     kind;
     ngx_msec_t     when;
     size_t         len;
-    u_char         from[NGX_HTTP_MCP_SSE_WORKER_ID];
-    u_char         key[NGX_HTTP_MCP_SSE_DIGEST];
-} ngx_http_mcp_sse_news_t;             /* the data follow */
+    u_char         from[NGX_MCP_WORKER_ID_LEN];
+    u_char         key[NGX_MCP_DIGEST_LEN];
+} ngx_mcp_announcement_t;              /* the data follow */
 
 
-static ngx_http_mcp_sse_news_t *ngx_http_mcp_sse_news_add(
-    ngx_http_mcp_sse_zone_t *zone, size_t len, ngx_uint_t *lost);
-static ngx_uint_t ngx_http_mcp_sse_news_drop(ngx_http_mcp_sse_zone_t *zone);
-static ngx_uint_t ngx_http_mcp_sse_news_known(ngx_http_mcp_sse_zone_t *zone);
-static ngx_uint_t ngx_http_mcp_sse_news_missed(ngx_http_mcp_sse_zone_t *zone);
-static ngx_uint_t ngx_http_mcp_sse_news_next(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_news_t *news, u_char *data);
-static void ngx_http_mcp_sse_news_event(ngx_event_t *ev);
-static void ngx_http_mcp_sse_news_hear(void);
+static ngx_mcp_announcement_t *ngx_mcp_announce_add(ngx_mcp_zone_t *zone,
+    size_t len, ngx_uint_t *lost);
+static ngx_uint_t ngx_mcp_announce_drop(ngx_mcp_zone_t *zone);
+static ngx_uint_t ngx_mcp_announce_known(ngx_mcp_zone_t *zone);
+static ngx_uint_t ngx_mcp_announce_missed(ngx_mcp_zone_t *zone);
+static ngx_uint_t ngx_mcp_announce_next(ngx_mcp_zone_t *zone,
+    ngx_mcp_announcement_t *news, u_char *data);
+static void ngx_mcp_announce_event(ngx_event_t *ev);
+static void ngx_mcp_announce_run(void);
 
 
-static ngx_http_mcp_sse_listener_pt  ngx_http_mcp_sse_news_listener;
+static ngx_mcp_announce_pt  ngx_mcp_announce_handler;
 
-static ngx_event_t                   ngx_http_mcp_sse_news_hearing;
-static ngx_queue_t                   ngx_http_mcp_sse_news_to_self = {
-    &ngx_http_mcp_sse_news_to_self, &ngx_http_mcp_sse_news_to_self
+static ngx_event_t  ngx_mcp_announce_running;
+static ngx_queue_t  ngx_mcp_announce_own_queue = {
+    &ngx_mcp_announce_own_queue, &ngx_mcp_announce_own_queue
 };
 
 
 void
-ngx_http_mcp_sse_news_init(ngx_http_mcp_sse_listener_pt listener)
+ngx_mcp_announce_init(ngx_mcp_announce_pt listener)
 {
-    ngx_http_mcp_sse_news_listener = listener;
+    ngx_mcp_announce_handler = listener;
 
-    ngx_http_mcp_sse_news_hearing.handler = ngx_http_mcp_sse_news_event;
-    ngx_http_mcp_sse_news_hearing.log = ngx_cycle->log;
+    ngx_mcp_announce_running.handler = ngx_mcp_announce_event;
+    ngx_mcp_announce_running.log = ngx_cycle->log;
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_news_tell(ngx_uint_t kind, u_char *key, u_char *data,
-    size_t len)
+ngx_mcp_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 {
-    u_char                    wakes[NGX_HTTP_MCP_SSE_MAX_PEERS]
-                                   [NGX_HTTP_MCP_SSE_WORKER_ID];
-    ngx_uint_t                i, n, lost;
-    ngx_http_mcp_sse_news_t  *news;
-    ngx_http_mcp_sse_zone_t  *zone;
+    u_char                    wakes[NGX_MCP_MAX_WORKERS]
+                                   [NGX_MCP_WORKER_ID_LEN];
+    ngx_uint_t               i, n, lost;
+    ngx_mcp_announcement_t  *news;
+    ngx_mcp_zone_t          *zone;
 
-    ngx_http_mcp_sse_news_tell_self(kind, key, data, len);
+    ngx_mcp_announce_self(kind, key, data, len);
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
     n = 0;
     lost = 0;
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
-    news = ngx_http_mcp_sse_news_add(zone, len, &lost);
+    news = ngx_mcp_announce_add(zone, len, &lost);
 
     if (news) {
         news->kind = kind;
-        ngx_memcpy(news->key, key, NGX_HTTP_MCP_SSE_DIGEST);
+        ngx_memcpy(news->key, key, NGX_MCP_DIGEST_LEN);
 
         if (len) {
             ngx_memcpy(news + 1, data, len);
         }
 
-        n = ngx_http_mcp_sse_shm_wakes(zone, wakes);
+        n = ngx_mcp_workers_wake_all_locked(zone, wakes);
     }
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
     for (i = 0; i < n; i++) {
-        (void) ngx_http_mcp_sse_wakeup_send(wakes[i], ngx_cycle->log);
+        (void) ngx_mcp_wakeup_send(wakes[i], ngx_cycle->log);
     }
 
     if (lost) {
@@ -95,7 +94,7 @@ ngx_http_mcp_sse_news_tell(ngx_uint_t kind, u_char *key, u_char *data,
     }
 
     if (news == NULL) {
-        ngx_http_mcp_sse_zone_nomem(zone, ngx_cycle->log);
+        ngx_mcp_zone_nomem(zone, ngx_cycle->log);
         return NGX_ERROR;
     }
 
@@ -104,67 +103,66 @@ ngx_http_mcp_sse_news_tell(ngx_uint_t kind, u_char *key, u_char *data,
 
 
 void
-ngx_http_mcp_sse_news_tell_self(ngx_uint_t kind, u_char *key, u_char *data,
-    size_t len)
+ngx_mcp_announce_self(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 {
-    ngx_http_mcp_sse_news_t  *news;
+    ngx_mcp_announcement_t  *news;
 
-    news = ngx_alloc(sizeof(ngx_http_mcp_sse_news_t) + len, ngx_cycle->log);
+    news = ngx_alloc(sizeof(ngx_mcp_announcement_t) + len, ngx_cycle->log);
     if (news == NULL) {
         return;
     }
 
     news->kind = kind;
     news->len = len;
-    ngx_memcpy(news->key, key, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(news->key, key, NGX_MCP_DIGEST_LEN);
 
     if (len) {
         ngx_memcpy(news + 1, data, len);
     }
 
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_news_to_self, &news->queue);
+    ngx_queue_insert_tail(&ngx_mcp_announce_own_queue, &news->queue);
 
-    ngx_http_mcp_sse_news_post();
+    ngx_mcp_announce_post();
 }
 
 
 void
-ngx_http_mcp_sse_news_look(void)
+ngx_mcp_announce_resync(void)
 {
-    u_char  key[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char  key[NGX_MCP_DIGEST_LEN];
 
-    ngx_memzero(key, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memzero(key, NGX_MCP_DIGEST_LEN);
 
-    ngx_http_mcp_sse_news_tell_self(NGX_HTTP_MCP_SSE_NEWS_LOOK, key, NULL, 0);
+    ngx_mcp_announce_self(NGX_MCP_ANNOUNCE_RESYNC, key, NULL, 0);
 }
 
 
 void
-ngx_http_mcp_sse_news_post(void)
+ngx_mcp_announce_post(void)
 {
-    ngx_post_event(&ngx_http_mcp_sse_news_hearing, &ngx_posted_events);
+    ngx_post_event(&ngx_mcp_announce_running, &ngx_posted_events);
 }
 
 
 static void
-ngx_http_mcp_sse_news_event(ngx_event_t *ev)
+ngx_mcp_announce_event(ngx_event_t *ev)
 {
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_news_t  *news;
+    ngx_queue_t             *q;
+    ngx_mcp_announcement_t  *news;
 
-    while (!ngx_queue_empty(&ngx_http_mcp_sse_news_to_self)) {
-        q = ngx_queue_head(&ngx_http_mcp_sse_news_to_self);
+    while (!ngx_queue_empty(&ngx_mcp_announce_own_queue)) {
+        q = ngx_queue_head(&ngx_mcp_announce_own_queue);
         ngx_queue_remove(q);
 
-        news = ngx_queue_data(q, ngx_http_mcp_sse_news_t, queue);
+        news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
-        ngx_http_mcp_sse_news_listener(news->kind, news->key,
-                                       (u_char *) (news + 1), news->len);
+        ngx_mcp_announce_handler(news->kind, news->key,
+                                 (u_char *) (news + 1), news->len);
         ngx_free(news);
     }
 
-    if (ngx_http_mcp_sse_shm_self() && ngx_http_mcp_sse_news_unheard()) {
-        ngx_http_mcp_sse_news_hear();
+    if (ngx_mcp_workers_self() && ngx_mcp_announce_has_unread()) {
+        ngx_mcp_announce_run();
     }
 }
 
@@ -174,29 +172,28 @@ ngx_http_mcp_sse_news_event(ngx_event_t *ev)
  * room for it.  "lost" counts those of them that somebody has not heard.
  */
 
-static ngx_http_mcp_sse_news_t *
-ngx_http_mcp_sse_news_add(ngx_http_mcp_sse_zone_t *zone, size_t len,
-    ngx_uint_t *lost)
+static ngx_mcp_announcement_t *
+ngx_mcp_announce_add(ngx_mcp_zone_t *zone, size_t len, ngx_uint_t *lost)
 {
-    size_t                    size, max;
-    ngx_http_mcp_sse_news_t  *news;
+    size_t                   size, max;
+    ngx_mcp_announcement_t  *news;
 
-    size = sizeof(ngx_http_mcp_sse_news_t) + len;
+    size = sizeof(ngx_mcp_announcement_t) + len;
 
     /* clients choose the ids in them; the slab may take twice as much */
 
     max = zone->size / 16;
 
-    ngx_http_mcp_sse_news_expire(zone);
+    ngx_mcp_announce_expire_locked(zone);
 
     for ( ;; ) {
 
         news = NULL;
 
-        if (zone->root->nnews < NGX_HTTP_MCP_SSE_MAX_NEWS
+        if (zone->root->nnews < NGX_MCP_ANNOUNCE_MAX
             && zone->root->news_size + size <= max)
         {
-            news = ngx_http_mcp_sse_zone_alloc(zone, size);
+            news = ngx_mcp_zone_alloc_locked(zone, size);
         }
 
         if (news) {
@@ -207,14 +204,13 @@ ngx_http_mcp_sse_news_add(ngx_http_mcp_sse_zone_t *zone, size_t len,
             return NULL;
         }
 
-        *lost += ngx_http_mcp_sse_news_drop(zone);
+        *lost += ngx_mcp_announce_drop(zone);
     }
 
     news->number = ++zone->root->last_news;
     news->when = ngx_current_msec;
     news->len = len;
-    ngx_memcpy(news->from, ngx_http_mcp_sse_shm_self()->id,
-               NGX_HTTP_MCP_SSE_WORKER_ID);
+    ngx_memcpy(news->from, ngx_mcp_workers_self()->id, NGX_MCP_WORKER_ID_LEN);
 
     ngx_queue_insert_tail(&zone->root->news, &news->queue);
     zone->root->nnews++;
@@ -229,22 +225,22 @@ ngx_http_mcp_sse_news_add(ngx_http_mcp_sse_zone_t *zone, size_t len,
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_news_drop(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_announce_drop(ngx_mcp_zone_t *zone)
 {
-    ngx_uint_t                loss;
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_news_t  *news;
+    ngx_uint_t               loss;
+    ngx_queue_t             *q;
+    ngx_mcp_announcement_t  *news;
 
     q = ngx_queue_head(&zone->root->news);
-    news = ngx_queue_data(q, ngx_http_mcp_sse_news_t, queue);
+    news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
-    loss = (news->number > ngx_http_mcp_sse_news_known(zone));
+    loss = (news->number > ngx_mcp_announce_known(zone));
 
     ngx_queue_remove(q);
     zone->root->nnews--;
-    zone->root->news_size -= sizeof(ngx_http_mcp_sse_news_t) + news->len;
+    zone->root->news_size -= sizeof(ngx_mcp_announcement_t) + news->len;
 
-    ngx_http_mcp_sse_zone_free(zone, news);
+    ngx_mcp_zone_free_locked(zone, news);
 
     return loss;
 }
@@ -255,11 +251,11 @@ ngx_http_mcp_sse_news_drop(ngx_http_mcp_sse_zone_t *zone)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_news_known(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_announce_known(ngx_mcp_zone_t *zone)
 {
-    ngx_uint_t                known;
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_peer_t  *peer;
+    ngx_uint_t         known;
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *peer;
 
     known = zone->root->last_news;
 
@@ -267,7 +263,7 @@ ngx_http_mcp_sse_news_known(ngx_http_mcp_sse_zone_t *zone)
          q != ngx_queue_sentinel(&zone->root->peers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
+        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
         known = ngx_min(known, peer->heard);
     }
 
@@ -276,59 +272,59 @@ ngx_http_mcp_sse_news_known(ngx_http_mcp_sse_zone_t *zone)
 
 
 void
-ngx_http_mcp_sse_news_expire(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_announce_expire_locked(ngx_mcp_zone_t *zone)
 {
-    ngx_uint_t                known;
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_news_t  *news;
+    ngx_uint_t               known;
+    ngx_queue_t             *q;
+    ngx_mcp_announcement_t  *news;
 
     if (zone->root->nnews == 0) {
         return;
     }
 
-    known = ngx_http_mcp_sse_news_known(zone);
+    known = ngx_mcp_announce_known(zone);
 
     while (zone->root->nnews) {
         q = ngx_queue_head(&zone->root->news);
-        news = ngx_queue_data(q, ngx_http_mcp_sse_news_t, queue);
+        news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
         /* the clock of the worker that told it may be ahead of this one's */
 
         if (news->number > known
             && (ngx_msec_int_t) (ngx_current_msec - news->when)
-               < NGX_HTTP_MCP_SSE_NEWS_AGE)
+               < NGX_MCP_ANNOUNCE_MAX_AGE_MS)
         {
             return;
         }
 
-        (void) ngx_http_mcp_sse_news_drop(zone);
+        (void) ngx_mcp_announce_drop(zone);
     }
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_news_unheard(void)
+ngx_mcp_announce_has_unread(void)
 {
-    return ngx_http_mcp_sse_zone()->root->last_news
-           != ngx_http_mcp_sse_shm_self()->heard;
+    return ngx_mcp_zone()->root->last_news
+           != ngx_mcp_workers_self()->heard;
 }
 
 
 static void
-ngx_http_mcp_sse_news_hear(void)
+ngx_mcp_announce_run(void)
 {
-    u_char                    data[NGX_HTTP_MCP_SSE_MAX_NEWS_LEN];
-    ngx_http_mcp_sse_news_t   news;
-    ngx_http_mcp_sse_zone_t  *zone;
+    u_char                  data[NGX_MCP_ANNOUNCE_MAX_LEN];
+    ngx_mcp_announcement_t  news;
+    ngx_mcp_zone_t         *zone;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    if (ngx_http_mcp_sse_news_missed(zone)) {
-        ngx_http_mcp_sse_news_look();
+    if (ngx_mcp_announce_missed(zone)) {
+        ngx_mcp_announce_resync();
     }
 
-    while (ngx_http_mcp_sse_news_next(zone, &news, data)) {
-        ngx_http_mcp_sse_news_listener(news.kind, news.key, data, news.len);
+    while (ngx_mcp_announce_next(zone, &news, data)) {
+        ngx_mcp_announce_handler(news.kind, news.key, data, news.len);
     }
 }
 
@@ -338,25 +334,25 @@ ngx_http_mcp_sse_news_hear(void)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_news_missed(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_announce_missed(ngx_mcp_zone_t *zone)
 {
-    ngx_uint_t                first;
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_news_t  *news;
+    ngx_uint_t               first;
+    ngx_queue_t             *q;
+    ngx_mcp_announcement_t  *news;
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
     first = zone->root->last_news + 1;
 
     if (zone->root->nnews) {
         q = ngx_queue_head(&zone->root->news);
-        news = ngx_queue_data(q, ngx_http_mcp_sse_news_t, queue);
+        news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
         first = news->number;
     }
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
-    return first > ngx_http_mcp_sse_shm_self()->heard + 1;
+    return first > ngx_mcp_workers_self()->heard + 1;
 }
 
 
@@ -365,22 +361,22 @@ ngx_http_mcp_sse_news_missed(ngx_http_mcp_sse_zone_t *zone)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_news_next(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_news_t *news, u_char *data)
+ngx_mcp_announce_next(ngx_mcp_zone_t *zone, ngx_mcp_announcement_t *news,
+    u_char *data)
 {
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_news_t  *next;
-    ngx_http_mcp_sse_peer_t  *self;
+    ngx_queue_t             *q;
+    ngx_mcp_announcement_t  *next;
+    ngx_mcp_worker_t        *self;
 
-    self = ngx_http_mcp_sse_shm_self();
+    self = ngx_mcp_workers_self();
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
     for (q = ngx_queue_head(&zone->root->news);
          q != ngx_queue_sentinel(&zone->root->news);
          q = ngx_queue_next(q))
     {
-        next = ngx_queue_data(q, ngx_http_mcp_sse_news_t, queue);
+        next = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
         if (next->number <= self->heard) {
             continue;
@@ -388,16 +384,14 @@ ngx_http_mcp_sse_news_next(ngx_http_mcp_sse_zone_t *zone,
 
         self->heard = next->number;
 
-        if (ngx_memcmp(next->from, self->id, NGX_HTTP_MCP_SSE_WORKER_ID)
-            == 0)
-        {
+        if (ngx_memcmp(next->from, self->id, NGX_MCP_WORKER_ID_LEN) == 0) {
             continue;
         }
 
         *news = *next;
         ngx_memcpy(data, next + 1, next->len);
 
-        ngx_http_mcp_sse_zone_unlock(zone);
+        ngx_mcp_zone_unlock(zone);
 
         return 1;
     }
@@ -406,7 +400,7 @@ ngx_http_mcp_sse_news_next(ngx_http_mcp_sse_zone_t *zone,
 
     self->heard = zone->root->last_news;
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
     return 0;
 }

@@ -7,12 +7,12 @@
 #include "ngx_mcp_zone.h"
 
 
-static ngx_uint_t ngx_http_mcp_sse_count_label(ngx_str_t *method);
+static ngx_uint_t ngx_mcp_count_label(ngx_str_t *method);
 
 
 /* a label with a star stands for all methods that begin so */
 
-static ngx_str_t  ngx_http_mcp_sse_count_methods[] = {
+static ngx_str_t  ngx_mcp_count_methods[] = {
     ngx_string("initialize"),
     ngx_string("ping"),
     ngx_string("tools/list"),
@@ -26,9 +26,8 @@ static ngx_str_t  ngx_http_mcp_sse_count_methods[] = {
 
 /* microseconds; the last bucket has no bound */
 
-static uint64_t  ngx_http_mcp_sse_count_bounds[NGX_HTTP_MCP_SSE_TIMES]
-                                              [NGX_HTTP_MCP_SSE_BUCKETS] =
-{
+static uint64_t  ngx_mcp_count_bounds[NGX_MCP_TIMES]
+                                              [NGX_MCP_BUCKETS] = {
     { 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000,
       5000000, 10000000, 30000000, 60000000, 120000000, 300000000, 0 },
 
@@ -38,18 +37,18 @@ static uint64_t  ngx_http_mcp_sse_count_bounds[NGX_HTTP_MCP_SSE_TIMES]
 
 
 void
-ngx_http_mcp_sse_count(ngx_uint_t which)
+ngx_mcp_count(ngx_uint_t which)
 {
-    ngx_http_mcp_sse_counters_t  *counters;
+    ngx_mcp_counters_t  *counters;
 
-    counters = &ngx_http_mcp_sse_zone()->root->counters;
+    counters = &ngx_mcp_zone()->root->counters;
 
     (void) ngx_atomic_fetch_add(&counters->counts[which], 1);
 }
 
 
 void
-ngx_http_mcp_sse_count_refused(ngx_uint_t status)
+ngx_mcp_count_refused(ngx_uint_t status)
 {
     ngx_uint_t  i;
 
@@ -64,24 +63,24 @@ ngx_http_mcp_sse_count_refused(ngx_uint_t status)
         }
     }
 
-    ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_400 + i);
+    ngx_mcp_count(NGX_MCP_COUNT_400 + i);
 }
 
 
 void
-ngx_http_mcp_sse_count_call(ngx_str_t *method, ngx_uint_t result)
+ngx_mcp_count_call(ngx_str_t *method, ngx_uint_t result)
 {
-    ngx_uint_t                    i;
-    ngx_http_mcp_sse_counters_t  *counters;
+    ngx_uint_t           i;
+    ngx_mcp_counters_t  *counters;
 
     /* one that nginx gave up without a word */
 
-    if (result == NGX_HTTP_MCP_SSE_RESULT_NONE) {
-        result = NGX_HTTP_MCP_SSE_RESULT_BACKEND;
+    if (result == NGX_MCP_RESULT_NONE) {
+        result = NGX_MCP_RESULT_BACKEND;
     }
 
-    counters = &ngx_http_mcp_sse_zone()->root->counters;
-    i = ngx_http_mcp_sse_count_label(method);
+    counters = &ngx_mcp_zone()->root->counters;
+    i = ngx_mcp_count_label(method);
 
     (void) ngx_atomic_fetch_add(&counters->calls[i][result], 1);
 }
@@ -92,14 +91,14 @@ ngx_http_mcp_sse_count_call(ngx_str_t *method, ngx_uint_t result)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_count_label(ngx_str_t *method)
+ngx_mcp_count_label(ngx_str_t *method)
 {
     size_t       len;
     ngx_str_t   *label;
     ngx_uint_t   i;
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_METHODS - 1; i++) {
-        label = &ngx_http_mcp_sse_count_methods[i];
+    for (i = 0; i < NGX_MCP_METHODS - 1; i++) {
+        label = &ngx_mcp_count_methods[i];
         len = label->len;
 
         if (label->data[len - 1] == '*') {
@@ -123,7 +122,7 @@ ngx_http_mcp_sse_count_label(ngx_str_t *method)
 
 
 uint64_t
-ngx_http_mcp_sse_count_clock(void)
+ngx_mcp_count_clock(void)
 {
     struct timespec  ts;
 
@@ -136,13 +135,13 @@ ngx_http_mcp_sse_count_clock(void)
 
 
 void
-ngx_http_mcp_sse_count_time(ngx_uint_t which, uint64_t began)
+ngx_mcp_count_time(ngx_uint_t which, uint64_t began)
 {
-    uint64_t                       now, time;
-    ngx_uint_t                     i;
-    ngx_http_mcp_sse_histogram_t  *h;
+    uint64_t              now, time;
+    ngx_uint_t            i;
+    ngx_mcp_histogram_t  *h;
 
-    now = ngx_http_mcp_sse_count_clock();
+    now = ngx_mcp_count_clock();
 
     if (began == 0 || now < began) {
         return;
@@ -150,13 +149,13 @@ ngx_http_mcp_sse_count_time(ngx_uint_t which, uint64_t began)
 
     time = now - began;
 
-    for (i = 0; ngx_http_mcp_sse_count_bounds[which][i]; i++) {
-        if (time <= ngx_http_mcp_sse_count_bounds[which][i]) {
+    for (i = 0; ngx_mcp_count_bounds[which][i]; i++) {
+        if (time <= ngx_mcp_count_bounds[which][i]) {
             break;
         }
     }
 
-    h = &ngx_http_mcp_sse_zone()->root->counters.times[which];
+    h = &ngx_mcp_zone()->root->counters.times[which];
 
     (void) ngx_atomic_fetch_add(&h->buckets[i], 1);
     (void) ngx_atomic_fetch_add(&h->sum, (ngx_atomic_int_t) time);
@@ -164,14 +163,14 @@ ngx_http_mcp_sse_count_time(ngx_uint_t which, uint64_t began)
 
 
 const char *
-ngx_http_mcp_sse_count_method(ngx_uint_t i)
+ngx_mcp_count_method(ngx_uint_t i)
 {
-    return (const char *) ngx_http_mcp_sse_count_methods[i].data;
+    return (const char *) ngx_mcp_count_methods[i].data;
 }
 
 
 uint64_t
-ngx_http_mcp_sse_count_bound(ngx_uint_t which, ngx_uint_t i)
+ngx_mcp_count_bound(ngx_uint_t which, ngx_uint_t i)
 {
-    return ngx_http_mcp_sse_count_bounds[which][i];
+    return ngx_mcp_count_bounds[which][i];
 }

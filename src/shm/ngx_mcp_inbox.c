@@ -11,87 +11,82 @@
 #include "ngx_mcp_wakeup.h"
 
 
-static ngx_int_t ngx_http_mcp_sse_inbox_room(ngx_http_mcp_sse_zone_t *zone,
-    u_char *key, size_t size, ngx_uint_t n,
-    ngx_http_mcp_sse_record_t **record);
-static ngx_http_mcp_sse_entry_t *ngx_http_mcp_sse_inbox_entry(
-    ngx_http_mcp_sse_zone_t *zone, size_t size);
-static void ngx_http_mcp_sse_inbox_entry_free(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_entry_t *entry);
-static ngx_int_t ngx_http_mcp_sse_inbox_copy(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_entry_t *entry);
-static void ngx_http_mcp_sse_inbox_fill(ngx_http_mcp_sse_entry_t *entry,
-    u_char *data);
-static ngx_int_t ngx_http_mcp_sse_inbox_post(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_entry_t *entry, u_char *wake);
-static ngx_int_t ngx_http_mcp_sse_inbox_refused(
-    ngx_http_mcp_sse_zone_t *zone, u_char *key, ngx_uint_t number,
-    u_char *id);
+static ngx_int_t ngx_mcp_inbox_room(ngx_mcp_zone_t *zone, u_char *key,
+    size_t size, ngx_uint_t n, ngx_mcp_session_record_t **record);
+static ngx_mcp_inbox_entry_t *ngx_mcp_inbox_entry(ngx_mcp_zone_t *zone,
+    size_t size);
+static void ngx_mcp_inbox_entry_free(ngx_mcp_zone_t *zone,
+    ngx_mcp_inbox_entry_t *entry);
+static ngx_int_t ngx_mcp_inbox_copy(ngx_mcp_session_t *s,
+    ngx_mcp_inbox_entry_t *entry);
+static void ngx_mcp_inbox_fill(ngx_mcp_inbox_entry_t *entry, u_char *data);
+static ngx_int_t ngx_mcp_inbox_post(ngx_mcp_zone_t *zone,
+    ngx_mcp_inbox_entry_t *entry, u_char *wake);
+static ngx_int_t ngx_mcp_inbox_refused(ngx_mcp_zone_t *zone, u_char *key,
+    ngx_uint_t number, u_char *id);
 
 
-static ngx_http_mcp_sse_receive_pt  ngx_http_mcp_sse_inbox_receive;
+static ngx_mcp_inbox_receive_pt  ngx_mcp_inbox_receive;
 
 
 void
-ngx_http_mcp_sse_inbox_init(ngx_http_mcp_sse_receive_pt receive)
+ngx_mcp_inbox_init(ngx_mcp_inbox_receive_pt receive)
 {
-    ngx_http_mcp_sse_inbox_receive = receive;
+    ngx_mcp_inbox_receive = receive;
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_inbox_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
-    ngx_log_t *log)
+ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
 {
-    u_char                      wake[NGX_HTTP_MCP_SSE_WORKER_ID];
-    ngx_int_t                   rc;
-    ngx_uint_t                  number;
-    ngx_http_mcp_sse_zone_t    *zone;
-    ngx_http_mcp_sse_entry_t   *entry;
-    ngx_http_mcp_sse_record_t  *record;
+    u_char                     wake[NGX_MCP_WORKER_ID_LEN];
+    ngx_int_t                  rc;
+    ngx_uint_t                 number;
+    ngx_mcp_zone_t            *zone;
+    ngx_mcp_inbox_entry_t     *entry;
+    ngx_mcp_session_record_t  *record;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
-    rc = ngx_http_mcp_sse_inbox_room(zone, key, env->size, env->nmessages,
-                                   &record);
+    rc = ngx_mcp_inbox_room(zone, key, env->size, env->nmessages, &record);
 
     if (rc != NGX_OK) {
-        ngx_http_mcp_sse_zone_unlock(zone);
+        ngx_mcp_zone_unlock(zone);
         return rc;
     }
 
-    entry = ngx_http_mcp_sse_inbox_entry(zone, env->size);
+    entry = ngx_mcp_inbox_entry(zone, env->size);
 
     if (entry == NULL) {
-        ngx_http_mcp_sse_zone_unlock(zone);
-        ngx_http_mcp_sse_zone_nomem(zone, log);
+        ngx_mcp_zone_unlock(zone);
+        ngx_mcp_zone_nomem(zone, log);
         return NGX_ERROR;
     }
 
-    ngx_memcpy(entry->key, key, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(entry->key, key, NGX_MCP_DIGEST_LEN);
     entry->nmessages = env->nmessages;
     entry->received = env->received;
     number = entry->number;
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
-    ngx_http_mcp_sse_inbox_fill(entry, env->data);
+    ngx_mcp_inbox_fill(entry, env->data);
 
-    ngx_http_mcp_sse_zone_lock(zone);
-    rc = ngx_http_mcp_sse_inbox_post(zone, entry, wake);
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_lock(zone);
+    rc = ngx_mcp_inbox_post(zone, entry, wake);
+    ngx_mcp_zone_unlock(zone);
 
     if (rc != NGX_DONE) {
         return rc;
     }
 
-    if (ngx_http_mcp_sse_wakeup_send(wake, log) != NGX_DECLINED) {
+    if (ngx_mcp_wakeup_send(wake, log) != NGX_DECLINED) {
         return NGX_OK;
     }
 
-    return ngx_http_mcp_sse_inbox_refused(zone, key, number, wake);
+    return ngx_mcp_inbox_refused(zone, key, number, wake);
 }
 
 
@@ -100,18 +95,18 @@ ngx_http_mcp_sse_inbox_deliver(u_char *key, ngx_http_mcp_sse_envelope_t *env,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_inbox_room(ngx_http_mcp_sse_zone_t *zone, u_char *key,
-    size_t size, ngx_uint_t n, ngx_http_mcp_sse_record_t **record)
+ngx_mcp_inbox_room(ngx_mcp_zone_t *zone, u_char *key, size_t size,
+    ngx_uint_t n, ngx_mcp_session_record_t **record)
 {
-    ngx_http_mcp_sse_record_t  *r;
+    ngx_mcp_session_record_t  *r;
 
-    r = ngx_http_mcp_sse_registry_find(zone, key);
+    r = ngx_mcp_registry_find_locked(zone, key);
 
     if (r == NULL) {
 
         /* its owner may not have come to register it again */
 
-        return zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_WHOLE
+        return zone->root->phase == NGX_MCP_ZONE_READY
                ? NGX_DECLINED : NGX_AGAIN;
     }
 
@@ -144,15 +139,14 @@ ngx_http_mcp_sse_inbox_room(ngx_http_mcp_sse_zone_t *zone, u_char *key,
  * what this worker fills.
  */
 
-static ngx_http_mcp_sse_entry_t *
-ngx_http_mcp_sse_inbox_entry(ngx_http_mcp_sse_zone_t *zone, size_t size)
+static ngx_mcp_inbox_entry_t *
+ngx_mcp_inbox_entry(ngx_mcp_zone_t *zone, size_t size)
 {
     size_t                      n, room;
-    ngx_http_mcp_sse_chunk_t   *chunk, **last;
-    ngx_http_mcp_sse_entry_t   *entry;
+    ngx_mcp_inbox_chunk_t      *chunk, **last;
+    ngx_mcp_inbox_entry_t      *entry;
 
-    entry = ngx_http_mcp_sse_zone_calloc(zone,
-                                         sizeof(ngx_http_mcp_sse_entry_t));
+    entry = ngx_mcp_zone_calloc_locked(zone, sizeof(ngx_mcp_inbox_entry_t));
     if (entry == NULL) {
         return NULL;
     }
@@ -160,20 +154,20 @@ ngx_http_mcp_sse_inbox_entry(ngx_http_mcp_sse_zone_t *zone, size_t size)
     entry->number = ++zone->root->serial;
     entry->size = size;
 
-    ngx_queue_insert_tail(&ngx_http_mcp_sse_shm_self()->filling, &entry->queue);
+    ngx_queue_insert_tail(&ngx_mcp_workers_self()->filling, &entry->queue);
     zone->root->inboxes += size;
 
-    room = ngx_pagesize - sizeof(ngx_http_mcp_sse_chunk_t);
+    room = ngx_pagesize - sizeof(ngx_mcp_inbox_chunk_t);
     last = &entry->chunks;
 
     while (size) {
         n = ngx_min(size, room);
 
-        chunk = ngx_http_mcp_sse_zone_alloc(zone,
-                                       sizeof(ngx_http_mcp_sse_chunk_t) + n);
+        chunk = ngx_mcp_zone_alloc_locked(zone,
+                                       sizeof(ngx_mcp_inbox_chunk_t) + n);
         if (chunk == NULL) {
             ngx_queue_remove(&entry->queue);
-            ngx_http_mcp_sse_inbox_entry_free(zone, entry);
+            ngx_mcp_inbox_entry_free(zone, entry);
             return NULL;
         }
 
@@ -195,26 +189,25 @@ ngx_http_mcp_sse_inbox_entry(ngx_http_mcp_sse_zone_t *zone, size_t size)
  */
 
 static void
-ngx_http_mcp_sse_inbox_entry_free(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_entry_t *entry)
+ngx_mcp_inbox_entry_free(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry)
 {
-    ngx_http_mcp_sse_chunk_t  *chunk, *next;
+    ngx_mcp_inbox_chunk_t  *chunk, *next;
 
     zone->root->inboxes -= entry->size;
 
     for (chunk = entry->chunks; chunk; chunk = next) {
         next = chunk->next;
-        ngx_http_mcp_sse_zone_free(zone, chunk);
+        ngx_mcp_zone_free_locked(zone, chunk);
     }
 
-    ngx_http_mcp_sse_zone_free(zone, entry);
+    ngx_mcp_zone_free_locked(zone, entry);
 }
 
 
 static void
-ngx_http_mcp_sse_inbox_fill(ngx_http_mcp_sse_entry_t *entry, u_char *data)
+ngx_mcp_inbox_fill(ngx_mcp_inbox_entry_t *entry, u_char *data)
 {
-    ngx_http_mcp_sse_chunk_t  *chunk;
+    ngx_mcp_inbox_chunk_t  *chunk;
 
     for (chunk = entry->chunks; chunk; chunk = chunk->next) {
         ngx_memcpy(chunk + 1, data, chunk->size);
@@ -230,15 +223,15 @@ ngx_http_mcp_sse_inbox_fill(ngx_http_mcp_sse_entry_t *entry, u_char *data)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_inbox_post(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_entry_t *entry, u_char *wake)
+ngx_mcp_inbox_post(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
+    u_char *wake)
 {
-    ngx_int_t                   rc;
-    ngx_http_mcp_sse_record_t  *record;
+    ngx_int_t                  rc;
+    ngx_mcp_session_record_t  *record;
 
     /* a lot may have happened while it was filled */
 
-    if (ngx_queue_empty(&ngx_http_mcp_sse_shm_self()->filling)) {
+    if (ngx_queue_empty(&ngx_mcp_workers_self()->filling)) {
         return NGX_AGAIN;
     }
 
@@ -246,13 +239,13 @@ ngx_http_mcp_sse_inbox_post(ngx_http_mcp_sse_zone_t *zone,
 
     zone->root->inboxes -= entry->size;
 
-    rc = ngx_http_mcp_sse_inbox_room(zone, entry->key, entry->size,
+    rc = ngx_mcp_inbox_room(zone, entry->key, entry->size,
                                    entry->nmessages, &record);
 
     zone->root->inboxes += entry->size;
 
     if (rc != NGX_OK) {
-        ngx_http_mcp_sse_inbox_entry_free(zone, entry);
+        ngx_mcp_inbox_entry_free(zone, entry);
         return rc;
     }
 
@@ -265,7 +258,7 @@ ngx_http_mcp_sse_inbox_post(ngx_http_mcp_sse_zone_t *zone,
     (void) ngx_atomic_fetch_add(&record->pending, entry->nmessages);
     record->owner->posted += entry->nmessages;
 
-    return ngx_http_mcp_sse_shm_news(record, wake) ? NGX_DONE : NGX_OK;
+    return ngx_mcp_workers_notify_locked(record, wake) ? NGX_DONE : NGX_OK;
 }
 
 
@@ -275,23 +268,23 @@ ngx_http_mcp_sse_inbox_post(ngx_http_mcp_sse_zone_t *zone,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_inbox_refused(ngx_http_mcp_sse_zone_t *zone, u_char *key,
-    ngx_uint_t number, u_char *id)
+ngx_mcp_inbox_refused(ngx_mcp_zone_t *zone, u_char *key, ngx_uint_t number,
+    u_char *id)
 {
-    ngx_int_t                   rc;
-    ngx_queue_t                *q;
-    ngx_http_mcp_sse_entry_t   *entry;
-    ngx_http_mcp_sse_record_t  *record;
+    ngx_int_t                  rc;
+    ngx_queue_t               *q;
+    ngx_mcp_inbox_entry_t     *entry;
+    ngx_mcp_session_record_t  *record;
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
-    record = ngx_http_mcp_sse_registry_find(zone, key);
+    record = ngx_mcp_registry_find_locked(zone, key);
 
     /* the session may be another worker's by now: that one does not have it */
 
     if (record
         && (record->owner == NULL
-            || ngx_memcmp(record->owner->id, id, NGX_HTTP_MCP_SSE_WORKER_ID)
+            || ngx_memcmp(record->owner->id, id, NGX_MCP_WORKER_ID_LEN)
                != 0))
     {
         record = NULL;
@@ -303,7 +296,7 @@ ngx_http_mcp_sse_inbox_refused(ngx_http_mcp_sse_zone_t *zone, u_char *key,
          q && q != ngx_queue_sentinel(&record->inbox);
          q = ngx_queue_next(q))
     {
-        entry = ngx_queue_data(q, ngx_http_mcp_sse_entry_t, queue);
+        entry = ngx_queue_data(q, ngx_mcp_inbox_entry_t, queue);
 
         if (entry->number == number) {
             rc = NGX_DECLINED;
@@ -311,39 +304,38 @@ ngx_http_mcp_sse_inbox_refused(ngx_http_mcp_sse_zone_t *zone, u_char *key,
         }
     }
 
-    ngx_http_mcp_sse_shm_dead(zone, id);
+    ngx_mcp_workers_dead_locked(zone, id);
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
     return rc;
 }
 
 
 void
-ngx_http_mcp_sse_inbox_free(ngx_http_mcp_sse_zone_t *zone,
-    ngx_queue_t *entries)
+ngx_mcp_inbox_free_locked(ngx_mcp_zone_t *zone, ngx_queue_t *entries)
 {
-    ngx_queue_t               *q;
-    ngx_http_mcp_sse_entry_t  *entry;
+    ngx_queue_t            *q;
+    ngx_mcp_inbox_entry_t  *entry;
 
     while (!ngx_queue_empty(entries)) {
         q = ngx_queue_head(entries);
         ngx_queue_remove(q);
 
-        entry = ngx_queue_data(q, ngx_http_mcp_sse_entry_t, queue);
-        ngx_http_mcp_sse_inbox_entry_free(zone, entry);
+        entry = ngx_queue_data(q, ngx_mcp_inbox_entry_t, queue);
+        ngx_mcp_inbox_entry_free(zone, entry);
     }
 }
 
 
 void
-ngx_http_mcp_sse_inbox_take(ngx_http_mcp_sse_record_t *record)
+ngx_mcp_inbox_take_locked(ngx_mcp_session_record_t *record)
 {
-    ngx_queue_t               *q;
-    ngx_http_mcp_sse_peer_t   *self;
-    ngx_http_mcp_sse_entry_t  *entry;
+    ngx_queue_t            *q;
+    ngx_mcp_worker_t       *self;
+    ngx_mcp_inbox_entry_t  *entry;
 
-    self = ngx_http_mcp_sse_shm_self();
+    self = ngx_mcp_workers_self();
 
     while (!ngx_queue_empty(&record->inbox)) {
         q = ngx_queue_head(&record->inbox);
@@ -351,7 +343,7 @@ ngx_http_mcp_sse_inbox_take(ngx_http_mcp_sse_record_t *record)
         ngx_queue_remove(q);
         ngx_queue_insert_tail(&self->taken, q);
 
-        entry = ngx_queue_data(q, ngx_http_mcp_sse_entry_t, queue);
+        entry = ngx_queue_data(q, ngx_mcp_inbox_entry_t, queue);
 
         self->posted -= entry->nmessages;
         (void) ngx_atomic_fetch_add(&self->pending, entry->nmessages);
@@ -360,13 +352,12 @@ ngx_http_mcp_sse_inbox_take(ngx_http_mcp_sse_record_t *record)
 
 
 ngx_int_t
-ngx_http_mcp_sse_inbox_rescue(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_session_t *s)
+ngx_mcp_inbox_rescue_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s)
 {
-    ngx_uint_t                  n;
-    ngx_queue_t                *q;
-    ngx_http_mcp_sse_entry_t   *entry;
-    ngx_http_mcp_sse_record_t  *record;
+    ngx_uint_t                 n;
+    ngx_queue_t               *q;
+    ngx_mcp_inbox_entry_t     *entry;
+    ngx_mcp_session_record_t  *record;
 
     record = s->record;
     n = 0;
@@ -375,23 +366,23 @@ ngx_http_mcp_sse_inbox_rescue(ngx_http_mcp_sse_zone_t *zone,
          q != ngx_queue_sentinel(&record->inbox);
          q = ngx_queue_next(q))
     {
-        entry = ngx_queue_data(q, ngx_http_mcp_sse_entry_t, queue);
+        entry = ngx_queue_data(q, ngx_mcp_inbox_entry_t, queue);
 
         /* who died may have linked it by half */
 
         if ((u_char *) entry < zone->root->heap->start
             || (u_char *) (entry + 1) > zone->root->heap->end
-            || ngx_memcmp(entry->key, record->key, NGX_HTTP_MCP_SSE_DIGEST)
+            || ngx_memcmp(entry->key, record->key, NGX_MCP_DIGEST_LEN)
                != 0
             || n++ > record->max_inbox)
         {
             return NGX_ERROR;
         }
 
-        (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_shm_self()->pending,
+        (void) ngx_atomic_fetch_add(&ngx_mcp_workers_self()->pending,
                                     entry->nmessages);
 
-        if (ngx_http_mcp_sse_inbox_copy(s, entry) != NGX_OK) {
+        if (ngx_mcp_inbox_copy(s, entry) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -401,33 +392,32 @@ ngx_http_mcp_sse_inbox_rescue(ngx_http_mcp_sse_zone_t *zone,
 
 
 ngx_int_t
-ngx_http_mcp_sse_inbox_hand_over(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_session_t *s)
+ngx_mcp_inbox_hand_over(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s)
 {
-    ngx_int_t                  rc;
-    ngx_queue_t               *q;
-    ngx_http_mcp_sse_entry_t  *entry;
+    ngx_int_t               rc;
+    ngx_queue_t            *q;
+    ngx_mcp_inbox_entry_t  *entry;
 
-    if (ngx_queue_empty(&ngx_http_mcp_sse_shm_self()->taken)) {
+    if (ngx_queue_empty(&ngx_mcp_workers_self()->taken)) {
         return NGX_OK;
     }
 
     rc = NGX_OK;
 
-    for (q = ngx_queue_head(&ngx_http_mcp_sse_shm_self()->taken);
-         s && q != ngx_queue_sentinel(&ngx_http_mcp_sse_shm_self()->taken);
+    for (q = ngx_queue_head(&ngx_mcp_workers_self()->taken);
+         s && q != ngx_queue_sentinel(&ngx_mcp_workers_self()->taken);
          q = ngx_queue_next(q))
     {
-        entry = ngx_queue_data(q, ngx_http_mcp_sse_entry_t, queue);
+        entry = ngx_queue_data(q, ngx_mcp_inbox_entry_t, queue);
 
-        if (ngx_http_mcp_sse_inbox_copy(s, entry) != NGX_OK) {
+        if (ngx_mcp_inbox_copy(s, entry) != NGX_OK) {
             rc = NGX_ERROR;
         }
     }
 
-    ngx_http_mcp_sse_zone_lock(zone);
-    ngx_http_mcp_sse_inbox_free(zone, &ngx_http_mcp_sse_shm_self()->taken);
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_lock(zone);
+    ngx_mcp_inbox_free_locked(zone, &ngx_mcp_workers_self()->taken);
+    ngx_mcp_zone_unlock(zone);
 
     return rc;
 }
@@ -438,17 +428,16 @@ ngx_http_mcp_sse_inbox_hand_over(ngx_http_mcp_sse_zone_t *zone,
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_inbox_copy(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_entry_t *entry)
+ngx_mcp_inbox_copy(ngx_mcp_session_t *s, ngx_mcp_inbox_entry_t *entry)
 {
-    u_char                       *p;
-    ngx_http_mcp_sse_chunk_t     *chunk;
-    ngx_http_mcp_sse_envelope_t  *env;
+    u_char                 *p;
+    ngx_mcp_inbox_chunk_t  *chunk;
+    ngx_mcp_envelope_t     *env;
 
-    env = ngx_http_mcp_sse_envelope_alloc(entry->size, entry->nmessages,
-                                          ngx_cycle->log);
+    env = ngx_mcp_envelope_alloc(entry->size, entry->nmessages,
+                                 ngx_cycle->log);
     if (env == NULL) {
-        (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_shm_self()->pending,
+        (void) ngx_atomic_fetch_add(&ngx_mcp_workers_self()->pending,
                                     -(ngx_atomic_int_t) entry->nmessages);
         return NGX_ERROR;
     }
@@ -463,21 +452,20 @@ ngx_http_mcp_sse_inbox_copy(ngx_http_mcp_sse_session_t *s,
     s->pending += entry->nmessages;
     s->bytes += entry->size;
 
-    ngx_http_mcp_sse_inbox_receive(s, env);
+    ngx_mcp_inbox_receive(s, env);
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_inbox_accept(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env)
+ngx_mcp_inbox_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
-    ngx_uint_t                  n;
-    ngx_http_mcp_sse_zone_t    *zone;
-    ngx_http_mcp_sse_record_t  *record;
+    ngx_uint_t                 n;
+    ngx_mcp_zone_t            *zone;
+    ngx_mcp_session_record_t  *record;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
     record = s->record;
     n = env->nmessages;
 
@@ -493,7 +481,7 @@ ngx_http_mcp_sse_inbox_accept(ngx_http_mcp_sse_session_t *s,
 
     (void) ngx_atomic_fetch_add(&record->bytes, env->size);
     (void) ngx_atomic_fetch_add(&record->pending, n);
-    (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_shm_self()->pending, n);
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_self()->pending, n);
 
     s->pending += n;
     s->bytes += env->size;
@@ -503,10 +491,9 @@ ngx_http_mcp_sse_inbox_accept(ngx_http_mcp_sse_session_t *s,
 
 
 void
-ngx_http_mcp_sse_inbox_started(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env)
+ngx_mcp_inbox_started(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
-    ngx_http_mcp_sse_record_t  *record;
+    ngx_mcp_session_record_t  *record;
 
     record = s->record;
 
@@ -528,5 +515,5 @@ ngx_http_mcp_sse_inbox_started(ngx_http_mcp_sse_session_t *s,
         }
     }
 
-    (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_shm_self()->pending, -1);
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_self()->pending, -1);
 }

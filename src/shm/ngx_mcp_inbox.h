@@ -14,10 +14,10 @@
  * A message for a session of this worker; takes over one reference.
  */
 
-typedef void (*ngx_http_mcp_sse_receive_pt)(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env);
+typedef void (*ngx_mcp_inbox_receive_pt)(ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env);
 
-void ngx_http_mcp_sse_inbox_init(ngx_http_mcp_sse_receive_pt receive);
+void ngx_mcp_inbox_init(ngx_mcp_inbox_receive_pt receive);
 
 /*
  * Puts a copy of the envelope into the inbox of the session with that key
@@ -28,23 +28,21 @@ void ngx_http_mcp_sse_inbox_init(ngx_http_mcp_sse_receive_pt receive);
  * NGX_ERROR: zone full.
  */
 
-ngx_int_t ngx_http_mcp_sse_inbox_deliver(u_char *key,
-    ngx_http_mcp_sse_envelope_t *env, ngx_log_t *log);
+ngx_int_t ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env,
+    ngx_log_t *log);
 
 /*
  * The same capacity rules for a message that needs no copy, since its owner
  * is this worker: NGX_OK or NGX_BUSY.
  */
 
-ngx_int_t ngx_http_mcp_sse_inbox_accept(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env);
+ngx_int_t ngx_mcp_inbox_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
 
 /*
  * A message of an accepted envelope was started, or needs no start.
  */
 
-void ngx_http_mcp_sse_inbox_started(ngx_http_mcp_sse_session_t *s,
-    ngx_http_mcp_sse_envelope_t *env);
+void ngx_mcp_inbox_started(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
 
 /*
  * Under the mutex: moves a session's inbox to this worker's taken list.
@@ -53,24 +51,22 @@ void ngx_http_mcp_sse_inbox_started(ngx_http_mcp_sse_session_t *s,
  * the session must end.
  */
 
-void ngx_http_mcp_sse_inbox_take(ngx_http_mcp_sse_record_t *record);
-ngx_int_t ngx_http_mcp_sse_inbox_hand_over(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_session_t *s);
+void ngx_mcp_inbox_take_locked(ngx_mcp_session_record_t *record);
+ngx_int_t ngx_mcp_inbox_hand_over(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s);
 
 /*
  * Under the mutex: the same, at once, for a session whose record is in a
  * damaged zone, and is not changed; NGX_ERROR if something is lost.
  */
 
-ngx_int_t ngx_http_mcp_sse_inbox_rescue(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_session_t *s);
+ngx_int_t ngx_mcp_inbox_rescue_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_t *s);
 
 /*
  * Under the mutex: frees a list of entries.
  */
 
-void ngx_http_mcp_sse_inbox_free(ngx_http_mcp_sse_zone_t *zone,
-    ngx_queue_t *entries);
+void ngx_mcp_inbox_free_locked(ngx_mcp_zone_t *zone, ngx_queue_t *entries);
 
 
 #endif /* _NGX_MCP_INBOX_H_INCLUDED_ */

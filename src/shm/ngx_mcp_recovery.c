@@ -15,51 +15,47 @@
 #include "ngx_mcp_wakeup.h"
 
 
-#define NGX_HTTP_MCP_SSE_REPAIR_STEP  20
+#define NGX_MCP_RECOVERY_INTERVAL_MS  20
 
 
-static void ngx_http_mcp_sse_repair(ngx_http_mcp_sse_zone_t *zone,
-    ngx_pid_t dead);
-static void ngx_http_mcp_sse_repair_damaged(ngx_http_mcp_sse_zone_t *zone,
-    ngx_pid_t dead);
-static void ngx_http_mcp_sse_repair_workers(ngx_http_mcp_sse_zone_t *zone,
-    ngx_pid_t dead);
-static void ngx_http_mcp_sse_repair_let_go(ngx_http_mcp_sse_peer_t *self);
-static void ngx_http_mcp_sse_repair_take(ngx_http_mcp_sse_session_t *s);
-static void ngx_http_mcp_sse_repair_next(ngx_http_mcp_sse_zone_t *zone);
-static void ngx_http_mcp_sse_repair_sessions(void *data);
-static void ngx_http_mcp_sse_repair_session(ngx_http_mcp_sse_session_t *s);
+static void ngx_mcp_recovery(ngx_mcp_zone_t *zone, ngx_pid_t dead);
+static void ngx_mcp_recovery_damaged(ngx_mcp_zone_t *zone, ngx_pid_t dead);
+static void ngx_mcp_recovery_workers(ngx_mcp_zone_t *zone, ngx_pid_t dead);
+static void ngx_mcp_recovery_unlink(ngx_mcp_worker_t *self);
+static void ngx_mcp_recovery_take(ngx_mcp_session_t *s);
+static void ngx_mcp_recovery_next(ngx_mcp_zone_t *zone);
+static void ngx_mcp_recovery_sessions(void *data);
+static void ngx_mcp_recovery_session(ngx_mcp_session_t *s);
 
 
-static ngx_http_mcp_sse_bus_owner_t  *ngx_http_mcp_sse_repair_owner;
-static ngx_http_mcp_sse_timer_t       ngx_http_mcp_sse_repair_timer;
+static ngx_mcp_bus_owner_t  *ngx_mcp_recovery_owner;
+static ngx_mcp_timer_t       ngx_mcp_recovery_timer;
 
 /* some session has no record */
 
-static ngx_uint_t                     ngx_http_mcp_sse_repair_again;
+static ngx_uint_t  ngx_mcp_recovery_retry;
 
 
 void
-ngx_http_mcp_sse_repair_init(ngx_http_mcp_sse_bus_owner_t *owner)
+ngx_mcp_recovery_init(ngx_mcp_bus_owner_t *owner)
 {
-    ngx_http_mcp_sse_repair_owner = owner;
-    ngx_http_mcp_sse_repair_timer.handler = ngx_http_mcp_sse_repair_sessions;
+    ngx_mcp_recovery_owner = owner;
+    ngx_mcp_recovery_timer.handler = ngx_mcp_recovery_sessions;
 
-    ngx_http_mcp_sse_zone_repair(ngx_http_mcp_sse_repair);
+    ngx_mcp_zone_set_recovery(ngx_mcp_recovery);
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_repair_join(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_recovery_join_locked(ngx_mcp_zone_t *zone)
 {
-    if (zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_WHOLE) {
-        return NGX_HTTP_MCP_SSE_ZONE_WHOLE;
+    if (zone->root->phase == NGX_MCP_ZONE_READY) {
+        return NGX_MCP_ZONE_READY;
     }
 
-    ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_repair_timer,
-                              NGX_HTTP_MCP_SSE_REPAIR_STEP);
+    ngx_mcp_timer_set(&ngx_mcp_recovery_timer, NGX_MCP_RECOVERY_INTERVAL_MS);
 
-    return NGX_HTTP_MCP_SSE_ZONE_EMPTY;
+    return NGX_MCP_ZONE_RESET;
 }
 
 
@@ -69,28 +65,28 @@ ngx_http_mcp_sse_repair_join(ngx_http_mcp_sse_zone_t *zone)
  */
 
 static void
-ngx_http_mcp_sse_repair(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead)
+ngx_mcp_recovery(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 {
-    ngx_http_mcp_sse_peer_t  *self;
+    ngx_mcp_worker_t  *self;
 
     if (dead) {
-        ngx_http_mcp_sse_repair_damaged(zone, dead);
+        ngx_mcp_recovery_damaged(zone, dead);
     }
 
-    self = ngx_http_mcp_sse_shm_self();
+    self = ngx_mcp_workers_self();
 
-    if (self && self->phase == NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
-        ngx_http_mcp_sse_repair_let_go(self);
+    if (self && self->phase == NGX_MCP_ZONE_DIRTY) {
+        ngx_mcp_recovery_unlink(self);
     }
 
-    ngx_http_mcp_sse_repair_next(zone);
+    ngx_mcp_recovery_next(zone);
 }
 
 
 static void
-ngx_http_mcp_sse_repair_damaged(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead)
+ngx_mcp_recovery_damaged(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 {
-    u_char      wakes[NGX_HTTP_MCP_SSE_MAX_PEERS][NGX_HTTP_MCP_SSE_WORKER_ID];
+    u_char      wakes[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
     ngx_uint_t  i, n;
 
     ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
@@ -99,19 +95,17 @@ ngx_http_mcp_sse_repair_damaged(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead)
                   "on, ended ids and cached look-ups are forgotten",
                   dead, &zone->conf->zone_name);
 
-    zone->root->phase = NGX_HTTP_MCP_SSE_ZONE_DAMAGED;
+    zone->root->phase = NGX_MCP_ZONE_DIRTY;
 
-    ngx_http_mcp_sse_zone_forget(zone->root);
-    ngx_http_mcp_sse_repair_workers(zone, dead);
+    ngx_mcp_zone_reset_locked(zone->root);
+    ngx_mcp_recovery_workers(zone, dead);
 
-    n = ngx_http_mcp_sse_shm_wakes(zone, wakes);
+    n = ngx_mcp_workers_wake_all_locked(zone, wakes);
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_http_mcp_sse_wakeup_send(wakes[i], ngx_cycle->log)
-            == NGX_DECLINED)
-        {
-            ngx_http_mcp_sse_shm_dead(zone, wakes[i]);
+        if (ngx_mcp_wakeup_send(wakes[i], ngx_cycle->log) == NGX_DECLINED) {
+            ngx_mcp_workers_dead_locked(zone, wakes[i]);
         }
     }
 }
@@ -123,14 +117,14 @@ ngx_http_mcp_sse_repair_damaged(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead)
  */
 
 static void
-ngx_http_mcp_sse_repair_workers(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead)
+ngx_mcp_recovery_workers(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 {
-    ngx_uint_t                i;
-    ngx_http_mcp_sse_peer_t  *peer;
+    ngx_uint_t         i;
+    ngx_mcp_worker_t  *peer;
 
     peer = zone->root->workers;
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_MAX_PEERS; i++) {
+    for (i = 0; i < NGX_MCP_MAX_WORKERS; i++) {
 
         if (peer[i].pid == 0) {
             ngx_queue_insert_tail(&zone->root->free_peers, &peer[i].queue);
@@ -138,10 +132,10 @@ ngx_http_mcp_sse_repair_workers(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead)
         }
 
         ngx_queue_insert_tail(&zone->root->peers, &peer[i].queue);
-        peer[i].phase = NGX_HTTP_MCP_SSE_ZONE_DAMAGED;
+        peer[i].phase = NGX_MCP_ZONE_DIRTY;
 
         if (peer[i].pid == dead) {
-            ngx_http_mcp_sse_shm_dead(zone, peer[i].id);
+            ngx_mcp_workers_dead_locked(zone, peer[i].id);
         }
     }
 }
@@ -152,9 +146,9 @@ ngx_http_mcp_sse_repair_workers(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead)
  */
 
 static void
-ngx_http_mcp_sse_repair_let_go(ngx_http_mcp_sse_peer_t *self)
+ngx_mcp_recovery_unlink(ngx_mcp_worker_t *self)
 {
-    ngx_http_mcp_sse_bus_each(ngx_http_mcp_sse_repair_take);
+    ngx_mcp_bus_each(ngx_mcp_recovery_take);
 
     ngx_queue_init(&self->records);
     ngx_queue_init(&self->ready);
@@ -163,18 +157,18 @@ ngx_http_mcp_sse_repair_let_go(ngx_http_mcp_sse_peer_t *self)
 
     self->wake_at = 0;
     self->posted = 0;
-    self->phase = NGX_HTTP_MCP_SSE_ZONE_EMPTY;
+    self->phase = NGX_MCP_ZONE_RESET;
 
-    ngx_http_mcp_sse_repair_again = 1;
+    ngx_mcp_recovery_retry = 1;
 
-    ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_repair_timer, 0);
+    ngx_mcp_timer_set(&ngx_mcp_recovery_timer, 0);
 }
 
 
 static void
-ngx_http_mcp_sse_repair_take(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_recovery_take(ngx_mcp_session_t *s)
 {
-    ngx_http_mcp_sse_record_t  *record;
+    ngx_mcp_session_record_t  *record;
 
     record = s->record;
 
@@ -182,19 +176,19 @@ ngx_http_mcp_sse_repair_take(ngx_http_mcp_sse_session_t *s)
         return;
     }
 
-    if (ngx_http_mcp_sse_inbox_rescue(ngx_http_mcp_sse_zone(), s) != NGX_OK) {
+    if (ngx_mcp_inbox_rescue_locked(ngx_mcp_zone(), s) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "mcp sse: messages of session %*s are lost with the "
                       "zone, its stream is ended",
-                      (size_t) NGX_HTTP_MCP_SSE_HASH_LEN, s->sid.hash);
+                      (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
-        s->ends = NGX_HTTP_MCP_SSE_NO_MEMORY;
+        s->ends = NGX_MCP_CLOSE_NO_MEMORY;
 
     } else if (record->replaced) {
-        s->ends = NGX_HTTP_MCP_SSE_REPLACED;
+        s->ends = NGX_MCP_CLOSE_REPLACED;
 
     } else if (record->evicted) {
-        s->ends = NGX_HTTP_MCP_SSE_EVICTED;
+        s->ends = NGX_MCP_CLOSE_EVICTED;
     }
 
     s->accepted = record->messages;
@@ -203,29 +197,29 @@ ngx_http_mcp_sse_repair_take(ngx_http_mcp_sse_session_t *s)
 
 
 static void
-ngx_http_mcp_sse_repair_next(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_recovery_next(ngx_mcp_zone_t *zone)
 {
-    ngx_uint_t                phase;
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_peer_t  *peer;
+    ngx_uint_t         phase;
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *peer;
 
-    phase = NGX_HTTP_MCP_SSE_ZONE_WHOLE;
+    phase = NGX_MCP_ZONE_READY;
 
     for (q = ngx_queue_head(&zone->root->peers);
          q != ngx_queue_sentinel(&zone->root->peers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
+        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
         phase = ngx_min(phase, peer->phase);
     }
 
-    if (zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_DAMAGED
-        && phase != NGX_HTTP_MCP_SSE_ZONE_DAMAGED)
+    if (zone->root->phase == NGX_MCP_ZONE_DIRTY
+        && phase != NGX_MCP_ZONE_DIRTY)
     {
-        ngx_http_mcp_sse_zone_heap(zone);
+        ngx_mcp_zone_pool_locked(zone);
     }
 
-    if (phase == NGX_HTTP_MCP_SSE_ZONE_WHOLE) {
+    if (phase == NGX_MCP_ZONE_READY) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "mcp sse: mcp_sse_zone \"%V\" is whole again",
                       &zone->conf->zone_name);
@@ -241,48 +235,46 @@ ngx_http_mcp_sse_repair_next(ngx_http_mcp_sse_zone_t *zone)
  */
 
 static void
-ngx_http_mcp_sse_repair_sessions(void *data)
+ngx_mcp_recovery_sessions(void *data)
 {
-    ngx_http_mcp_sse_peer_t  *self;
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_mcp_worker_t  *self;
+    ngx_mcp_zone_t    *zone;
 
-    self = ngx_http_mcp_sse_shm_self();
+    self = ngx_mcp_workers_self();
 
     if (self == NULL) {
         return;
     }
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    ngx_http_mcp_sse_repair_again = 0;
+    ngx_mcp_recovery_retry = 0;
 
-    ngx_http_mcp_sse_bus_each(ngx_http_mcp_sse_repair_session);
+    ngx_mcp_bus_each(ngx_mcp_recovery_session);
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
-    if (zone->root->phase != NGX_HTTP_MCP_SSE_ZONE_DAMAGED
-        && !ngx_http_mcp_sse_repair_again)
-    {
-        self->phase = NGX_HTTP_MCP_SSE_ZONE_WHOLE;
-        ngx_http_mcp_sse_repair_next(zone);
+    if (zone->root->phase != NGX_MCP_ZONE_DIRTY && !ngx_mcp_recovery_retry) {
+        self->phase = NGX_MCP_ZONE_READY;
+        ngx_mcp_recovery_next(zone);
     }
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
-    if (self->phase != NGX_HTTP_MCP_SSE_ZONE_WHOLE) {
-        ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_repair_timer,
-                                  NGX_HTTP_MCP_SSE_REPAIR_STEP);
+    if (self->phase != NGX_MCP_ZONE_READY) {
+        ngx_mcp_timer_set(&ngx_mcp_recovery_timer,
+                          NGX_MCP_RECOVERY_INTERVAL_MS);
     }
 }
 
 
 static void
-ngx_http_mcp_sse_repair_session(ngx_http_mcp_sse_session_t *s)
+ngx_mcp_recovery_session(ngx_mcp_session_t *s)
 {
     ngx_int_t  rc;
 
     if (s->ends) {
-        ngx_http_mcp_sse_repair_owner->close(s, s->ends);
+        ngx_mcp_recovery_owner->close(s, s->ends);
         return;
     }
 
@@ -290,19 +282,18 @@ ngx_http_mcp_sse_repair_session(ngx_http_mcp_sse_session_t *s)
         return;
     }
 
-    rc = ngx_http_mcp_sse_registry_enter(s, s->user_key,
-                                         NGX_HTTP_MCP_SSE_AGAIN);
+    rc = ngx_mcp_registry_enter(s, s->user_key, NGX_MCP_REGISTRY_REENTER);
 
     if (rc != NGX_OK) {
-        ngx_http_mcp_sse_repair_owner->close(s,
-                                  rc == NGX_ABORT ? NGX_HTTP_MCP_SSE_REPLACED
-                                                : NGX_HTTP_MCP_SSE_NO_MEMORY);
+        ngx_mcp_recovery_owner->close(s,
+                                  rc == NGX_ABORT ? NGX_MCP_CLOSE_REPLACED
+                                                : NGX_MCP_CLOSE_NO_MEMORY);
         return;
     }
 
     /* a zone that was damaged just then, whatever it is by now */
 
     if (s->record == NULL) {
-        ngx_http_mcp_sse_repair_again = 1;
+        ngx_mcp_recovery_retry = 1;
     }
 }

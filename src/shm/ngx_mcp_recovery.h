@@ -14,13 +14,13 @@
  * In init_process, before the zone is entered.
  */
 
-void ngx_http_mcp_sse_repair_init(ngx_http_mcp_sse_bus_owner_t *owner);
+void ngx_mcp_recovery_init(ngx_mcp_bus_owner_t *owner);
 
 /*
  * Under the mutex: the phase in which a new worker begins.
  */
 
-ngx_uint_t ngx_http_mcp_sse_repair_join(ngx_http_mcp_sse_zone_t *zone);
+ngx_uint_t ngx_mcp_recovery_join_locked(ngx_mcp_zone_t *zone);
 
 
 #endif /* _NGX_MCP_RECOVERY_H_INCLUDED_ */

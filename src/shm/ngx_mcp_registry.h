@@ -13,7 +13,7 @@
 
 /* "max" of a session that was in a damaged zone: it has its place */
 
-#define NGX_HTTP_MCP_SSE_AGAIN  ((ngx_uint_t) -1)
+#define NGX_MCP_REGISTRY_REENTER  ((ngx_uint_t) -1)
 
 
 /*
@@ -24,14 +24,14 @@
  * such a zone does not replace a newer one: NGX_ABORT.
  */
 
-ngx_int_t ngx_http_mcp_sse_registry_enter(ngx_http_mcp_sse_session_t *s,
-    u_char *user, ngx_uint_t max);
+ngx_int_t ngx_mcp_registry_enter(ngx_mcp_session_t *s, u_char *user,
+    ngx_uint_t max);
 
 /*
  * Whether a user may have one more session: NGX_OK or NGX_BUSY.
  */
 
-ngx_int_t ngx_http_mcp_sse_registry_limit(u_char *user, ngx_uint_t max);
+ngx_int_t ngx_mcp_registry_limit(u_char *user, ngx_uint_t max);
 
 /*
  * Takes a session out.  What is still in its inbox goes to owner->receive()
@@ -39,34 +39,32 @@ ngx_int_t ngx_http_mcp_sse_registry_limit(u_char *user, ngx_uint_t max);
  * not 0, a tombstone stays for that time.
  */
 
-void ngx_http_mcp_sse_registry_leave(ngx_http_mcp_sse_session_t *s,
-    ngx_msec_t grace);
+void ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace);
 
 /*
  * Messages for the session with that key, if it is open, came by another way
  * than its inbox: it is in use.
  */
 
-void ngx_http_mcp_sse_registry_active(u_char *key, ngx_uint_t n);
+void ngx_mcp_registry_active(u_char *key, ngx_uint_t n);
 
 /*
  * Whether a session with that key is open, and was opened with that
  * credential.
  */
 
-ngx_uint_t ngx_http_mcp_sse_registry_opened_with(u_char *key,
-    u_char *credential);
+ngx_uint_t ngx_mcp_registry_opened_with(u_char *key, u_char *credential);
 
 /*
  * Under the mutex: the record with that key, or NULL; frees tombs whose time
  * is over; frees a record, whose inbox must be empty, wherever it stands.
  */
 
-ngx_http_mcp_sse_record_t *ngx_http_mcp_sse_registry_find(
-    ngx_http_mcp_sse_zone_t *zone, u_char *key);
-void ngx_http_mcp_sse_registry_expire(ngx_http_mcp_sse_zone_t *zone);
-void ngx_http_mcp_sse_registry_free(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_record_t *record);
+ngx_mcp_session_record_t *ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone,
+    u_char *key);
+void ngx_mcp_registry_expire_locked(ngx_mcp_zone_t *zone);
+void ngx_mcp_registry_free_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record);
 
 
 #endif /* _NGX_MCP_REGISTRY_H_INCLUDED_ */

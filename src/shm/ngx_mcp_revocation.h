@@ -18,25 +18,25 @@
  * NGX_ERROR: no room at all.
  */
 
-ngx_int_t ngx_http_mcp_sse_revoked_add(u_char *key, time_t end);
+ngx_int_t ngx_mcp_revocation_add(u_char *key, time_t end);
 
 /*
  * Calls handler for each id of the list, without the mutex.
  */
 
-void ngx_http_mcp_sse_revoked_each(void (*handler)(u_char *key, time_t end));
+void ngx_mcp_revocation_each(void (*handler)(u_char *key, time_t end));
 
 /*
  * Whether the id with that key is on the list.
  */
 
-ngx_uint_t ngx_http_mcp_sse_revoked(u_char *key);
+ngx_uint_t ngx_mcp_revocation_check(u_char *key);
 
 /*
  * Under the mutex: takes ids off that have ended by themselves.
  */
 
-void ngx_http_mcp_sse_revoked_expire(ngx_http_mcp_sse_zone_t *zone);
+void ngx_mcp_revocation_expire_locked(ngx_mcp_zone_t *zone);
 
 
 #endif /* _NGX_MCP_REVOCATION_H_INCLUDED_ */

@@ -9,26 +9,24 @@
 #include <sys/un.h>
 
 
-static socklen_t ngx_http_mcp_sse_wakeup_address(struct sockaddr_un *sun,
-    u_char *id);
-static ngx_int_t ngx_http_mcp_sse_wakeup_listen(ngx_cycle_t *cycle, int s);
-static void ngx_http_mcp_sse_wakeup_handler(ngx_event_t *rev);
-static void ngx_http_mcp_sse_wakeup_dummy(ngx_event_t *wev);
+static socklen_t ngx_mcp_wakeup_address(struct sockaddr_un *sun, u_char *id);
+static ngx_int_t ngx_mcp_wakeup_listen(ngx_cycle_t *cycle, int s);
+static void ngx_mcp_wakeup_handler(ngx_event_t *rev);
+static void ngx_mcp_wakeup_dummy(ngx_event_t *wev);
 
 
-static ngx_connection_t  *ngx_http_mcp_sse_wakeup_connection;
-static void             (*ngx_http_mcp_sse_wakeup_callback)(void);
+static ngx_connection_t  *ngx_mcp_wakeup_connection;
+static void             (*ngx_mcp_wakeup_callback)(void);
 
 
 ngx_int_t
-ngx_http_mcp_sse_wakeup_open(ngx_cycle_t *cycle, u_char *id,
-    void (*handler)(void))
+ngx_mcp_wakeup_open(ngx_cycle_t *cycle, u_char *id, void (*handler)(void))
 {
     int                 s;
     socklen_t           len;
     struct sockaddr_un  sun;
 
-    ngx_http_mcp_sse_wakeup_callback = handler;
+    ngx_mcp_wakeup_callback = handler;
 
     s = socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);
 
@@ -36,10 +34,10 @@ ngx_http_mcp_sse_wakeup_open(ngx_cycle_t *cycle, u_char *id,
         goto failed;
     }
 
-    len = ngx_http_mcp_sse_wakeup_address(&sun, id);
+    len = ngx_mcp_wakeup_address(&sun, id);
 
     if (bind(s, (struct sockaddr *) &sun, len) == 0
-        && ngx_http_mcp_sse_wakeup_listen(cycle, s) == NGX_OK)
+        && ngx_mcp_wakeup_listen(cycle, s) == NGX_OK)
     {
         return NGX_OK;
     }
@@ -57,7 +55,7 @@ failed:
 
 
 static ngx_int_t
-ngx_http_mcp_sse_wakeup_listen(ngx_cycle_t *cycle, int s)
+ngx_mcp_wakeup_listen(ngx_cycle_t *cycle, int s)
 {
     ngx_connection_t  *c;
 
@@ -66,9 +64,9 @@ ngx_http_mcp_sse_wakeup_listen(ngx_cycle_t *cycle, int s)
         return NGX_ERROR;
     }
 
-    c->read->handler = ngx_http_mcp_sse_wakeup_handler;
+    c->read->handler = ngx_mcp_wakeup_handler;
     c->read->log = cycle->log;
-    c->write->handler = ngx_http_mcp_sse_wakeup_dummy;
+    c->write->handler = ngx_mcp_wakeup_dummy;
     c->write->log = cycle->log;
 
     /* as the channel to the master: not a client's, so no "open socket" */
@@ -81,37 +79,37 @@ ngx_http_mcp_sse_wakeup_listen(ngx_cycle_t *cycle, int s)
         return NGX_ERROR;
     }
 
-    ngx_http_mcp_sse_wakeup_connection = c;
+    ngx_mcp_wakeup_connection = c;
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_mcp_sse_wakeup_close(void)
+ngx_mcp_wakeup_close(void)
 {
-    if (ngx_http_mcp_sse_wakeup_connection) {
-        ngx_close_connection(ngx_http_mcp_sse_wakeup_connection);
-        ngx_http_mcp_sse_wakeup_connection = NULL;
+    if (ngx_mcp_wakeup_connection) {
+        ngx_close_connection(ngx_mcp_wakeup_connection);
+        ngx_mcp_wakeup_connection = NULL;
     }
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_wakeup_send(u_char *id, ngx_log_t *log)
+ngx_mcp_wakeup_send(u_char *id, ngx_log_t *log)
 {
     int                 s;
     ngx_err_t           err;
     socklen_t           len;
     struct sockaddr_un  sun;
 
-    if (ngx_http_mcp_sse_wakeup_connection == NULL) {
+    if (ngx_mcp_wakeup_connection == NULL) {
         return NGX_ERROR;
     }
 
-    s = ngx_http_mcp_sse_wakeup_connection->fd;
+    s = ngx_mcp_wakeup_connection->fd;
 
-    len = ngx_http_mcp_sse_wakeup_address(&sun, id);
+    len = ngx_mcp_wakeup_address(&sun, id);
 
     /* one byte: a receiver could not tell an empty datagram from an end */
 
@@ -136,7 +134,7 @@ ngx_http_mcp_sse_wakeup_send(u_char *id, ngx_log_t *log)
 
 
 static socklen_t
-ngx_http_mcp_sse_wakeup_address(struct sockaddr_un *sun, u_char *id)
+ngx_mcp_wakeup_address(struct sockaddr_un *sun, u_char *id)
 {
     u_char  *p;
 
@@ -147,14 +145,14 @@ ngx_http_mcp_sse_wakeup_address(struct sockaddr_un *sun, u_char *id)
     p = (u_char *) sun->sun_path + 1;
 
     p = ngx_cpymem(p, "mcp_sse.", sizeof("mcp_sse.") - 1);
-    p = ngx_hex_dump(p, id, NGX_HTTP_MCP_SSE_WORKER_ID);
+    p = ngx_hex_dump(p, id, NGX_MCP_WORKER_ID_LEN);
 
     return p - (u_char *) sun;
 }
 
 
 static void
-ngx_http_mcp_sse_wakeup_handler(ngx_event_t *rev)
+ngx_mcp_wakeup_handler(ngx_event_t *rev)
 {
     char               buf[16];
     ssize_t            n;
@@ -190,12 +188,12 @@ ngx_http_mcp_sse_wakeup_handler(ngx_event_t *rev)
 
     rev->ready = 0;
 
-    ngx_http_mcp_sse_wakeup_callback();
+    ngx_mcp_wakeup_callback();
 }
 
 
 static void
-ngx_http_mcp_sse_wakeup_dummy(ngx_event_t *wev)
+ngx_mcp_wakeup_dummy(ngx_event_t *wev)
 {
     ngx_log_debug0(NGX_LOG_DEBUG_CORE, wev->log, 0, "mcp sse wakeup dummy");
 }

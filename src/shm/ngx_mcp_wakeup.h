@@ -19,21 +19,21 @@
  * must look into its inboxes by itself.
  */
 
-ngx_int_t ngx_http_mcp_sse_wakeup_open(ngx_cycle_t *cycle, u_char *id,
+ngx_int_t ngx_mcp_wakeup_open(ngx_cycle_t *cycle, u_char *id,
     void (*handler)(void));
 
 /*
  * Closes it, if it is open: from now on nobody can wake this worker.
  */
 
-void ngx_http_mcp_sse_wakeup_close(void);
+void ngx_mcp_wakeup_close(void);
 
 /*
  * NGX_OK: woken, or its socket is full, which is the same; NGX_DECLINED: no
  * such worker lives; NGX_ERROR: cannot tell.
  */
 
-ngx_int_t ngx_http_mcp_sse_wakeup_send(u_char *id, ngx_log_t *log);
+ngx_int_t ngx_mcp_wakeup_send(u_char *id, ngx_log_t *log);
 
 
 #endif /* _NGX_MCP_WAKEUP_H_INCLUDED_ */

@@ -14,90 +14,86 @@
 #include "ngx_mcp_wakeup.h"
 
 
-#define NGX_HTTP_MCP_SSE_SWEEP       1000
-#define NGX_HTTP_MCP_SSE_SWEEP_FAST  20
-#define NGX_HTTP_MCP_SSE_WAKE_AGAIN  20
+#define NGX_MCP_WORKERS_SWEEP_MS       1000
+#define NGX_MCP_WORKERS_POLL_MS        20
+#define NGX_MCP_WORKERS_WAKE_AGAIN_MS  20
 
 
-static ngx_uint_t ngx_http_mcp_sse_shm_wake(ngx_http_mcp_sse_peer_t *peer);
-static ngx_http_mcp_sse_peer_t *ngx_http_mcp_sse_shm_peer(
-    ngx_http_mcp_sse_zone_t *zone);
-static void ngx_http_mcp_sse_shm_predecessor(ngx_http_mcp_sse_zone_t *zone);
-static void ngx_http_mcp_sse_shm_free_peer(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_peer_t *peer);
-static ngx_uint_t ngx_http_mcp_sse_shm_drain_one(
-    ngx_http_mcp_sse_zone_t *zone);
-static void ngx_http_mcp_sse_shm_sweep(void *data);
-static void ngx_http_mcp_sse_shm_probe(ngx_http_mcp_sse_zone_t *zone);
-static ngx_uint_t ngx_http_mcp_sse_shm_is_dead(u_char *id, ngx_pid_t deaf);
-static void ngx_http_mcp_sse_shm_sweep_fast(void *data);
+static ngx_uint_t ngx_mcp_workers_wake(ngx_mcp_worker_t *peer);
+static ngx_mcp_worker_t *ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone);
+static void ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone);
+static void ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_worker_t *peer);
+static ngx_uint_t ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone);
+static void ngx_mcp_workers_sweep(void *data);
+static void ngx_mcp_workers_probe(ngx_mcp_zone_t *zone);
+static ngx_uint_t ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t deaf);
+static void ngx_mcp_workers_poll(void *data);
 
 
-static ngx_http_mcp_sse_peer_t        *ngx_http_mcp_sse_self;
-static ngx_http_mcp_sse_bus_owner_t   *ngx_http_mcp_sse_owner;
-static ngx_http_mcp_sse_session_t   *(*ngx_http_mcp_sse_local)(u_char *key);
-static ngx_http_mcp_sse_timer_t        ngx_http_mcp_sse_sweep_timer;
-static ngx_http_mcp_sse_timer_t        ngx_http_mcp_sse_fast_timer;
+static ngx_mcp_worker_t     *ngx_mcp_workers_own;
+static ngx_mcp_bus_owner_t  *ngx_mcp_workers_owner;
+static ngx_mcp_session_t   *(*ngx_mcp_workers_local)(u_char *key);
+static ngx_mcp_timer_t  ngx_mcp_workers_sweep_timer;
+static ngx_mcp_timer_t  ngx_mcp_workers_poll_timer;
 
 
 ngx_int_t
-ngx_http_mcp_sse_shm_init(ngx_cycle_t *cycle,
-    ngx_http_mcp_sse_bus_owner_t *owner,
-    ngx_http_mcp_sse_session_t *(*local)(u_char *key))
+ngx_mcp_workers_init(ngx_cycle_t *cycle,
+    ngx_mcp_bus_owner_t *owner,
+    ngx_mcp_session_t *(*local)(u_char *key))
 {
-    u_char                    id[NGX_HTTP_MCP_SSE_WORKER_ID];
-    ngx_uint_t                deaf;
-    ngx_http_mcp_sse_peer_t  *peer;
-    ngx_http_mcp_sse_zone_t  *zone;
+    u_char             id[NGX_MCP_WORKER_ID_LEN];
+    ngx_uint_t         deaf;
+    ngx_mcp_worker_t  *peer;
+    ngx_mcp_zone_t    *zone;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    ngx_http_mcp_sse_owner = owner;
-    ngx_http_mcp_sse_local = local;
+    ngx_mcp_workers_owner = owner;
+    ngx_mcp_workers_local = local;
 
-    ngx_http_mcp_sse_inbox_init(owner->receive);
-    ngx_http_mcp_sse_repair_init(owner);
+    ngx_mcp_inbox_init(owner->receive);
+    ngx_mcp_recovery_init(owner);
 
-    if (ngx_http_mcp_sse_random(id, NGX_HTTP_MCP_SSE_WORKER_ID) != NGX_OK) {
+    if (ngx_mcp_random(id, NGX_MCP_WORKER_ID_LEN) != NGX_OK) {
         return NGX_ERROR;
     }
 
     /* first the socket: whoever finds the record may try it at once */
 
-    deaf = (ngx_http_mcp_sse_wakeup_open(cycle, id, ngx_http_mcp_sse_shm_drain)
-            != NGX_OK);
+    deaf = (ngx_mcp_wakeup_open(cycle, id, ngx_mcp_workers_drain) != NGX_OK);
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
-    ngx_http_mcp_sse_shm_predecessor(zone);
+    ngx_mcp_workers_predecessor(zone);
 
-    peer = ngx_http_mcp_sse_shm_peer(zone);
+    peer = ngx_mcp_workers_new_locked(zone);
 
     if (peer) {
-        ngx_memcpy(peer->id, id, NGX_HTTP_MCP_SSE_WORKER_ID);
+        ngx_memcpy(peer->id, id, NGX_MCP_WORKER_ID_LEN);
         peer->deaf = deaf;
     }
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
     if (peer == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "mcp sse: more than %d worker processes",
-                      NGX_HTTP_MCP_SSE_MAX_PEERS);
+                      NGX_MCP_MAX_WORKERS);
         return NGX_ERROR;
     }
 
-    ngx_http_mcp_sse_self = peer;
+    ngx_mcp_workers_own = peer;
 
     if (deaf) {
-        ngx_http_mcp_sse_fast_timer.handler = ngx_http_mcp_sse_shm_sweep_fast;
-        ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_fast_timer,
-                                  NGX_HTTP_MCP_SSE_SWEEP_FAST);
+        ngx_mcp_workers_poll_timer.handler = ngx_mcp_workers_poll;
+        ngx_mcp_timer_set(&ngx_mcp_workers_poll_timer,
+                          NGX_MCP_WORKERS_POLL_MS);
     }
 
-    ngx_http_mcp_sse_sweep_timer.handler = ngx_http_mcp_sse_shm_sweep;
-    ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_sweep_timer,
-                              NGX_HTTP_MCP_SSE_SWEEP);
+    ngx_mcp_workers_sweep_timer.handler = ngx_mcp_workers_sweep;
+    ngx_mcp_timer_set(&ngx_mcp_workers_sweep_timer, NGX_MCP_WORKERS_SWEEP_MS);
 
     return NGX_OK;
 }
@@ -107,11 +103,11 @@ ngx_http_mcp_sse_shm_init(ngx_cycle_t *cycle,
  * Under the mutex: a new record for this worker, or NULL.
  */
 
-static ngx_http_mcp_sse_peer_t *
-ngx_http_mcp_sse_shm_peer(ngx_http_mcp_sse_zone_t *zone)
+static ngx_mcp_worker_t *
+ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone)
 {
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_peer_t  *peer;
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *peer;
 
     if (ngx_queue_empty(&zone->root->free_peers)) {
         return NULL;
@@ -120,13 +116,13 @@ ngx_http_mcp_sse_shm_peer(ngx_http_mcp_sse_zone_t *zone)
     q = ngx_queue_head(&zone->root->free_peers);
     ngx_queue_remove(q);
 
-    peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
+    peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-    ngx_memzero(peer, sizeof(ngx_http_mcp_sse_peer_t));
+    ngx_memzero(peer, sizeof(ngx_mcp_worker_t));
 
     peer->pid = ngx_pid;
     peer->slot = ngx_process_slot;
-    peer->phase = ngx_http_mcp_sse_repair_join(zone);
+    peer->phase = ngx_mcp_recovery_join_locked(zone);
     peer->heard = zone->root->last_news;
 
     ngx_queue_init(&peer->records);
@@ -141,25 +137,25 @@ ngx_http_mcp_sse_shm_peer(ngx_http_mcp_sse_zone_t *zone)
 
 
 void
-ngx_http_mcp_sse_shm_exit(void)
+ngx_mcp_workers_exit(void)
 {
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_mcp_zone_t  *zone;
 
-    if (ngx_http_mcp_sse_self == NULL) {
+    if (ngx_mcp_workers_own == NULL) {
         return;
     }
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    ngx_http_mcp_sse_zone_lock(zone);
-    ngx_http_mcp_sse_shm_free_peer(zone, ngx_http_mcp_sse_self);
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_lock(zone);
+    ngx_mcp_workers_free_locked(zone, ngx_mcp_workers_own);
+    ngx_mcp_zone_unlock(zone);
 
-    ngx_http_mcp_sse_self = NULL;
+    ngx_mcp_workers_own = NULL;
 
     /* last the socket: without it the record would be taken for a dead one */
 
-    ngx_http_mcp_sse_wakeup_close();
+    ngx_mcp_wakeup_close();
 }
 
 
@@ -169,10 +165,10 @@ ngx_http_mcp_sse_shm_exit(void)
  */
 
 static void
-ngx_http_mcp_sse_shm_predecessor(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone)
 {
-    ngx_queue_t              *q, *next;
-    ngx_http_mcp_sse_peer_t  *peer;
+    ngx_queue_t       *q, *next;
+    ngx_mcp_worker_t  *peer;
 
     for (q = ngx_queue_head(&zone->root->peers);
          q != ngx_queue_sentinel(&zone->root->peers);
@@ -180,27 +176,27 @@ ngx_http_mcp_sse_shm_predecessor(ngx_http_mcp_sse_zone_t *zone)
     {
         next = ngx_queue_next(q);
 
-        peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
+        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
         if (peer->slot == ngx_process_slot) {
-            ngx_http_mcp_sse_alive_dead(peer->id);
-            ngx_http_mcp_sse_shm_free_peer(zone, peer);
+            ngx_mcp_worker_lease_dead(peer->id);
+            ngx_mcp_workers_free_locked(zone, peer);
         }
     }
 }
 
 
-ngx_http_mcp_sse_peer_t *
-ngx_http_mcp_sse_shm_self(void)
+ngx_mcp_worker_t *
+ngx_mcp_workers_self(void)
 {
-    return ngx_http_mcp_sse_self;
+    return ngx_mcp_workers_own;
 }
 
 
 ngx_uint_t
-ngx_http_mcp_sse_shm_news(ngx_http_mcp_sse_record_t *record, u_char *wake)
+ngx_mcp_workers_notify_locked(ngx_mcp_session_record_t *record, u_char *wake)
 {
-    ngx_http_mcp_sse_peer_t  *owner;
+    ngx_mcp_worker_t  *owner;
 
     owner = record->owner;
 
@@ -209,9 +205,9 @@ ngx_http_mcp_sse_shm_news(ngx_http_mcp_sse_record_t *record, u_char *wake)
         ngx_queue_insert_tail(&owner->ready, &record->ready);
     }
 
-    ngx_memcpy(wake, owner->id, NGX_HTTP_MCP_SSE_WORKER_ID);
+    ngx_memcpy(wake, owner->id, NGX_MCP_WORKER_ID_LEN);
 
-    return ngx_http_mcp_sse_shm_wake(owner);
+    return ngx_mcp_workers_wake(owner);
 }
 
 
@@ -222,7 +218,7 @@ ngx_http_mcp_sse_shm_news(ngx_http_mcp_sse_record_t *record, u_char *wake)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_shm_wake(ngx_http_mcp_sse_peer_t *peer)
+ngx_mcp_workers_wake(ngx_mcp_worker_t *peer)
 {
     if (peer->deaf) {
         return 0;
@@ -230,7 +226,7 @@ ngx_http_mcp_sse_shm_wake(ngx_http_mcp_sse_peer_t *peer)
 
     if (peer->wake_at
         && (ngx_msec_int_t) (ngx_current_msec - peer->wake_at)
-           < NGX_HTTP_MCP_SSE_WAKE_AGAIN)
+           < NGX_MCP_WORKERS_WAKE_AGAIN_MS)
     {
         return 0;
     }
@@ -242,12 +238,12 @@ ngx_http_mcp_sse_shm_wake(ngx_http_mcp_sse_peer_t *peer)
 
 
 ngx_uint_t
-ngx_http_mcp_sse_shm_wakes(ngx_http_mcp_sse_zone_t *zone,
-    u_char (*wakes)[NGX_HTTP_MCP_SSE_WORKER_ID])
+ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
+    u_char (*wakes)[NGX_MCP_WORKER_ID_LEN])
 {
-    ngx_uint_t                n;
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_peer_t  *peer;
+    ngx_uint_t         n;
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *peer;
 
     n = 0;
 
@@ -255,11 +251,11 @@ ngx_http_mcp_sse_shm_wakes(ngx_http_mcp_sse_zone_t *zone,
          q != ngx_queue_sentinel(&zone->root->peers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
+        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (peer != ngx_http_mcp_sse_self && ngx_http_mcp_sse_shm_wake(peer))
+        if (peer != ngx_mcp_workers_own && ngx_mcp_workers_wake(peer))
         {
-            ngx_memcpy(wakes[n++], peer->id, NGX_HTTP_MCP_SSE_WORKER_ID);
+            ngx_memcpy(wakes[n++], peer->id, NGX_MCP_WORKER_ID_LEN);
         }
     }
 
@@ -268,26 +264,26 @@ ngx_http_mcp_sse_shm_wakes(ngx_http_mcp_sse_zone_t *zone,
 
 
 void
-ngx_http_mcp_sse_shm_dead(ngx_http_mcp_sse_zone_t *zone, u_char *id)
+ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id)
 {
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_peer_t  *peer;
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *peer;
 
     for (q = ngx_queue_head(&zone->root->peers);
          q != ngx_queue_sentinel(&zone->root->peers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
+        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (ngx_memcmp(peer->id, id, NGX_HTTP_MCP_SSE_WORKER_ID) == 0
-            && peer != ngx_http_mcp_sse_self)
+        if (ngx_memcmp(peer->id, id, NGX_MCP_WORKER_ID_LEN) == 0
+            && peer != ngx_mcp_workers_own)
         {
             ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                           "mcp sse: worker process %P is dead, its sessions "
                           "are dropped", peer->pid);
 
-            ngx_http_mcp_sse_alive_dead(peer->id);
-            ngx_http_mcp_sse_shm_free_peer(zone, peer);
+            ngx_mcp_worker_lease_dead(peer->id);
+            ngx_mcp_workers_free_locked(zone, peer);
             return;
         }
     }
@@ -295,31 +291,30 @@ ngx_http_mcp_sse_shm_dead(ngx_http_mcp_sse_zone_t *zone, u_char *id)
 
 
 static void
-ngx_http_mcp_sse_shm_free_peer(ngx_http_mcp_sse_zone_t *zone,
-    ngx_http_mcp_sse_peer_t *peer)
+ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *peer)
 {
-    ngx_queue_t                *q;
-    ngx_http_mcp_sse_record_t  *record;
+    ngx_queue_t               *q;
+    ngx_mcp_session_record_t  *record;
 
     /* what it had in a damaged zone is forgotten already */
 
-    while (peer->phase != NGX_HTTP_MCP_SSE_ZONE_DAMAGED
+    while (peer->phase != NGX_MCP_ZONE_DIRTY
            && !ngx_queue_empty(&peer->records))
     {
         q = ngx_queue_head(&peer->records);
-        record = ngx_queue_data(q, ngx_http_mcp_sse_record_t, queue);
+        record = ngx_queue_data(q, ngx_mcp_session_record_t, queue);
 
-        ngx_http_mcp_sse_inbox_free(zone, &record->inbox);
-        ngx_http_mcp_sse_registry_free(zone, record);
+        ngx_mcp_inbox_free_locked(zone, &record->inbox);
+        ngx_mcp_registry_free_locked(zone, record);
     }
 
-    if (peer->phase != NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
-        ngx_http_mcp_sse_inbox_free(zone, &peer->taken);
-        ngx_http_mcp_sse_inbox_free(zone, &peer->filling);
+    if (peer->phase != NGX_MCP_ZONE_DIRTY) {
+        ngx_mcp_inbox_free_locked(zone, &peer->taken);
+        ngx_mcp_inbox_free_locked(zone, &peer->filling);
     }
 
-    if (peer != ngx_http_mcp_sse_self) {
-        ngx_http_mcp_sse_zone_died(zone);
+    if (peer != ngx_mcp_workers_own) {
+        ngx_mcp_zone_worker_died_locked(zone);
     }
 
     peer->pid = 0;
@@ -330,72 +325,72 @@ ngx_http_mcp_sse_shm_free_peer(ngx_http_mcp_sse_zone_t *zone,
 
 
 void
-ngx_http_mcp_sse_shm_drain(void)
+ngx_mcp_workers_drain(void)
 {
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_mcp_zone_t  *zone;
 
     /* a probe, or a stranger's datagram: no lock for these */
 
-    if (ngx_http_mcp_sse_self == NULL
-        || (ngx_http_mcp_sse_self->wake_at == 0
-            && ngx_queue_empty(&ngx_http_mcp_sse_self->ready)
-            && !ngx_http_mcp_sse_news_unheard()))
+    if (ngx_mcp_workers_own == NULL
+        || (ngx_mcp_workers_own->wake_at == 0
+            && ngx_queue_empty(&ngx_mcp_workers_own->ready)
+            && !ngx_mcp_announce_has_unread()))
     {
         return;
     }
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    while (ngx_http_mcp_sse_shm_drain_one(zone)) { /* void */ }
+    while (ngx_mcp_workers_drain_one(zone)) {      /* void */ }
 
-    if (ngx_http_mcp_sse_news_unheard()) {
-        ngx_http_mcp_sse_news_post();
+    if (ngx_mcp_announce_has_unread()) {
+        ngx_mcp_announce_post();
     }
 }
 
 
 static ngx_uint_t
-ngx_http_mcp_sse_shm_drain_one(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone)
 {
-    u_char                       key[NGX_HTTP_MCP_SSE_DIGEST];
-    ngx_uint_t                   evicted, replaced;
-    ngx_queue_t                 *q;
-    ngx_http_mcp_sse_record_t   *record;
-    ngx_http_mcp_sse_session_t  *s;
+    u_char                     key[NGX_MCP_DIGEST_LEN];
+    ngx_uint_t                 evicted, replaced;
+    ngx_queue_t               *q;
+    ngx_mcp_session_record_t  *record;
+    ngx_mcp_session_t         *s;
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
-    ngx_http_mcp_sse_self->wake_at = 0;
+    ngx_mcp_workers_own->wake_at = 0;
 
-    if (ngx_queue_empty(&ngx_http_mcp_sse_self->ready)) {
-        ngx_http_mcp_sse_zone_unlock(zone);
+    if (ngx_queue_empty(&ngx_mcp_workers_own->ready)) {
+        ngx_mcp_zone_unlock(zone);
         return 0;
     }
 
-    q = ngx_queue_head(&ngx_http_mcp_sse_self->ready);
-    record = ngx_queue_data(q, ngx_http_mcp_sse_record_t, ready);
+    q = ngx_queue_head(&ngx_mcp_workers_own->ready);
+    record = ngx_queue_data(q, ngx_mcp_session_record_t, ready);
 
     ngx_queue_remove(q);
     record->has_news = 0;
 
-    ngx_memcpy(key, record->key, NGX_HTTP_MCP_SSE_DIGEST);
+    ngx_memcpy(key, record->key, NGX_MCP_DIGEST_LEN);
     evicted = record->evicted;
     replaced = record->replaced;
 
-    ngx_http_mcp_sse_inbox_take(record);
+    ngx_mcp_inbox_take_locked(record);
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
-    s = ngx_http_mcp_sse_local(key);
+    s = ngx_mcp_workers_local(key);
 
-    if (ngx_http_mcp_sse_inbox_hand_over(zone, s) != NGX_OK) {
-        ngx_http_mcp_sse_owner->close(s, NGX_HTTP_MCP_SSE_NO_MEMORY);
+    if (ngx_mcp_inbox_hand_over(zone, s) != NGX_OK) {
+        ngx_mcp_workers_owner->close(s, NGX_MCP_CLOSE_NO_MEMORY);
         return 1;
     }
 
     if (s && (evicted || replaced)) {
-        ngx_http_mcp_sse_owner->close(s, replaced ? NGX_HTTP_MCP_SSE_REPLACED
-                                                  : NGX_HTTP_MCP_SSE_EVICTED);
+        ngx_mcp_workers_owner->close(s, replaced ? NGX_MCP_CLOSE_REPLACED
+                                                  : NGX_MCP_CLOSE_EVICTED);
     }
 
     return 1;
@@ -403,45 +398,45 @@ ngx_http_mcp_sse_shm_drain_one(ngx_http_mcp_sse_zone_t *zone)
 
 
 void
-ngx_http_mcp_sse_shm_streams(ngx_int_t n)
+ngx_mcp_workers_streams(ngx_int_t n)
 {
-    (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_self->streams, n);
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_own->streams, n);
 }
 
 
 void
-ngx_http_mcp_sse_shm_held(ngx_int_t n)
+ngx_mcp_workers_held(ngx_int_t n)
 {
-    (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_self->held, n);
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_own->held, n);
 }
 
 
 void
-ngx_http_mcp_sse_shm_calls(ngx_int_t n)
+ngx_mcp_workers_calls(ngx_int_t n)
 {
-    (void) ngx_atomic_fetch_add(&ngx_http_mcp_sse_self->calls, n);
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_own->calls, n);
 }
 
 
 void
-ngx_http_mcp_sse_shm_gauges(ngx_http_mcp_sse_gauges_t *gauges)
+ngx_mcp_workers_gauges(ngx_mcp_workers_gauges_t *gauges)
 {
-    ngx_uint_t                held;
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_peer_t  *peer;
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_uint_t         held;
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *peer;
+    ngx_mcp_zone_t    *zone;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    ngx_memzero(gauges, sizeof(ngx_http_mcp_sse_gauges_t));
+    ngx_memzero(gauges, sizeof(ngx_mcp_workers_gauges_t));
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
     for (q = ngx_queue_head(&zone->root->peers);
          q != ngx_queue_sentinel(&zone->root->peers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
+        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
         held = peer->held;
 
@@ -453,28 +448,27 @@ ngx_http_mcp_sse_shm_gauges(ngx_http_mcp_sse_gauges_t *gauges)
         gauges->redis[peer->redis]++;
     }
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 }
 
 
 static void
-ngx_http_mcp_sse_shm_sweep(void *data)
+ngx_mcp_workers_sweep(void *data)
 {
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_mcp_zone_t  *zone;
 
-    zone = ngx_http_mcp_sse_zone();
+    zone = ngx_mcp_zone();
 
-    ngx_http_mcp_sse_zone_lock(zone);
-    ngx_http_mcp_sse_registry_expire(zone);
-    ngx_http_mcp_sse_revoked_expire(zone);
-    ngx_http_mcp_sse_news_expire(zone);
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_lock(zone);
+    ngx_mcp_registry_expire_locked(zone);
+    ngx_mcp_revocation_expire_locked(zone);
+    ngx_mcp_announce_expire_locked(zone);
+    ngx_mcp_zone_unlock(zone);
 
-    ngx_http_mcp_sse_shm_probe(zone);
-    ngx_http_mcp_sse_shm_drain();
+    ngx_mcp_workers_probe(zone);
+    ngx_mcp_workers_drain();
 
-    ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_sweep_timer,
-                              NGX_HTTP_MCP_SSE_SWEEP);
+    ngx_mcp_timer_set(&ngx_mcp_workers_sweep_timer, NGX_MCP_WORKERS_SWEEP_MS);
 }
 
 
@@ -484,39 +478,39 @@ ngx_http_mcp_sse_shm_sweep(void *data)
  */
 
 static void
-ngx_http_mcp_sse_shm_probe(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_workers_probe(ngx_mcp_zone_t *zone)
 {
-    u_char                    ids[NGX_HTTP_MCP_SSE_MAX_PEERS]
-                                 [NGX_HTTP_MCP_SSE_WORKER_ID];
-    ngx_pid_t                 deaf[NGX_HTTP_MCP_SSE_MAX_PEERS];
-    ngx_uint_t                i, n;
-    ngx_queue_t              *q;
-    ngx_http_mcp_sse_peer_t  *peer;
+    u_char                    ids[NGX_MCP_MAX_WORKERS]
+                                 [NGX_MCP_WORKER_ID_LEN];
+    ngx_pid_t          deaf[NGX_MCP_MAX_WORKERS];
+    ngx_uint_t         i, n;
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *peer;
 
     n = 0;
 
-    ngx_http_mcp_sse_zone_lock(zone);
+    ngx_mcp_zone_lock(zone);
 
     for (q = ngx_queue_head(&zone->root->peers);
          q != ngx_queue_sentinel(&zone->root->peers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_http_mcp_sse_peer_t, queue);
+        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (peer != ngx_http_mcp_sse_self && n < NGX_HTTP_MCP_SSE_MAX_PEERS) {
+        if (peer != ngx_mcp_workers_own && n < NGX_MCP_MAX_WORKERS) {
             deaf[n] = peer->deaf ? peer->pid : 0;
-            ngx_memcpy(ids[n++], peer->id, NGX_HTTP_MCP_SSE_WORKER_ID);
+            ngx_memcpy(ids[n++], peer->id, NGX_MCP_WORKER_ID_LEN);
         }
     }
 
-    ngx_http_mcp_sse_zone_unlock(zone);
+    ngx_mcp_zone_unlock(zone);
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_http_mcp_sse_shm_is_dead(ids[i], deaf[i])) {
-            ngx_http_mcp_sse_zone_lock(zone);
-            ngx_http_mcp_sse_shm_dead(zone, ids[i]);
-            ngx_http_mcp_sse_zone_unlock(zone);
+        if (ngx_mcp_workers_is_dead(ids[i], deaf[i])) {
+            ngx_mcp_zone_lock(zone);
+            ngx_mcp_workers_dead_locked(zone, ids[i]);
+            ngx_mcp_zone_unlock(zone);
         }
     }
 }
@@ -528,21 +522,20 @@ ngx_http_mcp_sse_shm_probe(ngx_http_mcp_sse_zone_t *zone)
  */
 
 static ngx_uint_t
-ngx_http_mcp_sse_shm_is_dead(u_char *id, ngx_pid_t deaf)
+ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t deaf)
 {
     if (deaf) {
         return kill(deaf, 0) == -1 && ngx_errno == NGX_ESRCH;
     }
 
-    return ngx_http_mcp_sse_wakeup_send(id, ngx_cycle->log) == NGX_DECLINED;
+    return ngx_mcp_wakeup_send(id, ngx_cycle->log) == NGX_DECLINED;
 }
 
 
 static void
-ngx_http_mcp_sse_shm_sweep_fast(void *data)
+ngx_mcp_workers_poll(void *data)
 {
-    ngx_http_mcp_sse_shm_drain();
+    ngx_mcp_workers_drain();
 
-    ngx_http_mcp_sse_tick_set(&ngx_http_mcp_sse_fast_timer,
-                              NGX_HTTP_MCP_SSE_SWEEP_FAST);
+    ngx_mcp_timer_set(&ngx_mcp_workers_poll_timer, NGX_MCP_WORKERS_POLL_MS);
 }

@@ -6,42 +6,40 @@
 #include "ngx_mcp_zone.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_SPARE   (1024 * 1024)
-#define NGX_HTTP_MCP_SSE_ZONE_LOOK    1024      /* yields */
+#define NGX_MCP_ZONE_SPARE_SIZE    (1024 * 1024)
+#define NGX_MCP_ZONE_CHECK_YIELDS  1024      /* yields */
 
 /* lengths in an envelope have 32 bits, and it is up to twice as large */
 
-#define NGX_HTTP_MCP_SSE_MAX_MESSAGE  (1024 * 1024 * 1024)
+#define NGX_MCP_ZONE_MAX_MESSAGE  (1024 * 1024 * 1024)
 
 
-static ngx_int_t ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone,
-    void *data);
-static ngx_int_t ngx_http_mcp_sse_zone_memory(ngx_shm_zone_t *shm_zone,
-    ngx_http_mcp_sse_root_t *root);
-static ngx_int_t ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone);
-static ngx_int_t ngx_http_mcp_sse_zone_keys(ngx_shm_zone_t *shm_zone,
-    ngx_http_mcp_sse_root_t *root);
-static ngx_shm_zone_t *ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone);
-static void ngx_http_mcp_sse_zone_wait(ngx_shmtx_t *mutex);
+static ngx_int_t ngx_mcp_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+static ngx_int_t ngx_mcp_zone_memory(ngx_shm_zone_t *shm_zone,
+    ngx_mcp_zone_root_t *root);
+static ngx_int_t ngx_mcp_zone_secrets(ngx_mcp_zone_t *zone);
+static ngx_int_t ngx_mcp_zone_keys(ngx_shm_zone_t *shm_zone,
+    ngx_mcp_zone_root_t *root);
+static ngx_shm_zone_t *ngx_mcp_zone_old(ngx_shm_zone_t *shm_zone);
+static void ngx_mcp_zone_wait(ngx_shmtx_t *mutex);
 
 
-static void  (*ngx_http_mcp_sse_zone_repairer)(ngx_http_mcp_sse_zone_t *zone,
-    ngx_pid_t dead);
+static void  (*ngx_mcp_zone_recovery)(ngx_mcp_zone_t *zone, ngx_pid_t dead);
 
 
 ngx_int_t
-ngx_http_mcp_sse_zone_add(ngx_conf_t *cf, ngx_http_mcp_sse_main_conf_t *mcf)
+ngx_mcp_zone_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
 {
-    size_t                    min;
-    ngx_http_mcp_sse_zone_t  *zone;
+    size_t           min;
+    ngx_mcp_zone_t  *zone;
 
-    if (mcf->max_message > NGX_HTTP_MCP_SSE_MAX_MESSAGE) {
+    if (mcf->max_message > NGX_MCP_ZONE_MAX_MESSAGE) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"mcp_sse_max_message\" is larger than 1g");
         return NGX_ERROR;
     }
 
-    min = 4 * mcf->max_message + NGX_HTTP_MCP_SSE_ZONE_SPARE;
+    min = 4 * mcf->max_message + NGX_MCP_ZONE_SPARE_SIZE;
 
     if (mcf->zone_size < min) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -51,7 +49,7 @@ ngx_http_mcp_sse_zone_add(ngx_conf_t *cf, ngx_http_mcp_sse_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_mcp_sse_zone_t));
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_mcp_zone_t));
     if (zone == NULL) {
         return NGX_ERROR;
     }
@@ -68,7 +66,7 @@ ngx_http_mcp_sse_zone_add(ngx_conf_t *cf, ngx_http_mcp_sse_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    mcf->zone->init = ngx_http_mcp_sse_zone_init;
+    mcf->zone->init = ngx_mcp_zone_init;
     mcf->zone->data = zone;
 
     return NGX_OK;
@@ -80,12 +78,12 @@ ngx_http_mcp_sse_zone_add(ngx_conf_t *cf, ngx_http_mcp_sse_main_conf_t *mcf)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+ngx_mcp_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_http_mcp_sse_zone_t  *ozone = data;
+    ngx_mcp_zone_t  *ozone = data;
 
-    ngx_http_mcp_sse_root_t  *root;
-    ngx_http_mcp_sse_zone_t  *zone;
+    ngx_mcp_zone_root_t  *root;
+    ngx_mcp_zone_t       *zone;
 
     zone = shm_zone->data;
     zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
@@ -95,7 +93,7 @@ ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
         zone->root = zone->shpool->data;
 
-        if (zone->root->magic != NGX_HTTP_MCP_SSE_ZONE_MAGIC) {
+        if (zone->root->magic != NGX_MCP_ZONE_MAGIC) {
             ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                           "zone \"%V\" was made by another version of the "
                           "module, restart nginx instead of reloading it",
@@ -103,10 +101,10 @@ ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
             return NGX_ERROR;
         }
 
-        return ngx_http_mcp_sse_zone_secrets(zone);
+        return ngx_mcp_zone_secrets(zone);
     }
 
-    root = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_mcp_sse_root_t));
+    root = ngx_slab_calloc(zone->shpool, sizeof(ngx_mcp_zone_root_t));
     if (root == NULL) {
         return NGX_ERROR;
     }
@@ -114,15 +112,15 @@ ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     zone->root = root;
     zone->shpool->data = root;
 
-    root->magic = NGX_HTTP_MCP_SSE_ZONE_MAGIC;
+    root->magic = NGX_MCP_ZONE_MAGIC;
 
-    if (ngx_http_mcp_sse_zone_memory(shm_zone, root) != NGX_OK
-        || ngx_http_mcp_sse_zone_keys(shm_zone, root) != NGX_OK)
+    if (ngx_mcp_zone_memory(shm_zone, root) != NGX_OK
+        || ngx_mcp_zone_keys(shm_zone, root) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_mcp_sse_zone_secrets(zone);
+    return ngx_mcp_zone_secrets(zone);
 }
 
 
@@ -132,18 +130,17 @@ ngx_http_mcp_sse_zone_init(ngx_shm_zone_t *shm_zone, void *data)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_zone_memory(ngx_shm_zone_t *shm_zone,
-    ngx_http_mcp_sse_root_t *root)
+ngx_mcp_zone_memory(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
 {
-    size_t                    len;
-    ngx_uint_t                i;
-    ngx_slab_pool_t          *shpool, *heap;
-    ngx_http_mcp_sse_peer_t  *peer;
+    size_t             len;
+    ngx_uint_t         i;
+    ngx_slab_pool_t   *shpool, *heap;
+    ngx_mcp_worker_t  *peer;
 
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
-    peer = ngx_slab_calloc(shpool, NGX_HTTP_MCP_SSE_MAX_PEERS
-                                   * sizeof(ngx_http_mcp_sse_peer_t));
+    peer = ngx_slab_calloc(shpool, NGX_MCP_MAX_WORKERS
+                                   * sizeof(ngx_mcp_worker_t));
 
     len = sizeof(" in mcp_sse_zone \"\"") + shm_zone->shm.name.len;
 
@@ -169,12 +166,12 @@ ngx_http_mcp_sse_zone_memory(ngx_shm_zone_t *shm_zone,
 
     root->heap = heap;
     root->workers = peer;
-    root->phase = NGX_HTTP_MCP_SSE_ZONE_WHOLE;
+    root->phase = NGX_MCP_ZONE_READY;
 
-    ngx_http_mcp_sse_zone_forget(root);
-    ngx_http_mcp_sse_zone_heap(shm_zone->data);
+    ngx_mcp_zone_reset_locked(root);
+    ngx_mcp_zone_pool_locked(shm_zone->data);
 
-    for (i = 0; i < NGX_HTTP_MCP_SSE_MAX_PEERS; i++) {
+    for (i = 0; i < NGX_MCP_MAX_WORKERS; i++) {
         ngx_queue_insert_tail(&root->free_peers, &peer[i].queue);
     }
 
@@ -183,7 +180,7 @@ ngx_http_mcp_sse_zone_memory(ngx_shm_zone_t *shm_zone,
 
 
 void
-ngx_http_mcp_sse_zone_heap(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_zone_pool_locked(ngx_mcp_zone_t *zone)
 {
     ngx_slab_pool_t  *heap;
 
@@ -197,7 +194,7 @@ ngx_http_mcp_sse_zone_heap(ngx_http_mcp_sse_zone_t *zone)
 
 
 void
-ngx_http_mcp_sse_zone_forget(ngx_http_mcp_sse_root_t *root)
+ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
 {
     ngx_rbtree_init(&root->records, &root->records_sentinel,
                     ngx_rbtree_insert_value);
@@ -235,7 +232,7 @@ ngx_http_mcp_sse_zone_forget(ngx_http_mcp_sse_root_t *root)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_zone_secrets(ngx_mcp_zone_t *zone)
 {
     ngx_str_t  *secret;
 
@@ -252,7 +249,7 @@ ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone)
     }
 
     secret->data = zone->root->key;
-    secret->len = NGX_HTTP_MCP_SSE_KEY;
+    secret->len = NGX_MCP_KEY_LEN;
 
     return NGX_OK;
 }
@@ -264,14 +261,13 @@ ngx_http_mcp_sse_zone_secrets(ngx_http_mcp_sse_zone_t *zone)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_zone_keys(ngx_shm_zone_t *shm_zone,
-    ngx_http_mcp_sse_root_t *root)
+ngx_mcp_zone_keys(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
 {
-    ngx_shm_zone_t           *old;
-    ngx_slab_pool_t          *shpool;
-    ngx_http_mcp_sse_root_t  *oroot;
+    ngx_shm_zone_t       *old;
+    ngx_slab_pool_t      *shpool;
+    ngx_mcp_zone_root_t  *oroot;
 
-    old = ngx_http_mcp_sse_zone_old(shm_zone);
+    old = ngx_mcp_zone_old(shm_zone);
 
     if (old && ngx_process == NGX_PROCESS_SINGLE) {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
@@ -285,24 +281,23 @@ ngx_http_mcp_sse_zone_keys(ngx_shm_zone_t *shm_zone,
         shpool = (ngx_slab_pool_t *) old->shm.addr;
         oroot = shpool->data;
 
-        if (oroot->magic == NGX_HTTP_MCP_SSE_ZONE_MAGIC) {
-            ngx_memcpy(root->key, oroot->key, NGX_HTTP_MCP_SSE_KEY);
-            ngx_memcpy(root->instance, oroot->instance,
-                       NGX_HTTP_MCP_SSE_INSTANCE);
+        if (oroot->magic == NGX_MCP_ZONE_MAGIC) {
+            ngx_memcpy(root->key, oroot->key, NGX_MCP_KEY_LEN);
+            ngx_memcpy(root->instance, oroot->instance, NGX_MCP_INSTANCE_LEN);
             return NGX_OK;
         }
     }
 
-    if (ngx_http_mcp_sse_random(root->key, NGX_HTTP_MCP_SSE_KEY) != NGX_OK) {
+    if (ngx_mcp_random(root->key, NGX_MCP_KEY_LEN) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_mcp_sse_random(root->instance, NGX_HTTP_MCP_SSE_INSTANCE);
+    return ngx_mcp_random(root->instance, NGX_MCP_INSTANCE_LEN);
 }
 
 
 static ngx_shm_zone_t *
-ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone)
+ngx_mcp_zone_old(ngx_shm_zone_t *shm_zone)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -339,11 +334,11 @@ ngx_http_mcp_sse_zone_old(ngx_shm_zone_t *shm_zone)
 }
 
 
-ngx_http_mcp_sse_zone_t *
-ngx_http_mcp_sse_zone(void)
+ngx_mcp_zone_t *
+ngx_mcp_zone(void)
 {
-    ngx_http_conf_ctx_t           *ctx;
-    ngx_http_mcp_sse_main_conf_t  *conf;
+    ngx_http_conf_ctx_t  *ctx;
+    ngx_mcp_main_conf_t  *conf;
 
     /* whoever asks runs in a cycle that has http and a zone in it */
 
@@ -356,23 +351,22 @@ ngx_http_mcp_sse_zone(void)
 
 
 void
-ngx_http_mcp_sse_zone_repair(
-    void (*repair)(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead))
+ngx_mcp_zone_set_recovery(void (*repair)(ngx_mcp_zone_t *zone, ngx_pid_t dead))
 {
-    ngx_http_mcp_sse_zone_repairer = repair;
+    ngx_mcp_zone_recovery = repair;
 }
 
 
 void
-ngx_http_mcp_sse_zone_lock(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_zone_lock(ngx_mcp_zone_t *zone)
 {
-    ngx_pid_t                 dead;
-    ngx_http_mcp_sse_root_t  *root;
+    ngx_pid_t             dead;
+    ngx_mcp_zone_root_t  *root;
 
     root = zone->root;
 
     if (ngx_exiting) {
-        ngx_http_mcp_sse_zone_wait(&zone->shpool->mutex);
+        ngx_mcp_zone_wait(&zone->shpool->mutex);
 
     } else {
         ngx_shmtx_lock(&zone->shpool->mutex);
@@ -383,8 +377,8 @@ ngx_http_mcp_sse_zone_lock(ngx_http_mcp_sse_zone_t *zone)
 
     ngx_memory_barrier();
 
-    if (dead || root->phase != NGX_HTTP_MCP_SSE_ZONE_WHOLE) {
-        ngx_http_mcp_sse_zone_repairer(zone, dead);
+    if (dead || root->phase != NGX_MCP_ZONE_READY) {
+        ngx_mcp_zone_recovery(zone, dead);
     }
 }
 
@@ -395,14 +389,14 @@ ngx_http_mcp_sse_zone_lock(ngx_http_mcp_sse_zone_t *zone)
  */
 
 static void
-ngx_http_mcp_sse_zone_wait(ngx_shmtx_t *mutex)
+ngx_mcp_zone_wait(ngx_shmtx_t *mutex)
 {
     ngx_pid_t   pid;
     ngx_uint_t  n;
 
     for (n = 0; !ngx_shmtx_trylock(mutex); n++) {
 
-        if (n < NGX_HTTP_MCP_SSE_ZONE_LOOK) {
+        if (n < NGX_MCP_ZONE_CHECK_YIELDS) {
             ngx_sched_yield();
             continue;
         }
@@ -422,7 +416,7 @@ ngx_http_mcp_sse_zone_wait(ngx_shmtx_t *mutex)
 
 
 void
-ngx_http_mcp_sse_zone_unlock(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_zone_unlock(ngx_mcp_zone_t *zone)
 {
     ngx_memory_barrier();
 
@@ -433,7 +427,7 @@ ngx_http_mcp_sse_zone_unlock(ngx_http_mcp_sse_zone_t *zone)
 
 
 void
-ngx_http_mcp_sse_zone_died(ngx_http_mcp_sse_zone_t *zone)
+ngx_mcp_zone_worker_died_locked(ngx_mcp_zone_t *zone)
 {
 #if (NGX_HAVE_POSIX_SEM)
 
@@ -446,9 +440,9 @@ ngx_http_mcp_sse_zone_died(ngx_http_mcp_sse_zone_t *zone)
 
 
 void *
-ngx_http_mcp_sse_zone_alloc(ngx_http_mcp_sse_zone_t *zone, size_t size)
+ngx_mcp_zone_alloc_locked(ngx_mcp_zone_t *zone, size_t size)
 {
-    if (zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
+    if (zone->root->phase == NGX_MCP_ZONE_DIRTY) {
         return NULL;
     }
 
@@ -457,11 +451,11 @@ ngx_http_mcp_sse_zone_alloc(ngx_http_mcp_sse_zone_t *zone, size_t size)
 
 
 void *
-ngx_http_mcp_sse_zone_calloc(ngx_http_mcp_sse_zone_t *zone, size_t size)
+ngx_mcp_zone_calloc_locked(ngx_mcp_zone_t *zone, size_t size)
 {
     void  *p;
 
-    p = ngx_http_mcp_sse_zone_alloc(zone, size);
+    p = ngx_mcp_zone_alloc_locked(zone, size);
 
     if (p) {
         ngx_memzero(p, size);
@@ -472,14 +466,14 @@ ngx_http_mcp_sse_zone_calloc(ngx_http_mcp_sse_zone_t *zone, size_t size)
 
 
 void
-ngx_http_mcp_sse_zone_free(ngx_http_mcp_sse_zone_t *zone, void *p)
+ngx_mcp_zone_free_locked(ngx_mcp_zone_t *zone, void *p)
 {
     ngx_slab_free_locked(zone->root->heap, p);
 }
 
 
 void
-ngx_http_mcp_sse_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
+ngx_mcp_zone_insert_locked(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
     u_char *digest)
 {
     ngx_memcpy(&node->key, digest, sizeof(ngx_rbtree_key_t));
@@ -489,7 +483,7 @@ ngx_http_mcp_sse_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
 
 
 ngx_rbtree_node_t *
-ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
+ngx_mcp_zone_find_locked(ngx_rbtree_t *tree, u_char *digest, size_t offset)
 {
     ngx_rbtree_key_t    key;
     ngx_rbtree_node_t  *node;
@@ -506,7 +500,7 @@ ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
         }
 
         if (ngx_memcmp((u_char *) node + offset, digest,
-                       NGX_HTTP_MCP_SSE_DIGEST)
+                       NGX_MCP_DIGEST_LEN)
             == 0)
         {
             return node;
@@ -525,7 +519,7 @@ ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
 
 
 ngx_uint_t
-ngx_http_mcp_sse_zone_once(ngx_atomic_t *last, time_t sec)
+ngx_mcp_zone_log_once(ngx_atomic_t *last, time_t sec)
 {
     ngx_atomic_uint_t  now, said;
 
@@ -540,13 +534,13 @@ ngx_http_mcp_sse_zone_once(ngx_atomic_t *last, time_t sec)
 
 
 void
-ngx_http_mcp_sse_zone_nomem(ngx_http_mcp_sse_zone_t *zone, ngx_log_t *log)
+ngx_mcp_zone_nomem(ngx_mcp_zone_t *zone, ngx_log_t *log)
 {
-    if (zone->root->phase == NGX_HTTP_MCP_SSE_ZONE_DAMAGED) {
+    if (zone->root->phase == NGX_MCP_ZONE_DIRTY) {
         return;
     }
 
-    if (ngx_http_mcp_sse_zone_once(&zone->root->nomem_said, 10)) {
+    if (ngx_mcp_zone_log_once(&zone->root->nomem_said, 10)) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "mcp_sse_zone \"%V\" of %uzK is full, give it a larger "
                       "size",

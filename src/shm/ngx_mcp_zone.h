@@ -15,9 +15,9 @@
 #include "ngx_mcp_counters.h"
 
 
-#define NGX_HTTP_MCP_SSE_ZONE_MAGIC  0x4d43503d      /* of this layout */
+#define NGX_MCP_ZONE_MAGIC  0x4d43503d      /* of this layout */
 
-#define NGX_HTTP_MCP_SSE_MAX_PEERS   256   /* workers, of all generations */
+#define NGX_MCP_MAX_WORKERS  256   /* workers, of all generations */
 
 
 /*
@@ -26,17 +26,17 @@
  */
 
 typedef enum {
-    NGX_HTTP_MCP_SSE_ZONE_DAMAGED = 0, /* it may hold what is in the heap */
-    NGX_HTTP_MCP_SSE_ZONE_EMPTY,       /* it holds nothing; the heap is new */
-    NGX_HTTP_MCP_SSE_ZONE_WHOLE        /* its sessions are registered */
-} ngx_http_mcp_sse_zone_phase_e;
+    NGX_MCP_ZONE_DIRTY = 0,            /* it may hold what is in the heap */
+    NGX_MCP_ZONE_RESET,                /* it holds nothing; the heap is new */
+    NGX_MCP_ZONE_READY                 /* its sessions are registered */
+} ngx_mcp_zone_state_e;
 
 
 /* a worker, made by itself in init_process; id is drawn after fork */
 
 typedef struct {
     ngx_queue_t            queue;        /* in zone->peers or free_peers */
-    u_char                 id[NGX_HTTP_MCP_SSE_WORKER_ID];
+    u_char                 id[NGX_MCP_WORKER_ID_LEN];
     ngx_pid_t              pid;          /* 0: free */
     ngx_int_t              slot;
     ngx_uint_t             phase;
@@ -53,31 +53,31 @@ typedef struct {
     ngx_atomic_t           pending;      /* that it has and has not started */
     ngx_atomic_t           held;         /* POSTs it holds */
     ngx_atomic_t           calls;        /* that run */
-    ngx_atomic_t           redis;        /* NGX_HTTP_MCP_SSE_REDIS_*, or 0 */
+    ngx_atomic_t           redis;        /* NGX_MCP_REDIS_*, or 0 */
     ngx_uint_t             heard;        /* number of the last announcement */
 
     unsigned               deaf:1;       /* it has no socket to be woken by */
-} ngx_http_mcp_sse_peer_t;
+} ngx_mcp_worker_t;
 
 
 /* the sessions of one user of one site; gone with the last of them */
 
 typedef struct {
     ngx_rbtree_node_t      node;
-    u_char                 key[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char                 key[NGX_MCP_DIGEST_LEN];
     ngx_queue_t            records;
     ngx_uint_t             count;
-} ngx_http_mcp_sse_shm_user_t;
+} ngx_mcp_user_record_t;
 
 
 /* a session, or what is left of it for the time of grace */
 
 typedef struct {
     ngx_rbtree_node_t      node;         /* in zone->records while listed */
-    u_char                 key[NGX_HTTP_MCP_SSE_DIGEST];
-    u_char                 credential[NGX_HTTP_MCP_SSE_DIGEST];
-    ngx_http_mcp_sse_peer_t      *owner; /* NULL: a tombstone */
-    ngx_http_mcp_sse_shm_user_t  *user;  /* NULL: does not count any more */
+    u_char                 key[NGX_MCP_DIGEST_LEN];
+    u_char                 credential[NGX_MCP_DIGEST_LEN];
+    ngx_mcp_worker_t      *owner;        /* NULL: a tombstone */
+    ngx_mcp_user_record_t  *user;        /* NULL: does not count any more */
     ngx_queue_t            queue;        /* in owner->records or zone->tombs */
     ngx_queue_t            ready;        /* in owner->ready if has_news */
     ngx_queue_t            users;        /* in user->records */
@@ -92,13 +92,13 @@ typedef struct {
     unsigned               has_news:1;
     unsigned               evicted:1;
     unsigned               replaced:1;
-} ngx_http_mcp_sse_record_t;
+} ngx_mcp_session_record_t;
 
 
-typedef struct ngx_http_mcp_sse_chunk_s  ngx_http_mcp_sse_chunk_t;
+typedef struct ngx_mcp_inbox_chunk_s  ngx_mcp_inbox_chunk_t;
 
-struct ngx_http_mcp_sse_chunk_s {
-    ngx_http_mcp_sse_chunk_t     *next;
+struct ngx_mcp_inbox_chunk_s {
+    ngx_mcp_inbox_chunk_t        *next;
     size_t                        size;
 };
 
@@ -111,9 +111,9 @@ typedef struct {
     ngx_uint_t                    nmessages;
     uint64_t                      received;
     size_t                        size;
-    ngx_http_mcp_sse_chunk_t     *chunks;
-    u_char                        key[NGX_HTTP_MCP_SSE_DIGEST];
-} ngx_http_mcp_sse_entry_t;
+    ngx_mcp_inbox_chunk_t        *chunks;
+    u_char                        key[NGX_MCP_DIGEST_LEN];
+} ngx_mcp_inbox_entry_t;
 
 
 /* the cache of look-ups */
@@ -121,22 +121,22 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t      node;
     ngx_queue_t            queue;        /* in zone->good or zone->bad */
-    u_char                 key[NGX_HTTP_MCP_SSE_DIGEST];
+    u_char                 key[NGX_MCP_DIGEST_LEN];
     ngx_msec_t             when;
     ngx_uint_t             status;       /* 0: good, else 401 or 403 */
     size_t                 len;
     u_char                 text[1];      /* the principal or the challenge */
-} ngx_http_mcp_sse_shm_verdict_t;
+} ngx_mcp_auth_cache_entry_t;
 
 
 typedef struct {
     ngx_uint_t             magic;
-    u_char                 key[NGX_HTTP_MCP_SSE_KEY];
-    u_char                 instance[NGX_HTTP_MCP_SSE_INSTANCE];
+    u_char                 key[NGX_MCP_KEY_LEN];
+    u_char                 instance[NGX_MCP_INSTANCE_LEN];
 
     ngx_slab_pool_t       *heap;         /* all that comes and goes: made anew
                                             when it is damaged */
-    ngx_http_mcp_sse_peer_t  *workers;   /* all of them, free ones, too */
+    ngx_mcp_worker_t      *workers;      /* all of them, free ones, too */
 
     ngx_atomic_t           busy;         /* who is in a section, or 0 */
     ngx_uint_t             phase;
@@ -188,19 +188,19 @@ typedef struct {
                                             been; on the clock of timers */
     ngx_atomic_t           redis_reached;
 
-    ngx_http_mcp_sse_counters_t  counters;
-} ngx_http_mcp_sse_root_t;
+    ngx_mcp_counters_t     counters;
+} ngx_mcp_zone_root_t;
 
 
 /* what a process knows of the zone; one per cycle, shm_zone->data */
 
 typedef struct {
-    ngx_http_mcp_sse_root_t       *root;
+    ngx_mcp_zone_root_t           *root;
     ngx_slab_pool_t               *shpool;
     size_t                         size;
-    ngx_http_mcp_sse_main_conf_t  *conf;
+    ngx_mcp_main_conf_t           *conf;
     ngx_array_t                   *secrets;  /* of ngx_str_t; the first signs */
-} ngx_http_mcp_sse_zone_t;
+} ngx_mcp_zone_t;
 
 
 /*
@@ -209,14 +209,13 @@ typedef struct {
  * NGX_OK, or NGX_ERROR after a message.
  */
 
-ngx_int_t ngx_http_mcp_sse_zone_add(ngx_conf_t *cf,
-    ngx_http_mcp_sse_main_conf_t *mcf);
+ngx_int_t ngx_mcp_zone_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf);
 
 /*
  * The zone of the running cycle.
  */
 
-ngx_http_mcp_sse_zone_t *ngx_http_mcp_sse_zone(void);
+ngx_mcp_zone_t *ngx_mcp_zone(void);
 
 /*
  * Enters and leaves a section: the pool's mutex, and a mark by which the next
@@ -226,8 +225,8 @@ ngx_http_mcp_sse_zone_t *ngx_http_mcp_sse_zone(void);
  * zone_lock() must look whether it still has it.
  */
 
-void ngx_http_mcp_sse_zone_lock(ngx_http_mcp_sse_zone_t *zone);
-void ngx_http_mcp_sse_zone_unlock(ngx_http_mcp_sse_zone_t *zone);
+void ngx_mcp_zone_lock(ngx_mcp_zone_t *zone);
+void ngx_mcp_zone_unlock(ngx_mcp_zone_t *zone);
 
 /*
  * Under the mutex, of a worker that is found dead: it may have died while it
@@ -235,43 +234,42 @@ void ngx_http_mcp_sse_zone_unlock(ngx_http_mcp_sse_zone_t *zone);
  * wakes one more.
  */
 
-void ngx_http_mcp_sse_zone_died(ngx_http_mcp_sse_zone_t *zone);
+void ngx_mcp_zone_worker_died_locked(ngx_mcp_zone_t *zone);
 
 /*
  * Sets "repair" of zone_lock().
  */
 
-void ngx_http_mcp_sse_zone_repair(
-    void (*repair)(ngx_http_mcp_sse_zone_t *zone, ngx_pid_t dead));
+void ngx_mcp_zone_set_recovery(
+    void (*repair)(ngx_mcp_zone_t *zone, ngx_pid_t dead));
 
 /*
  * Under the mutex: memory in the heap, or NULL if it is full or damaged;
  * zeroed; free.
  */
 
-void *ngx_http_mcp_sse_zone_alloc(ngx_http_mcp_sse_zone_t *zone, size_t size);
-void *ngx_http_mcp_sse_zone_calloc(ngx_http_mcp_sse_zone_t *zone,
-    size_t size);
-void ngx_http_mcp_sse_zone_free(ngx_http_mcp_sse_zone_t *zone, void *p);
+void *ngx_mcp_zone_alloc_locked(ngx_mcp_zone_t *zone, size_t size);
+void *ngx_mcp_zone_calloc_locked(ngx_mcp_zone_t *zone, size_t size);
+void ngx_mcp_zone_free_locked(ngx_mcp_zone_t *zone, void *p);
 
 /*
  * Under the mutex: forgets all that is in the heap, and who is free and who
  * works; makes the heap anew.
  */
 
-void ngx_http_mcp_sse_zone_forget(ngx_http_mcp_sse_root_t *root);
-void ngx_http_mcp_sse_zone_heap(ngx_http_mcp_sse_zone_t *zone);
+void ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root);
+void ngx_mcp_zone_pool_locked(ngx_mcp_zone_t *zone);
 
 /*
  * Finds a record, user or verdict by its digest in one of the zone's trees,
  * all of whose nodes are followed by their key at "offset" from the node;
- * NULL if there is none.  Insert with ngx_http_mcp_sse_zone_insert(), which
+ * NULL if there is none.  Insert with ngx_mcp_zone_insert_locked(), which
  * sets the node's key.  Both under the mutex.
  */
 
-ngx_rbtree_node_t *ngx_http_mcp_sse_zone_find(ngx_rbtree_t *tree,
-    u_char *digest, size_t offset);
-void ngx_http_mcp_sse_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
+ngx_rbtree_node_t *ngx_mcp_zone_find_locked(ngx_rbtree_t *tree, u_char *digest,
+    size_t offset);
+void ngx_mcp_zone_insert_locked(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
     u_char *digest);
 
 /*
@@ -279,14 +277,13 @@ void ngx_http_mcp_sse_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
  * seconds; "last" is in the root of the zone.
  */
 
-ngx_uint_t ngx_http_mcp_sse_zone_once(ngx_atomic_t *last, time_t sec);
+ngx_uint_t ngx_mcp_zone_log_once(ngx_atomic_t *last, time_t sec);
 
 /*
  * Says once in 10 seconds that the zone is full.
  */
 
-void ngx_http_mcp_sse_zone_nomem(ngx_http_mcp_sse_zone_t *zone,
-    ngx_log_t *log);
+void ngx_mcp_zone_nomem(ngx_mcp_zone_t *zone, ngx_log_t *log);
 
 
 #endif /* _NGX_MCP_ZONE_H_INCLUDED_ */

@@ -11,14 +11,14 @@
 #include "ngx_mcp_header.h"
 
 
-#define ngx_http_mcp_sse_stream_held(r)                                       \
+#define ngx_mcp_stream_queued(r)                                              \
     ((r)->connection->buffered || (r)->postponed)
 
 
-struct ngx_http_mcp_sse_stream_s {
+struct ngx_mcp_stream_s {
     ngx_http_request_t               *request;
-    ngx_http_mcp_sse_loc_conf_t      *conf;
-    ngx_http_mcp_sse_stream_owner_t   owner;   /* if owned */
+    ngx_mcp_loc_conf_t               *conf;
+    ngx_mcp_stream_owner_t            owner;   /* if owned */
 
     ngx_queue_t                       queue;   /* events not yet given on */
     ngx_queue_t                       sending; /* events in bufs of busy */
@@ -27,7 +27,7 @@ struct ngx_http_mcp_sse_stream_s {
     ngx_chain_t                      *free;
     ngx_chain_t                      *busy;
 
-    ngx_http_mcp_sse_timer_t          heartbeat;
+    ngx_mcp_timer_t                   heartbeat;
     ngx_uint_t                        beats;
     ngx_uint_t                        reason;
 
@@ -36,46 +36,42 @@ struct ngx_http_mcp_sse_stream_s {
 };
 
 
-static void ngx_http_mcp_sse_stream_start(ngx_http_mcp_sse_stream_t *stream);
-static void ngx_http_mcp_sse_stream_cleanup(void *data);
-static void ngx_http_mcp_sse_stream_free_events(void *data);
-static ngx_int_t ngx_http_mcp_sse_stream_output(
-    ngx_http_mcp_sse_stream_t *stream);
-static ngx_chain_t *ngx_http_mcp_sse_stream_chain(
-    ngx_http_mcp_sse_stream_t *stream);
-static void ngx_http_mcp_sse_stream_release(
-    ngx_http_mcp_sse_stream_t *stream);
-static ngx_int_t ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r);
-static void ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r);
-static void ngx_http_mcp_sse_stream_flush(ngx_http_mcp_sse_stream_t *stream);
-static void ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream);
-static void ngx_http_mcp_sse_stream_beat(void *data);
+static void ngx_mcp_stream_start(ngx_mcp_stream_t *stream);
+static void ngx_mcp_stream_cleanup(void *data);
+static void ngx_mcp_stream_free_events(void *data);
+static ngx_int_t ngx_mcp_stream_output(ngx_mcp_stream_t *stream);
+static ngx_chain_t *ngx_mcp_stream_chain(ngx_mcp_stream_t *stream);
+static void ngx_mcp_stream_release(ngx_mcp_stream_t *stream);
+static ngx_int_t ngx_mcp_stream_wait(ngx_http_request_t *r);
+static void ngx_mcp_stream_write_handler(ngx_http_request_t *r);
+static void ngx_mcp_stream_flush(ngx_mcp_stream_t *stream);
+static void ngx_mcp_stream_finish(ngx_mcp_stream_t *stream);
+static void ngx_mcp_stream_heartbeat(void *data);
 
 
-static ngx_uint_t  (*ngx_http_mcp_sse_stream_count)(void);
-static void        (*ngx_http_mcp_sse_stream_changed)(ngx_int_t n);
+static ngx_uint_t  (*ngx_mcp_stream_count)(void);
+static void        (*ngx_mcp_stream_changed)(ngx_int_t n);
 
 
 void
-ngx_http_mcp_sse_stream_init(ngx_uint_t (*count)(void),
-    void (*changed)(ngx_int_t n))
+ngx_mcp_stream_init(ngx_uint_t (*count)(void), void (*changed)(ngx_int_t n))
 {
-    ngx_http_mcp_sse_stream_count = count;
-    ngx_http_mcp_sse_stream_changed = changed;
+    ngx_mcp_stream_count = count;
+    ngx_mcp_stream_changed = changed;
 }
 
 
 ngx_int_t
-ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
-    ngx_http_mcp_sse_stream_owner_t *owner, ngx_http_mcp_sse_event_t *first)
+ngx_mcp_stream_open(ngx_http_request_t *r, ngx_mcp_stream_owner_t *owner,
+    ngx_mcp_event_t *first)
 {
-    ngx_int_t                   rc;
-    ngx_http_cleanup_t         *cln;
-    ngx_pool_cleanup_t         *pcln;
-    ngx_http_core_loc_conf_t   *clcf;
-    ngx_http_mcp_sse_stream_t  *stream;
+    ngx_int_t                  rc;
+    ngx_http_cleanup_t        *cln;
+    ngx_pool_cleanup_t        *pcln;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_mcp_stream_t          *stream;
 
-    stream = ngx_pcalloc(r->pool, sizeof(ngx_http_mcp_sse_stream_t));
+    stream = ngx_pcalloc(r->pool, sizeof(ngx_mcp_stream_t));
     pcln = ngx_pool_cleanup_add(r->pool, 0);
     cln = ngx_http_cleanup_add(r, 0);
 
@@ -87,7 +83,7 @@ ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
     stream->request = r;
     stream->owner = *owner;
     stream->conf = owner->conf;
-    stream->heartbeat.handler = ngx_http_mcp_sse_stream_beat;
+    stream->heartbeat.handler = ngx_mcp_stream_heartbeat;
     stream->heartbeat.data = stream;
 
     ngx_queue_init(&stream->queue);
@@ -96,19 +92,19 @@ ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
     ngx_queue_insert_tail(&stream->queue, &first->queue);
     stream->waiting = first->last - first->pos;
 
-    pcln->handler = ngx_http_mcp_sse_stream_free_events;
+    pcln->handler = ngx_mcp_stream_free_events;
     pcln->data = stream;
 
-    rc = ngx_http_mcp_sse_stream_header(r);
+    rc = ngx_mcp_stream_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
     }
 
-    cln->handler = ngx_http_mcp_sse_stream_cleanup;
+    cln->handler = ngx_mcp_stream_cleanup;
     cln->data = stream;
 
-    ngx_http_mcp_sse_stream_start(stream);
+    ngx_mcp_stream_start(stream);
 
     /* nginx turns Nagle's algorithm off only for what it knows itself */
 
@@ -118,7 +114,7 @@ ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_mcp_sse_stream_output(stream);
+    rc = ngx_mcp_stream_output(stream);
 
     if (rc != NGX_OK) {
         return rc;
@@ -135,10 +131,10 @@ ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
  */
 
 static void
-ngx_http_mcp_sse_stream_start(ngx_http_mcp_sse_stream_t *stream)
+ngx_mcp_stream_start(ngx_mcp_stream_t *stream)
 {
-    ngx_http_request_t      *r;
-    ngx_http_mcp_sse_ctx_t  *ctx;
+    ngx_http_request_t  *r;
+    ngx_mcp_ctx_t       *ctx;
 
     r = stream->request;
 
@@ -148,11 +144,11 @@ ngx_http_mcp_sse_stream_start(ngx_http_mcp_sse_stream_t *stream)
     *stream->owner.stream = stream;
     stream->owned = 1;
 
-    ngx_http_mcp_sse_tick_hold();
-    ngx_http_mcp_sse_stream_changed(1);
+    ngx_mcp_timer_hold();
+    ngx_mcp_stream_changed(1);
 
-    if (stream->conf->keepalive != NGX_HTTP_MCP_SSE_OFF) {
-        ngx_http_mcp_sse_tick_set(&stream->heartbeat, stream->conf->keepalive);
+    if (stream->conf->keepalive != NGX_MCP_OFF) {
+        ngx_mcp_timer_set(&stream->heartbeat, stream->conf->keepalive);
     }
 
     if (!r->discard_body) {
@@ -170,7 +166,7 @@ ngx_http_mcp_sse_stream_start(ngx_http_mcp_sse_stream_t *stream)
 
 
 ngx_int_t
-ngx_http_mcp_sse_stream_header(ngx_http_request_t *r)
+ngx_mcp_stream_header(ngx_http_request_t *r)
 {
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = -1;
@@ -179,10 +175,10 @@ ngx_http_mcp_sse_stream_header(ngx_http_request_t *r)
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    if (ngx_http_mcp_sse_header_add(r, "Cache-Control",
-                                    "no-cache, no-transform")
+    if (ngx_mcp_header_add(r, "Cache-Control",
+                           "no-cache, no-transform")
         != NGX_OK
-        || ngx_http_mcp_sse_header_add(r, "X-Accel-Buffering", "no")
+        || ngx_mcp_header_add(r, "X-Accel-Buffering", "no")
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -199,14 +195,14 @@ ngx_http_mcp_sse_stream_header(ngx_http_request_t *r)
 
 
 static void
-ngx_http_mcp_sse_stream_cleanup(void *data)
+ngx_mcp_stream_cleanup(void *data)
 {
-    ngx_http_mcp_sse_stream_t  *stream = data;
+    ngx_mcp_stream_t  *stream = data;
 
-    ngx_http_mcp_sse_tick_del(&stream->heartbeat);
+    ngx_mcp_timer_del(&stream->heartbeat);
 
-    ngx_http_mcp_sse_stream_changed(-1);
-    ngx_http_mcp_sse_tick_release();
+    ngx_mcp_stream_changed(-1);
+    ngx_mcp_timer_release();
 
     if (stream->owned) {
         stream->owned = 0;
@@ -222,9 +218,9 @@ ngx_http_mcp_sse_stream_cleanup(void *data)
  */
 
 static void
-ngx_http_mcp_sse_stream_free_events(void *data)
+ngx_mcp_stream_free_events(void *data)
 {
-    ngx_http_mcp_sse_stream_t  *stream = data;
+    ngx_mcp_stream_t  *stream = data;
 
     ngx_queue_t  *q, *next;
 
@@ -235,23 +231,22 @@ ngx_http_mcp_sse_stream_free_events(void *data)
          q = next)
     {
         next = ngx_queue_next(q);
-        ngx_free(ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue));
+        ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
 }
 
 
 void
-ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
-    ngx_http_mcp_sse_event_t *ev)
+ngx_mcp_stream_send(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
 {
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
-    if (ev && !ngx_http_mcp_sse_stream_full(stream)) {
+    if (ev && !ngx_mcp_stream_full(stream)) {
         ngx_queue_insert_tail(&stream->queue, &ev->queue);
         stream->waiting += ev->last - ev->pos;
 
-        ngx_http_mcp_sse_stream_flush(stream);
+        ngx_mcp_stream_flush(stream);
         return;
     }
 
@@ -260,18 +255,18 @@ ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
 
     ngx_http_set_log_request(c->log, r);
 
-    stream->reason = NGX_HTTP_MCP_SSE_NO_MEMORY;
+    stream->reason = NGX_MCP_CLOSE_NO_MEMORY;
 
     if (ev) {
         ngx_free(ev);
 
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_QUEUE_FULL);
+        ngx_mcp_count(NGX_MCP_COUNT_QUEUE_FULL);
 
         ngx_log_error(NGX_LOG_INFO, c->log, 0,
                       "mcp sse: client reads too slowly, more than %uz bytes "
                       "wait", stream->conf->queue);
 
-        stream->reason = NGX_HTTP_MCP_SSE_SLOW_READER;
+        stream->reason = NGX_MCP_CLOSE_SLOW_CLIENT;
     }
 
     ngx_http_finalize_request(r, NGX_ERROR);
@@ -280,19 +275,18 @@ ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
 
 
 void
-ngx_http_mcp_sse_stream_end(ngx_http_mcp_sse_stream_t *stream,
-    ngx_queue_t *events)
+ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_queue_t *events)
 {
     *stream->owner.stream = NULL;
     stream->owned = 0;
     stream->last = 1;
 
-    ngx_http_mcp_sse_tick_del(&stream->heartbeat);
+    ngx_mcp_timer_del(&stream->heartbeat);
 
     ngx_queue_add(&stream->queue, events);
     ngx_queue_init(events);
 
-    ngx_http_mcp_sse_stream_flush(stream);
+    ngx_mcp_stream_flush(stream);
 }
 
 
@@ -301,19 +295,19 @@ ngx_http_mcp_sse_stream_end(ngx_http_mcp_sse_stream_t *stream,
  */
 
 static void
-ngx_http_mcp_sse_stream_flush(ngx_http_mcp_sse_stream_t *stream)
+ngx_mcp_stream_flush(ngx_mcp_stream_t *stream)
 {
     ngx_connection_t  *c;
 
     c = stream->request->connection;
 
-    if (ngx_http_mcp_sse_stream_held(stream->request)) {
+    if (ngx_mcp_stream_queued(stream->request)) {
         return;
     }
 
     ngx_http_set_log_request(c->log, stream->request);
 
-    ngx_http_mcp_sse_stream_finish(stream);
+    ngx_mcp_stream_finish(stream);
     ngx_http_run_posted_requests(c);
 }
 
@@ -324,7 +318,7 @@ ngx_http_mcp_sse_stream_flush(ngx_http_mcp_sse_stream_t *stream)
  */
 
 static void
-ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream)
+ngx_mcp_stream_finish(ngx_mcp_stream_t *stream)
 {
     ngx_int_t            rc;
     ngx_http_request_t  *r;
@@ -334,9 +328,9 @@ ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream)
     /* first what the filters have; then, if that is gone, the queue */
 
     do {
-        rc = ngx_http_mcp_sse_stream_output(stream);
+        rc = ngx_mcp_stream_output(stream);
 
-    } while (rc == NGX_OK && !ngx_http_mcp_sse_stream_held(r)
+    } while (rc == NGX_OK && !ngx_mcp_stream_queued(r)
              && !ngx_queue_empty(&stream->queue));
 
     if (rc != NGX_OK) {
@@ -356,7 +350,7 @@ ngx_http_mcp_sse_stream_finish(ngx_http_mcp_sse_stream_t *stream)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_stream_output(ngx_http_mcp_sse_stream_t *stream)
+ngx_mcp_stream_output(ngx_mcp_stream_t *stream)
 {
     ngx_int_t            rc;
     ngx_chain_t         *out;
@@ -366,14 +360,14 @@ ngx_http_mcp_sse_stream_output(ngx_http_mcp_sse_stream_t *stream)
 
     out = NULL;
 
-    if (!ngx_http_mcp_sse_stream_held(r) && !ngx_queue_empty(&stream->queue)) {
-        out = ngx_http_mcp_sse_stream_chain(stream);
+    if (!ngx_mcp_stream_queued(r) && !ngx_queue_empty(&stream->queue)) {
+        out = ngx_mcp_stream_chain(stream);
         if (out == NULL) {
             return NGX_ERROR;
         }
     }
 
-    if (out == NULL && !ngx_http_mcp_sse_stream_held(r)) {
+    if (out == NULL && !ngx_mcp_stream_queued(r)) {
         return NGX_OK;
     }
 
@@ -382,19 +376,19 @@ ngx_http_mcp_sse_stream_output(ngx_http_mcp_sse_stream_t *stream)
     ngx_chain_update_chains(r->pool, &stream->free, &stream->busy, &out,
                             (ngx_buf_tag_t) &ngx_http_mcp_sse_module);
 
-    ngx_http_mcp_sse_stream_release(stream);
+    ngx_mcp_stream_release(stream);
 
-    return (rc == NGX_ERROR) ? rc : ngx_http_mcp_sse_stream_wait(r);
+    return (rc == NGX_ERROR) ? rc : ngx_mcp_stream_wait(r);
 }
 
 
 static ngx_chain_t *
-ngx_http_mcp_sse_stream_chain(ngx_http_mcp_sse_stream_t *stream)
+ngx_mcp_stream_chain(ngx_mcp_stream_t *stream)
 {
-    ngx_buf_t                 *b;
-    ngx_chain_t               *cl, *out, **ll;
-    ngx_queue_t               *q;
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_buf_t        *b;
+    ngx_chain_t      *cl, *out, **ll;
+    ngx_queue_t      *q;
+    ngx_mcp_event_t  *ev;
 
     out = NULL;
     ll = &out;
@@ -406,7 +400,7 @@ ngx_http_mcp_sse_stream_chain(ngx_http_mcp_sse_stream_t *stream)
         }
 
         q = ngx_queue_head(&stream->queue);
-        ev = ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue);
+        ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
 
         ngx_queue_remove(q);
         ngx_queue_insert_tail(&stream->sending, q);
@@ -443,7 +437,7 @@ ngx_http_mcp_sse_stream_chain(ngx_http_mcp_sse_stream_t *stream)
  */
 
 static void
-ngx_http_mcp_sse_stream_release(ngx_http_mcp_sse_stream_t *stream)
+ngx_mcp_stream_release(ngx_mcp_stream_t *stream)
 {
     ngx_uint_t    n;
     ngx_queue_t  *q, *prev;
@@ -466,7 +460,7 @@ ngx_http_mcp_sse_stream_release(ngx_http_mcp_sse_stream_t *stream)
         prev = ngx_queue_prev(q);
 
         ngx_queue_remove(q);
-        ngx_free(ngx_queue_data(q, ngx_http_mcp_sse_event_t, queue));
+        ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
 
         q = prev;
     }
@@ -479,7 +473,7 @@ ngx_http_mcp_sse_stream_release(ngx_http_mcp_sse_stream_t *stream)
  */
 
 static ngx_int_t
-ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r)
+ngx_mcp_stream_wait(ngx_http_request_t *r)
 {
     ngx_event_t               *wev;
     ngx_connection_t          *c;
@@ -497,7 +491,7 @@ ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r)
         }
 
         r->write_event_handler = r->postponed
-            ? ngx_http_mcp_sse_stream_write_handler
+            ? ngx_mcp_stream_write_handler
             : ngx_http_request_empty_handler;
 
         return NGX_OK;
@@ -505,7 +499,7 @@ ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r)
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    r->write_event_handler = ngx_http_mcp_sse_stream_write_handler;
+    r->write_event_handler = ngx_mcp_stream_write_handler;
 
     if (!wev->delayed) {
         ngx_add_timer(wev, clcf->send_timeout);
@@ -516,11 +510,11 @@ ngx_http_mcp_sse_stream_wait(ngx_http_request_t *r)
 
 
 static void
-ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r)
+ngx_mcp_stream_write_handler(ngx_http_request_t *r)
 {
-    ngx_connection_t           *c;
-    ngx_http_mcp_sse_ctx_t     *ctx;
-    ngx_http_mcp_sse_stream_t  *stream;
+    ngx_connection_t  *c;
+    ngx_mcp_ctx_t     *ctx;
+    ngx_mcp_stream_t  *stream;
 
     c = r->connection;
 
@@ -530,14 +524,14 @@ ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r)
     if (c->write->timedout) {
         ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
                       "client timed out");
-        ngx_http_mcp_sse_count(NGX_HTTP_MCP_SSE_COUNT_SEND_TIMEOUT);
+        ngx_mcp_count(NGX_MCP_COUNT_SEND_TIMEOUT);
         c->timedout = 1;
-        stream->reason = NGX_HTTP_MCP_SSE_SLOW_READER;
+        stream->reason = NGX_MCP_CLOSE_SLOW_CLIENT;
         ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
         return;
     }
 
-    ngx_http_mcp_sse_stream_finish(stream);
+    ngx_mcp_stream_finish(stream);
 }
 
 
@@ -546,7 +540,7 @@ ngx_http_mcp_sse_stream_write_handler(ngx_http_request_t *r)
  */
 
 ngx_uint_t
-ngx_http_mcp_sse_stream_full(ngx_http_mcp_sse_stream_t *stream)
+ngx_mcp_stream_full(ngx_mcp_stream_t *stream)
 {
     size_t        size;
     ngx_chain_t  *cl;
@@ -562,39 +556,39 @@ ngx_http_mcp_sse_stream_full(ngx_http_mcp_sse_stream_t *stream)
 
 
 static void
-ngx_http_mcp_sse_stream_beat(void *data)
+ngx_mcp_stream_heartbeat(void *data)
 {
-    ngx_http_mcp_sse_stream_t  *stream = data;
+    ngx_mcp_stream_t  *stream = data;
 
-    ngx_http_mcp_sse_event_t  *ev;
+    ngx_mcp_event_t  *ev;
 
-    ngx_http_mcp_sse_tick_set(&stream->heartbeat, stream->conf->keepalive);
+    ngx_mcp_timer_set(&stream->heartbeat, stream->conf->keepalive);
 
     stream->beats++;
 
     /* whoever does not read is not asked whether it is there */
 
-    if (ngx_http_mcp_sse_stream_held(stream->request)
+    if (ngx_mcp_stream_queued(stream->request)
         || !ngx_queue_empty(&stream->queue))
     {
         return;
     }
 
     if (stream->owner.keepalive_event) {
-        ev = ngx_http_mcp_sse_event_format(160 + 3 * NGX_INT64_LEN,
+        ev = ngx_mcp_event_format(160 + 3 * NGX_INT64_LEN,
                  ngx_cycle->log,
                  "event: ping\ndata: {\"type\":\"ping\",\"timestamp\":%T,"
                  "\"counter\":%ui,\"active_connections\":%ui}\n\n",
-                 ngx_time(), stream->beats, ngx_http_mcp_sse_stream_count());
+                 ngx_time(), stream->beats, ngx_mcp_stream_count());
 
     } else {
-        ev = ngx_http_mcp_sse_event_format(16 + 2 * NGX_INT64_LEN,
-                                           ngx_cycle->log,
-                                           ": ping %ui at %T\n\n",
-                                           stream->beats, ngx_time());
+        ev = ngx_mcp_event_format(16 + 2 * NGX_INT64_LEN,
+                                  ngx_cycle->log,
+                                  ": ping %ui at %T\n\n",
+                                  stream->beats, ngx_time());
     }
 
     if (ev) {
-        ngx_http_mcp_sse_stream_send(stream, ev);
+        ngx_mcp_stream_send(stream, ev);
     }
 }

@@ -15,17 +15,17 @@
  * until gone() has run or the stream was told to end.
  *
  * gone() runs once, when the stream is gone for any other reason than
- * ngx_http_mcp_sse_stream_end(); *stream is NULL then.  May run inside
- * ngx_http_mcp_sse_stream_send().
+ * ngx_mcp_stream_end(); *stream is NULL then.  May run inside
+ * ngx_mcp_stream_send().
  */
 
 typedef struct {
-    ngx_http_mcp_sse_stream_t    **stream;     /* the owner's pointer to it */
+    ngx_mcp_stream_t             **stream;     /* the owner's pointer to it */
     void                          *data;
-    void                         (*gone)(void *data, ngx_uint_t reason);
-    ngx_http_mcp_sse_loc_conf_t   *conf;
+    void                           (*gone)(void *data, ngx_uint_t reason);
+    ngx_mcp_loc_conf_t            *conf;
     unsigned                       keepalive_event:1;
-} ngx_http_mcp_sse_stream_owner_t;
+} ngx_mcp_stream_owner_t;
 
 
 /*
@@ -35,8 +35,8 @@ typedef struct {
  * *owner->stream is set if and only if the stream is open then.
  */
 
-ngx_int_t ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
-    ngx_http_mcp_sse_stream_owner_t *owner, ngx_http_mcp_sse_event_t *first);
+ngx_int_t ngx_mcp_stream_open(ngx_http_request_t *r,
+    ngx_mcp_stream_owner_t *owner, ngx_mcp_event_t *first);
 
 /*
  * Sends an event, which it takes over.  If too much is waiting the stream is
@@ -45,14 +45,13 @@ ngx_int_t ngx_http_mcp_sse_stream_open(ngx_http_request_t *r,
  * the client's connection: not for use inside a handler of that request.
  */
 
-void ngx_http_mcp_sse_stream_send(ngx_http_mcp_sse_stream_t *stream,
-    ngx_http_mcp_sse_event_t *ev);
+void ngx_mcp_stream_send(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 
 /*
- * Whether ngx_http_mcp_sse_stream_send() would drop the stream now.
+ * Whether ngx_mcp_stream_send() would drop the stream now.
  */
 
-ngx_uint_t ngx_http_mcp_sse_stream_full(ngx_http_mcp_sse_stream_t *stream);
+ngx_uint_t ngx_mcp_stream_full(ngx_mcp_stream_t *stream);
 
 /*
  * Sends "events" (which it takes over; may be empty), in one write if the
@@ -60,21 +59,20 @@ ngx_uint_t ngx_http_mcp_sse_stream_full(ngx_http_mcp_sse_stream_t *stream);
  * once: gone() does not run.
  */
 
-void ngx_http_mcp_sse_stream_end(ngx_http_mcp_sse_stream_t *stream,
-    ngx_queue_t *events);
+void ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_queue_t *events);
 
 /*
  * Sends the headers of a stream; returns as ngx_http_send_header().
  */
 
-ngx_int_t ngx_http_mcp_sse_stream_header(ngx_http_request_t *r);
+ngx_int_t ngx_mcp_stream_header(ngx_http_request_t *r);
 
 /*
  * The number of open streams of this instance is what heartbeat events of
  * the guide carry; stream.c learns it from here.
  */
 
-void ngx_http_mcp_sse_stream_init(ngx_uint_t (*count)(void),
+void ngx_mcp_stream_init(ngx_uint_t (*count)(void),
     void (*changed)(ngx_int_t n));
 
 

@@ -249,9 +249,9 @@ typedef struct {
     void                             (*handler)(void *data, ngx_int_t rc);
     void                            *data;
 
-    uint64_t                         job;      /* 0: none is under way */
-    unsigned                         doubtful:1;  /* it may have been run */
-    unsigned                         unsure:1;    /* its session may live */
+    uint64_t                         attempt;  /* 0: none is under way */
+    unsigned                         maybe_executed:1;
+    unsigned                         maybe_alive:1; /* its session */
 } ngx_mcp_remote_send_t;
 
 
@@ -262,7 +262,7 @@ typedef struct {
 
 struct ngx_mcp_ctx_s {
     ngx_http_request_t              *request;
-    ngx_mcp_vars_t                   facts;
+    ngx_mcp_vars_t                   vars;
     ngx_mcp_call_t                  *call;     /* of a stub request only */
     ngx_mcp_stream_t                *stream;   /* of an open stream only */
 
@@ -280,7 +280,7 @@ struct ngx_mcp_ctx_s {
 
     /* sleep */
 
-    ngx_queue_t                      sleepers;
+    ngx_queue_t                      suspended_queue;
     ngx_mcp_resume_pt                resume;   /* runs when waiting ends */
 
     /* a message */
@@ -291,12 +291,12 @@ struct ngx_mcp_ctx_s {
     size_t                           capacity; /* of body */
     size_t                           max_body;
     ngx_mcp_envelope_t              *envelope; /* not yet delivered */
-    ngx_queue_t                      held;     /* if holding */
-    ngx_mcp_pending_session_t       *holding;  /* NULL: it is not held */
-    size_t                           held_size;
+    ngx_queue_t                      pending_queue; /* if holding */
+    ngx_mcp_pending_session_t       *pending;  /* NULL: it is not held */
+    size_t                           pending_size;
     ngx_uint_t                       round;    /* of deliveries: its last */
     ngx_int_t                        outcome;  /* of its delivery */
-    ngx_mcp_remote_send_t            delivery; /* to another instance */
+    ngx_mcp_remote_send_t            remote_send; /* to another instance */
     ngx_msec_t                       asked;    /* the other instances, last */
 
     ngx_int_t                        (*body_done)(ngx_http_request_t *r,
@@ -304,13 +304,13 @@ struct ngx_mcp_ctx_s {
     ngx_mcp_exchange_t              *exchange; /* of Streamable HTTP */
 
     unsigned                         cors:1;     /* its headers are added */
-    unsigned                         asleep:1;
+    unsigned                         suspended:1;
     unsigned                         cleanup:1;  /* is installed */
-    unsigned                         patient:1;  /* a GET: waits for Frappe */
-    unsigned                         lost:1;     /* its stream, a moment ago */
+    unsigned                         retry_lookup:1;  /* of a GET */
+    unsigned                         stream_lost:1; /* a moment ago */
     unsigned                         foreign_body:1; /* read by another */
     unsigned                         streamable:1; /* of Streamable HTTP: */
-    unsigned                         named:1;  /* sid is good */
+    unsigned                         has_session_id:1; /* sid is good */
     unsigned                         batches:1;
     unsigned                         accept_json:1;
     unsigned                         accept_stream:1; /* by its name */
@@ -341,7 +341,7 @@ struct ngx_mcp_session_s {
     ngx_uint_t                       pending;
     size_t                           bytes;
     ngx_uint_t                       accepted; /* in a zone that is lost */
-    ngx_uint_t                       ends;     /* after it: why, or 0 */
+    ngx_uint_t                       close_reason; /* after it: why, or 0 */
 
     ngx_mcp_stream_t                *stream;
     ngx_http_core_srv_conf_t        *cscf;
@@ -349,7 +349,7 @@ struct ngx_mcp_session_s {
 
     ngx_queue_t                      queue;    /* all sessions of the worker */
     ngx_queue_t                      presence; /* if is_present */
-    ngx_msec_t                       touched;  /* in Redis */
+    ngx_msec_t                       refreshed_at; /* in Redis */
     ngx_queue_t                      inbox;    /* envelopes not yet looked at */
     ngx_queue_t                      waiting;  /* tasks without a call */
     ngx_queue_t                      running;  /* tasks with a call */
@@ -365,12 +365,12 @@ struct ngx_mcp_session_s {
 
     unsigned                         open:1;   /* until it is closed */
     unsigned                         listed:1; /* in the bus's own table */
-    unsigned                         is_present:1;
-    unsigned                         announced:1;  /* Redis knew it once */
+    unsigned                         in_directory:1;
+    unsigned                         published:1;  /* Redis knew it once */
     unsigned                         draining:1;  /* ends when it can */
     unsigned                         ending:1;    /* starts nothing more */
     unsigned                         streamable:1; /* of Streamable HTTP */
-    unsigned                         nameless:1;  /* its id is nobody's */
+    unsigned                         anonymous:1; /* its id is nobody's */
 };
 
 

@@ -94,7 +94,7 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
 
     if (ngx_mcp_credential_digest(&ctx->credential,
                                   zone->secrets->elts,
-                                  &ctx->facts.site, conf)
+                                  &ctx->vars.site, conf)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -111,7 +111,7 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
                                : NGX_MCP_COUNT_AUTH_GOOD);
 
     if (rc != NGX_DECLINED) {
-        ctx->facts.user = ctx->verdict.principal;
+        ctx->vars.user = ctx->verdict.principal;
         return rc;
     }
 
@@ -158,12 +158,12 @@ static ngx_int_t
 ngx_mcp_auth_given(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
     ngx_http_complex_value_t *principal)
 {
-    if (ngx_http_complex_value(r, principal, &ctx->facts.user) != NGX_OK) {
+    if (ngx_http_complex_value(r, principal, &ctx->vars.user) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ctx->facts.user.len == 0
-        || !ngx_mcp_json_text_one_line(&ctx->facts.user))
+    if (ctx->vars.user.len == 0
+        || !ngx_mcp_json_text_one_line(&ctx->vars.user))
     {
         ctx->verdict.status = NGX_HTTP_UNAUTHORIZED;
     }
@@ -183,7 +183,7 @@ ngx_mcp_auth_ask(ngx_mcp_ctx_t *ctx)
     question.cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
     question.conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
     question.credential = &ctx->credential;
-    question.site = ctx->facts.site;
+    question.site = ctx->vars.site;
     question.address = r->connection->addr_text;
 
     ctx->waiter.handler = ngx_mcp_auth_answered;
@@ -219,7 +219,7 @@ ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *verdict)
 
     ctx->verdict.status = verdict->status;
 
-    if (ctx->patient
+    if (ctx->retry_lookup
         && (ngx_msec_int_t) (ctx->deadline - ngx_current_msec)
            > NGX_MCP_AUTH_RETRY_MS)
     {
@@ -313,7 +313,7 @@ ngx_mcp_auth_late(void *data)
 static void
 ngx_mcp_auth_wake(ngx_mcp_ctx_t *ctx)
 {
-    ctx->facts.user = ctx->verdict.principal;
+    ctx->vars.user = ctx->verdict.principal;
 
     ngx_mcp_resume(ctx->request);
 }

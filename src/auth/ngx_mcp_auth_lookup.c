@@ -227,7 +227,7 @@ ngx_mcp_auth_lookup_start(ngx_mcp_auth_lookup_t *lookup)
     call->handler = ngx_mcp_auth_lookup_done;
     call->data = lookup;
 
-    call->ctx.facts.site = lookup->site;
+    call->ctx.vars.site = lookup->site;
 
     if (ngx_mcp_auth_lookup_headers(lookup, call) != NGX_OK) {
         ngx_mcp_call_free(call);

@@ -65,7 +65,7 @@ ngx_mcp_presence_enter(ngx_mcp_session_t *s)
     }
 
     ngx_queue_insert_head(&ngx_mcp_presences, &s->presence);
-    s->is_present = 1;
+    s->in_directory = 1;
 
     if (ngx_mcp_redis_is_up()) {
         (void) ngx_mcp_presence_refresh(s);
@@ -76,9 +76,9 @@ ngx_mcp_presence_enter(ngx_mcp_session_t *s)
 void
 ngx_mcp_presence_leave(ngx_mcp_session_t *s)
 {
-    if (s->is_present) {
+    if (s->in_directory) {
         ngx_queue_remove(&s->presence);
-        s->is_present = 0;
+        s->in_directory = 0;
     }
 }
 
@@ -103,7 +103,7 @@ ngx_mcp_presence_all(void)
          q = ngx_queue_next(q))
     {
         s = ngx_queue_data(q, ngx_mcp_session_t, presence);
-        s->touched = ngx_current_msec - NGX_MCP_PRESENCE_REFRESH_MS;
+        s->refreshed_at = ngx_current_msec - NGX_MCP_PRESENCE_REFRESH_MS;
     }
 
     ngx_mcp_presence_sessions(NULL);
@@ -130,7 +130,7 @@ ngx_mcp_presence_sessions(void *data)
         q = ngx_queue_head(&ngx_mcp_presences);
         s = ngx_queue_data(q, ngx_mcp_session_t, presence);
 
-        if (ngx_current_msec - s->touched < NGX_MCP_PRESENCE_REFRESH_MS
+        if (ngx_current_msec - s->refreshed_at < NGX_MCP_PRESENCE_REFRESH_MS
             || ngx_mcp_presence_refresh(s) != NGX_OK)
         {
             return;
@@ -153,7 +153,7 @@ ngx_mcp_presence_refresh(ngx_mcp_session_t *s)
     ngx_int_t  rc;
     ngx_str_t  argv[4];
 
-    if (s->announced) {
+    if (s->published) {
         ngx_str_set(&argv[0], "GETEX");
         ngx_mcp_redis_key(&argv[1], buf, 's', s->sid.key);
         ngx_str_set(&argv[2], "EX");
@@ -167,7 +167,7 @@ ngx_mcp_presence_refresh(ngx_mcp_session_t *s)
     }
 
     if (rc == NGX_OK) {
-        s->touched = ngx_current_msec;
+        s->refreshed_at = ngx_current_msec;
 
         ngx_queue_remove(&s->presence);
         ngx_queue_insert_tail(&ngx_mcp_presences, &s->presence);
@@ -224,7 +224,7 @@ ngx_mcp_presence_set(redisAsyncContext *ac, void *reply, void *data)
     } else {
 
         if (s) {
-            s->announced = 1;
+            s->published = 1;
         }
 
         if (ngx_mcp_redis_id(id, r) == NGX_OK
@@ -243,7 +243,7 @@ ngx_mcp_presence_set(redisAsyncContext *ac, void *reply, void *data)
 static void
 ngx_mcp_presence_schedule(ngx_mcp_session_t *s)
 {
-    s->touched = ngx_current_msec - NGX_MCP_PRESENCE_REFRESH_MS
+    s->refreshed_at = ngx_current_msec - NGX_MCP_PRESENCE_REFRESH_MS
                  + NGX_MCP_PRESENCE_RETRY_MS;
 
     ngx_queue_remove(&s->presence);
@@ -270,7 +270,7 @@ ngx_mcp_presence_checked(redisAsyncContext *ac, void *reply, void *data)
 
     /* one that is not announced is a new one, opened since this was asked */
 
-    if (s == NULL || !s->announced) {
+    if (s == NULL || !s->published) {
         return;
     }
 
@@ -368,7 +368,7 @@ ngx_mcp_presence_replaced(u_char *key)
 
     s = ngx_mcp_presence_local(key);
 
-    if (s && s->announced) {
+    if (s && s->published) {
         (void) ngx_mcp_presence_refresh(s);
     }
 }

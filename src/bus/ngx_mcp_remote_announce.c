@@ -145,7 +145,7 @@ ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received)
         return;
     }
 
-    if (ngx_mcp_replay_window_enter(&received->sender->news,
+    if (ngx_mcp_replay_window_enter(&received->sender->announce_window,
                                     received->number, expires, &seen,
                                     ngx_cycle->log)
         != NGX_OK)

@@ -187,7 +187,7 @@ ngx_mcp_remote_recv_unconfirmed(ngx_mcp_packet_received_t *received,
 
     env->refs++;
     env->unconfirmed = 1;
-    env->late = ngx_current_msec
+    env->start_before = ngx_current_msec
                 + (ngx_msec_t) (expires - ngx_mcp_redis_now());
 
     ngx_queue_insert_tail(&ngx_mcp_remote_recv_list, &doubt->queue);

@@ -66,7 +66,7 @@ ngx_mcp_remote_send_start(ngx_mcp_remote_send_t *d)
 {
     ngx_mcp_remote_send_job_t  *job;
 
-    d->unsure = 1;
+    d->maybe_alive = 1;
 
     if (!ngx_mcp_redis_is_up()) {
         return ngx_mcp_redis_down() < NGX_MCP_REMOTE_SEND_DOWN_WAIT_MS
@@ -90,8 +90,8 @@ ngx_mcp_remote_send_start(ngx_mcp_remote_send_t *d)
         return NGX_AGAIN;
     }
 
-    d->job = job->node.key;
-    d->doubtful = 0;
+    d->attempt = job->node.key;
+    d->maybe_executed = 0;
 
     ngx_mcp_remote_send_wait(job);
 
@@ -104,12 +104,12 @@ ngx_mcp_remote_send_cancel(ngx_mcp_remote_send_t *d)
 {
     ngx_mcp_remote_send_job_t  *job;
 
-    if (d->job == 0) {
+    if (d->attempt == 0) {
         return;
     }
 
-    job = ngx_mcp_remote_send_find((void *) (uintptr_t) d->job);
-    d->job = 0;
+    job = ngx_mcp_remote_send_find((void *) (uintptr_t) d->attempt);
+    d->attempt = 0;
 
     if (job) {
         ngx_mcp_remote_send_free(job);
@@ -159,10 +159,10 @@ ngx_mcp_remote_send_end(ngx_mcp_remote_send_job_t *job, ngx_int_t rc)
     ngx_mcp_remote_send_t  *d;
 
     d = job->delivery;
-    d->job = 0;
+    d->attempt = 0;
 
     if (rc == NGX_DECLINED) {
-        d->unsure = 0;
+        d->maybe_alive = 0;
     }
 
     ngx_mcp_remote_send_free(job);
@@ -320,7 +320,7 @@ ngx_mcp_remote_send_send(ngx_mcp_remote_send_job_t *job)
     }
 
     job->sends++;
-    job->delivery->doubtful = 1;
+    job->delivery->maybe_executed = 1;
 
     return NGX_OK;
 }
@@ -359,7 +359,7 @@ ngx_mcp_remote_send_sent(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    job->delivery->doubtful = 0;
+    job->delivery->maybe_executed = 0;
 
     if (ngx_mcp_remote_send_alive(job) != NGX_OK) {
         ngx_mcp_remote_send_end(job, NGX_AGAIN);
@@ -402,7 +402,7 @@ ngx_mcp_remote_send_is_alive(redisAsyncContext *ac, void *reply, void *data)
     if (r && r->type == REDIS_REPLY_INTEGER && r->integer == 0
         && !ngx_mcp_worker_lease_maybe_lost())
     {
-        job->delivery->unsure = 0;
+        job->delivery->maybe_alive = 0;
     }
 
     ngx_mcp_remote_send_end(job, NGX_AGAIN);
@@ -456,7 +456,7 @@ ngx_mcp_remote_send_ack(ngx_mcp_packet_received_t *received)
         break;
 
     case NGX_MCP_ACK_STREAM_LOST:
-        job->delivery->unsure = 0;
+        job->delivery->maybe_alive = 0;
         rc = NGX_AGAIN;
         break;
 
@@ -465,7 +465,7 @@ ngx_mcp_remote_send_ack(ngx_mcp_packet_received_t *received)
         rc = NGX_DECLINED;
     }
 
-    job->delivery->doubtful = 0;
+    job->delivery->maybe_executed = 0;
 
     ngx_mcp_remote_send_end(job, rc);
 }
@@ -507,7 +507,7 @@ ngx_mcp_remote_send_timer(void *data)
     /* the one before may have been lost, or the verdict on it */
 
     if (job->packet
-        && job->delivery->doubtful
+        && job->delivery->maybe_executed
         && ngx_mcp_remote_send_send(job) == NGX_OK)
     {
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_RESENT);

@@ -39,10 +39,10 @@
  *     NGX_OK        the owner has it
  *     NGX_BUSY      the owner has no room for it
  *     NGX_DECLINED  there is no such session
- *     NGX_AGAIN     not now, and it was not run: try again; d->unsure, unless
- *                   the session has no stream at the moment
- *     NGX_ABORT     no answer until d->deadline; d->doubtful, if it may have
- *                   been run
+ *     NGX_AGAIN     not now, and it was not run: try again; d->maybe_alive,
+ *                   unless the session has no stream at the moment
+ *     NGX_ABORT     no answer until d->deadline; d->maybe_executed, if it may
+ *                   have been run
  *
  * or NGX_AGAIN or NGX_ABORT at once, when Redis is lost since a moment or
  * for long; NGX_ERROR if memory is short.  The envelope is the caller's and

@@ -250,7 +250,7 @@ ngx_mcp_call_cancel(ngx_mcp_call_t *call)
 void
 ngx_mcp_call_forget(ngx_mcp_call_t *call)
 {
-    ngx_memzero(&call->ctx.facts, sizeof(ngx_mcp_vars_t));
+    ngx_memzero(&call->ctx.vars, sizeof(ngx_mcp_vars_t));
     ngx_str_null(&call->connection.addr_text);
 
     if (call->request) {
@@ -267,7 +267,7 @@ ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what)
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
                       "mcp sse: %s at \"%V\" answered 404: does Frappe know "
                       "the site \"%V\" of mcp_sse_site (FRAPPE_SITE)?",
-                      what, &call->uri, &call->ctx.facts.site);
+                      what, &call->uri, &call->ctx.vars.site);
         return;
     }
 
@@ -354,8 +354,8 @@ ngx_mcp_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
                     : NGX_MCP_CALL_DONE;
     }
 
-    if (call->judge) {
-        call->judge(call);
+    if (call->classify) {
+        call->classify(call);
     }
 
     /*
@@ -451,8 +451,8 @@ ngx_mcp_call_event(ngx_event_t *ev)
 
     /* each is logged by now, and passes here once; look-ups have no judge */
 
-    if (call->judge) {
-        ngx_mcp_count_call(&call->ctx.facts.method, call->ctx.facts.result);
+    if (call->classify) {
+        ngx_mcp_count_call(&call->ctx.vars.method, call->ctx.vars.result);
         ngx_mcp_count_time(NGX_MCP_CALL_TIME, call->began);
     }
 
@@ -480,8 +480,8 @@ ngx_mcp_call_log_aborted(ngx_mcp_call_t *call)
 
     sr = call->subrequest;
 
-    if (call->judge) {
-        call->judge(call);
+    if (call->classify) {
+        call->classify(call);
     }
 
     clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);

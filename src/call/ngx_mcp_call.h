@@ -52,7 +52,7 @@ struct ngx_mcp_call_s {
      * inside ngx_http_finalize_request() and must not touch any request.
      */
 
-    ngx_mcp_call_pt               judge;
+    ngx_mcp_call_pt               classify;
 
     /* the end */
 

@@ -222,8 +222,8 @@ ngx_mcp_fake_request_log_error(ngx_log_t *log, u_char *buf, size_t len)
     }
 
     p = ngx_snprintf(buf, len, ", client: %V, session: %V, method: %V",
-                     &ctx->connection->addr_text, &mctx->facts.session,
-                     &mctx->facts.raw_method);
+                     &ctx->connection->addr_text, &mctx->vars.session,
+                     &mctx->vars.raw_method);
     len -= p - buf;
 
     return r->log_handler(r, ctx->current_request, p, len);

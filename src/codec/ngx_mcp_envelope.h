@@ -26,7 +26,7 @@ struct ngx_mcp_envelope_s {
     ngx_uint_t    unstarted;   /* messages not yet started by the owner */
     uint64_t      received;    /* when the POST was complete, on the clock of
                                   the counters; 0: unknown */
-    ngx_msec_t    late;        /* if unconfirmed: not to be started then */
+    ngx_msec_t    start_before; /* if unconfirmed: not to be started then */
     size_t        size;
     u_char       *data;        /* behind this struct, in the same block */
     unsigned      unconfirmed:1;  /* its client may be told it was refused */

@@ -352,7 +352,7 @@ ngx_mcp_packet_add(u_char *id, ngx_log_t *log)
     ngx_memcpy(&sender->node.key, id, sizeof(ngx_rbtree_key_t));
 
     ngx_mcp_replay_window_init(&sender->window);
-    ngx_mcp_replay_window_init(&sender->news);
+    ngx_mcp_replay_window_init(&sender->announce_window);
 
     ngx_rbtree_insert(&ngx_mcp_senders, &sender->node);
     ngx_queue_insert_head(&ngx_mcp_senders_order, &sender->queue);
@@ -366,7 +366,7 @@ static void
 ngx_mcp_packet_forget(ngx_mcp_packet_sender_t *sender)
 {
     ngx_mcp_replay_window_expire(&sender->window, INT64_MAX);
-    ngx_mcp_replay_window_expire(&sender->news, INT64_MAX);
+    ngx_mcp_replay_window_expire(&sender->announce_window, INT64_MAX);
 
     ngx_rbtree_delete(&ngx_mcp_senders, &sender->node);
     ngx_queue_remove(&sender->queue);
@@ -389,7 +389,7 @@ ngx_mcp_packet_expire(int64_t now)
         sender = ngx_queue_data(q, ngx_mcp_packet_sender_t, queue);
 
         ngx_mcp_replay_window_expire(&sender->window, now);
-        ngx_mcp_replay_window_expire(&sender->news, now);
+        ngx_mcp_replay_window_expire(&sender->announce_window, now);
     }
 }
 

@@ -49,7 +49,7 @@ typedef struct {
     u_char                       key_id[4];
     u_char                       key[NGX_MCP_CIPHER_KEY_LEN];
     ngx_mcp_replay_window_t      window;
-    ngx_mcp_replay_window_t      news;     /* these expire sooner */
+    ngx_mcp_replay_window_t      announce_window; /* these expire sooner */
 } ngx_mcp_packet_sender_t;
 
 

@@ -174,7 +174,7 @@ ngx_mcp_exchange_check_version(ngx_mcp_exchange_t *x, ngx_mcp_task_t *task,
         return NGX_OK;
     }
 
-    x->ctx->facts.result = call->ctx.facts.result;
+    x->ctx->vars.result = call->ctx.vars.result;
 
     if (call->end == NGX_MCP_CALL_DONE
         && (call->status == NGX_HTTP_UNAUTHORIZED
@@ -192,11 +192,11 @@ ngx_mcp_exchange_check_version(ngx_mcp_exchange_t *x, ngx_mcp_task_t *task,
         return x->challenge.data ? NGX_OK : NGX_ERROR;
     }
 
-    if (x->session.len == 0 || call->ctx.facts.result != NGX_MCP_RESULT_OK) {
+    if (x->session.len == 0 || call->ctx.vars.result != NGX_MCP_RESULT_OK) {
         return NGX_OK;
     }
 
-    x->granted = 1;
+    x->initialized = 1;
 
     ngx_mcp_event_data(ev, &answer);
 
@@ -240,7 +240,7 @@ ngx_mcp_exchange_event(ngx_event_t *ev)
         return;
     }
 
-    if (x->ctx->asleep && (x->ntasks == 0 || x->slow)) {
+    if (x->ctx->suspended && (x->ntasks == 0 || x->slow)) {
         ngx_mcp_resume(x->request);
     }
 }
@@ -380,7 +380,7 @@ ngx_mcp_exchange_json(ngx_mcp_exchange_t *x)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (x->granted && ngx_mcp_exchange_headers(x) != NGX_OK) {
+    if (x->initialized && ngx_mcp_exchange_headers(x) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

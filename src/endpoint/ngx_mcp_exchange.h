@@ -35,7 +35,7 @@ struct ngx_mcp_exchange_s {
 
     unsigned                      batch:1;
     unsigned                      asked:1;     /* there are requests */
-    unsigned                      granted:1;   /* initialize succeeded */
+    unsigned                      initialized:1; /* initialize succeeded */
     unsigned                      slow:1;      /* is to become a stream */
     unsigned                      failed:1;    /* memory was short */
     unsigned                      answered:1;

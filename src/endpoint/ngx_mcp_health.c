@@ -83,7 +83,7 @@ ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *grave)
 
     /* full: another message of the largest size would be refused */
 
-    if (zone->root->heap->pfree * ngx_pagesize < zone->conf->max_message) {
+    if (zone->root->pool->pfree * ngx_pagesize < zone->conf->max_message) {
         return "zone is full";
     }
 

@@ -138,7 +138,7 @@ ngx_mcp_message_session(ngx_http_request_t *r)
     }
 
     return ngx_mcp_session_id_verify(&ctx->sid, zone->secrets, "legacy",
-                                     &ctx->facts.site, &ctx->facts.user);
+                                     &ctx->vars.site, &ctx->vars.user);
 }
 
 
@@ -283,10 +283,10 @@ ngx_mcp_message_facts(ngx_http_request_t *r,
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    ngx_mcp_vars_set(&ctx->facts, message);
+    ngx_mcp_vars_set(&ctx->vars, message);
 
-    if (ngx_mcp_dispatch_flag(&ctx->facts.method) & conf->local) {
-        ctx->facts.result = NGX_MCP_RESULT_LOCAL;
+    if (ngx_mcp_dispatch_flag(&ctx->vars.method) & conf->local) {
+        ctx->vars.result = NGX_MCP_RESULT_LOCAL;
     }
 }
 
@@ -333,7 +333,7 @@ ngx_mcp_message_answer(ngx_http_request_t *r)
                                        ctx->outcome == NGX_ABORT
                                        ? "No answer from another instance"
                                        : "Server is stopping",
-                                       ctx->delivery.doubtful
+                                       ctx->remote_send.maybe_executed
                                        ? &ngx_mcp_executed_unknown
                                        : &ngx_mcp_executed_no);
 

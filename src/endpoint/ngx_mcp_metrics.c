@@ -39,7 +39,7 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t    sessions;
-    ngx_uint_t    tombs;
+    ngx_uint_t    tombstones;
     ngx_uint_t    good;
     ngx_uint_t    bad;
     size_t        free;
@@ -403,7 +403,7 @@ ngx_mcp_metrics_zone(ngx_mcp_metrics_page_t *page, ngx_mcp_zone_t *zone)
 
     ngx_mcp_metrics_gauge(page, "sessions", dir.sessions,
                      "Sessions that can take messages.");
-    ngx_mcp_metrics_gauge(page, "tombstones", dir.tombs,
+    ngx_mcp_metrics_gauge(page, "tombstones", dir.tombstones,
                      "Sessions whose stream was lost and may come back.");
     ngx_mcp_metrics_gauge(page, "zone_bytes", zone->size,
                      "Size of the shared memory zone.");
@@ -426,11 +426,11 @@ ngx_mcp_metrics_look(ngx_mcp_zone_t *zone, ngx_mcp_metrics_kind_t *dir)
 {
     ngx_mcp_zone_lock(zone);
 
-    dir->sessions = zone->root->nrecords - zone->root->ntombs;
-    dir->tombs = zone->root->ntombs;
+    dir->sessions = zone->root->nrecords - zone->root->ntombstones;
+    dir->tombstones = zone->root->ntombstones;
     dir->good = zone->root->ngood;
     dir->bad = zone->root->nbad;
-    dir->free = zone->root->heap->pfree * ngx_pagesize;
+    dir->free = zone->root->pool->pfree * ngx_pagesize;
 
     ngx_mcp_zone_unlock(zone);
 }

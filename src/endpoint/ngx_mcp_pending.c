@@ -35,9 +35,9 @@ static ngx_int_t ngx_mcp_pending_suspend(ngx_http_request_t *r,
     ngx_mcp_resume_pt answer);
 static ngx_mcp_pending_session_t *ngx_mcp_pending_find(u_char *key);
 static ngx_uint_t ngx_mcp_pending_full(ngx_mcp_ctx_t *ctx,
-    ngx_mcp_pending_session_t *holding);
+    ngx_mcp_pending_session_t *pending);
 static ngx_int_t ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx,
-    ngx_mcp_pending_session_t *holding);
+    ngx_mcp_pending_session_t *pending);
 static void ngx_mcp_pending_again(void *data);
 static void ngx_mcp_pending_retry(ngx_mcp_ctx_t *ctx);
 static void ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_int_t rc);
@@ -104,14 +104,14 @@ ngx_mcp_pending_try(ngx_mcp_ctx_t *ctx)
     }
 
     if (rc == NGX_DECLINED || rc == NGX_AGAIN) {
-        ctx->lost = (rc == NGX_AGAIN);
+        ctx->stream_lost = (rc == NGX_AGAIN);
         rc = ngx_mcp_pending_remote(ctx, rc);
     }
 
     /* what has nothing to run need not wait for a Redis that is not there */
 
     if ((rc == NGX_ABORT
-         || (rc == NGX_AGAIN && !ctx->lost && ngx_mcp_bus_maybe_lost()))
+         || (rc == NGX_AGAIN && !ctx->stream_lost && ngx_mcp_bus_maybe_lost()))
         && ngx_mcp_pending_runs_nothing(ctx))
     {
         return NGX_OK;
@@ -142,7 +142,7 @@ ngx_mcp_pending_remote(ngx_mcp_ctx_t *ctx, ngx_int_t rc)
         deadline = ctx->deadline;
     }
 
-    d = &ctx->delivery;
+    d = &ctx->remote_send;
 
     d->key = ctx->sid.key;
     d->envelope = ctx->envelope;
@@ -169,7 +169,9 @@ ngx_mcp_pending_remote_done(void *data, ngx_int_t rc)
 {
     ngx_mcp_ctx_t  *ctx = data;
 
-    if (rc == NGX_DECLINED && (ctx->lost || ngx_mcp_pending_is_new_id(ctx))) {
+    if (rc == NGX_DECLINED
+        && (ctx->stream_lost || ngx_mcp_pending_is_new_id(ctx)))
+    {
         rc = NGX_AGAIN;
     }
 
@@ -230,18 +232,18 @@ static ngx_int_t
 ngx_mcp_pending_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 {
     ngx_mcp_ctx_t              *ctx;
-    ngx_mcp_pending_session_t  *holding;
+    ngx_mcp_pending_session_t  *pending;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    holding = ngx_mcp_pending_find(ctx->sid.key);
+    pending = ngx_mcp_pending_find(ctx->sid.key);
 
-    if (holding && ngx_mcp_pending_full(ctx, holding)) {
+    if (pending && ngx_mcp_pending_full(ctx, pending)) {
         ctx->outcome = NGX_BUSY;
         return answer(r);
     }
 
-    if (ngx_mcp_pending_enter(ctx, holding) != NGX_OK
+    if (ngx_mcp_pending_enter(ctx, pending) != NGX_OK
         || ngx_mcp_suspend(r, answer) != NGX_OK)
     {
         ngx_mcp_pending_cancel(ctx);
@@ -275,14 +277,14 @@ ngx_mcp_pending_find(u_char *key)
  */
 
 static ngx_uint_t
-ngx_mcp_pending_full(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *holding)
+ngx_mcp_pending_full(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
 {
     ngx_mcp_zone_t  *zone;
 
     zone = ngx_mcp_zone();
 
-    return holding->n >= zone->conf->max_inbox
-           || holding->size + ctx->envelope->size > zone->size / 8;
+    return pending->n >= zone->conf->max_inbox
+           || pending->size + ctx->envelope->size > zone->size / 8;
 }
 
 
@@ -291,31 +293,31 @@ ngx_mcp_pending_full(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *holding)
  */
 
 static ngx_int_t
-ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *holding)
+ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
 {
-    if (holding == NULL) {
-        holding = ngx_alloc(sizeof(ngx_mcp_pending_session_t),
+    if (pending == NULL) {
+        pending = ngx_alloc(sizeof(ngx_mcp_pending_session_t),
                             ctx->request->connection->log);
-        if (holding == NULL) {
+        if (pending == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(holding->key, ctx->sid.key, NGX_MCP_DIGEST_LEN);
-        holding->n = 0;
-        holding->size = 0;
+        ngx_memcpy(pending->key, ctx->sid.key, NGX_MCP_DIGEST_LEN);
+        pending->n = 0;
+        pending->size = 0;
 
         ngx_mcp_zone_insert_locked(&ngx_mcp_pending_sessions,
-                                   &holding->node, holding->key);
+                                   &pending->node, pending->key);
     }
 
-    ctx->holding = holding;
-    ctx->held_size = ctx->envelope->size;
+    ctx->pending = pending;
+    ctx->pending_size = ctx->envelope->size;
     ctx->round = ngx_mcp_pending_round;
 
-    holding->n++;
-    holding->size += ctx->held_size;
+    pending->n++;
+    pending->size += ctx->pending_size;
 
-    ngx_queue_insert_tail(&ngx_mcp_pending_requests, &ctx->held);
+    ngx_queue_insert_tail(&ngx_mcp_pending_requests, &ctx->pending_queue);
     ngx_mcp_workers_held(1);
 
     return NGX_OK;
@@ -338,7 +340,7 @@ ngx_mcp_pending_again(void *data)
     while (!ngx_queue_empty(&ngx_mcp_pending_requests)) {
 
         q = ngx_queue_head(&ngx_mcp_pending_requests);
-        ctx = ngx_queue_data(q, ngx_mcp_ctx_t, held);
+        ctx = ngx_queue_data(q, ngx_mcp_ctx_t, pending_queue);
 
         if (ctx->round == ngx_mcp_pending_round) {
             ngx_mcp_timer_set(&ngx_mcp_pending_timer,
@@ -363,7 +365,7 @@ ngx_mcp_pending_retry(ngx_mcp_ctx_t *ctx)
 
     /* another instance may have it already */
 
-    if (ctx->delivery.job) {
+    if (ctx->remote_send.attempt) {
         return;
     }
 
@@ -384,7 +386,7 @@ ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_int_t rc)
             return;
         }
 
-        rc = (ctx->delivery.unsure || ngx_mcp_bus_maybe_lost())
+        rc = (ctx->remote_send.maybe_alive || ngx_mcp_bus_maybe_lost())
              ? NGX_ABORT : NGX_DECLINED;
     }
 
@@ -403,25 +405,25 @@ ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_int_t rc)
 void
 ngx_mcp_pending_cancel(ngx_mcp_ctx_t *ctx)
 {
-    ngx_mcp_pending_session_t  *holding;
+    ngx_mcp_pending_session_t  *pending;
 
-    ngx_mcp_remote_send_cancel(&ctx->delivery);
+    ngx_mcp_remote_send_cancel(&ctx->remote_send);
 
-    holding = ctx->holding;
+    pending = ctx->pending;
 
-    if (holding == NULL) {
+    if (pending == NULL) {
         return;
     }
 
-    ctx->holding = NULL;
+    ctx->pending = NULL;
 
-    ngx_queue_remove(&ctx->held);
+    ngx_queue_remove(&ctx->pending_queue);
     ngx_mcp_workers_held(-1);
 
-    holding->size -= ctx->held_size;
+    pending->size -= ctx->pending_size;
 
-    if (--holding->n == 0) {
-        ngx_rbtree_delete(&ngx_mcp_pending_sessions, &holding->node);
-        ngx_free(holding);
+    if (--pending->n == 0) {
+        ngx_rbtree_delete(&ngx_mcp_pending_sessions, &pending->node);
+        ngx_free(pending);
     }
 }

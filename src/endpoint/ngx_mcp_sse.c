@@ -43,7 +43,7 @@ ngx_mcp_sse_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    ctx->patient = 1;
+    ctx->retry_lookup = 1;
 
     return ngx_mcp_auth(r, ngx_mcp_sse_authorized);
 }
@@ -192,10 +192,10 @@ ngx_mcp_sse_open(ngx_http_request_t *r)
 
     /* the session may be gone before the request is logged */
 
-    ctx->facts.session.data = ngx_pnalloc(r->pool, NGX_MCP_HASH_LEN);
-    if (ctx->facts.session.data) {
-        ngx_memcpy(ctx->facts.session.data, s->sid.hash, NGX_MCP_HASH_LEN);
-        ctx->facts.session.len = NGX_MCP_HASH_LEN;
+    ctx->vars.session.data = ngx_pnalloc(r->pool, NGX_MCP_HASH_LEN);
+    if (ctx->vars.session.data) {
+        ngx_memcpy(ctx->vars.session.data, s->sid.hash, NGX_MCP_HASH_LEN);
+        ctx->vars.session.len = NGX_MCP_HASH_LEN;
     }
 
     rc = ngx_mcp_session_open(s, r, ngx_mcp_sse_events(r));
@@ -275,8 +275,8 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
 
     return ngx_mcp_session_id_make(sid, text, zone->secrets->elts,
                                    zone->root->instance, ngx_time(),
-                                   "legacy", &ctx->facts.site,
-                                   &ctx->facts.user);
+                                   "legacy", &ctx->vars.site,
+                                   &ctx->vars.user);
 }
 
 
@@ -300,7 +300,7 @@ ngx_mcp_sse_old_id(ngx_http_request_t *r, ngx_str_t *text,
     }
 
     return ngx_mcp_session_id_verify(sid, zone->secrets, "legacy",
-                                     &ctx->facts.site, &ctx->facts.user);
+                                     &ctx->vars.site, &ctx->vars.user);
 }
 
 

@@ -62,7 +62,7 @@ ngx_mcp_streamable_handler(ngx_http_request_t *r)
     }
 
     ctx->streamable = 1;
-    ctx->patient = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? 1 : 0;
+    ctx->retry_lookup = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? 1 : 0;
 
     return ngx_mcp_auth(r, ngx_mcp_streamable_authorized);
 }
@@ -152,9 +152,9 @@ ngx_mcp_streamable_session(ngx_http_request_t *r)
     }
 
     rc = ngx_mcp_session_id_verify(&ctx->sid, zone->secrets, "streamable",
-                                   &ctx->facts.site, &ctx->facts.user);
+                                   &ctx->vars.site, &ctx->vars.user);
 
-    ctx->named = (rc == NGX_OK);
+    ctx->has_session_id = (rc == NGX_OK);
 
     return rc;
 }
@@ -211,7 +211,7 @@ ngx_mcp_streamable_body(ngx_http_request_t *r, ngx_int_t status)
         return ngx_mcp_refuse(r, rc, NGX_MCP_ERR_INVALID_REQUEST, message);
     }
 
-    if (ctx->named && ngx_mcp_revocation_check(ctx->sid.key)) {
+    if (ctx->has_session_id && ngx_mcp_revocation_check(ctx->sid.key)) {
         return ngx_mcp_streamable_not_found(r);
     }
 
@@ -303,7 +303,7 @@ ngx_mcp_streamable_delete(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    if (!ctx->named) {
+    if (!ctx->has_session_id) {
         return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
                               NGX_MCP_ERR_INVALID_REQUEST,
                               "Mcp-Session-Id is missing");

@@ -82,7 +82,7 @@ ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
 
     /* its stream is not one that nobody uses */
 
-    if (x->ctx->named) {
+    if (x->ctx->has_session_id) {
         ngx_mcp_registry_active(x->ctx->sid.key, messages->nelts);
     }
 
@@ -133,8 +133,8 @@ ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
 
     if (ngx_mcp_session_id_make(&sid, x->session.data, zone->secrets->elts,
                                 zone->root->instance, ngx_time(),
-                                "streamable", &x->ctx->facts.site,
-                                &x->ctx->facts.user)
+                                "streamable", &x->ctx->vars.site,
+                                &x->ctx->vars.user)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -142,8 +142,8 @@ ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
 
     ngx_memcpy(hash, sid.hash, NGX_MCP_HASH_LEN);
 
-    x->ctx->facts.session.data = hash;
-    x->ctx->facts.session.len = NGX_MCP_HASH_LEN;
+    x->ctx->vars.session.data = hash;
+    x->ctx->vars.session.len = NGX_MCP_HASH_LEN;
 
     ngx_str_null(&offered);
 
@@ -301,7 +301,7 @@ ngx_mcp_submit_one(ngx_mcp_exchange_t *x, ngx_mcp_session_t *s,
     /* within a session, an id stands for one request at a time */
 
     if (message->type == NGX_MCP_JSONRPC_REQUEST
-        && !s->nameless
+        && !s->anonymous
         && ngx_mcp_dispatch_known(s, &message->id))
     {
         ngx_log_error(NGX_LOG_INFO, x->request->connection->log, 0,
@@ -342,7 +342,7 @@ ngx_mcp_submit_own(ngx_mcp_exchange_t *x, ngx_mcp_jsonrpc_message_t *message)
 
     if (message->type == NGX_MCP_JSONRPC_NOTIFICATION
         && message->request_id.data
-        && x->ctx->named
+        && x->ctx->has_session_id
         && ngx_mcp_str_is(&message->method, "notifications/cancelled"))
     {
         ngx_mcp_bus_announce(NGX_MCP_ANNOUNCE_CANCEL,

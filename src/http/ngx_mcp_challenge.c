@@ -44,10 +44,10 @@ ngx_mcp_challenge_own(ngx_http_request_t *r, ngx_str_t *value)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     host = r->headers_in.server.len ? &r->headers_in.server
-                                    : &ctx->facts.site;
+                                    : &ctx->vars.site;
 
     if (!ngx_mcp_challenge_safe(host)) {
-        host = &ctx->facts.site;
+        host = &ctx->vars.site;
     }
 
     value->data = ngx_pnalloc(r->pool, sizeof("Bearer realm=\"\"")

@@ -69,12 +69,12 @@ ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
         return NULL;
     }
 
-    if (*rc != NGX_OK || ngx_mcp_request_site(r, &ctx->facts.site) != NGX_OK) {
+    if (*rc != NGX_OK || ngx_mcp_request_site(r, &ctx->vars.site) != NGX_OK) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NULL;
     }
 
-    if (ctx->facts.site.len == 0) {
+    if (ctx->vars.site.len == 0) {
         *rc = ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
                              NGX_MCP_ERR_INVALID_PARAMS,
                              "No such site");
@@ -259,8 +259,8 @@ ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text)
         return NGX_DECLINED;
     }
 
-    ctx->facts.session.data = ctx->sid.hash;
-    ctx->facts.session.len = NGX_MCP_HASH_LEN;
+    ctx->vars.session.data = ctx->sid.hash;
+    ctx->vars.session.len = NGX_MCP_HASH_LEN;
 
     return ngx_time() - ctx->sid.issued < conf->session_ttl ? NGX_OK
                                                             : NGX_DECLINED;

@@ -105,7 +105,7 @@ ngx_mcp_refuse_data(ngx_http_request_t *r, ngx_uint_t status, ngx_int_t code,
 
     ngx_mcp_count_refused(status);
 
-    ctx->facts.result = NGX_MCP_RESULT_REFUSED;
+    ctx->vars.result = NGX_MCP_RESULT_REFUSED;
 
     ngx_str_null(&null);
 

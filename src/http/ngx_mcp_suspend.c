@@ -56,9 +56,9 @@ ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume)
     r->main->count++;
 
     ctx->resume = resume;
-    ctx->asleep = 1;
+    ctx->suspended = 1;
 
-    ngx_queue_insert_tail(&ngx_mcp_suspended_requests, &ctx->sleepers);
+    ngx_queue_insert_tail(&ngx_mcp_suspended_requests, &ctx->suspended_queue);
     ngx_mcp_timer_hold();
 
     return NGX_OK;
@@ -104,7 +104,7 @@ ngx_mcp_resume_all(void)
 
     while (!ngx_queue_empty(&all)) {
         q = ngx_queue_head(&all);
-        ctx = ngx_queue_data(q, ngx_mcp_ctx_t, sleepers);
+        ctx = ngx_queue_data(q, ngx_mcp_ctx_t, suspended_queue);
 
         ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
 
@@ -128,10 +128,10 @@ ngx_mcp_suspend_end(ngx_mcp_ctx_t *ctx)
     ngx_mcp_auth_lookup_leave(&ctx->waiter);
     ngx_mcp_timer_del(&ctx->timer);
 
-    if (ctx->asleep) {
-        ctx->asleep = 0;
+    if (ctx->suspended) {
+        ctx->suspended = 0;
 
-        ngx_queue_remove(&ctx->sleepers);
+        ngx_queue_remove(&ctx->suspended_queue);
         ngx_mcp_timer_release();
     }
 }

@@ -98,7 +98,7 @@ ngx_mcp_variables_get(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     ctx = ngx_http_get_module_ctx(r->main, ngx_http_mcp_sse_module);
 
-    s = ctx ? (ngx_str_t *) ((u_char *) &ctx->facts + data) : NULL;
+    s = ctx ? (ngx_str_t *) ((u_char *) &ctx->vars + data) : NULL;
 
     if (s == NULL || s->len == 0) {
         v->not_found = 1;
@@ -161,12 +161,12 @@ ngx_mcp_variables_result(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     ctx = ngx_http_get_module_ctx(r->main, ngx_http_mcp_sse_module);
 
-    if (ctx == NULL || ctx->facts.result == NGX_MCP_RESULT_NONE) {
+    if (ctx == NULL || ctx->vars.result == NGX_MCP_RESULT_NONE) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    s = ngx_mcp_variables_result_name(ctx->facts.result);
+    s = ngx_mcp_variables_result_name(ctx->vars.result);
 
     v->data = s->data;
     v->len = s->len;

@@ -328,7 +328,7 @@ ngx_mcp_dispatch_late(ngx_mcp_task_t *task)
     s = task->session;
 
     if (!env->unconfirmed
-        || (ngx_msec_int_t) (env->late - ngx_current_msec) > 0)
+        || (ngx_msec_int_t) (env->start_before - ngx_current_msec) > 0)
     {
         return 0;
     }

@@ -39,7 +39,7 @@ ngx_mcp_reply_classify(ngx_mcp_call_t *call)
     ngx_mcp_vars_t  *facts;
 
     task = call->data;
-    facts = &call->ctx.facts;
+    facts = &call->ctx.vars;
 
     ngx_memzero(&task->answer, sizeof(ngx_mcp_jsonrpc_answer_t));
 
@@ -225,7 +225,7 @@ ngx_mcp_reply_log_error(ngx_mcp_task_t *task)
         ngx_log_error(NGX_LOG_INFO, &call->log, 0,
                       "mcp sse: call at \"%V\" answered %ui: is the user "
                       "\"%V\" enabled, and allowed to use the assistant?",
-                      &call->uri, call->status, &call->ctx.facts.user);
+                      &call->uri, call->status, &call->ctx.vars.user);
         break;
 
     case NGX_MCP_REPLY_DOWN:

@@ -14,7 +14,7 @@
 
 
 /*
- * Sets call->ctx.facts.result by the end of the call and its answer; the
+ * Sets call->ctx.vars.result by the end of the call and its answer; the
  * judge of calls whose data is a task.
  */
 

@@ -149,7 +149,7 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     s = ngx_calloc(sizeof(ngx_mcp_session_t)
-                   + ctx->facts.user.len + ctx->facts.site.len
+                   + ctx->vars.user.len + ctx->vars.site.len
                    + (cred ? cred->value.len + cred->csrf_token.len : 0),
                    r->connection->log);
     if (s == NULL) {
@@ -158,8 +158,8 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
 
     p = (u_char *) (s + 1);
 
-    p = ngx_mcp_session_copy(p, &s->user, &ctx->facts.user);
-    p = ngx_mcp_session_copy(p, &s->site, &ctx->facts.site);
+    p = ngx_mcp_session_copy(p, &s->user, &ctx->vars.user);
+    p = ngx_mcp_session_copy(p, &s->site, &ctx->vars.site);
 
     if (cred) {
         s->credential = *cred;
@@ -274,7 +274,7 @@ ngx_mcp_session_limit(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    if (ngx_mcp_session_user(&ctx->facts.site, &ctx->facts.user,
+    if (ngx_mcp_session_user(&ctx->vars.site, &ctx->vars.user,
                              digest)
         != NGX_OK)
     {

@@ -59,10 +59,10 @@ ngx_mcp_session_http_get(ngx_http_request_t *r, ngx_mcp_session_t **actor)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    list = ngx_mcp_session_http_list(ctx->named
+    list = ngx_mcp_session_http_list(ctx->has_session_id
                                    ? ctx->sid.key[0]
-                                   : ngx_crc32_short(ctx->facts.user.data,
-                                                     ctx->facts.user.len));
+                                   : ngx_crc32_short(ctx->vars.user.data,
+                                                     ctx->vars.user.len));
 
     for (q = ngx_queue_head(list);
          q != ngx_queue_sentinel(list);
@@ -79,7 +79,7 @@ ngx_mcp_session_http_get(ngx_http_request_t *r, ngx_mcp_session_t **actor)
         }
     }
 
-    if (ctx->named && ngx_mcp_session_http_too_many(r)) {
+    if (ctx->has_session_id && ngx_mcp_session_http_too_many(r)) {
         return NGX_BUSY;
     }
 
@@ -97,11 +97,11 @@ ngx_mcp_session_http_get(ngx_http_request_t *r, ngx_mcp_session_t **actor)
 static ngx_uint_t
 ngx_mcp_session_http_is(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
 {
-    if (ctx->named == s->nameless) {
+    if (ctx->has_session_id == s->anonymous) {
         return 0;
     }
 
-    if (ctx->named) {
+    if (ctx->has_session_id) {
         return ngx_memcmp(s->sid.key, ctx->sid.key, NGX_MCP_DIGEST_LEN)
                == 0;
     }
@@ -115,8 +115,8 @@ ngx_mcp_session_http_of_user(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
 {
     ngx_str_t  *user, *site;
 
-    user = &ctx->facts.user;
-    site = &ctx->facts.site;
+    user = &ctx->vars.user;
+    site = &ctx->vars.site;
 
     return s->user.len == user->len
            && s->site.len == site->len
@@ -159,7 +159,7 @@ ngx_mcp_session_http_too_many(ngx_http_request_t *r)
         {
             s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
-            if (!s->nameless
+            if (!s->anonymous
                 && ngx_mcp_session_http_of_user(s, ctx)
                 && ngx_mcp_session_busy(s)
                 && ++n == max)
@@ -186,12 +186,12 @@ ngx_mcp_session_http_create(ngx_http_request_t *r, ngx_queue_t *list)
         return NULL;
     }
 
-    if (ctx->named) {
+    if (ctx->has_session_id) {
         s->sid = ctx->sid;
 
     } else {
         ngx_memset(s->sid.hash, '-', NGX_MCP_HASH_LEN);
-        s->nameless = 1;
+        s->anonymous = 1;
     }
 
     s->streamable = 1;

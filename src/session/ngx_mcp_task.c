@@ -77,7 +77,7 @@ void
 ngx_mcp_task_attach(ngx_mcp_task_t *task, ngx_mcp_sink_t *sink)
 {
     task->sink = sink;
-    ngx_queue_insert_tail(&sink->tasks, &task->mates);
+    ngx_queue_insert_tail(&sink->tasks, &task->siblings);
 }
 
 
@@ -91,7 +91,7 @@ ngx_mcp_task_detach(ngx_mcp_sink_t *sink)
         q = ngx_queue_head(&sink->tasks);
         ngx_queue_remove(q);
 
-        task = ngx_queue_data(q, ngx_mcp_task_t, mates);
+        task = ngx_queue_data(q, ngx_mcp_task_t, siblings);
         task->sink = NULL;
 
         ngx_mcp_timer_del(&task->progress);
@@ -189,9 +189,9 @@ ngx_mcp_task_call(ngx_mcp_task_t *task)
     call->max_answer = conf->max_answer;
     call->data = task;
     call->handler = ngx_mcp_task_done;
-    call->judge = ngx_mcp_reply_classify;
+    call->classify = ngx_mcp_reply_classify;
 
-    ngx_mcp_task_facts(task, &call->ctx.facts);
+    ngx_mcp_task_facts(task, &call->ctx.vars);
 
     if (ngx_mcp_task_headers(task, call) != NGX_OK
         || ngx_mcp_task_body(task, call) != NGX_OK)
@@ -212,7 +212,7 @@ ngx_mcp_task_facts(ngx_mcp_task_t *task, ngx_mcp_vars_t *facts)
     s = task->session;
 
     facts->session.data = s->sid.hash;
-    facts->session.len = s->nameless ? 0 : NGX_MCP_HASH_LEN;
+    facts->session.len = s->anonymous ? 0 : NGX_MCP_HASH_LEN;
     facts->user = s->user;
     facts->site = s->site;
 
@@ -395,7 +395,7 @@ ngx_mcp_task_free(ngx_mcp_task_t *task)
     ngx_mcp_timer_del(&task->progress);
 
     if (task->sink) {
-        ngx_queue_remove(&task->mates);
+        ngx_queue_remove(&task->siblings);
         task->sink->ended(task->sink);
     }
 

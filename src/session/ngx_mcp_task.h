@@ -42,7 +42,7 @@ struct ngx_mcp_sink_s {
 
 struct ngx_mcp_task_s {
     ngx_queue_t                   queue;       /* s->waiting or s->running */
-    ngx_queue_t                   mates;       /* in sink->tasks */
+    ngx_queue_t                   siblings;    /* in sink->tasks */
     ngx_mcp_sink_t               *sink;        /* or NULL */
     ngx_mcp_session_t            *session;
     ngx_mcp_envelope_t           *envelope;    /* a reference */

@@ -190,8 +190,8 @@ ngx_mcp_announce_add(ngx_mcp_zone_t *zone, size_t len, ngx_uint_t *lost)
 
         news = NULL;
 
-        if (zone->root->nnews < NGX_MCP_ANNOUNCE_MAX
-            && zone->root->news_size + size <= max)
+        if (zone->root->nannouncements < NGX_MCP_ANNOUNCE_MAX
+            && zone->root->announcements_size + size <= max)
         {
             news = ngx_mcp_zone_alloc_locked(zone, size);
         }
@@ -200,21 +200,21 @@ ngx_mcp_announce_add(ngx_mcp_zone_t *zone, size_t len, ngx_uint_t *lost)
             break;
         }
 
-        if (zone->root->nnews == 0) {
+        if (zone->root->nannouncements == 0) {
             return NULL;
         }
 
         *lost += ngx_mcp_announce_drop(zone);
     }
 
-    news->number = ++zone->root->last_news;
+    news->number = ++zone->root->last_announcement;
     news->when = ngx_current_msec;
     news->len = len;
     ngx_memcpy(news->from, ngx_mcp_workers_self()->id, NGX_MCP_WORKER_ID_LEN);
 
-    ngx_queue_insert_tail(&zone->root->news, &news->queue);
-    zone->root->nnews++;
-    zone->root->news_size += size;
+    ngx_queue_insert_tail(&zone->root->announcements, &news->queue);
+    zone->root->nannouncements++;
+    zone->root->announcements_size += size;
 
     return news;
 }
@@ -231,14 +231,15 @@ ngx_mcp_announce_drop(ngx_mcp_zone_t *zone)
     ngx_queue_t             *q;
     ngx_mcp_announcement_t  *news;
 
-    q = ngx_queue_head(&zone->root->news);
+    q = ngx_queue_head(&zone->root->announcements);
     news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
     loss = (news->number > ngx_mcp_announce_known(zone));
 
     ngx_queue_remove(q);
-    zone->root->nnews--;
-    zone->root->news_size -= sizeof(ngx_mcp_announcement_t) + news->len;
+    zone->root->nannouncements--;
+    zone->root->announcements_size -= sizeof(ngx_mcp_announcement_t)
+                                      + news->len;
 
     ngx_mcp_zone_free_locked(zone, news);
 
@@ -255,16 +256,16 @@ ngx_mcp_announce_known(ngx_mcp_zone_t *zone)
 {
     ngx_uint_t         known;
     ngx_queue_t       *q;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
 
-    known = zone->root->last_news;
+    known = zone->root->last_announcement;
 
-    for (q = ngx_queue_head(&zone->root->peers);
-         q != ngx_queue_sentinel(&zone->root->peers);
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
-        known = ngx_min(known, peer->heard);
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+        known = ngx_min(known, worker->announcement_read);
     }
 
     return known;
@@ -278,14 +279,14 @@ ngx_mcp_announce_expire_locked(ngx_mcp_zone_t *zone)
     ngx_queue_t             *q;
     ngx_mcp_announcement_t  *news;
 
-    if (zone->root->nnews == 0) {
+    if (zone->root->nannouncements == 0) {
         return;
     }
 
     known = ngx_mcp_announce_known(zone);
 
-    while (zone->root->nnews) {
-        q = ngx_queue_head(&zone->root->news);
+    while (zone->root->nannouncements) {
+        q = ngx_queue_head(&zone->root->announcements);
         news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
         /* the clock of the worker that told it may be ahead of this one's */
@@ -305,8 +306,8 @@ ngx_mcp_announce_expire_locked(ngx_mcp_zone_t *zone)
 ngx_uint_t
 ngx_mcp_announce_has_unread(void)
 {
-    return ngx_mcp_zone()->root->last_news
-           != ngx_mcp_workers_self()->heard;
+    return ngx_mcp_zone()->root->last_announcement
+           != ngx_mcp_workers_self()->announcement_read;
 }
 
 
@@ -342,17 +343,17 @@ ngx_mcp_announce_missed(ngx_mcp_zone_t *zone)
 
     ngx_mcp_zone_lock(zone);
 
-    first = zone->root->last_news + 1;
+    first = zone->root->last_announcement + 1;
 
-    if (zone->root->nnews) {
-        q = ngx_queue_head(&zone->root->news);
+    if (zone->root->nannouncements) {
+        q = ngx_queue_head(&zone->root->announcements);
         news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
         first = news->number;
     }
 
     ngx_mcp_zone_unlock(zone);
 
-    return first > ngx_mcp_workers_self()->heard + 1;
+    return first > ngx_mcp_workers_self()->announcement_read + 1;
 }
 
 
@@ -372,17 +373,17 @@ ngx_mcp_announce_next(ngx_mcp_zone_t *zone, ngx_mcp_announcement_t *news,
 
     ngx_mcp_zone_lock(zone);
 
-    for (q = ngx_queue_head(&zone->root->news);
-         q != ngx_queue_sentinel(&zone->root->news);
+    for (q = ngx_queue_head(&zone->root->announcements);
+         q != ngx_queue_sentinel(&zone->root->announcements);
          q = ngx_queue_next(q))
     {
         next = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
-        if (next->number <= self->heard) {
+        if (next->number <= self->announcement_read) {
             continue;
         }
 
-        self->heard = next->number;
+        self->announcement_read = next->number;
 
         if (ngx_memcmp(next->from, self->id, NGX_MCP_WORKER_ID_LEN) == 0) {
             continue;
@@ -398,7 +399,7 @@ ngx_mcp_announce_next(ngx_mcp_zone_t *zone, ngx_mcp_announcement_t *news,
 
     /* those between were dropped */
 
-    self->heard = zone->root->last_news;
+    self->announcement_read = zone->root->last_announcement;
 
     ngx_mcp_zone_unlock(zone);
 

@@ -370,8 +370,8 @@ ngx_mcp_inbox_rescue_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s)
 
         /* who died may have linked it by half */
 
-        if ((u_char *) entry < zone->root->heap->start
-            || (u_char *) (entry + 1) > zone->root->heap->end
+        if ((u_char *) entry < zone->root->pool->start
+            || (u_char *) (entry + 1) > zone->root->pool->end
             || ngx_memcmp(entry->key, record->key, NGX_MCP_DIGEST_LEN)
                != 0
             || n++ > record->max_inbox)

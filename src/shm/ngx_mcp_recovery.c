@@ -120,22 +120,22 @@ static void
 ngx_mcp_recovery_workers(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 {
     ngx_uint_t         i;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
 
-    peer = zone->root->workers;
+    worker = zone->root->worker_slots;
 
     for (i = 0; i < NGX_MCP_MAX_WORKERS; i++) {
 
-        if (peer[i].pid == 0) {
-            ngx_queue_insert_tail(&zone->root->free_peers, &peer[i].queue);
+        if (worker[i].pid == 0) {
+            ngx_queue_insert_tail(&zone->root->free_workers, &worker[i].queue);
             continue;
         }
 
-        ngx_queue_insert_tail(&zone->root->peers, &peer[i].queue);
-        peer[i].phase = NGX_MCP_ZONE_DIRTY;
+        ngx_queue_insert_tail(&zone->root->workers, &worker[i].queue);
+        worker[i].phase = NGX_MCP_ZONE_DIRTY;
 
-        if (peer[i].pid == dead) {
-            ngx_mcp_workers_dead_locked(zone, peer[i].id);
+        if (worker[i].pid == dead) {
+            ngx_mcp_workers_dead_locked(zone, worker[i].id);
         }
     }
 }
@@ -182,13 +182,13 @@ ngx_mcp_recovery_take(ngx_mcp_session_t *s)
                       "zone, its stream is ended",
                       (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
-        s->ends = NGX_MCP_CLOSE_NO_MEMORY;
+        s->close_reason = NGX_MCP_CLOSE_NO_MEMORY;
 
     } else if (record->replaced) {
-        s->ends = NGX_MCP_CLOSE_REPLACED;
+        s->close_reason = NGX_MCP_CLOSE_REPLACED;
 
     } else if (record->evicted) {
-        s->ends = NGX_MCP_CLOSE_EVICTED;
+        s->close_reason = NGX_MCP_CLOSE_EVICTED;
     }
 
     s->accepted = record->messages;
@@ -201,16 +201,16 @@ ngx_mcp_recovery_next(ngx_mcp_zone_t *zone)
 {
     ngx_uint_t         phase;
     ngx_queue_t       *q;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
 
     phase = NGX_MCP_ZONE_READY;
 
-    for (q = ngx_queue_head(&zone->root->peers);
-         q != ngx_queue_sentinel(&zone->root->peers);
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
-        phase = ngx_min(phase, peer->phase);
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+        phase = ngx_min(phase, worker->phase);
     }
 
     if (zone->root->phase == NGX_MCP_ZONE_DIRTY
@@ -273,8 +273,8 @@ ngx_mcp_recovery_session(ngx_mcp_session_t *s)
 {
     ngx_int_t  rc;
 
-    if (s->ends) {
-        ngx_mcp_recovery_owner->close(s, s->ends);
+    if (s->close_reason) {
+        ngx_mcp_recovery_owner->close(s, s->close_reason);
         return;
     }
 

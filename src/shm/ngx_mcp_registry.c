@@ -426,8 +426,8 @@ ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace)
         ngx_mcp_registry_forget_user(zone, record);
 
         ngx_queue_remove(&record->queue);
-        ngx_queue_insert_tail(&zone->root->tombs, &record->queue);
-        zone->root->ntombs++;
+        ngx_queue_insert_tail(&zone->root->tombstones, &record->queue);
+        zone->root->ntombstones++;
 
         record->owner = NULL;
         record->active = ngx_current_msec + grace;
@@ -518,8 +518,8 @@ ngx_mcp_registry_expire_locked(ngx_mcp_zone_t *zone)
     ngx_queue_t               *q, *next;
     ngx_mcp_session_record_t  *record;
 
-    for (q = ngx_queue_head(&zone->root->tombs);
-         q != ngx_queue_sentinel(&zone->root->tombs);
+    for (q = ngx_queue_head(&zone->root->tombstones);
+         q != ngx_queue_sentinel(&zone->root->tombstones);
          q = next)
     {
         next = ngx_queue_next(q);
@@ -550,7 +550,7 @@ ngx_mcp_registry_free_locked(ngx_mcp_zone_t *zone,
     zone->root->nrecords--;
 
     if (record->owner == NULL) {
-        zone->root->ntombs--;
+        zone->root->ntombstones--;
     }
 
     ngx_queue_remove(&record->queue);

@@ -19,11 +19,11 @@
 #define NGX_MCP_WORKERS_WAKE_AGAIN_MS  20
 
 
-static ngx_uint_t ngx_mcp_workers_wake(ngx_mcp_worker_t *peer);
+static ngx_uint_t ngx_mcp_workers_wake(ngx_mcp_worker_t *worker);
 static ngx_mcp_worker_t *ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone);
 static void ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone);
 static void ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_worker_t *peer);
+    ngx_mcp_worker_t *worker);
 static ngx_uint_t ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone);
 static void ngx_mcp_workers_sweep(void *data);
 static void ngx_mcp_workers_probe(ngx_mcp_zone_t *zone);
@@ -45,7 +45,7 @@ ngx_mcp_workers_init(ngx_cycle_t *cycle,
 {
     u_char             id[NGX_MCP_WORKER_ID_LEN];
     ngx_uint_t         deaf;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
     ngx_mcp_zone_t    *zone;
 
     zone = ngx_mcp_zone();
@@ -68,23 +68,23 @@ ngx_mcp_workers_init(ngx_cycle_t *cycle,
 
     ngx_mcp_workers_predecessor(zone);
 
-    peer = ngx_mcp_workers_new_locked(zone);
+    worker = ngx_mcp_workers_new_locked(zone);
 
-    if (peer) {
-        ngx_memcpy(peer->id, id, NGX_MCP_WORKER_ID_LEN);
-        peer->deaf = deaf;
+    if (worker) {
+        ngx_memcpy(worker->id, id, NGX_MCP_WORKER_ID_LEN);
+        worker->no_socket = deaf;
     }
 
     ngx_mcp_zone_unlock(zone);
 
-    if (peer == NULL) {
+    if (worker == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "mcp sse: more than %d worker processes",
                       NGX_MCP_MAX_WORKERS);
         return NGX_ERROR;
     }
 
-    ngx_mcp_workers_own = peer;
+    ngx_mcp_workers_own = worker;
 
     if (deaf) {
         ngx_mcp_workers_poll_timer.handler = ngx_mcp_workers_poll;
@@ -107,32 +107,32 @@ static ngx_mcp_worker_t *
 ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone)
 {
     ngx_queue_t       *q;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
 
-    if (ngx_queue_empty(&zone->root->free_peers)) {
+    if (ngx_queue_empty(&zone->root->free_workers)) {
         return NULL;
     }
 
-    q = ngx_queue_head(&zone->root->free_peers);
+    q = ngx_queue_head(&zone->root->free_workers);
     ngx_queue_remove(q);
 
-    peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+    worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-    ngx_memzero(peer, sizeof(ngx_mcp_worker_t));
+    ngx_memzero(worker, sizeof(ngx_mcp_worker_t));
 
-    peer->pid = ngx_pid;
-    peer->slot = ngx_process_slot;
-    peer->phase = ngx_mcp_recovery_join_locked(zone);
-    peer->heard = zone->root->last_news;
+    worker->pid = ngx_pid;
+    worker->slot = ngx_process_slot;
+    worker->phase = ngx_mcp_recovery_join_locked(zone);
+    worker->announcement_read = zone->root->last_announcement;
 
-    ngx_queue_init(&peer->records);
-    ngx_queue_init(&peer->ready);
-    ngx_queue_init(&peer->taken);
-    ngx_queue_init(&peer->filling);
+    ngx_queue_init(&worker->records);
+    ngx_queue_init(&worker->ready);
+    ngx_queue_init(&worker->taken);
+    ngx_queue_init(&worker->filling);
 
-    ngx_queue_insert_tail(&zone->root->peers, &peer->queue);
+    ngx_queue_insert_tail(&zone->root->workers, &worker->queue);
 
-    return peer;
+    return worker;
 }
 
 
@@ -168,19 +168,19 @@ static void
 ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone)
 {
     ngx_queue_t       *q, *next;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
 
-    for (q = ngx_queue_head(&zone->root->peers);
-         q != ngx_queue_sentinel(&zone->root->peers);
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
          q = next)
     {
         next = ngx_queue_next(q);
 
-        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (peer->slot == ngx_process_slot) {
-            ngx_mcp_worker_lease_dead(peer->id);
-            ngx_mcp_workers_free_locked(zone, peer);
+        if (worker->slot == ngx_process_slot) {
+            ngx_mcp_worker_lease_dead(worker->id);
+            ngx_mcp_workers_free_locked(zone, worker);
         }
     }
 }
@@ -218,20 +218,20 @@ ngx_mcp_workers_notify_locked(ngx_mcp_session_record_t *record, u_char *wake)
  */
 
 static ngx_uint_t
-ngx_mcp_workers_wake(ngx_mcp_worker_t *peer)
+ngx_mcp_workers_wake(ngx_mcp_worker_t *worker)
 {
-    if (peer->deaf) {
+    if (worker->no_socket) {
         return 0;
     }
 
-    if (peer->wake_at
-        && (ngx_msec_int_t) (ngx_current_msec - peer->wake_at)
+    if (worker->wake_at
+        && (ngx_msec_int_t) (ngx_current_msec - worker->wake_at)
            < NGX_MCP_WORKERS_WAKE_AGAIN_MS)
     {
         return 0;
     }
 
-    peer->wake_at = ngx_current_msec ? ngx_current_msec : 1;
+    worker->wake_at = ngx_current_msec ? ngx_current_msec : 1;
 
     return 1;
 }
@@ -243,19 +243,19 @@ ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
 {
     ngx_uint_t         n;
     ngx_queue_t       *q;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
 
     n = 0;
 
-    for (q = ngx_queue_head(&zone->root->peers);
-         q != ngx_queue_sentinel(&zone->root->peers);
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (peer != ngx_mcp_workers_own && ngx_mcp_workers_wake(peer))
+        if (worker != ngx_mcp_workers_own && ngx_mcp_workers_wake(worker))
         {
-            ngx_memcpy(wakes[n++], peer->id, NGX_MCP_WORKER_ID_LEN);
+            ngx_memcpy(wakes[n++], worker->id, NGX_MCP_WORKER_ID_LEN);
         }
     }
 
@@ -267,23 +267,23 @@ void
 ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id)
 {
     ngx_queue_t       *q;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
 
-    for (q = ngx_queue_head(&zone->root->peers);
-         q != ngx_queue_sentinel(&zone->root->peers);
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (ngx_memcmp(peer->id, id, NGX_MCP_WORKER_ID_LEN) == 0
-            && peer != ngx_mcp_workers_own)
+        if (ngx_memcmp(worker->id, id, NGX_MCP_WORKER_ID_LEN) == 0
+            && worker != ngx_mcp_workers_own)
         {
             ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                           "mcp sse: worker process %P is dead, its sessions "
-                          "are dropped", peer->pid);
+                          "are dropped", worker->pid);
 
-            ngx_mcp_worker_lease_dead(peer->id);
-            ngx_mcp_workers_free_locked(zone, peer);
+            ngx_mcp_worker_lease_dead(worker->id);
+            ngx_mcp_workers_free_locked(zone, worker);
             return;
         }
     }
@@ -291,36 +291,36 @@ ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id)
 
 
 static void
-ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *peer)
+ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *worker)
 {
     ngx_queue_t               *q;
     ngx_mcp_session_record_t  *record;
 
     /* what it had in a damaged zone is forgotten already */
 
-    while (peer->phase != NGX_MCP_ZONE_DIRTY
-           && !ngx_queue_empty(&peer->records))
+    while (worker->phase != NGX_MCP_ZONE_DIRTY
+           && !ngx_queue_empty(&worker->records))
     {
-        q = ngx_queue_head(&peer->records);
+        q = ngx_queue_head(&worker->records);
         record = ngx_queue_data(q, ngx_mcp_session_record_t, queue);
 
         ngx_mcp_inbox_free_locked(zone, &record->inbox);
         ngx_mcp_registry_free_locked(zone, record);
     }
 
-    if (peer->phase != NGX_MCP_ZONE_DIRTY) {
-        ngx_mcp_inbox_free_locked(zone, &peer->taken);
-        ngx_mcp_inbox_free_locked(zone, &peer->filling);
+    if (worker->phase != NGX_MCP_ZONE_DIRTY) {
+        ngx_mcp_inbox_free_locked(zone, &worker->taken);
+        ngx_mcp_inbox_free_locked(zone, &worker->filling);
     }
 
-    if (peer != ngx_mcp_workers_own) {
+    if (worker != ngx_mcp_workers_own) {
         ngx_mcp_zone_worker_died_locked(zone);
     }
 
-    peer->pid = 0;
+    worker->pid = 0;
 
-    ngx_queue_remove(&peer->queue);
-    ngx_queue_insert_tail(&zone->root->free_peers, &peer->queue);
+    ngx_queue_remove(&worker->queue);
+    ngx_queue_insert_tail(&zone->root->free_workers, &worker->queue);
 }
 
 
@@ -423,7 +423,7 @@ ngx_mcp_workers_gauges(ngx_mcp_workers_gauges_t *gauges)
 {
     ngx_uint_t         held;
     ngx_queue_t       *q;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
     ngx_mcp_zone_t    *zone;
 
     zone = ngx_mcp_zone();
@@ -432,20 +432,20 @@ ngx_mcp_workers_gauges(ngx_mcp_workers_gauges_t *gauges)
 
     ngx_mcp_zone_lock(zone);
 
-    for (q = ngx_queue_head(&zone->root->peers);
-         q != ngx_queue_sentinel(&zone->root->peers);
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        held = peer->held;
+        held = worker->held;
 
         gauges->workers++;
-        gauges->streams += peer->streams;
-        gauges->pending += peer->posted + peer->pending + held;
+        gauges->streams += worker->streams;
+        gauges->pending += worker->posted + worker->pending + held;
         gauges->held += held;
-        gauges->calls += peer->calls;
-        gauges->redis[peer->redis]++;
+        gauges->calls += worker->calls;
+        gauges->redis[worker->redis]++;
     }
 
     ngx_mcp_zone_unlock(zone);
@@ -485,21 +485,21 @@ ngx_mcp_workers_probe(ngx_mcp_zone_t *zone)
     ngx_pid_t          deaf[NGX_MCP_MAX_WORKERS];
     ngx_uint_t         i, n;
     ngx_queue_t       *q;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
 
     n = 0;
 
     ngx_mcp_zone_lock(zone);
 
-    for (q = ngx_queue_head(&zone->root->peers);
-         q != ngx_queue_sentinel(&zone->root->peers);
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
          q = ngx_queue_next(q))
     {
-        peer = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (peer != ngx_mcp_workers_own && n < NGX_MCP_MAX_WORKERS) {
-            deaf[n] = peer->deaf ? peer->pid : 0;
-            ngx_memcpy(ids[n++], peer->id, NGX_MCP_WORKER_ID_LEN);
+        if (worker != ngx_mcp_workers_own && n < NGX_MCP_MAX_WORKERS) {
+            deaf[n] = worker->no_socket ? worker->pid : 0;
+            ngx_memcpy(ids[n++], worker->id, NGX_MCP_WORKER_ID_LEN);
         }
     }
 

@@ -135,18 +135,18 @@ ngx_mcp_zone_memory(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
     size_t             len;
     ngx_uint_t         i;
     ngx_slab_pool_t   *shpool, *heap;
-    ngx_mcp_worker_t  *peer;
+    ngx_mcp_worker_t  *worker;
 
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
-    peer = ngx_slab_calloc(shpool, NGX_MCP_MAX_WORKERS
+    worker = ngx_slab_calloc(shpool, NGX_MCP_MAX_WORKERS
                                    * sizeof(ngx_mcp_worker_t));
 
     len = sizeof(" in mcp_sse_zone \"\"") + shm_zone->shm.name.len;
 
     shpool->log_ctx = ngx_slab_alloc(shpool, len);
 
-    if (peer == NULL || shpool->log_ctx == NULL) {
+    if (worker == NULL || shpool->log_ctx == NULL) {
         return NGX_ERROR;
     }
 
@@ -164,15 +164,15 @@ ngx_mcp_zone_memory(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
     heap->min_shift = shpool->min_shift;
     heap->addr = heap;
 
-    root->heap = heap;
-    root->workers = peer;
+    root->pool = heap;
+    root->worker_slots = worker;
     root->phase = NGX_MCP_ZONE_READY;
 
     ngx_mcp_zone_reset_locked(root);
     ngx_mcp_zone_pool_locked(shm_zone->data);
 
     for (i = 0; i < NGX_MCP_MAX_WORKERS; i++) {
-        ngx_queue_insert_tail(&root->free_peers, &peer[i].queue);
+        ngx_queue_insert_tail(&root->free_workers, &worker[i].queue);
     }
 
     return NGX_OK;
@@ -184,7 +184,7 @@ ngx_mcp_zone_pool_locked(ngx_mcp_zone_t *zone)
 {
     ngx_slab_pool_t  *heap;
 
-    heap = zone->root->heap;
+    heap = zone->root->pool;
 
     ngx_slab_init(heap);
 
@@ -200,7 +200,7 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
                     ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->users, &root->users_sentinel,
                     ngx_rbtree_insert_value);
-    ngx_rbtree_init(&root->verdicts, &root->verdicts_sentinel,
+    ngx_rbtree_init(&root->auth_entries, &root->auth_entries_sentinel,
                     ngx_rbtree_insert_value);
 
     ngx_rbtree_init(&root->revoked, &root->revoked_sentinel,
@@ -208,20 +208,20 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     ngx_rbtree_init(&root->revoked_ends, &root->revoked_ends_sentinel,
                     ngx_rbtree_insert_value);
 
-    ngx_queue_init(&root->news);
-    ngx_queue_init(&root->peers);
-    ngx_queue_init(&root->free_peers);
-    ngx_queue_init(&root->tombs);
+    ngx_queue_init(&root->announcements);
+    ngx_queue_init(&root->workers);
+    ngx_queue_init(&root->free_workers);
+    ngx_queue_init(&root->tombstones);
     ngx_queue_init(&root->good);
     ngx_queue_init(&root->bad);
 
     root->nrecords = 0;
-    root->ntombs = 0;
+    root->ntombstones = 0;
     root->inboxes = 0;
     root->ngood = 0;
     root->nbad = 0;
-    root->nnews = 0;
-    root->news_size = 0;
+    root->nannouncements = 0;
+    root->announcements_size = 0;
     root->nrevoked = 0;
 }
 
@@ -372,8 +372,8 @@ ngx_mcp_zone_lock(ngx_mcp_zone_t *zone)
         ngx_shmtx_lock(&zone->shpool->mutex);
     }
 
-    dead = (ngx_pid_t) root->busy;
-    root->busy = ngx_pid;
+    dead = (ngx_pid_t) root->lock_owner;
+    root->lock_owner = ngx_pid;
 
     ngx_memory_barrier();
 
@@ -420,7 +420,7 @@ ngx_mcp_zone_unlock(ngx_mcp_zone_t *zone)
 {
     ngx_memory_barrier();
 
-    zone->root->busy = 0;
+    zone->root->lock_owner = 0;
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 }
@@ -446,7 +446,7 @@ ngx_mcp_zone_alloc_locked(ngx_mcp_zone_t *zone, size_t size)
         return NULL;
     }
 
-    return ngx_slab_alloc_locked(zone->root->heap, size);
+    return ngx_slab_alloc_locked(zone->root->pool, size);
 }
 
 
@@ -468,7 +468,7 @@ ngx_mcp_zone_calloc_locked(ngx_mcp_zone_t *zone, size_t size)
 void
 ngx_mcp_zone_free_locked(ngx_mcp_zone_t *zone, void *p)
 {
-    ngx_slab_free_locked(zone->root->heap, p);
+    ngx_slab_free_locked(zone->root->pool, p);
 }
 
 

@@ -35,7 +35,7 @@ typedef enum {
 /* a worker, made by itself in init_process; id is drawn after fork */
 
 typedef struct {
-    ngx_queue_t            queue;        /* in zone->peers or free_peers */
+    ngx_queue_t            queue;        /* in zone->workers or free_peers */
     u_char                 id[NGX_MCP_WORKER_ID_LEN];
     ngx_pid_t              pid;          /* 0: free */
     ngx_int_t              slot;
@@ -54,9 +54,9 @@ typedef struct {
     ngx_atomic_t           held;         /* POSTs it holds */
     ngx_atomic_t           calls;        /* that run */
     ngx_atomic_t           redis;        /* NGX_MCP_REDIS_*, or 0 */
-    ngx_uint_t             heard;        /* number of the last announcement */
+    ngx_uint_t             announcement_read; /* number of the last one */
 
-    unsigned               deaf:1;       /* it has no socket to be woken by */
+    unsigned               no_socket:1;  /* it has no socket to be woken by */
 } ngx_mcp_worker_t;
 
 
@@ -78,7 +78,8 @@ typedef struct {
     u_char                 credential[NGX_MCP_DIGEST_LEN];
     ngx_mcp_worker_t      *owner;        /* NULL: a tombstone */
     ngx_mcp_user_record_t  *user;        /* NULL: does not count any more */
-    ngx_queue_t            queue;        /* in owner->records or zone->tombs */
+    ngx_queue_t            queue;        /* in owner->records or
+                                            zone->tombstones */
     ngx_queue_t            ready;        /* in owner->ready if has_news */
     ngx_queue_t            users;        /* in user->records */
     ngx_queue_t            inbox;        /* of entries */
@@ -134,39 +135,39 @@ typedef struct {
     u_char                 key[NGX_MCP_KEY_LEN];
     u_char                 instance[NGX_MCP_INSTANCE_LEN];
 
-    ngx_slab_pool_t       *heap;         /* all that comes and goes: made anew
+    ngx_slab_pool_t       *pool;         /* all that comes and goes: made anew
                                             when it is damaged */
-    ngx_mcp_worker_t      *workers;      /* all of them, free ones, too */
+    ngx_mcp_worker_t      *worker_slots; /* all of them, free ones, too */
 
-    ngx_atomic_t           busy;         /* who is in a section, or 0 */
+    ngx_atomic_t           lock_owner;   /* who is in a section, or 0 */
     ngx_uint_t             phase;
 
     ngx_rbtree_t           records;
     ngx_rbtree_node_t      records_sentinel;
     ngx_rbtree_t           users;
     ngx_rbtree_node_t      users_sentinel;
-    ngx_queue_t            peers;
-    ngx_queue_t            free_peers;   /* made with the root: a full zone
+    ngx_queue_t            workers;
+    ngx_queue_t            free_workers; /* made with the root: a full zone
                                             must not keep a worker out, and a
                                             damaged one keeps them */
-    ngx_queue_t            tombs;        /* oldest first */
+    ngx_queue_t            tombstones;   /* oldest first */
     ngx_uint_t             nrecords;     /* tombs included */
-    ngx_uint_t             ntombs;
+    ngx_uint_t             ntombstones;
 
     ngx_uint_t             serial;       /* of entries */
     size_t                 inboxes;      /* bytes in all inboxes */
 
-    ngx_rbtree_t           verdicts;
-    ngx_rbtree_node_t      verdicts_sentinel;
+    ngx_rbtree_t           auth_entries;
+    ngx_rbtree_node_t      auth_entries_sentinel;
     ngx_queue_t            good;         /* newest first */
     ngx_queue_t            bad;
     ngx_uint_t             ngood;
     ngx_uint_t             nbad;
 
-    ngx_queue_t            news;         /* announcements, oldest first */
-    ngx_uint_t             nnews;
-    size_t                 news_size;    /* their bytes */
-    ngx_uint_t             last_news;    /* its number */
+    ngx_queue_t            announcements; /* announcements, oldest first */
+    ngx_uint_t             nannouncements;
+    size_t                 announcements_size; /* their bytes */
+    ngx_uint_t             last_announcement; /* its number */
 
     ngx_rbtree_t           revoked;      /* ended session ids */
     ngx_rbtree_node_t      revoked_sentinel;

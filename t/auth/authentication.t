@@ -1,5 +1,5 @@
 # Whose request it is: forms of credentials, the look-up and its cache, what
-# happens while Frappe cannot be asked.  CONTRACT 1 and 2, DESIGN 7.
+# happens while Frappe cannot be asked.  docs/PROTOCOL.md 2.
 
 use strict;
 use warnings;

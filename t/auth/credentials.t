@@ -1,4 +1,5 @@
-# Answers to requests without a good credential, one by one.  CONTRACT 1.
+# Answers to requests without a good credential, one by one.
+# docs/PROTOCOL.md 2.
 
 use lib 't/lib';
 use MCPTest::Blocks;

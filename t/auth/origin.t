@@ -1,4 +1,4 @@
-# Origin and CORS.  CONTRACT, first section; mcp_sse_origin.
+# Origin and CORS.  docs/PROTOCOL.md 1; mcp_sse_origin.
 
 use lib 't/lib';
 use MCPTest::Blocks;

@@ -1,5 +1,5 @@
 # Answers come as the backend sent them: bytes of ids and numbers, order of
-# members, any size, always one data line.  CONTRACT 1 and 3.
+# members, any size, always one data line.  docs/PROTOCOL.md 3 and 6.
 
 use strict;
 use warnings;

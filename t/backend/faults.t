@@ -1,5 +1,5 @@
 # Whatever the backend does, a request gets exactly one JSON-RPC answer with
-# its own id, and nothing of the backend's error pages.  CONTRACT 3.
+# its own id, and nothing of the backend's error pages.  docs/PROTOCOL.md 6.
 
 use strict;
 use warnings;

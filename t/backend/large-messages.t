@@ -1,6 +1,6 @@
 # mcp_sse_max_message alone says how large a message may be: nginx's own
 # client_max_body_size (1m) is used neither for the POST nor for the call.
-# CONTRACT 2, DESIGN 8.
+# docs/PROTOCOL.md 4.
 
 use strict;
 use warnings;

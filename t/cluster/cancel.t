@@ -1,5 +1,5 @@
 # notifications/cancelled across instances: it acts where the call is, wherever
-# it was posted.  CONTRACT 3.
+# it was posted.  docs/PROTOCOL.md 5.
 
 use strict;
 use warnings;

@@ -1,4 +1,5 @@
-# mcp_sse_redis and mcp_sse_key: what nginx -t takes and refuses.  DESIGN 8.
+# mcp_sse_redis and mcp_sse_key: what nginx -t takes and refuses.
+# docs/PROTOCOL.md 11.
 
 use strict;
 use warnings;

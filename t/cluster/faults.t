@@ -1,5 +1,5 @@
-# Redis is not there, goes and comes back, with its data or without.  DESIGN 4,
-# "Degraded".
+# Redis is not there, goes and comes back, with its data or without.
+# docs/PROTOCOL.md 11.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # Streamable HTTP with several instances: a session is taken by any of them;
-# cancellations and ends are known to all.  Issue: sessions behind a balancer.
+# cancellations and ends are known to all.  docs/PROTOCOL.md 11.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # A new mcp_sse_key without a pause: first as the second line everywhere, then
-# as the first, then alone.  DESIGN 5.
+# as the first, then alone.  docs/PROTOCOL.md 8.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # Two instances behind one Redis: a message is taken anywhere, its answer comes
-# on the stream, wherever that is.  DESIGN 3 and 4.
+# on the stream, wherever that is.  docs/PROTOCOL.md 11.
 
 use strict;
 use warnings;

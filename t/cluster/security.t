@@ -1,5 +1,5 @@
 # Redis, and who can write to it, sees nothing, and cannot make anything run:
-# what is on the bus is sealed.  DESIGN 4, "Sealed".
+# what is on the bus is sealed.  docs/PROTOCOL.md 11.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # Every directive: where it may stand, what it takes, and that each mistake
-# nginx -t can see is an [emerg].  DESIGN 8.
+# nginx -t can see is an [emerg].  docs/PROTOCOL.md 13.
 
 use strict;
 use warnings;

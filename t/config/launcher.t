@@ -1,4 +1,4 @@
-# util/mcp-sse-bridge: CONTRACT 5; nginx.conf.example is its output.
+# util/mcp-sse-bridge: docs/PROTOCOL.md 10; nginx.conf.example is its output.
 
 use strict;
 use warnings;

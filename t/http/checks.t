@@ -1,4 +1,4 @@
-# What mcp_sse_http refuses, and in which order.  CONTRACT's head and 2.
+# What mcp_sse_http refuses, and in which order.  docs/PROTOCOL.md 1 and 7.
 
 use strict;
 use warnings;

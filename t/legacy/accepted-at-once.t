@@ -1,5 +1,5 @@
 # A message is accepted before Frappe is called: neither its own 202 nor the
-# next request on the same connection waits for the call.  CONTRACT 2.
+# next request on the same connection waits for the call.  docs/PROTOCOL.md 4.
 
 use strict;
 use warnings;

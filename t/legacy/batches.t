@@ -1,5 +1,5 @@
 # An array of messages is accepted whole or not at all, and answered as
-# separate events.  CONTRACT 2.
+# separate events.  docs/PROTOCOL.md 4.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 # A client as browsers have it (EventSource): it remembers the last id and
 # retry:, and when its stream ends it comes again with Last-Event-ID.  In all
-# the ways a stream can end.  DESIGN 3.
+# the ways a stream can end.  docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;

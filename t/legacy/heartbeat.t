@@ -1,4 +1,4 @@
-# The heartbeat of an open stream, in both forms.  CONTRACT 1.
+# The heartbeat of an open stream, in both forms.  docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;

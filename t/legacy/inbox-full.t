@@ -1,5 +1,5 @@
 # Messages accepted and not yet started are bounded; calls beyond
-# mcp_sse_max_calls wait.  CONTRACT 2.
+# mcp_sse_max_calls wait.  docs/PROTOCOL.md 4.
 
 use strict;
 use warnings;

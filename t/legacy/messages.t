@@ -1,5 +1,5 @@
-# The methods of CONTRACT 3, in both of Frappe's dialects: what is forwarded,
-# what is answered here, what is never answered.
+# The methods (docs/PROTOCOL.md 5), in both of Frappe's dialects: what is
+# forwarded, what is answered here, what is never answered.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # Methods, trailing slashes and the order of checks of each endpoint.
-# CONTRACT, first section.
+# docs/PROTOCOL.md 1.
 
 use lib 't/lib';
 use MCPTest::Blocks;

@@ -1,4 +1,4 @@
-# Synthetic progress for calls with a progressToken.  CONTRACT 3.
+# Synthetic progress for calls with a progressToken.  docs/PROTOCOL.md 5.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# POST /mcp/messages: the table of CONTRACT 2, row by row.  After a refusal
-# nothing has run.
+# POST /mcp/messages: docs/PROTOCOL.md 4, row by row.  After a refusal nothing
+# has run.
 
 use strict;
 use warnings;

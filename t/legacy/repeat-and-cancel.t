@@ -1,5 +1,5 @@
 # Repeated ids do not run twice; cancelled calls are not answered.
-# CONTRACT 2 and 3.
+# docs/PROTOCOL.md 4 and 5.
 
 use strict;
 use warnings;

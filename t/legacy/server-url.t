@@ -1,4 +1,4 @@
-# server_url is only compared with what is served here.  CONTRACT 1.
+# server_url is only compared with what is served here.  docs/PROTOCOL.md 3.
 
 use lib 't/lib';
 use MCPTest::Blocks;

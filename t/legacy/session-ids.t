@@ -1,5 +1,5 @@
-# A session id is worth nothing to anybody else, and cannot be guessed,
-# changed or kept.  DESIGN 5.
+# A session id is worth nothing to anybody else, and cannot be guessed, changed
+# or kept.  docs/PROTOCOL.md 8.
 
 use strict;
 use warnings;

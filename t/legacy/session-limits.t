@@ -1,4 +1,4 @@
-# How many sessions a user may have, and who goes first.  CONTRACT 1.
+# How many sessions a user may have, and who goes first.  docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;

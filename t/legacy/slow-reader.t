@@ -1,5 +1,5 @@
 # A client that does not read loses its stream; nobody else notices.
-# DESIGN 6.
+# docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;

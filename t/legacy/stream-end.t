@@ -1,5 +1,5 @@
-# How the server ends a stream: every open call is answered, the client may
-# be told why, retry: comes last.  CONTRACT 1.
+# How the server ends a stream: every open call is answered, the client may be
+# told why, retry: comes last.  docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;

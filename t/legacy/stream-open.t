@@ -1,4 +1,4 @@
-# GET /mcp/sse: status, headers and the first block; CONTRACT 1.
+# GET /mcp/sse: status, headers and the first block; docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # A lost stream: messages are held for mcp_sse_grace, the same id can be
-# registered again, a second stream with it replaces the first.  DESIGN 3.
+# registered again, a second stream with it replaces the first.
+# docs/PROTOCOL.md 3 and 4.
 
 use strict;
 use warnings;

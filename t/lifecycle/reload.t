@@ -1,4 +1,4 @@
-# A reload ends no call; idle streams end in good order.  DESIGN 6 and 9.
+# A reload ends no call; idle streams end in good order.  docs/PROTOCOL.md 12.
 
 use strict;
 use warnings;

@@ -1,4 +1,5 @@
-# Graceful end of nginx, and its limit worker_shutdown_timeout.  DESIGN 6.
+# Graceful end of nginx, and its limit worker_shutdown_timeout.
+# docs/PROTOCOL.md 12.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # A worker dies: its sessions are gone, others go on, nothing is locked or
-# leaks.  DESIGN 4.
+# leaks.  docs/PROTOCOL.md 12.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # A worker dies in the midst of a change of the zone: the others make it anew
-# and go on, and their clients see nothing of it.  DESIGN 4.
+# and go on, and their clients see nothing of it.  docs/PROTOCOL.md 12.
 #
 # The worker is traced under load, and killed after a random number of
 # instructions during which the first word of the zone, its mutex, has the

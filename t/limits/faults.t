@@ -1,5 +1,5 @@
 # Much of everything, and none left of anything: held POSTs, connections,
-# files, the zone, workers that die while they exit.  DESIGN 4 and 6.
+# files, the zone, workers that die while they exit.  docs/PROTOCOL.md 12.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # Memory does not grow with messages: thousands of calls over one stream.
-# DESIGN 9.
+# docs/PROTOCOL.md 6.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # A full zone refuses what needs room, and says so; what is open goes on.
-# CONTRACT 1, 2 and 4.
+# docs/PROTOCOL.md 3, 4 and 9.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # Workers that may not have abstract Unix sockets look into the zone instead,
-# and know by its pid that one of them has died.  DESIGN 4.
+# and know by its pid that one of them has died.  docs/PROTOCOL.md 12.
 
 use strict;
 use warnings;

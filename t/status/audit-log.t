@@ -1,4 +1,4 @@
-# One audit line per call, however it ends; the variables of DESIGN 8.
+# One audit line per call, however it ends; the variables.  docs/PROTOCOL.md 9.
 
 use strict;
 use warnings;

@@ -1,4 +1,4 @@
-# /health: shape, counts.  CONTRACT 4.
+# /health: shape, counts.  docs/PROTOCOL.md 9.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # /metrics: gauges vanish with their worker, counters stay; what limits, slow
-# readers and a Frappe that is down count.  CONTRACT 4.
+# readers and a Frappe that is down count.  docs/PROTOCOL.md 9.
 
 use strict;
 use warnings;

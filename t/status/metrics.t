@@ -1,5 +1,6 @@
 # /metrics: each counter moves when it should and only then; labels are
-# bounded; the format.  CONTRACT 4.  What faults do to it: metrics-faults.t
+# bounded; the format.  docs/PROTOCOL.md 9.  What faults do to it:
+# metrics-faults.t
 
 use strict;
 use warnings;

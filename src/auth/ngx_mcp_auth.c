@@ -41,6 +41,7 @@ static ngx_int_t ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx,
 static void ngx_mcp_auth_again(void *data);
 static void ngx_mcp_auth_late(void *data);
 static void ngx_mcp_auth_wake(ngx_mcp_ctx_t *ctx);
+static void ngx_mcp_auth_cleanup(void *data);
 static void ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *verdict);
 
 
@@ -124,7 +125,13 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
 static ngx_int_t
 ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
 {
-    ngx_int_t  rc;
+    ngx_int_t            rc;
+    ngx_http_cleanup_t  *cln;
+
+    cln = ngx_http_cleanup_add(ctx->request, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
 
     rc = ngx_mcp_auth_ask(ctx);
 
@@ -137,6 +144,9 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
         ngx_mcp_auth_lookup_leave(&ctx->waiter);
         return NGX_ERROR;
     }
+
+    cln->handler = ngx_mcp_auth_cleanup;
+    cln->data = ctx;
 
     /* one that was good a moment ago need not wait long for a slow Frappe */
 
@@ -197,6 +207,12 @@ static void
 ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *verdict)
 {
     ngx_mcp_ctx_t  *ctx = data;
+
+    /* the worker stops, and the request was resumed for that */
+
+    if (!ctx->suspended) {
+        return;
+    }
 
     if (verdict->status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
 
@@ -313,9 +329,20 @@ ngx_mcp_auth_late(void *data)
 static void
 ngx_mcp_auth_wake(ngx_mcp_ctx_t *ctx)
 {
+    ngx_mcp_auth_lookup_leave(&ctx->waiter);
+
     ctx->vars.user = ctx->verdict.principal;
 
     ngx_mcp_resume(ctx->request);
+}
+
+
+static void
+ngx_mcp_auth_cleanup(void *data)
+{
+    ngx_mcp_ctx_t  *ctx = data;
+
+    ngx_mcp_auth_lookup_leave(&ctx->waiter);
 }
 
 

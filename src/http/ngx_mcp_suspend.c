@@ -5,7 +5,6 @@
  */
 
 #include "ngx_mcp_suspend.h"
-#include "ngx_mcp_auth_lookup.h"
 #include "ngx_mcp_response.h"
 
 
@@ -125,7 +124,6 @@ ngx_mcp_suspend_cleanup(void *data)
 static void
 ngx_mcp_suspend_end(ngx_mcp_ctx_t *ctx)
 {
-    ngx_mcp_auth_lookup_leave(&ctx->waiter);
     ngx_mcp_timer_del(&ctx->timer);
 
     if (ctx->suspended) {

@@ -14,7 +14,7 @@
  * Puts r to sleep until ngx_mcp_resume(), which runs ctx->resume()
  * and finalizes r with its result.  The caller's handler returns NGX_DONE
  * after NGX_OK; NGX_ERROR: memory is short.  If the client leaves meanwhile,
- * nginx ends r, and its cleanup takes care of ctx's waiter and timer.
+ * nginx ends r, and its cleanup disarms ctx->timer.
  */
 
 ngx_int_t ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume);

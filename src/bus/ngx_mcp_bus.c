@@ -10,23 +10,11 @@
 
 
 static void ngx_mcp_bus_up(void);
-static void ngx_mcp_bus_restore(void);
 static void ngx_mcp_bus_packet(ngx_mcp_packet_received_t *received);
 static void ngx_mcp_bus_every_second(void);
-static ngx_int_t ngx_mcp_bus_forward(u_char *key, ngx_mcp_envelope_t *env,
-    ngx_log_t *log);
 static ngx_int_t ngx_mcp_bus_put(u_char *key, ngx_mcp_envelope_t *env,
     ngx_uint_t *path, ngx_log_t *log);
 
-
-static ngx_rbtree_t          ngx_mcp_bus_table;
-static ngx_rbtree_node_t     ngx_mcp_bus_sentinel;
-static ngx_mcp_bus_owner_t  *ngx_mcp_bus_owner;
-
-static ngx_mcp_remote_recv_bus_t  ngx_mcp_bus_receipt = {
-    ngx_mcp_bus_forward,
-    ngx_mcp_bus_find
-};
 
 static ngx_mcp_redis_user_t  ngx_mcp_bus_redis = {
     ngx_mcp_worker_lease_join,
@@ -37,14 +25,11 @@ static ngx_mcp_redis_user_t  ngx_mcp_bus_redis = {
 
 
 ngx_int_t
-ngx_mcp_bus_init(ngx_cycle_t *cycle, ngx_mcp_bus_owner_t *owner)
+ngx_mcp_bus_init(ngx_cycle_t *cycle, ngx_mcp_session_handlers_t *handlers)
 {
-    ngx_rbtree_init(&ngx_mcp_bus_table,
-                    &ngx_mcp_bus_sentinel, ngx_rbtree_insert_value);
+    ngx_mcp_sessions_init(handlers);
 
-    ngx_mcp_bus_owner = owner;
-
-    if (ngx_mcp_workers_init(cycle, owner, ngx_mcp_bus_find) != NGX_OK) {
+    if (ngx_mcp_workers_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -52,11 +37,9 @@ ngx_mcp_bus_init(ngx_cycle_t *cycle, ngx_mcp_bus_owner_t *owner)
         return NGX_OK;
     }
 
-    ngx_mcp_worker_lease_init(ngx_mcp_bus_restore);
-    ngx_mcp_presence_init(owner, ngx_mcp_bus_find);
+    ngx_mcp_presence_init();
 
-    return ngx_mcp_redis_init(ngx_mcp_workers_self(),
-                              &ngx_mcp_bus_redis,
+    return ngx_mcp_redis_init(ngx_mcp_workers_self(), &ngx_mcp_bus_redis,
                               cycle->log);
 }
 
@@ -65,7 +48,7 @@ void
 ngx_mcp_bus_exit(void)
 {
     if (ngx_mcp_redis_used()) {
-        ngx_mcp_worker_lease_dead(ngx_mcp_workers_self()->id);
+        ngx_mcp_worker_lease_exit();
         ngx_mcp_redis_exit();
     }
 
@@ -85,7 +68,7 @@ ngx_mcp_bus_up(void)
  * Puts all that Redis is to know there, for the first time or again.
  */
 
-static void
+void
 ngx_mcp_bus_restore(void)
 {
     ngx_mcp_presence_all();
@@ -99,7 +82,7 @@ ngx_mcp_bus_packet(ngx_mcp_packet_received_t *received)
     switch (received->type) {
 
     case NGX_MCP_PACKET_MESSAGE:
-        ngx_mcp_remote_recv(received, &ngx_mcp_bus_receipt);
+        ngx_mcp_remote_recv(received);
         return;
 
     case NGX_MCP_PACKET_ACK:
@@ -147,10 +130,10 @@ ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
     ngx_int_t           rc;
     ngx_mcp_session_t  *old;
 
-    old = ngx_mcp_bus_find(s->sid.key);
+    old = ngx_mcp_sessions_find(s->sid.key);
 
     if (old) {
-        ngx_mcp_bus_owner->close(old, NGX_MCP_CLOSE_REPLACED);
+        ngx_mcp_sessions_close(old, NGX_MCP_CLOSE_REPLACED);
     }
 
     ngx_memcpy(s->user_key, user, NGX_MCP_DIGEST_LEN);
@@ -161,8 +144,7 @@ ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
         return rc;
     }
 
-    ngx_mcp_zone_insert_locked(&ngx_mcp_bus_table, &s->node, s->sid.key);
-    s->listed = 1;
+    ngx_mcp_sessions_add(s);
 
     ngx_mcp_presence_enter(s);
 
@@ -178,31 +160,7 @@ ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace)
     ngx_mcp_registry_leave(s, grace);
     ngx_mcp_presence_leave(s);
 
-    if (s->listed) {
-        ngx_rbtree_delete(&ngx_mcp_bus_table, &s->node);
-        s->listed = 0;
-    }
-}
-
-
-void
-ngx_mcp_bus_each(void (*handler)(ngx_mcp_session_t *s))
-{
-    ngx_rbtree_node_t  *node, *next;
-
-    node = ngx_mcp_bus_table.root;
-
-    if (node == &ngx_mcp_bus_sentinel) {
-        return;
-    }
-
-    node = ngx_rbtree_min(node, &ngx_mcp_bus_sentinel);
-
-    for ( /* void */ ; node; node = next) {
-        next = ngx_rbtree_next(&ngx_mcp_bus_table, node);
-
-        handler(ngx_rbtree_data(node, ngx_mcp_session_t, node));
-    }
+    ngx_mcp_sessions_remove(s);
 }
 
 
@@ -222,11 +180,7 @@ ngx_mcp_bus_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
 }
 
 
-/*
- * The same for what has come by way of Redis, and is counted there.
- */
-
-static ngx_int_t
+ngx_int_t
 ngx_mcp_bus_forward(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
 {
     ngx_uint_t  path;
@@ -243,7 +197,7 @@ ngx_mcp_bus_put(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t *path,
     ngx_mcp_session_record_t  *record;
     ngx_mcp_session_t         *s;
 
-    s = ngx_mcp_bus_find(key);
+    s = ngx_mcp_sessions_find(key);
     record = s ? s->record : NULL;
 
     /* a record that is not listed any more belongs to a replaced session */
@@ -254,7 +208,7 @@ ngx_mcp_bus_put(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t *path,
 
         ngx_mcp_workers_drain();
 
-        s = ngx_mcp_bus_find(key);
+        s = ngx_mcp_sessions_find(key);
         record = s ? s->record : NULL;
     }
 
@@ -264,7 +218,7 @@ ngx_mcp_bus_put(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t *path,
         rc = ngx_mcp_inbox_accept(s, env);
 
         if (rc == NGX_OK) {
-            ngx_mcp_bus_owner->receive(s, env);
+            ngx_mcp_sessions_receive(s, env);
         }
 
         return rc;
@@ -285,8 +239,7 @@ ngx_mcp_bus_put(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t *path,
 ngx_int_t
 ngx_mcp_bus_deliver_far(ngx_mcp_remote_send_t *d)
 {
-    return ngx_mcp_redis_used() ? ngx_mcp_remote_send_start(d)
-                                         : NGX_DECLINED;
+    return ngx_mcp_redis_used() ? ngx_mcp_remote_send_start(d) : NGX_DECLINED;
 }
 
 
@@ -325,19 +278,4 @@ ngx_mcp_bus_revoke(u_char *key, time_t end)
     }
 
     return rc;
-}
-
-
-ngx_mcp_session_t *
-ngx_mcp_bus_find(u_char *key)
-{
-    ngx_rbtree_node_t  *node;
-
-    node = ngx_mcp_zone_find_locked(&ngx_mcp_bus_table, key,
-                    offsetof(ngx_mcp_session_t, sid)
-                    + offsetof(ngx_mcp_session_id_t, key)
-                    - offsetof(ngx_mcp_session_t, node));
-
-    return node ? ngx_rbtree_data(node, ngx_mcp_session_t, node)
-                : NULL;
 }

@@ -12,21 +12,23 @@
 #include "ngx_mcp_announce.h"
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_revocation.h"
+#include "ngx_mcp_sessions.h"
 #include "ngx_mcp_workers.h"
 
 
 /*
- * In init_process and exit_process.  "owner" must live as long as the
+ * In init_process and exit_process.  "handlers" must live as long as the
  * process.
  */
 
-ngx_int_t ngx_mcp_bus_init(ngx_cycle_t *cycle, ngx_mcp_bus_owner_t *owner);
+ngx_int_t ngx_mcp_bus_init(ngx_cycle_t *cycle,
+    ngx_mcp_session_handlers_t *handlers);
 void ngx_mcp_bus_exit(void);
 
 /*
- * Makes the session known: from now on owner->receive() may be called for
+ * Makes the session known: from now on handlers->receive() may be called for
  * it.  Another session of the same id is replaced; if this worker owns it,
- * owner->close() has run for it when the function returns.  NGX_OK;
+ * handlers->close() has run for it when the function returns.  NGX_OK;
  * NGX_BUSY: the user has too many; NGX_DECLINED: zone full.
  */
 
@@ -40,19 +42,6 @@ ngx_int_t ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user,
 void ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace);
 
 /*
- * The open session of this worker with that key, or NULL.
- */
-
-ngx_mcp_session_t *ngx_mcp_bus_find(u_char *key);
-
-/*
- * Calls handler for each session of this worker that is registered; it may
- * unregister that one.
- */
-
-void ngx_mcp_bus_each(void (*handler)(ngx_mcp_session_t *s));
-
-/*
  * Delivers an envelope and takes over the caller's reference if NGX_OK is
  * returned, see ngx_mcp_inbox_deliver().  Never runs a message before
  * it has returned.
@@ -60,6 +49,21 @@ void ngx_mcp_bus_each(void (*handler)(ngx_mcp_session_t *s));
 
 ngx_int_t ngx_mcp_bus_deliver(u_char *key, ngx_mcp_envelope_t *env,
     ngx_log_t *log);
+
+/*
+ * The same for an envelope that another instance has sent: it is counted
+ * there.
+ */
+
+ngx_int_t ngx_mcp_bus_forward(u_char *key, ngx_mcp_envelope_t *env,
+    ngx_log_t *log);
+
+/*
+ * Puts everything that Redis has to know of this worker there, for the first
+ * time or after Redis has lost its data.
+ */
+
+void ngx_mcp_bus_restore(void);
 
 /*
  * Delivers it to another instance, when this one does not have the session:

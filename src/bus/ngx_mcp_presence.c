@@ -6,6 +6,7 @@
  */
 
 #include "ngx_mcp_presence.h"
+#include "ngx_mcp_sessions.h"
 
 
 #define NGX_MCP_PRESENCE_REFRESH_MS    20000
@@ -36,9 +37,6 @@ static ngx_int_t ngx_mcp_presence_write(ngx_mcp_session_t *s, const char *how,
 static void ngx_mcp_presence_notify(u_char *id, u_char *key);
 
 
-static ngx_mcp_bus_owner_t  *ngx_mcp_presence_owner;
-static ngx_mcp_session_t   *(*ngx_mcp_presence_local)(u_char *key);
-
 static ngx_queue_t  ngx_mcp_presences = {           /* touched last: last */
     &ngx_mcp_presences, &ngx_mcp_presences
 };
@@ -47,12 +45,8 @@ static ngx_mcp_timer_t  ngx_mcp_presence_timer;
 
 
 void
-ngx_mcp_presence_init(ngx_mcp_bus_owner_t *owner,
-    ngx_mcp_session_t *(*local)(u_char *key))
+ngx_mcp_presence_init(void)
 {
-    ngx_mcp_presence_owner = owner;
-    ngx_mcp_presence_local = local;
-
     ngx_mcp_presence_timer.handler = ngx_mcp_presence_sessions;
 }
 
@@ -213,7 +207,7 @@ ngx_mcp_presence_set(redisAsyncContext *ac, void *reply, void *data)
     ngx_mcp_session_t         *s;
     ngx_mcp_presence_check_t  *asked = data;
 
-    s = ngx_mcp_presence_local(asked->key);
+    s = ngx_mcp_sessions_find(asked->key);
 
     if (ngx_mcp_worker_lease_failed(ac, r)) {
 
@@ -264,7 +258,7 @@ ngx_mcp_presence_checked(redisAsyncContext *ac, void *reply, void *data)
     ngx_mcp_presence_check_t  *asked = data;
 
     s = ngx_mcp_worker_lease_failed(ac, r)
-        ? NULL : ngx_mcp_presence_local(asked->key);
+        ? NULL : ngx_mcp_sessions_find(asked->key);
 
     ngx_free(asked);
 
@@ -283,7 +277,7 @@ ngx_mcp_presence_checked(redisAsyncContext *ac, void *reply, void *data)
         && ngx_memcmp(id, ngx_mcp_workers_self()->id, NGX_MCP_WORKER_ID_LEN)
            != 0)
     {
-        ngx_mcp_presence_owner->close(s, NGX_MCP_CLOSE_REPLACED);
+        ngx_mcp_sessions_close(s, NGX_MCP_CLOSE_REPLACED);
     }
 }
 
@@ -366,7 +360,7 @@ ngx_mcp_presence_replaced(u_char *key)
 {
     ngx_mcp_session_t  *s;
 
-    s = ngx_mcp_presence_local(key);
+    s = ngx_mcp_sessions_find(key);
 
     if (s && s->published) {
         (void) ngx_mcp_presence_refresh(s);

@@ -17,12 +17,10 @@
 
 
 /*
- * In init_process, before the others.  "local" finds a session of this worker
- * by its key; owner->close() runs for one that is another's by now.
+ * In init_process.
  */
 
-void ngx_mcp_presence_init(ngx_mcp_bus_owner_t *owner,
-    ngx_mcp_session_t *(*local)(u_char *key));
+void ngx_mcp_presence_init(void);
 
 /*
  * The session was opened here, and is not any more.

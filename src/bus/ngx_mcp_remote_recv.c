@@ -6,6 +6,7 @@
  */
 
 #include "ngx_mcp_remote_recv.h"
+#include "ngx_mcp_bus.h"
 
 
 /* an accepted message whose sender is not known to know that */
@@ -20,7 +21,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_mcp_remote_recv_take(ngx_mcp_packet_received_t *received,
-    u_char *key, int64_t expires, ngx_mcp_remote_recv_bus_t *bus);
+    u_char *key, int64_t expires);
 static ngx_uint_t ngx_mcp_remote_recv_waiting(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env);
 static ngx_int_t ngx_mcp_remote_recv_unconfirmed(
@@ -38,8 +39,7 @@ static ngx_queue_t  ngx_mcp_remote_recv_list = {
 
 
 void
-ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received,
-    ngx_mcp_remote_recv_bus_t *bus)
+ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
 {
     u_char                         *p;
     int64_t                         expires;
@@ -64,8 +64,7 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received,
     {
 
     case NGX_OK:
-        seen->verdict = ngx_mcp_remote_recv_take(received, p + 16,
-                                                 expires, bus);
+        seen->verdict = ngx_mcp_remote_recv_take(received, p + 16, expires);
         break;
 
     case NGX_DONE:
@@ -86,7 +85,7 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received,
 
 static ngx_int_t
 ngx_mcp_remote_recv_take(ngx_mcp_packet_received_t *received, u_char *key,
-    int64_t expires, ngx_mcp_remote_recv_bus_t *bus)
+    int64_t expires)
 {
     size_t               size;
     ngx_int_t            rc;
@@ -106,13 +105,13 @@ ngx_mcp_remote_recv_take(ngx_mcp_packet_received_t *received, u_char *key,
 
     ngx_memcpy(env->data, body->data + NGX_MCP_REMOTE_SEND_HEAD_LEN, size);
 
-    s = bus->local(key);
+    s = ngx_mcp_sessions_find(key);
 
     /* it may go to another worker of this instance, which has a copy then */
 
     env->refs++;
 
-    rc = bus->deliver(key, env, ngx_cycle->log);
+    rc = ngx_mcp_bus_forward(key, env, ngx_cycle->log);
 
     if (rc != NGX_OK) {
         ngx_mcp_envelope_free(env);
@@ -124,7 +123,7 @@ ngx_mcp_remote_recv_take(ngx_mcp_packet_received_t *received, u_char *key,
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_RECEIVED);
 
         rc = (s
-              && s == bus->local(key)
+              && s == ngx_mcp_sessions_find(key)
               && ngx_mcp_remote_recv_waiting(s, env)
               && ngx_mcp_remote_recv_unconfirmed(received, env, expires)
                  == NGX_OK)

@@ -4,12 +4,12 @@
  */
 
 #include "ngx_mcp_worker_lease.h"
+#include "ngx_mcp_bus.h"
 
 
 #define NGX_MCP_WORKER_LEASE_LOST_WINDOW_MS       5000
 #define NGX_MCP_WORKER_LEASE_LOG_INTERVAL         10
 #define NGX_MCP_WORKER_LEASE_LOG_POLICY_INTERVAL  3600
-#define NGX_MCP_WORKER_LEASE_MAX_DEAD             16
 
 
 static void ngx_mcp_worker_lease_touch(void);
@@ -22,22 +22,10 @@ static void ngx_mcp_worker_lease_ask_policy(void);
 static void ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_mcp_worker_lease_delete_dead(void);
+static ngx_int_t ngx_mcp_worker_lease_delete(u_char *id);
 
-
-static void      (*ngx_mcp_worker_lease_resync)(void);
 
 static ngx_uint_t  ngx_mcp_worker_lease_known;
-
-static u_char  ngx_mcp_worker_lease_dead_ids[NGX_MCP_WORKER_LEASE_MAX_DEAD]
-                                                [NGX_MCP_WORKER_ID_LEN];
-static ngx_uint_t  ngx_mcp_worker_lease_ndead;
-
-
-void
-ngx_mcp_worker_lease_init(void (*again)(void))
-{
-    ngx_mcp_worker_lease_resync = again;
-}
 
 
 void
@@ -243,7 +231,7 @@ ngx_mcp_worker_lease_lost(void)
     }
 
     ngx_mcp_worker_lease_touch();
-    ngx_mcp_worker_lease_resync();
+    ngx_mcp_bus_restore();
 }
 
 
@@ -263,49 +251,50 @@ ngx_mcp_worker_lease_maybe_lost(void)
 }
 
 
-/*
- * Its key would stay for 15 seconds.
- */
-
 void
-ngx_mcp_worker_lease_dead(u_char *id)
+ngx_mcp_worker_lease_exit(void)
 {
-    if (ngx_mcp_worker_lease_ndead == NGX_MCP_WORKER_LEASE_MAX_DEAD) {
-        return;
-    }
-
-    ngx_memcpy(ngx_mcp_worker_lease_dead_ids[
-                                       ngx_mcp_worker_lease_ndead++],
-               id, NGX_MCP_WORKER_ID_LEN);
-
     ngx_mcp_worker_lease_delete_dead();
+
+    (void) ngx_mcp_worker_lease_delete(ngx_mcp_workers_self()->id);
 }
 
+
+/*
+ * Without this the key would stay for 15 seconds.
+ */
 
 static void
 ngx_mcp_worker_lease_delete_dead(void)
 {
-    u_char      buf[NGX_MCP_REDIS_MAX_KEY_LEN];
-    u_char     *id;
-    ngx_str_t   argv[2];
+    u_char  *id;
 
-    ngx_str_set(&argv[0], "DEL");
+    for ( ;; ) {
+        id = ngx_mcp_workers_dead_id();
 
-    while (ngx_mcp_worker_lease_ndead && ngx_mcp_redis_is_up()) {
-
-        id = ngx_mcp_worker_lease_dead_ids[ngx_mcp_worker_lease_ndead - 1];
-
-        ngx_mcp_redis_key(&argv[1], buf, 'k', id);
-
-        if (ngx_mcp_redis_command(ngx_mcp_worker_lease_ignore,
-                                  NULL, 2, argv)
-            != NGX_OK)
-        {
+        if (id == NULL || ngx_mcp_worker_lease_delete(id) != NGX_OK) {
             return;
         }
 
-        ngx_mcp_worker_lease_ndead--;
+        ngx_mcp_workers_dead_forget();
     }
+}
+
+
+static ngx_int_t
+ngx_mcp_worker_lease_delete(u_char *id)
+{
+    u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
+    ngx_str_t  argv[2];
+
+    if (!ngx_mcp_redis_is_up()) {
+        return NGX_DECLINED;
+    }
+
+    ngx_str_set(&argv[0], "DEL");
+    ngx_mcp_redis_key(&argv[1], buf, 'k', id);
+
+    return ngx_mcp_redis_command(ngx_mcp_worker_lease_ignore, NULL, 2, argv);
 }
 
 

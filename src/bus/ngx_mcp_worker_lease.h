@@ -15,13 +15,6 @@
 
 
 /*
- * In init_process.  "again" runs when the data are lost: all that was in
- * Redis is to be put there again.
- */
-
-void ngx_mcp_worker_lease_init(void (*again)(void));
-
-/*
  * Tells Redis that there is this worker; that has been done; one second has
  * passed.
  */
@@ -31,11 +24,10 @@ void ngx_mcp_worker_lease_up(void);
 void ngx_mcp_worker_lease_every_second(void);
 
 /*
- * A worker of this instance has died, or this one exits: removes its key, as
- * soon as that is possible.
+ * This worker exits: deletes its key.
  */
 
-void ngx_mcp_worker_lease_dead(u_char *id);
+void ngx_mcp_worker_lease_exit(void);
 
 /*
  * Somebody has seen that Redis has lost its data.  Whether it has lost them,

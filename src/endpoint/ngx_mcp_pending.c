@@ -264,7 +264,7 @@ ngx_mcp_pending_find(u_char *key)
 {
     ngx_rbtree_node_t  *node;
 
-    node = ngx_mcp_zone_find_locked(&ngx_mcp_pending_sessions, key,
+    node = ngx_mcp_zone_find(&ngx_mcp_pending_sessions, key,
                                 offsetof(ngx_mcp_pending_session_t, key));
 
     return node ? ngx_rbtree_data(node, ngx_mcp_pending_session_t, node)
@@ -306,7 +306,7 @@ ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
         pending->n = 0;
         pending->size = 0;
 
-        ngx_mcp_zone_insert_locked(&ngx_mcp_pending_sessions,
+        ngx_mcp_zone_insert(&ngx_mcp_pending_sessions,
                                    &pending->node, pending->key);
     }
 

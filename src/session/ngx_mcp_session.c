@@ -67,7 +67,7 @@ static ngx_mcp_close_reason_text_t  ngx_mcp_close_reasons[] = {
 };
 
 
-static ngx_mcp_bus_owner_t  ngx_mcp_session_owner = {
+static ngx_mcp_session_handlers_t  ngx_mcp_session_handlers = {
     ngx_mcp_session_receive,
     ngx_mcp_session_close
 };
@@ -83,7 +83,7 @@ ngx_mcp_session_init(ngx_cycle_t *cycle)
     ngx_mcp_stream_init(ngx_mcp_session_count, ngx_mcp_workers_streams);
     ngx_mcp_task_init(ngx_mcp_session_ended);
 
-    return ngx_mcp_bus_init(cycle, &ngx_mcp_session_owner);
+    return ngx_mcp_bus_init(cycle, &ngx_mcp_session_handlers);
 }
 
 

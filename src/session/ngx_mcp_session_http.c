@@ -366,7 +366,7 @@ ngx_mcp_session_http_ended(u_char *key)
     ngx_mcp_session_t  *s;
 
     if (key) {
-        s = ngx_mcp_bus_find(key);
+        s = ngx_mcp_sessions_find(key);
 
         if (s && s->streamable) {
             ngx_mcp_session_close(s, NGX_MCP_CLOSE_DELETED);

@@ -134,7 +134,7 @@ ngx_mcp_session_timers_rechecked(u_char *key, u_char *credential,
 {
     ngx_mcp_session_t  *s;
 
-    s = ngx_mcp_bus_find(key);
+    s = ngx_mcp_sessions_find(key);
 
     /* another stream may have taken over meanwhile, with another credential */
 

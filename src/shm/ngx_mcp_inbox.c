@@ -7,6 +7,7 @@
 
 #include "ngx_mcp_inbox.h"
 #include "ngx_mcp_registry.h"
+#include "ngx_mcp_sessions.h"
 #include "ngx_mcp_workers.h"
 #include "ngx_mcp_wakeup.h"
 
@@ -24,16 +25,6 @@ static ngx_int_t ngx_mcp_inbox_post(ngx_mcp_zone_t *zone,
     ngx_mcp_inbox_entry_t *entry, u_char *wake);
 static ngx_int_t ngx_mcp_inbox_refused(ngx_mcp_zone_t *zone, u_char *key,
     ngx_uint_t number, u_char *id);
-
-
-static ngx_mcp_inbox_receive_pt  ngx_mcp_inbox_receive;
-
-
-void
-ngx_mcp_inbox_init(ngx_mcp_inbox_receive_pt receive)
-{
-    ngx_mcp_inbox_receive = receive;
-}
 
 
 ngx_int_t
@@ -452,7 +443,7 @@ ngx_mcp_inbox_copy(ngx_mcp_session_t *s, ngx_mcp_inbox_entry_t *entry)
     s->pending += entry->nmessages;
     s->bytes += entry->size;
 
-    ngx_mcp_inbox_receive(s, env);
+    ngx_mcp_sessions_receive(s, env);
 
     return NGX_OK;
 }

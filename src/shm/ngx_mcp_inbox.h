@@ -11,15 +11,6 @@
 
 
 /*
- * A message for a session of this worker; takes over one reference.
- */
-
-typedef void (*ngx_mcp_inbox_receive_pt)(ngx_mcp_session_t *s,
-    ngx_mcp_envelope_t *env);
-
-void ngx_mcp_inbox_init(ngx_mcp_inbox_receive_pt receive);
-
-/*
  * Puts a copy of the envelope into the inbox of the session with that key
  * and wakes its owner.
  *

@@ -11,25 +11,28 @@
  */
 
 #include "ngx_mcp_recovery.h"
-#include "ngx_mcp_bus.h"
+#include "ngx_mcp_inbox.h"
+#include "ngx_mcp_registry.h"
+#include "ngx_mcp_sessions.h"
+#include "ngx_mcp_workers.h"
 #include "ngx_mcp_wakeup.h"
 
 
 #define NGX_MCP_RECOVERY_INTERVAL_MS  20
 
 
-static void ngx_mcp_recovery(ngx_mcp_zone_t *zone, ngx_pid_t dead);
-static void ngx_mcp_recovery_damaged(ngx_mcp_zone_t *zone, ngx_pid_t dead);
-static void ngx_mcp_recovery_workers(ngx_mcp_zone_t *zone, ngx_pid_t dead);
-static void ngx_mcp_recovery_unlink(ngx_mcp_worker_t *self);
-static void ngx_mcp_recovery_take(ngx_mcp_session_t *s);
-static void ngx_mcp_recovery_next(ngx_mcp_zone_t *zone);
+static void ngx_mcp_recovery_damaged_locked(ngx_mcp_zone_t *zone,
+    ngx_pid_t dead);
+static void ngx_mcp_recovery_workers_locked(ngx_mcp_zone_t *zone,
+    ngx_pid_t dead);
+static void ngx_mcp_recovery_unlink_locked(ngx_mcp_worker_t *self);
+static void ngx_mcp_recovery_take_locked(ngx_mcp_session_t *s);
+static void ngx_mcp_recovery_next_locked(ngx_mcp_zone_t *zone);
 static void ngx_mcp_recovery_sessions(void *data);
 static void ngx_mcp_recovery_session(ngx_mcp_session_t *s);
 
 
-static ngx_mcp_bus_owner_t  *ngx_mcp_recovery_owner;
-static ngx_mcp_timer_t       ngx_mcp_recovery_timer;
+static ngx_mcp_timer_t  ngx_mcp_recovery_timer;
 
 /* some session has no record */
 
@@ -37,12 +40,9 @@ static ngx_uint_t  ngx_mcp_recovery_retry;
 
 
 void
-ngx_mcp_recovery_init(ngx_mcp_bus_owner_t *owner)
+ngx_mcp_recovery_init(void)
 {
-    ngx_mcp_recovery_owner = owner;
     ngx_mcp_recovery_timer.handler = ngx_mcp_recovery_sessions;
-
-    ngx_mcp_zone_set_recovery(ngx_mcp_recovery);
 }
 
 
@@ -59,32 +59,27 @@ ngx_mcp_recovery_join_locked(ngx_mcp_zone_t *zone)
 }
 
 
-/*
- * Under the mutex, as all that it calls: whenever the zone is entered and is
- * not whole.
- */
-
-static void
-ngx_mcp_recovery(ngx_mcp_zone_t *zone, ngx_pid_t dead)
+void
+ngx_mcp_recovery_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 {
     ngx_mcp_worker_t  *self;
 
     if (dead) {
-        ngx_mcp_recovery_damaged(zone, dead);
+        ngx_mcp_recovery_damaged_locked(zone, dead);
     }
 
     self = ngx_mcp_workers_self();
 
     if (self && self->phase == NGX_MCP_ZONE_DIRTY) {
-        ngx_mcp_recovery_unlink(self);
+        ngx_mcp_recovery_unlink_locked(self);
     }
 
-    ngx_mcp_recovery_next(zone);
+    ngx_mcp_recovery_next_locked(zone);
 }
 
 
 static void
-ngx_mcp_recovery_damaged(ngx_mcp_zone_t *zone, ngx_pid_t dead)
+ngx_mcp_recovery_damaged_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 {
     u_char      wakes[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
     ngx_uint_t  i, n;
@@ -98,7 +93,7 @@ ngx_mcp_recovery_damaged(ngx_mcp_zone_t *zone, ngx_pid_t dead)
     zone->root->phase = NGX_MCP_ZONE_DIRTY;
 
     ngx_mcp_zone_reset_locked(zone->root);
-    ngx_mcp_recovery_workers(zone, dead);
+    ngx_mcp_recovery_workers_locked(zone, dead);
 
     n = ngx_mcp_workers_wake_all_locked(zone, wakes);
 
@@ -117,7 +112,7 @@ ngx_mcp_recovery_damaged(ngx_mcp_zone_t *zone, ngx_pid_t dead)
  */
 
 static void
-ngx_mcp_recovery_workers(ngx_mcp_zone_t *zone, ngx_pid_t dead)
+ngx_mcp_recovery_workers_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 {
     ngx_uint_t         i;
     ngx_mcp_worker_t  *worker;
@@ -146,9 +141,9 @@ ngx_mcp_recovery_workers(ngx_mcp_zone_t *zone, ngx_pid_t dead)
  */
 
 static void
-ngx_mcp_recovery_unlink(ngx_mcp_worker_t *self)
+ngx_mcp_recovery_unlink_locked(ngx_mcp_worker_t *self)
 {
-    ngx_mcp_bus_each(ngx_mcp_recovery_take);
+    ngx_mcp_sessions_each(ngx_mcp_recovery_take_locked);
 
     ngx_queue_init(&self->records);
     ngx_queue_init(&self->ready);
@@ -166,7 +161,7 @@ ngx_mcp_recovery_unlink(ngx_mcp_worker_t *self)
 
 
 static void
-ngx_mcp_recovery_take(ngx_mcp_session_t *s)
+ngx_mcp_recovery_take_locked(ngx_mcp_session_t *s)
 {
     ngx_mcp_session_record_t  *record;
 
@@ -197,7 +192,7 @@ ngx_mcp_recovery_take(ngx_mcp_session_t *s)
 
 
 static void
-ngx_mcp_recovery_next(ngx_mcp_zone_t *zone)
+ngx_mcp_recovery_next_locked(ngx_mcp_zone_t *zone)
 {
     ngx_uint_t         phase;
     ngx_queue_t       *q;
@@ -250,13 +245,13 @@ ngx_mcp_recovery_sessions(void *data)
 
     ngx_mcp_recovery_retry = 0;
 
-    ngx_mcp_bus_each(ngx_mcp_recovery_session);
+    ngx_mcp_sessions_each(ngx_mcp_recovery_session);
 
     ngx_mcp_zone_lock(zone);
 
     if (zone->root->phase != NGX_MCP_ZONE_DIRTY && !ngx_mcp_recovery_retry) {
         self->phase = NGX_MCP_ZONE_READY;
-        ngx_mcp_recovery_next(zone);
+        ngx_mcp_recovery_next_locked(zone);
     }
 
     ngx_mcp_zone_unlock(zone);
@@ -274,7 +269,7 @@ ngx_mcp_recovery_session(ngx_mcp_session_t *s)
     ngx_int_t  rc;
 
     if (s->close_reason) {
-        ngx_mcp_recovery_owner->close(s, s->close_reason);
+        ngx_mcp_sessions_close(s, s->close_reason);
         return;
     }
 
@@ -285,9 +280,8 @@ ngx_mcp_recovery_session(ngx_mcp_session_t *s)
     rc = ngx_mcp_registry_enter(s, s->user_key, NGX_MCP_REGISTRY_REENTER);
 
     if (rc != NGX_OK) {
-        ngx_mcp_recovery_owner->close(s,
-                                  rc == NGX_ABORT ? NGX_MCP_CLOSE_REPLACED
-                                                : NGX_MCP_CLOSE_NO_MEMORY);
+        ngx_mcp_sessions_close(s, rc == NGX_ABORT ? NGX_MCP_CLOSE_REPLACED
+                                                  : NGX_MCP_CLOSE_NO_MEMORY);
         return;
     }
 

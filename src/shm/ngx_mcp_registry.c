@@ -145,7 +145,7 @@ ngx_mcp_registry_record(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
     user->count++;
     ngx_queue_insert_tail(&user->records, &record->users);
 
-    ngx_mcp_zone_insert_locked(&zone->root->records, &record->node,
+    ngx_mcp_zone_insert(&zone->root->records, &record->node,
                                record->key);
     zone->root->nrecords++;
     *rc = NGX_OK;
@@ -193,7 +193,7 @@ ngx_mcp_registry_user(ngx_mcp_zone_t *zone, u_char *key,
     ngx_rbtree_node_t      *node;
     ngx_mcp_user_record_t  *u;
 
-    node = ngx_mcp_zone_find_locked(&zone->root->users, key,
+    node = ngx_mcp_zone_find(&zone->root->users, key,
                                offsetof(ngx_mcp_user_record_t, key));
 
     if (node) {
@@ -209,7 +209,7 @@ ngx_mcp_registry_user(ngx_mcp_zone_t *zone, u_char *key,
     ngx_memcpy(u->key, key, NGX_MCP_DIGEST_LEN);
     ngx_queue_init(&u->records);
 
-    ngx_mcp_zone_insert_locked(&zone->root->users, &u->node, u->key);
+    ngx_mcp_zone_insert(&zone->root->users, &u->node, u->key);
 
     *user = u;
 
@@ -299,7 +299,7 @@ ngx_mcp_registry_limit(u_char *key, ngx_uint_t max)
 
     ngx_mcp_zone_lock(zone);
 
-    node = ngx_mcp_zone_find_locked(&zone->root->users, key,
+    node = ngx_mcp_zone_find(&zone->root->users, key,
                                offsetof(ngx_mcp_user_record_t, key));
 
     user = node ? ngx_rbtree_data(node, ngx_mcp_user_record_t, node)
@@ -493,7 +493,7 @@ ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone, u_char *key)
     ngx_rbtree_node_t         *node;
     ngx_mcp_session_record_t  *record;
 
-    node = ngx_mcp_zone_find_locked(&zone->root->records, key,
+    node = ngx_mcp_zone_find(&zone->root->records, key,
                                  offsetof(ngx_mcp_session_record_t, key));
     if (node == NULL) {
         return NULL;

@@ -5,23 +5,25 @@
  */
 
 #include "ngx_mcp_workers.h"
-#include "ngx_mcp_worker_lease.h"
 #include "ngx_mcp_inbox.h"
 #include "ngx_mcp_announce.h"
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_recovery.h"
 #include "ngx_mcp_revocation.h"
+#include "ngx_mcp_sessions.h"
 #include "ngx_mcp_wakeup.h"
 
 
 #define NGX_MCP_WORKERS_SWEEP_MS       1000
 #define NGX_MCP_WORKERS_POLL_MS        20
 #define NGX_MCP_WORKERS_WAKE_AGAIN_MS  20
+#define NGX_MCP_WORKERS_MAX_DEAD       16
 
 
 static ngx_uint_t ngx_mcp_workers_wake(ngx_mcp_worker_t *worker);
 static ngx_mcp_worker_t *ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone);
 static void ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone);
+static void ngx_mcp_workers_dead_note(u_char *id);
 static void ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_worker_t *worker);
 static ngx_uint_t ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone);
@@ -31,17 +33,17 @@ static ngx_uint_t ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t deaf);
 static void ngx_mcp_workers_poll(void *data);
 
 
-static ngx_mcp_worker_t     *ngx_mcp_workers_own;
-static ngx_mcp_bus_owner_t  *ngx_mcp_workers_owner;
-static ngx_mcp_session_t   *(*ngx_mcp_workers_local)(u_char *key);
-static ngx_mcp_timer_t  ngx_mcp_workers_sweep_timer;
-static ngx_mcp_timer_t  ngx_mcp_workers_poll_timer;
+static ngx_mcp_worker_t  *ngx_mcp_workers_own;
+static ngx_mcp_timer_t    ngx_mcp_workers_sweep_timer;
+static ngx_mcp_timer_t    ngx_mcp_workers_poll_timer;
+
+static u_char      ngx_mcp_workers_dead_ids[NGX_MCP_WORKERS_MAX_DEAD]
+                                           [NGX_MCP_WORKER_ID_LEN];
+static ngx_uint_t  ngx_mcp_workers_ndead;
 
 
 ngx_int_t
-ngx_mcp_workers_init(ngx_cycle_t *cycle,
-    ngx_mcp_bus_owner_t *owner,
-    ngx_mcp_session_t *(*local)(u_char *key))
+ngx_mcp_workers_init(ngx_cycle_t *cycle)
 {
     u_char             id[NGX_MCP_WORKER_ID_LEN];
     ngx_uint_t         deaf;
@@ -50,11 +52,7 @@ ngx_mcp_workers_init(ngx_cycle_t *cycle,
 
     zone = ngx_mcp_zone();
 
-    ngx_mcp_workers_owner = owner;
-    ngx_mcp_workers_local = local;
-
-    ngx_mcp_inbox_init(owner->receive);
-    ngx_mcp_recovery_init(owner);
+    ngx_mcp_recovery_init();
 
     if (ngx_mcp_random(id, NGX_MCP_WORKER_ID_LEN) != NGX_OK) {
         return NGX_ERROR;
@@ -179,7 +177,7 @@ ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone)
         worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
         if (worker->slot == ngx_process_slot) {
-            ngx_mcp_worker_lease_dead(worker->id);
+            ngx_mcp_workers_dead_note(worker->id);
             ngx_mcp_workers_free_locked(zone, worker);
         }
     }
@@ -282,11 +280,36 @@ ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id)
                           "mcp sse: worker process %P is dead, its sessions "
                           "are dropped", worker->pid);
 
-            ngx_mcp_worker_lease_dead(worker->id);
+            ngx_mcp_workers_dead_note(worker->id);
             ngx_mcp_workers_free_locked(zone, worker);
             return;
         }
     }
+}
+
+
+static void
+ngx_mcp_workers_dead_note(u_char *id)
+{
+    if (ngx_mcp_workers_ndead < NGX_MCP_WORKERS_MAX_DEAD) {
+        ngx_memcpy(ngx_mcp_workers_dead_ids[ngx_mcp_workers_ndead++], id,
+                   NGX_MCP_WORKER_ID_LEN);
+    }
+}
+
+
+u_char *
+ngx_mcp_workers_dead_id(void)
+{
+    return ngx_mcp_workers_ndead
+           ? ngx_mcp_workers_dead_ids[ngx_mcp_workers_ndead - 1] : NULL;
+}
+
+
+void
+ngx_mcp_workers_dead_forget(void)
+{
+    ngx_mcp_workers_ndead--;
 }
 
 
@@ -381,16 +404,16 @@ ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone)
 
     ngx_mcp_zone_unlock(zone);
 
-    s = ngx_mcp_workers_local(key);
+    s = ngx_mcp_sessions_find(key);
 
     if (ngx_mcp_inbox_hand_over(zone, s) != NGX_OK) {
-        ngx_mcp_workers_owner->close(s, NGX_MCP_CLOSE_NO_MEMORY);
+        ngx_mcp_sessions_close(s, NGX_MCP_CLOSE_NO_MEMORY);
         return 1;
     }
 
     if (s && (evicted || replaced)) {
-        ngx_mcp_workers_owner->close(s, replaced ? NGX_MCP_CLOSE_REPLACED
-                                                  : NGX_MCP_CLOSE_EVICTED);
+        ngx_mcp_sessions_close(s, replaced ? NGX_MCP_CLOSE_REPLACED
+                                           : NGX_MCP_CLOSE_EVICTED);
     }
 
     return 1;

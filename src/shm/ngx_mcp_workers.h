@@ -14,26 +14,12 @@
 #include "ngx_mcp_inbox.h"
 
 
-/* what the session room does for the bus; set once, in init_process */
-
-typedef struct {
-    ngx_mcp_inbox_receive_pt      receive;
-
-    /* the session must end: evicted or replaced */
-
-    void      (*close)(ngx_mcp_session_t *s, ngx_uint_t reason);
-
-} ngx_mcp_bus_owner_t;
-
-
 /*
  * For the bus, in init_process and exit_process: lists this worker in the
- * zone, takes it out.  "local" finds a session of this worker by its key.
+ * zone, takes it out.
  */
 
-ngx_int_t ngx_mcp_workers_init(ngx_cycle_t *cycle,
-    ngx_mcp_bus_owner_t *owner,
-    ngx_mcp_session_t *(*local)(u_char *key));
+ngx_int_t ngx_mcp_workers_init(ngx_cycle_t *cycle);
 void ngx_mcp_workers_exit(void);
 
 typedef struct {
@@ -82,6 +68,14 @@ ngx_uint_t ngx_mcp_workers_notify_locked(ngx_mcp_session_record_t *record,
 
 ngx_uint_t ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
     u_char (*wakes)[NGX_MCP_WORKER_ID_LEN]);
+
+/*
+ * The id of a worker of this instance that this worker has found dead, or
+ * NULL; forgets that one.  At most 16 are kept.
+ */
+
+u_char *ngx_mcp_workers_dead_id(void);
+void ngx_mcp_workers_dead_forget(void);
 
 /*
  * Under the mutex: drops all that belongs to a dead worker.

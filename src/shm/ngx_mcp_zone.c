@@ -4,6 +4,7 @@
  */
 
 #include "ngx_mcp_zone.h"
+#include "ngx_mcp_recovery.h"
 
 
 #define NGX_MCP_ZONE_SPARE_SIZE    (1024 * 1024)
@@ -22,9 +23,6 @@ static ngx_int_t ngx_mcp_zone_keys(ngx_shm_zone_t *shm_zone,
     ngx_mcp_zone_root_t *root);
 static ngx_shm_zone_t *ngx_mcp_zone_old(ngx_shm_zone_t *shm_zone);
 static void ngx_mcp_zone_wait(ngx_shmtx_t *mutex);
-
-
-static void  (*ngx_mcp_zone_recovery)(ngx_mcp_zone_t *zone, ngx_pid_t dead);
 
 
 ngx_int_t
@@ -351,13 +349,6 @@ ngx_mcp_zone(void)
 
 
 void
-ngx_mcp_zone_set_recovery(void (*repair)(ngx_mcp_zone_t *zone, ngx_pid_t dead))
-{
-    ngx_mcp_zone_recovery = repair;
-}
-
-
-void
 ngx_mcp_zone_lock(ngx_mcp_zone_t *zone)
 {
     ngx_pid_t             dead;
@@ -378,7 +369,7 @@ ngx_mcp_zone_lock(ngx_mcp_zone_t *zone)
     ngx_memory_barrier();
 
     if (dead || root->phase != NGX_MCP_ZONE_READY) {
-        ngx_mcp_zone_recovery(zone, dead);
+        ngx_mcp_recovery_locked(zone, dead);
     }
 }
 
@@ -473,7 +464,7 @@ ngx_mcp_zone_free_locked(ngx_mcp_zone_t *zone, void *p)
 
 
 void
-ngx_mcp_zone_insert_locked(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
+ngx_mcp_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
     u_char *digest)
 {
     ngx_memcpy(&node->key, digest, sizeof(ngx_rbtree_key_t));
@@ -483,7 +474,7 @@ ngx_mcp_zone_insert_locked(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
 
 
 ngx_rbtree_node_t *
-ngx_mcp_zone_find_locked(ngx_rbtree_t *tree, u_char *digest, size_t offset)
+ngx_mcp_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
 {
     ngx_rbtree_key_t    key;
     ngx_rbtree_node_t  *node;

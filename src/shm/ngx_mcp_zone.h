@@ -221,8 +221,8 @@ ngx_mcp_zone_t *ngx_mcp_zone(void);
 /*
  * Enters and leaves a section: the pool's mutex, and a mark by which the next
  * one notices that a worker has died in a section.  Then, and until the zone
- * is WHOLE again, "repair" runs in the section before zone_lock() returns,
- * with the dead worker's pid or 0: whoever keeps a pointer into the heap over
+ * is READY again, ngx_mcp_recovery_locked() runs before zone_lock() returns:
+ * whoever keeps a pointer into the heap over
  * zone_lock() must look whether it still has it.
  */
 
@@ -236,13 +236,6 @@ void ngx_mcp_zone_unlock(ngx_mcp_zone_t *zone);
  */
 
 void ngx_mcp_zone_worker_died_locked(ngx_mcp_zone_t *zone);
-
-/*
- * Sets "repair" of zone_lock().
- */
-
-void ngx_mcp_zone_set_recovery(
-    void (*repair)(ngx_mcp_zone_t *zone, ngx_pid_t dead));
 
 /*
  * Under the mutex: memory in the heap, or NULL if it is full or damaged;
@@ -264,13 +257,13 @@ void ngx_mcp_zone_pool_locked(ngx_mcp_zone_t *zone);
 /*
  * Finds a record, user or verdict by its digest in one of the zone's trees,
  * all of whose nodes are followed by their key at "offset" from the node;
- * NULL if there is none.  Insert with ngx_mcp_zone_insert_locked(), which
+ * NULL if there is none.  Insert with ngx_mcp_zone_insert(), which
  * sets the node's key.  Both under the mutex.
  */
 
-ngx_rbtree_node_t *ngx_mcp_zone_find_locked(ngx_rbtree_t *tree, u_char *digest,
+ngx_rbtree_node_t *ngx_mcp_zone_find(ngx_rbtree_t *tree, u_char *digest,
     size_t offset);
-void ngx_mcp_zone_insert_locked(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
+void ngx_mcp_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
     u_char *digest);
 
 /*

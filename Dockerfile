@@ -4,7 +4,7 @@
 #     make image-test  builds it, runs it, and compose.yaml, with podman
 #
 # It runs without root, without capabilities and with a read-only root file
-# system; README.md, "With Docker", has the commands.
+# system; docs/installation.md, "With Docker", has the commands.
 
 ARG BASE=debian:bookworm-slim
 

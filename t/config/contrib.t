@@ -633,15 +633,15 @@ my $share = "$dir/usr/share/frappe-sse-bridge";
     ok(-x "$share/bench-nginx-patch", 'bench-nginx-patch');
 }
 
-# What README says of bench, below a root of its own, with stand-ins for what
+# What docs/installation.md says of bench, below a root of its own, with stand-ins for what
 # would change the machine.
 
 {
-    my ($section) = slurp("$root/README.md")
-        =~ /^### In bench's nginx\n(.*?)^### In frappe_docker/ms;
+    my ($section) = slurp("$root/docs/installation.md")
+        =~ /^## In bench's nginx\n(.*?)^## In frappe_docker/ms;
     my @blocks = ($section || '') =~ /^((?:    [^\n]*\n)+)/mg;
 
-    is(scalar(@blocks), 4, 'README: four blocks');
+    is(scalar(@blocks), 4, 'installation.md: four blocks');
 
     my $top = "$dir/readme";
 
@@ -672,29 +672,29 @@ my $share = "$dir/usr/share/frappe-sse-bridge";
         my ($status, $text) = run('env', "PATH=$top/bin:$ENV{PATH}", 'sh',
             '-ec', "cd $top/bench\n$block");
 
-        is($status, 0, 'README: ' . (split ' ', $block)[0]) or diag($text);
+        is($status, 0, 'installation.md: ' . (split ' ', $block)[0]) or diag($text);
     }
 
     is(slurp("$top/etc/systemd/system/frappe-sse-bridge.service"),
-        slurp("$share/frappe-sse-bridge.service"), 'README: the unit');
+        slurp("$share/frappe-sse-bridge.service"), 'installation.md: the unit');
 
     my $vars = slurp("$top/etc/default/frappe-sse-bridge");
 
-    like($vars, qr/^FRAPPE_SITE=/m, 'README: its variables');
-    like($vars, qr/^MCP_SSE_KEY=(\S{44})\n\z/m, 'README: a key of its own');
+    like($vars, qr/^FRAPPE_SITE=/m, 'installation.md: its variables');
+    like($vars, qr/^MCP_SSE_KEY=(\S{44})\n\z/m, 'installation.md: a key of its own');
     is((stat "$top/etc/default/frappe-sse-bridge")[2] & 0777, 0600,
-        'README: for root alone');
+        'installation.md: for root alone');
     ok(-s "$top/etc/supervisor/conf.d/frappe-sse-bridge.conf",
-        'README: supervisor');
-    ok(-s "$top/etc/logrotate.d/frappe-sse-bridge", 'README: logrotate');
-    ok(-d "$top/var/log/frappe", 'README: the place of the log');
+        'installation.md: supervisor');
+    ok(-s "$top/etc/logrotate.d/frappe-sse-bridge", 'installation.md: logrotate');
+    ok(-d "$top/var/log/frappe", 'installation.md: the place of the log');
     is(slurp("$top/bench/Procfile"), "web: bench serve\n"
-        . slurp("$root/contrib/Procfile"), 'README: Procfile');
+        . slurp("$root/contrib/Procfile"), 'installation.md: Procfile');
     like(slurp("$top/bench/config/nginx.conf"),
         qr{^mcp_sse_key  \Q$top\E/etc/nginx/mcp_sse\.key;.*mcp_sse_http;}ms,
-        'README: bench-nginx-patch');
+        'installation.md: bench-nginx-patch');
     like(slurp("$top/etc/nginx/nginx.conf"), qr/\A# .*\nload_module /,
-        'README: load_module');
+        'installation.md: load_module');
 
     my $ran = slurp("$top/ran");
 

@@ -1,6 +1,6 @@
 # What goes wrong on the first day: each mistake has one line, in the error
-# log, of nginx -t or of the launcher, that says what to do.  README,
-# "Troubleshooting".
+# log, of nginx -t or of the launcher, that says what to do.
+# docs/operations.md, "Troubleshooting".
 
 use strict;
 use warnings;

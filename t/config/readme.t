@@ -1,5 +1,6 @@
-# README: every block of code is tried, or says why it is not, by a line
-# <!-- not run by a test: ... --> above it.  Links lead somewhere.
+# README.md, CONTRIBUTING.md and docs: every block of code is tried, or a line
+# <!-- not run by a test: ... --> above it says why it is not.  Links of all
+# documents lead somewhere, in other documents as well.
 
 use strict;
 use warnings;
@@ -18,32 +19,48 @@ mkdir "$dir/$_" for qw(bin logs modules cwd run);
 
 MCPTest::secret('alice-secret');
 
-open my $file, '<', "$root/README.md" or die "README.md: $!\n";
-my @lines = <$file>;
-close $file;
+# the documents, by their path; those whose blocks are tried come first
+
+my @tried = ('README.md', 'CONTRIBUTING.md',
+    map { s{\A\Q$root\E/}{}r } sort glob "$root/docs/*.md");
+my %lines = map { $_ => [ lines($_) ] } @tried, 'SECURITY.md',
+    'bench/README.md', 't/README.md';
 
 
-# The blocks: their line, kind ("" where indented), text, and excuse.
+sub lines {
+    my ($path) = @_;
+
+    open my $file, '<', "$root/$path" or die "$path: $!\n";
+    my @lines = <$file>;
+    close $file;
+
+    return @lines;
+}
+
 
 # sections whose blocks another program runs, since they need more than this
 
 my %elsewhere = (
-    "In bench's nginx"        => 't/config/contrib.t',
-    'As a service of its own' => 't/config/contrib.t',
-    'With bench start'        => 't/config/contrib.t',
-    'With Docker'             => 'make image-test',
+    "docs/installation.md: In bench's nginx"        => 't/config/contrib.t',
+    'docs/installation.md: As a service of its own' => 't/config/contrib.t',
+    'docs/installation.md: With bench start'        => 't/config/contrib.t',
+    'docs/installation.md: With Docker'             => 'make image-test',
 );
 
 
+# The blocks of a document: place, kind ("" where indented), text, and excuse.
+
 sub blocks {
-    my (@found, $block, $fence, $excuse, $section);
+    my ($path) = @_;
+
+    my (@found, $block, $fence, $excuse, $elsewhere);
+    my @lines = @{ $lines{$path} };
 
     for my $i (0 .. $#lines) {
         local $_ = $lines[$i];
 
-        $section = $1 if !$fence && /\A###? (.*)$/;
-        $excuse = "run by $elsewhere{$section}"
-            if $section && $elsewhere{$section};
+        $elsewhere = $elsewhere{"$path: $1"} if !$fence && /\A##+ (.*)$/;
+        $excuse = "run by $elsewhere" if $elsewhere;
 
         if ($fence) {
             $fence = 0, next if /\A```/;
@@ -51,8 +68,8 @@ sub blocks {
 
         } elsif (/\A```(\w*)/) {
             $fence = 1;
-            push @found, $block = { line => $i + 1, kind => $1, text => '',
-                excuse => $excuse };
+            push @found, $block = { at => "$path:" . ($i + 1), kind => $1,
+                text => '', excuse => $excuse };
             $excuse = undef;
 
         } elsif (/\A<!-- not run by a test: (\S.*) -->/) {
@@ -64,8 +81,8 @@ sub blocks {
             if ($i && ($lines[$i - 1] =~ /\A\s*\z/ || $excuse)
                 && !($block && $block->{next} && $block->{next} == $i))
             {
-                push @found, $block = { line => $i + 1, kind => '',
-                    text => '', excuse => $excuse };
+                push @found, $block = { at => "$path:" . ($i + 1),
+                    kind => '', text => '', excuse => $excuse };
                 $excuse = undef;
             }
 
@@ -84,9 +101,10 @@ sub blocks {
 }
 
 
-# ---- what they talk to: the Synopsis, with ports of this test
+# ---- what they talk to: the complete configuration of docs/installation.md,
+# with ports of this test
 
-my @blocks     = blocks();
+my @blocks     = map { blocks($_) } @tried;
 my ($synopsis) = grep { $_->{kind} eq 'nginx' && $_->{text} =~ /load_module/ }
     @blocks;
 my $frappe = frappe();
@@ -108,7 +126,8 @@ sub here {
     return $text;
 }
 
-ok($synopsis, 'there is a Synopsis') or BAIL_OUT('no Synopsis');
+ok($synopsis, 'there is a complete configuration')
+    or BAIL_OUT('no configuration');
 
 my $nginx = start_nginx(config => sub {
     my ($self) = @_;
@@ -123,7 +142,7 @@ my $nginx = start_nginx(config => sub {
 # who is not root may have fewer descriptors than it wants
 
 unlike($nginx->error_log =~ s/.*exceed open file resource limit.*\n//r,
-    qr/\[(?:warn|emerg)\]/, 'Synopsis: no warning');
+    qr/\[(?:warn|emerg)\]/, 'the complete configuration: no warning');
 
 
 # The same text with our addresses and users.
@@ -213,7 +232,7 @@ sub try_nginx {
         my ($status, $said) = MCPTest::Nginx->check(
             write_file('nginx.conf', here($conf)), '-p', "$dir/");
 
-        return pass("line $block->{line}: nginx -t")
+        return pass("$block->{at}: nginx -t")
             if $status == 0 && $said !~ /\[emerg\]/;
 
         $all .= $said;
@@ -221,7 +240,7 @@ sub try_nginx {
 
     diag($all);
 
-    return fail("line $block->{line}: nginx -t");
+    return fail("$block->{at}: nginx -t");
 }
 
 
@@ -236,7 +255,7 @@ sub try_client {
     my ($server) = ref $json eq 'HASH'
         ? values %{ $json->{mcpServers} || $json->{mcp} } : ();
 
-    return fail("line $block->{line}: JSON") unless $server;
+    return fail("$block->{at}: JSON") unless $server;
 
     my ($url, $auth) = ($server->{url}, ($server->{headers} || {})
         ->{Authorization});
@@ -253,8 +272,8 @@ sub try_client {
             $server->{command}, @{ $server->{args} };
         my ($status, $said) = sh("$command\n", %env);
 
-        is($status, 0, "line $block->{line}: the command");
-        like($said, qr/^-y\nmcp-remote\n/, "line $block->{line}: mcp-remote");
+        is($status, 0, "$block->{at}: the command");
+        like($said, qr/^-y\nmcp-remote\n/, "$block->{at}: mcp-remote");
 
         ($url)  = $said =~ m{^(http\S+)$}m;
         ($auth) = $said =~ m{^--header\nAuthorization:(.*)$}m;
@@ -262,7 +281,7 @@ sub try_client {
 
     $auth =~ s/(?:\$\{(?:env:)?|\{env:)(\w+)\}/$env{$1}/g if defined $auth;
 
-    return try_server("line $block->{line}", $url, $auth);
+    return try_server("$block->{at}", $url, $auth);
 }
 
 
@@ -299,9 +318,9 @@ sub try_toml {
     my ($url)  = $text =~ /^url = "([^"]*)"$/m;
     my ($auth) = $text =~ /^http_headers = \{ Authorization = "([^"]*)" \}$/m;
 
-    like($text, qr/\A\[mcp_servers\.\w+\]\n/, "line $block->{line}: TOML");
+    like($text, qr/\A\[mcp_servers\.\w+\]\n/, "$block->{at}: TOML");
 
-    return try_server("line $block->{line}", $url, $auth);
+    return try_server("$block->{at}", $url, $auth);
 }
 
 
@@ -358,7 +377,7 @@ sub try_commands {
     $text =~ s/\\\n\s*//g;
 
     for my $command (grep { /\S/ } split /\n/, $text) {
-        my $name = "line $block->{line}: " . substr $command, 0, 60;
+        my $name = "$block->{at}: " . substr $command, 0, 60;
 
         $command =~ s/\s+#.*//;
 
@@ -445,7 +464,53 @@ sub try_script {
 
         write_file('cwd/script.mjs', ours($block->{text}));
 
-        like(first_event('node script.mjs'), qr/^event: endpoint$/m, "line $block->{line}: script");
+        like(first_event('node script.mjs'), qr/^event: endpoint$/m, "$block->{at}: script");
+    }
+
+    return;
+}
+
+
+# A drawing: of a known kind, each "subgraph" has its "end", and what an arrow
+# names is not a word that ends the drawing.
+
+sub try_drawing {
+    my ($block) = @_;
+
+    my $text   = $block->{text};
+    my $begins = () = $text =~ /^\s*(?:subgraph|alt|opt|loop|par|rect|box|critical|break|state .*\{)/mg;
+    my $ends   = () = $text =~ /^\s*(?:end|\})$/mg;
+
+    like($text, qr/\A\s*(?:flowchart|sequenceDiagram|stateDiagram)/,
+        "$block->{at}: a drawing");
+    is($ends, $begins, "$block->{at}: what is opened is closed");
+
+    for my $line (grep { !/\A\s*sequence/ && /[\[(]/ } split /\n/, $text) {
+        my $bare = $line =~ s/"[^"]*"//gr;
+
+        is(($bare =~ tr/[({//), ($bare =~ tr/])}//),
+            "$block->{at}: brackets of $line") unless $bare =~ /\A\s*Note/;
+    }
+
+    return;
+}
+
+
+# What is not run: its targets of make and its files are there nevertheless.
+
+sub try_names {
+    my ($block) = @_;
+
+    for my $line (split /\n/, $block->{text}) {
+
+        if ($line =~ /\A(make\b[^#]*)/) {
+            my ($status, $said) = sh("cd $root && $1 -n\n");
+
+            is($status, 0, "$block->{at}: $1") or diag($said);
+        }
+
+        ok(-e "$root/contrib/$1", "$block->{at}: contrib/$1")
+            while $line =~ m{/usr/share/frappe-sse-bridge/([\w.-]+)}g;
     }
 
     return;
@@ -453,29 +518,36 @@ sub try_script {
 
 
 my %try = (nginx => \&try_nginx, json => \&try_client, js => \&try_script,
-    toml => \&try_toml, '' => \&try_commands);
+    toml => \&try_toml, mermaid => \&try_drawing, '' => \&try_commands);
+
+# what is no code: messages as they are on the wire, and figures
+
+my %plain = map { $_ => 1 } qw(text http);
 
 for my $block (@blocks) {
 
     if (defined $block->{excuse}) {
-        pass("line $block->{line}: $block->{excuse}");
+        pass("$block->{at}: $block->{excuse}");
+        try_names($block);
         next;
     }
+
+    next if $plain{ $block->{kind} };
 
     my $try = $try{ $block->{kind} };
 
     $try ? $try->($block)
-         : fail("line $block->{line}: a block of $block->{kind}");
+         : fail("$block->{at}: a block of $block->{kind}");
 }
 
-cmp_ok(scalar @blocks, '>', 20, 'blocks were found');
-cmp_ok(scalar(grep { ($_->{excuse} || 'run') !~ /\Arun/ } @blocks), '<', 6,
+cmp_ok(scalar @blocks, '>', 30, 'blocks were found');
+cmp_ok(scalar(grep { ($_->{excuse} || 'run') !~ /\Arun/ } @blocks), '<', 9,
     'few are not run');
 
 # ---- the guide of the bridge before this one: all that an operator knows from
 # there is explained here
 
-my $all = join ' ', map { s/\s+/ /gr } @lines;
+my $all = join ' ', map { s/\s+/ /gr } map { @{ $lines{$_} } } @tried;
 
 for my $known ('pip install frappe_assistant_core[sse-bridge]', 'create_app',
     'uvicorn', 'bench start', 'systemctl enable',
@@ -493,7 +565,7 @@ for my $known ('pip install frappe_assistant_core[sse-bridge]', 'create_app',
     'Internal server error', 'Starting Frappe Assistant Core',
     'Authorization header: Bearer', 'SSE connection established',
     'Sending to server', 'Received from server', 'connection_grace_period',
-    'max_idle_time', 'the cleanup of every 10 s',
+    'max_idle_time', 'cleanup every 10 s',
     'Dynamic Client Registration rejected')
 {
     ok(index($all, $known) >= 0, "the guide: $known");
@@ -501,25 +573,58 @@ for my $known ('pip install frappe_assistant_core[sse-bridge]', 'create_app',
 
 # ---- links
 
-my %anchor;
+# The anchors of a document, as GitHub makes them of its headings, and its
+# links, without those in code.
 
-for (@lines) {
-    next unless /\A#+ (.*)/;
+my (%anchor, %links);
 
-    my $name = lc $1;
-    $name =~ s/[^\w -]//g;
-    $name =~ s/ /-/g;
-    $anchor{"#$name"} = 1;
+for my $path (sort keys %lines) {
+    my ($fence, %seen);
+
+    for (@{ $lines{$path} }) {
+        $fence = !$fence, next if /\A```/;
+        next if $fence || /\A {4}/;
+
+        if (/\A#+ (.*)/) {
+            my $name = lc $1;
+
+            $name =~ s/\[([^\]]*)\]\([^)]*\)/$1/g;
+            $name =~ s/[^\w -]//g;
+            $name =~ s/ /-/g;
+            $name .= "-$seen{$name}" if $seen{$name}++;
+            $anchor{"$path#$name"} = 1;
+        }
+
+        my $text = s/`[^`]*`//gr;
+
+        push @{ $links{$path} }, $1 while $text =~ /\]\(([^)\s]+)\)/g;
+    }
 }
 
-my $text = join '', @lines;
+my %linked;
 
-while ($text =~ /\]\(([^)\s]+)\)/g) {
-    my $to = $1;
+for my $path (sort keys %links) {
+    my ($dir) = $path =~ m{\A(.*/)};
 
-    next if $to =~ /\Ahttps:/;
+    for my $link (@{ $links{$path} }) {
+        next if $link =~ /\Ahttps:/;
 
-    ok($to =~ /\A#/ ? $anchor{$to} : -e "$root/$to", "a link: $to");
+        my ($to, $at) = $link =~ /\A([^#]*)(?:#(.*))?\z/;
+
+        $to = $to eq '' ? $path : ($dir || '') . $to;
+        1 while $to =~ s{(?:\A|(?<=/))(?!\.\./)[^/]+/\.\./}{};
+
+        my $found = defined $at ? $anchor{"$to#$at"} : -e "$root/$to";
+
+        ok($found, "$path: a link: $link");
+        $linked{$path}{$to} = 1;
+    }
 }
+
+ok($linked{'README.md'}{$_}, "README.md leads to $_")
+    for grep { $_ ne 'README.md' } @tried;
+
+cmp_ok(scalar(@{ $lines{'README.md'} }), '<=', 250,
+    'README.md: at most 250 lines');
 
 finish();

@@ -65,9 +65,11 @@ image-test:
 	@util/image-test
 
 install: build install-launcher
-	$(INSTALL) -d $(DESTDIR)$(MODULESDIR) $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -d $(DESTDIR)$(MODULESDIR) $(DESTDIR)$(DOCDIR)/docs
 	$(INSTALL) -m 644 $(MODULE) $(DESTDIR)$(MODULESDIR)/
-	$(INSTALL) -m 644 nginx.conf.example LICENSE $(DESTDIR)$(DOCDIR)/
+	$(INSTALL) -m 644 nginx.conf.example LICENSE README.md SECURITY.md \
+	    $(DESTDIR)$(DOCDIR)/
+	$(INSTALL) -m 644 docs/*.md $(DESTDIR)$(DOCDIR)/docs/
 	@echo
 	@echo "Put this line at the top of nginx.conf; $(DOCDIR)/nginx.conf.example has the rest:"
 	@echo

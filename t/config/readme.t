@@ -520,9 +520,30 @@ sub try_names {
 my %try = (nginx => \&try_nginx, json => \&try_client, js => \&try_script,
     toml => \&try_toml, mermaid => \&try_drawing, '' => \&try_commands);
 
-# what is no code: messages as they are on the wire, and figures
+# What is no code: messages as they are on the wire, and figures.  They have a
+# kind of their own or stand in the documents that describe formats.
 
-my %plain = map { $_ => 1 } qw(text http);
+my %plain   = map { $_ => 1 } qw(text http);
+my %formats = map { $_ => 1 } qw(docs/ARCHITECTURE.md docs/PROTOCOL.md
+    docs/history.md);
+my $command = qr/^\s*(?:\$\s|sudo\s|make\b|curl\s|docker\s|apt-get\s|git\s
+    |systemctl\s|claude\s|gemini\s|npx\s|prove\s|nginx\s|frappe-sse-bridge\b
+    |bench-nginx-patch\b|mcp_sse_\w+\s|[A-Z]\w*=\S)/mx;
+
+
+sub plain {
+    my ($block) = @_;
+
+    my ($path) = $block->{at} =~ /\A(.*):/;
+
+    return unless $plain{ $block->{kind} }
+        || ($block->{kind} eq '' && $formats{$path});
+
+    unlike($block->{text}, $command, "$block->{at}: no code");
+
+    return 1;
+}
+
 
 for my $block (@blocks) {
 
@@ -532,7 +553,7 @@ for my $block (@blocks) {
         next;
     }
 
-    next if $plain{ $block->{kind} };
+    next if plain($block);
 
     my $try = $try{ $block->{kind} };
 
@@ -594,6 +615,8 @@ for my $path (sort keys %lines) {
             $name .= "-$seen{$name}" if $seen{$name}++;
             $anchor{"$path#$name"} = 1;
         }
+
+        $anchor{"$path#$1"} = 1 while /<a id="([\w-]+)"><\/a>/g;
 
         my $text = s/`[^`]*`//gr;
 

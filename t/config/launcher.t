@@ -357,7 +357,7 @@ for my $dialect (qw(new old)) {
 
         unlike($text, qr/\[(?:alert|crit|emerg)\]/, "$dialect: log");
         like($text, qr/warning.*KEEP_ALIVE/, "$dialect: KEEP_ALIVE=2 warns");
-        like($text, qr/resources\/list is left to Frappe, .*handle_mcp/,
+        like($text, qr/resources\/list is passed to Frappe, .*handle_mcp/,
             "$dialect: it says who answers resources/list")
             if $dialect eq 'new';
         unlike($text, qr/FRAPPE_METHOD/,

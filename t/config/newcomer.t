@@ -504,7 +504,7 @@ SKIP: {
         'ulimit -n 1024');
 
     my $few = line('warning: at most 1024 open files, WORKER_CONNECTIONS=2000',
-        'wants 4000: raise the limit (ulimit -Hn, LimitNOFILE of systemd), or',
+        'needs 4000: raise the limit (ulimit -Hn, LimitNOFILE of systemd), or',
         'set WORKER_CONNECTIONS to 512');
 
     is(scalar(grep { /$few/ } @lines), 1, 'launcher: too few descriptors')

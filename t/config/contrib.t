@@ -311,7 +311,7 @@ for my $kind ('bench', 'docker') {
         my ($status, $text) = patch(@run);
 
         is($status, 0, "$name: patched") or diag($text);
-        like($text, qr/^bench-nginx-patch: nginx -t takes it/m,
+        like($text, qr/^bench-nginx-patch: nginx -t is successful/m,
             "$name: nginx -t");
 
         my $new = slurp($file);
@@ -387,13 +387,13 @@ for my $kind ('bench', 'docker') {
         my ($status, $text) = run(@user, 'sh', "$dir/shapes/patch", @run);
 
         is($status, 1, 'not root: refused');
-        like($text, qr/\A\S+ \Q$main\E may not be written by \S+, nothing is changed: run it with sudo\n\z/,
+        like($text, qr/\A\S+ \Q$main\E is not writable for \S+, nothing was changed: run it with sudo\n\z/,
             'not root: one line says what to do');
         $same->('not root', $some);
 
         (undef, $text) = run(@user, 'sh', "$dir/shapes/patch", '--main',
             'none', $file);
-        like($text, qr/ then: nginx -t && systemctl reload nginx\n\z/,
+        like($text, qr/ next: nginx -t && systemctl reload nginx\n\z/,
             'not root: with the module loaded already');
         is((stat $file)[4], @user ? 65534 : $>, 'not root: whose it was');
         chmod 0644, $main;
@@ -406,7 +406,7 @@ for my $kind ('bench', 'docker') {
     spew($file, $taken);
     my ($status, $text) = patch(@run);
     is($status, 1, 'nginx -t: refused');
-    like($text, qr/\A\S+ nginx -t does not take it, all is as before: duplicate location "\/mcp" in \S+\n\z/,
+    like($text, qr/\A\S+ nginx -t fails, all files were restored: duplicate location "\/mcp" in \S+\n\z/,
         'nginx -t: one line says why');
     $same->('nginx -t does not take it', $taken);
 
@@ -415,7 +415,7 @@ for my $kind ('bench', 'docker') {
     spew($file, $bad);
     ($status, $text) = patch(@run);
     is($status, 1, 'it was wrong before');
-    like($text, qr/\A\S+ nginx -t fails before and after, nothing is changed: unknown directive "nonsense" in \S+\n\z/,
+    like($text, qr/\A\S+ nginx -t fails before and after, nothing was changed: unknown directive "nonsense" in \S+\n\z/,
         'it was wrong before: one line says so');
     $same->('it was wrong before', $bad);
 

@@ -1,7 +1,7 @@
 # The bridge as an image: nginx, the module, the launcher as entry point.
 #
-#     make image       docker, podman or buildah, whichever is there
-#     make image-test  builds it, runs it, and compose.yaml, with podman
+#     make image       builds it with docker, podman or buildah
+#     make image-test  builds it and runs it, and compose.yaml, with podman
 #
 # It runs without root, without capabilities and with a read-only root file
 # system; docs/installation.md, "With Docker", has the commands.
@@ -9,7 +9,7 @@
 ARG BASE=debian:bookworm-slim
 
 
-# the compiler and what it needs stay behind
+# this stage has the compiler; the image does not
 
 FROM ${BASE} AS build
 
@@ -37,7 +37,8 @@ RUN apt-get update \
 
 COPY --from=build /out /
 
-# nginx is of another version than its headers were: build without cache
+# This fails if nginx has another version than its headers had: build without
+# cache.
 
 RUN printf 'load_module %s;\nevents {}\n' \
         /usr/lib/nginx/modules/ngx_http_mcp_sse_module.so > /tmp/nginx.conf \
@@ -45,19 +46,19 @@ RUN printf 'load_module %s;\nevents {}\n' \
         -g 'pid /tmp/nginx.pid; error_log stderr;' \
     && rm -f /tmp/nginx.conf /tmp/nginx.pid
 
-# Access and audit lines go to stdout, everything else to stderr.  What the
-# launcher writes is in /tmp: that may be a tmpfs, and --user may be any.
+# Access and audit logs go to stdout, everything else to stderr.  The launcher
+# writes to /tmp only, which may be a tmpfs, so that any --user works.
 
 ENV HOST=0.0.0.0 \
     MCP_SSE_ACCESS_LOG=/dev/stdout
 
-# a number: then Kubernetes can see that it is not root
+# a number, so that Kubernetes can verify that it is not root
 
 USER 10001:10001
 
 EXPOSE 8080
 
-# calls are answered before it ends: docker stop -t 320
+# running calls are answered first: docker stop -t 320
 
 STOPSIGNAL SIGQUIT
 
@@ -70,7 +71,7 @@ ARG VERSION=unknown
 ARG REVISION=unknown
 
 LABEL org.opencontainers.image.title="frappe-sse-bridge" \
-      org.opencontainers.image.description="MCP clients to a Frappe site: nginx with ngx_http_mcp_sse_module" \
+      org.opencontainers.image.description="Connects MCP clients to a Frappe site: nginx with ngx_http_mcp_sse_module" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="BSD-2-Clause"

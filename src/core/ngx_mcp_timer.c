@@ -1,12 +1,29 @@
 
 /*
- * Entries belong to their owners; the tree only links them.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Timers: a tree of the module's own, served by one nginx timer, which keeps
+ * a worker that shuts down alive while it is held.
+ *
+ * nginx's own timers do not fit.  A worker that shuts down exits when each
+ * timer that is left is cancelable, and that flag belongs to an event.
+ * Whether the worker must stay, however, depends on its streams, calls and
+ * suspended requests, and not on any one deadline.  Besides,
+ * ngx_event_no_timers_left() walks the tree up to the first timer that is not
+ * cancelable in each iteration of the loop of an exiting worker: it would walk
+ * over thousands of heartbeats each time.
+ *
+ * An entry is owned by the struct that embeds it; the tree only links it.
  */
 
 #include "ngx_mcp_timer.h"
 
 
-/* how often a held worker looks whether it is to shut down */
+/*
+ * The limits of the nginx timer.  A held worker polls ngx_exiting, since nginx
+ * has no hook for the begin of a shutdown; entries that expire within the
+ * shorter time are served together.
+ */
 
 #define NGX_MCP_TIMER_MAX_MS  500
 #define NGX_MCP_TIMER_MIN_MS  20
@@ -34,7 +51,7 @@ ngx_mcp_timer_init(ngx_cycle_t *cycle, void (*exiting)(void))
 
     ngx_mcp_timer_exiting = exiting;
 
-    /* the fd is what the debug log of timers prints */
+    /* nginx's debug log of timers prints the fd */
     ngx_mcp_timer_connection.fd = (ngx_socket_t) -1;
 
     ngx_mcp_timer_event.handler = ngx_mcp_timer_handler;
@@ -49,7 +66,7 @@ ngx_mcp_timer_set(ngx_mcp_timer_t *timer, ngx_msec_t msec)
 {
     ngx_mcp_timer_del(timer);
 
-    /* one set by its own handler must not run in the same tick */
+    /* an entry set by its own handler must not run in the same pass */
 
     timer->node.key = ngx_current_msec + (msec ? msec : 1);
     timer->set = 1;
@@ -97,6 +114,10 @@ ngx_mcp_timer_handler(ngx_event_t *ev)
 
     if (ngx_exiting && !ngx_mcp_timer_exit_seen) {
         ngx_mcp_timer_exit_seen = 1;
+
+        ngx_log_debug0(NGX_LOG_DEBUG_CORE, ev->log, 0,
+                       "mcp worker is shutting down");
+
         ngx_mcp_timer_exiting();
     }
 
@@ -156,7 +177,7 @@ ngx_mcp_timer_arm(void)
             return;
         }
 
-        /* ngx_add_timer() would keep one that is only a little later */
+        /* ngx_add_timer() keeps a timer that is less than 300 ms later */
 
         ngx_del_timer(ev);
     }

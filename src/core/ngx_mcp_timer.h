@@ -1,11 +1,13 @@
 
 /*
- * The one timer of a worker.  A leaf.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Timers of a worker.
  *
  * All deadlines, heartbeats and sweeps of the module are entries of a tree
- * that a single nginx timer serves.  That timer is not cancelable while
- * somebody holds the tick, so that a worker that shuts down stays as long as
- * it has streams, calls or held requests, and not a moment longer.
+ * that a single nginx timer serves.  That timer is not cancelable while it is
+ * held: a worker that shuts down stays as long as it has streams, calls or
+ * suspended requests, and exits then.
  */
 
 #ifndef _NGX_MCP_TIMER_H_INCLUDED_
@@ -21,10 +23,10 @@ typedef void (*ngx_mcp_timer_pt)(void *data);
 
 
 /*
- * An entry.  Embedded in its owner, who zeroes it, sets handler and data,
- * and must call tick_del() before it goes away.  The handler runs once per
- * tick_set(); the entry is not set any more when it runs, which may set it
- * again or free its owner.
+ * An entry, embedded in its owner.  The owner zeroes it, sets handler and
+ * data, and calls ngx_mcp_timer_del() before it frees it.  The handler runs
+ * once for each ngx_mcp_timer_set().  The entry is no longer set when the
+ * handler runs; the handler may set it again or free the owner.
  */
 
 typedef struct {
@@ -36,27 +38,28 @@ typedef struct {
 
 
 /*
- * Starts the tick of this process.  "exiting" runs once, from the tick, when
- * the worker has begun to shut down.
+ * In init_process: initializes the timers of this worker.  exiting() runs
+ * once, from the nginx timer, after the worker has begun to shut down.
  */
 
 void ngx_mcp_timer_init(ngx_cycle_t *cycle, void (*exiting)(void));
 
 /*
- * (Re)arms an entry for "msec" from now, on time within 20 ms.  Never calls
- * the handler before it has returned.
+ * Sets an entry to expire in "msec" milliseconds, at most 20 ms late; one that
+ * is set already is moved.  The handler never runs before this returns.
  */
 
 void ngx_mcp_timer_set(ngx_mcp_timer_t *timer, ngx_msec_t msec);
 
 /*
- * Disarms an entry, whether it is set or not.
+ * Removes an entry; does nothing if it is not set.
  */
 
 void ngx_mcp_timer_del(ngx_mcp_timer_t *timer);
 
 /*
- * Keeps the worker alive until as many releases as holds.
+ * Keep a worker that shuts down alive: it exits when each hold has had its
+ * release.
  */
 
 void ngx_mcp_timer_hold(void);

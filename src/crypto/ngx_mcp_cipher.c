@@ -1,6 +1,11 @@
 
 /*
- * One EVP context per process, made with the first use and kept.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * HKDF-SHA-256 and AES-256-GCM over OpenSSL's EVP.
+ *
+ * The EVP context is made at its first use and kept for the life of the
+ * process.
  */
 
 #include <ngx_config.h>
@@ -12,6 +17,11 @@
 #include <openssl/params.h>
 #include "ngx_mcp_cipher.h"
 
+
+/*
+ * Bytes; NIST SP 800-38D, 8.2.1: a fixed field, which is zero here since each
+ * sender has a key of its own, and the packet number as invocation field.
+ */
 
 #define NGX_MCP_CIPHER_NONCE_LEN  12
 
@@ -38,7 +48,7 @@ ngx_mcp_cipher_derive(u_char *key, ngx_str_t *secret, ngx_str_t *info)
     if (kdf) {
         ctx = EVP_KDF_CTX_new(kdf);
 
-        /* the context holds a reference of its own */
+        /* the context has taken its own reference */
 
         EVP_KDF_free(kdf);
 
@@ -145,7 +155,8 @@ ngx_mcp_cipher_run(u_char *key, uint64_t number, ngx_str_t *ad,
 
 
 /*
- * Looking the algorithm up takes longer than a small message.
+ * The context is kept: the look-up of the algorithm takes longer than a small
+ * message.
  */
 
 static EVP_CIPHER_CTX *

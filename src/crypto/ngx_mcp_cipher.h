@@ -1,6 +1,8 @@
 
 /*
- * Keys and authenticated encryption, over OpenSSL's EVP.  A leaf.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Key derivation and authenticated encryption, over OpenSSL's EVP.
  */
 
 #ifndef _NGX_MCP_CIPHER_H_INCLUDED_
@@ -11,13 +13,15 @@
 #include <ngx_core.h>
 
 
-#define NGX_MCP_CIPHER_KEY_LEN  32
-#define NGX_MCP_CIPHER_TAG_LEN  16
+#define NGX_MCP_CIPHER_KEY_LEN  32     /* bytes, AES-256 */
+#define NGX_MCP_CIPHER_TAG_LEN  16     /* bytes; NIST SP 800-38D, 5.2.1.2:
+                                          the full length */
 
 
 /*
- * Derives "key" (NGX_MCP_CIPHER_KEY_LEN bytes) from "secret" for what
- * "info" says: HKDF with SHA-256 and no salt (RFC 5869).  NGX_OK, NGX_ERROR.
+ * Derives "key" (NGX_MCP_CIPHER_KEY_LEN bytes) from "secret" for the purpose
+ * "info" by HKDF with SHA-256 and no salt (RFC 5869).  Returns NGX_OK, or
+ * NGX_ERROR if OpenSSL fails.
  */
 
 ngx_int_t ngx_mcp_cipher_derive(u_char *key, ngx_str_t *secret,
@@ -25,10 +29,12 @@ ngx_int_t ngx_mcp_cipher_derive(u_char *key, ngx_str_t *secret,
 
 /*
  * AES-256-GCM (NIST SP 800-38D) of "data" in place; its last
- * NGX_MCP_CIPHER_TAG_LEN bytes are the tag.  The nonce is "number",
- * which a key must never see twice in seal().  "ad" is covered by the tag and
- * stays readable.  NGX_OK; NGX_ERROR; open(): NGX_DECLINED, if the tag does
- * not fit, and data is undefined then.
+ * NGX_MCP_CIPHER_TAG_LEN bytes are the tag.  The nonce is "number": a key must
+ * seal each number once only.  "ad" is authenticated and not encrypted.
+ *
+ * Both return NGX_OK; NGX_ERROR if OpenSSL fails; NGX_DECLINED if data is
+ * shorter than a tag, longer than NGX_MAX_INT32_VALUE or, in open(), is not
+ * authentic.  After NGX_DECLINED of open() data is undefined.
  */
 
 ngx_int_t ngx_mcp_cipher_seal(u_char *key, uint64_t number, ngx_str_t *ad,

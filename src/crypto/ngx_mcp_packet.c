@@ -1,17 +1,22 @@
 
 /*
- * Senders belong to this file, and live as long as the process, except that
- * the one silent longest makes room for a new one when there are very many.
- * What it had sent has expired by then.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Sealed packets between the workers of all instances, and their senders,
+ * for protection against replay.
+ *
+ * A sender is owned by this file and kept for the life of the process.  When
+ * there are NGX_MCP_PACKET_MAX_SENDERS, a new one replaces the one that has
+ * been silent longest, whose packets have expired by then.
  */
 
 #include "ngx_mcp_packet.h"
 
 
-#define NGX_MCP_PACKET_VERSION      1
-#define NGX_MCP_PACKET_MAX_SENDERS  4096
+#define NGX_MCP_PACKET_VERSION      1      /* first byte, on the wire */
+#define NGX_MCP_PACKET_MAX_SENDERS  4096   /* bounds the memory of windows */
 
-/* where the fields of a packet begin */
+/* offsets of the fields of a packet, bytes */
 
 #define NGX_MCP_PACKET_TYPE_POS      1
 #define NGX_MCP_PACKET_KEY_ID_POS    2
@@ -33,20 +38,25 @@ static ngx_int_t ngx_mcp_packet_unseal(ngx_mcp_packet_received_t *received,
 static ngx_str_t *ngx_mcp_packet_secret(u_char *key_id);
 static ngx_mcp_packet_sender_t *ngx_mcp_packet_find(u_char *id);
 static ngx_mcp_packet_sender_t *ngx_mcp_packet_add(u_char *id, ngx_log_t *log);
-static void ngx_mcp_packet_forget(ngx_mcp_packet_sender_t *sender);
+static void ngx_mcp_packet_remove(ngx_mcp_packet_sender_t *sender);
 
+
+/* the receiver of announcements, zero */
 
 static u_char    ngx_mcp_packet_all[NGX_MCP_PACKET_ID_LEN];
+
+/* this worker: its id, the key that it seals with, the last number used */
+
 static u_char   *ngx_mcp_packet_self;
-static u_char    ngx_mcp_packet_own[NGX_MCP_CIPHER_KEY_LEN];
-static uint64_t  ngx_mcp_packet_last;
+static u_char    ngx_mcp_packet_self_key[NGX_MCP_CIPHER_KEY_LEN];
+static uint64_t  ngx_mcp_packet_last_number;
 
 static ngx_uint_t             ngx_mcp_packet_nkeys;
 static ngx_mcp_packet_key_t  *ngx_mcp_packet_keys;
 
 static ngx_rbtree_t       ngx_mcp_senders;
 static ngx_rbtree_node_t  ngx_mcp_senders_sentinel;
-static ngx_queue_t        ngx_mcp_senders_order;
+static ngx_queue_t        ngx_mcp_senders_order;    /* most recent first */
 static ngx_uint_t         ngx_mcp_nsenders;
 
 
@@ -86,7 +96,7 @@ ngx_mcp_packet_init(u_char *self, ngx_array_t *secrets, ngx_log_t *log)
         keys[i].secret = &secret[i];
     }
 
-    return ngx_mcp_packet_derive(ngx_mcp_packet_own, secret, self);
+    return ngx_mcp_packet_derive(ngx_mcp_packet_self_key, secret, self);
 }
 
 
@@ -135,7 +145,7 @@ ngx_mcp_packet_seal(ngx_mcp_packet_t *packet, ngx_uint_t type,
     u_char     *p;
     ngx_str_t   ad, body;
 
-    packet->number = ++ngx_mcp_packet_last;
+    packet->number = ++ngx_mcp_packet_last_number;
 
     p = packet->data;
 
@@ -154,7 +164,8 @@ ngx_mcp_packet_seal(ngx_mcp_packet_t *packet, ngx_uint_t type,
     body.len = packet->size - NGX_MCP_PACKET_HEADER_LEN;
     body.data = packet->body;
 
-    return ngx_mcp_cipher_seal(ngx_mcp_packet_own, packet->number, &ad, &body);
+    return ngx_mcp_cipher_seal(ngx_mcp_packet_self_key, packet->number, &ad,
+                               &body);
 }
 
 
@@ -218,7 +229,8 @@ ngx_mcp_packet_open(ngx_mcp_packet_received_t *received, ngx_str_t *data,
 
 
 /*
- * The key is kept with the sender.
+ * Verifies and decrypts with the key of the sender, which is kept so that it
+ * is derived once.
  */
 
 static ngx_int_t
@@ -258,7 +270,7 @@ ngx_mcp_packet_unseal(ngx_mcp_packet_received_t *received, u_char *p,
         return rc;
     }
 
-    /* only now it is known that there is such a sender */
+    /* the packet is authentic, so the sender exists */
 
     if (sender == NULL) {
         sender = ngx_mcp_packet_add(p + NGX_MCP_PACKET_SENDER_POS, log);
@@ -339,7 +351,7 @@ ngx_mcp_packet_add(u_char *id, ngx_log_t *log)
 
     if (ngx_mcp_nsenders == NGX_MCP_PACKET_MAX_SENDERS) {
         q = ngx_queue_last(&ngx_mcp_senders_order);
-        ngx_mcp_packet_forget(
+        ngx_mcp_packet_remove(
                        ngx_queue_data(q, ngx_mcp_packet_sender_t, queue));
     }
 
@@ -363,7 +375,7 @@ ngx_mcp_packet_add(u_char *id, ngx_log_t *log)
 
 
 static void
-ngx_mcp_packet_forget(ngx_mcp_packet_sender_t *sender)
+ngx_mcp_packet_remove(ngx_mcp_packet_sender_t *sender)
 {
     ngx_mcp_replay_window_expire(&sender->window, INT64_MAX);
     ngx_mcp_replay_window_expire(&sender->announce_window, INT64_MAX);

@@ -1,6 +1,12 @@
 
 /*
- * What was seen belongs to the window and is freed when it expires.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Anti-replay window of a sender (RFC 4303, 3.4.3): numbers that were seen,
+ * and what was answered.
+ *
+ * Unlike a bitmap of fixed width, the window keeps a number until it expires.
+ * Entries are owned by the window and freed when they expire.
  */
 
 #include "ngx_mcp_replay_window.h"

@@ -1,11 +1,13 @@
 
 /*
- * The numbers of one producer that were seen here, so that nothing it has
- * sent runs twice.  A leaf.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Every number is decided once; asked again, the window gives the same
- * verdict.  A number is forgotten when it has expired, and the floor rises to
- * it: nothing at or below the floor is taken any more.
+ * Anti-replay window of a sender (RFC 4303, 3.4.3): no message of a sender
+ * runs twice.
+ *
+ * A number is decided once; a repeated one gets the same acknowledgement.  An
+ * expired number is removed, and the floor, the lower edge of the window,
+ * rises to it: numbers at or below the floor are refused.
  */
 
 #ifndef _NGX_MCP_REPLAY_WINDOW_H_INCLUDED_
@@ -19,31 +21,31 @@
 typedef struct {
     ngx_rbtree_t         seen;
     ngx_rbtree_node_t    sentinel;
-    ngx_queue_t          order;        /* as they came in */
-    uint64_t             floor;
+    ngx_queue_t          order;        /* of arrival */
+    uint64_t             floor;        /* lower edge: these are refused */
 } ngx_mcp_replay_window_t;
 
 
 typedef struct {
     ngx_rbtree_node_t    node;         /* key: number */
     ngx_queue_t          queue;        /* in window->order */
-    int64_t              expires;
-    ngx_int_t            verdict;      /* the caller's */
+    int64_t              expires;      /* ms, in the clock of expire() */
+    ngx_int_t            verdict;      /* set by the caller */
 } ngx_mcp_replay_window_entry_t;
 
 
 /*
- * Nothing was seen.
+ * Initializes a window in which no number was seen.
  */
 
 void ngx_mcp_replay_window_init(ngx_mcp_replay_window_t *window);
 
 /*
- * Enters a number that expires at "expires", in the clock of
- * window_expire().  NGX_OK: it is new, and the caller sets the verdict of
- * *seen before it enters another; NGX_DONE: *seen is what was decided before;
- * NGX_DECLINED: too old to know; NGX_ERROR: no memory.  *seen belongs to the
- * window.
+ * Enters a number that expires at "expires" (ms, in the clock of
+ * ngx_mcp_replay_window_expire()).  Returns NGX_OK if it is new: the caller
+ * sets (*seen)->verdict before it enters another; NGX_DONE if it was seen:
+ * *seen has what was decided; NGX_DECLINED if it is below the window and
+ * unknown; NGX_ERROR if memory is short.  *seen is owned by the window.
  */
 
 ngx_int_t ngx_mcp_replay_window_enter(ngx_mcp_replay_window_t *window,
@@ -51,7 +53,8 @@ ngx_int_t ngx_mcp_replay_window_enter(ngx_mcp_replay_window_t *window,
     ngx_log_t *log);
 
 /*
- * Forgets what has expired.
+ * Removes the entries that have expired at "now" (ms), in the order of their
+ * arrival.
  */
 
 void ngx_mcp_replay_window_expire(ngx_mcp_replay_window_t *window,

@@ -1,4 +1,10 @@
 
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Session ids: format and MAC; HMAC-SHA-256 digests, random bytes.
+ */
+
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <openssl/core_names.h>
@@ -10,22 +16,22 @@
 #include "ngx_mcp_session_id.h"
 
 
-#define NGX_MCP_SESSION_ID_VERSION  1
+#define NGX_MCP_SESSION_ID_VERSION  1      /* first byte of an id */
 
-/* where the fields of a raw id begin */
+/* offsets of the fields of a raw id, bytes */
 
 #define NGX_MCP_SESSION_ID_ISSUED_POS    1
 #define NGX_MCP_SESSION_ID_INSTANCE_POS  5
 #define NGX_MCP_SESSION_ID_RANDOM_POS    9
 #define NGX_MCP_SESSION_ID_MAC_POS       21
 
-#define NGX_MCP_SHA256_LEN  32
+#define NGX_MCP_SHA256_LEN  32             /* bytes, FIPS 180-4 */
 
-/* of what is given to a digest at once */
+/* short parts are collected here, for fewer calls of OpenSSL; bytes */
 
 #define NGX_MCP_HMAC_BUF_SIZE  256
 
-/* of a secret that is kept prepared, at most */
+/* the longest secret whose prepared HMAC is kept, bytes */
 
 #define NGX_MCP_HMAC_MAX_SECRET_LEN  128
 
@@ -106,9 +112,9 @@ ngx_mcp_session_id_parse(ngx_mcp_session_id_t *sid, ngx_str_t *text)
     ngx_str_t   dst;
 
     /*
-     * The decoder takes any trailing bits, four in the last character, and
-     * there would be sixteen texts for every id: the only good one is that
-     * which encoding gives.
+     * The last character has two bits of the id and four unused ones, which
+     * the decoder ignores.  They must be zero, or an id would have sixteen
+     * texts.
      */
 
     if (text->len != NGX_MCP_SESSION_ID_LEN
@@ -186,7 +192,7 @@ ngx_mcp_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n)
     u_char        mac[NGX_MCP_SHA256_LEN];
     EVP_MAC_CTX  *ctx;
 
-    /* OpenSSL would take an empty secret for the one used last */
+    /* OpenSSL would use the previous secret instead of an empty one */
 
     if (secret->len == 0) {
         return NGX_ERROR;
@@ -197,7 +203,7 @@ ngx_mcp_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n)
     if (ctx == NULL
         || ngx_mcp_hmac_parts(ctx, mac, secret, parts, n) != NGX_OK)
     {
-        /* lest nginx find our errors in the queue and log them as its own */
+        /* nginx would log errors left in the queue as its own */
 
         ERR_clear_error();
 
@@ -279,7 +285,7 @@ ngx_mcp_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
         *p++ = (u_char) (len >> 8);
         *p++ = (u_char) len;
 
-        /* what is short goes together, with room left for another length */
+        /* collect short parts; 4 bytes are left for the next length */
 
         if ((size_t) (p - buf) + len + 4 <= sizeof(buf)) {
             p = len ? ngx_cpymem(p, parts[i].data, len) : p;
@@ -307,8 +313,9 @@ ngx_mcp_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
 
 
 /*
- * Most digests are made with one secret.  Taking it again as it was prepared
- * is half the work; it is compared, since another may stand at its place.
+ * Most digests are made with one secret, and to use it as it was prepared
+ * halves the work.  The bytes are compared, and not the address: another
+ * secret may be at the same place.
  */
 
 static ngx_int_t
@@ -340,8 +347,8 @@ ngx_mcp_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret)
 
 
 /*
- * Looking the algorithm up takes longer than the digest itself, so that the
- * context is made once in a process; every EVP_MAC_init() starts it anew.
+ * The context is kept: the look-up of the algorithm takes longer than the
+ * digest.  EVP_MAC_init() resets it.
  */
 
 static EVP_MAC_CTX *
@@ -363,7 +370,7 @@ ngx_mcp_hmac_ctx(void)
 
     new = EVP_MAC_CTX_new(mac);
 
-    /* the context holds a reference of its own */
+    /* the context has taken its own reference */
 
     EVP_MAC_free(mac);
 
@@ -392,7 +399,7 @@ ngx_mcp_sha256(u_char *digest, u_char *data, size_t len)
     static EVP_MD      *md;
     static EVP_MD_CTX  *ctx;
 
-    /* both are kept, as the context of the other digest is */
+    /* both are kept, as the HMAC context is */
 
     if (md == NULL) {
         md = EVP_MD_fetch(NULL, "SHA256", NULL);

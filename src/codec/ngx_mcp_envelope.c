@@ -1,8 +1,12 @@
 
 /*
- * Layout: the size of the headers, name and value of each, then the messages.
- * A number is four bytes of the machine's own order; a string is its length
- * and its bytes, an absent one only the length 0xffffffff.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Envelopes: a POST in one block, its forwarded headers and parsed messages.
+ *
+ * Layout: the size of the headers, name and value of each header, then the
+ * messages.  A number has four bytes in the byte order of the machine.  A
+ * string is its length and its bytes; an absent one is the length 0xffffffff.
  */
 
 #include "ngx_mcp_envelope.h"
@@ -18,7 +22,7 @@ static u_char *ngx_mcp_envelope_get_number(u_char *p, u_char *last,
     uint32_t *n);
 
 
-/* the strings of a message, in the order in which they are written */
+/* the strings of a message, in the order of the layout */
 
 static size_t  ngx_mcp_envelope_strings[] = {
     offsetof(ngx_mcp_jsonrpc_message_t, id),

@@ -1,10 +1,13 @@
 
 /*
- * A POST on its way to the owner of its session: a fixed list of header
- * values and the messages, taken apart.  A leaf.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Envelopes: a POST on its way to the owner of its session, with the headers
+ * that go to Frappe and the parsed messages.
  *
  * An envelope is one block of memory, so that it can be copied into the zone
- * and out of it.  It is counted: whoever keeps it takes a reference.
+ * and out of it.  It has a reference count: the POST, the session and each
+ * task hold one reference.
  */
 
 #ifndef _NGX_MCP_ENVELOPE_H_INCLUDED_
@@ -20,45 +23,48 @@
 typedef struct ngx_mcp_envelope_s  ngx_mcp_envelope_t;
 
 struct ngx_mcp_envelope_s {
-    ngx_queue_t   queue;       /* of its present owner */
+    ngx_queue_t   queue;       /* in a list of its owner */
     ngx_uint_t    refs;
     ngx_uint_t    nmessages;
-    ngx_uint_t    unstarted;   /* messages not yet started by the owner */
-    uint64_t      received;    /* when the POST was complete, on the clock of
+    ngx_uint_t    unstarted;   /* messages that the session has not started */
+    uint64_t      received;    /* when the POST was complete, in the clock of
                                   the counters; 0: unknown */
-    ngx_msec_t    start_before; /* if unconfirmed: not to be started then */
-    size_t        size;
+    ngx_msec_t    start_before; /* of an unconfirmed one: the last moment at
+                                   which a message may start */
+    size_t        size;        /* of data, bytes */
     u_char       *data;        /* behind this struct, in the same block */
-    unsigned      unconfirmed:1;  /* its client may be told it was refused */
+    unsigned      unconfirmed:1;  /* the sender does not know yet that it was
+                                     accepted, and may answer a refusal */
 };
 
 
 /*
- * Makes an envelope of "headers" (of ngx_keyval_t: lower case name, value)
+ * Makes an envelope of "headers" (of ngx_keyval_t: name in lower case, value)
  * and "messages" (of ngx_mcp_jsonrpc_message_t), with one reference.  All
- * bytes are copied.  NULL if memory is short.
+ * bytes are copied.  Returns NULL if memory is short.
  */
 
 ngx_mcp_envelope_t *ngx_mcp_envelope_make(ngx_array_t *headers,
     ngx_array_t *messages, ngx_log_t *log);
 
 /*
- * Makes an empty one for "size" bytes that the caller copies to data.
+ * Makes an envelope with one reference and room for "size" bytes, which the
+ * caller copies to data.  Returns NULL if memory is short.
  */
 
 ngx_mcp_envelope_t *ngx_mcp_envelope_alloc(size_t size, ngx_uint_t nmessages,
     ngx_log_t *log);
 
 /*
- * Gives a reference up, and frees the envelope with the last one.
+ * Releases a reference; the last one frees the envelope.
  */
 
 void ngx_mcp_envelope_free(ngx_mcp_envelope_t *env);
 
 /*
- * Walk through headers and messages.  *pos is NULL before the first one; the
- * results point into the envelope.  NGX_OK; NGX_DONE behind the last one;
- * NGX_ERROR if the envelope is damaged.
+ * Return the headers, or the messages, one by one.  The caller sets *pos to
+ * NULL before the first one.  The results point into the envelope.  Return
+ * NGX_OK; NGX_DONE behind the last one; NGX_ERROR if the envelope is damaged.
  */
 
 ngx_int_t ngx_mcp_envelope_header(ngx_mcp_envelope_t *env, u_char **pos,

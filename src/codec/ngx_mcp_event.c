@@ -1,6 +1,10 @@
 
 /*
- * An event belongs to whoever holds the pointer.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * SSE events: blocks of memory and their framing (HTML standard, 9.2).
+ *
+ * An event is owned by the one that holds the pointer.
  */
 
 #include "ngx_mcp_event.h"

@@ -1,6 +1,8 @@
 
 /*
- * Framing of server-sent events (HTML standard, section 9.2).  A leaf.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Server-sent events (HTML standard, 9.2): blocks of memory and their framing.
  */
 
 #ifndef _NGX_MCP_EVENT_H_INCLUDED_
@@ -12,11 +14,12 @@
 
 
 /*
- * A block of memory outside of any pool, with a range in it that is, or will
- * be, the bytes of one event.  Whoever holds it frees it with ngx_free().
+ * A block of memory outside of pools; [pos, last) is the bytes of one event,
+ * or its data before it is framed.  The holder of the pointer owns the event
+ * and frees it by ngx_free().
  *
- * Around the data of a message there is always room for its frame, so that
- * an answer is framed where it was collected.
+ * There is room for the frame around the data, so that an answer is framed
+ * where it was collected.
  */
 
 typedef struct ngx_mcp_event_s  ngx_mcp_event_t;
@@ -25,33 +28,34 @@ struct ngx_mcp_event_s {
     ngx_queue_t   queue;
     u_char       *pos;
     u_char       *last;
-    u_char       *end;
+    u_char       *end;         /* of the room for data */
 };
 
 
 /*
- * Makes a block with room for "size" bytes of data; pos and last are where
- * the data begin.  NULL if memory is short.
+ * Allocates an event with room for "size" bytes of data; pos and last point to
+ * the begin of the data.  Returns NULL if memory is short.
  */
 
 ngx_mcp_event_t *ngx_mcp_event_alloc(size_t size, ngx_log_t *log);
 
 /*
- * Puts the frame of a message event around [pos, last), which must be one
- * line of JSON that lies in the room of the block's data.
+ * Puts the frame of a "message" event around [pos, last), which must be one
+ * line of JSON within the room for data.
  */
 
 void ngx_mcp_event_frame(ngx_mcp_event_t *ev);
 
 /*
- * The data of an event that was framed so.
+ * Sets *data to the data of an event that ngx_mcp_event_frame() has framed.
  */
 
 void ngx_mcp_event_data(ngx_mcp_event_t *ev, ngx_str_t *data);
 
 /*
- * Makes an event of bytes that are framed already, in the manner of
- * ngx_sprintf(); "size" is at least their length.
+ * Makes an event of bytes that include the frame, with the formats of
+ * ngx_sprintf().  "size" is at least their length; more is cut off.  Returns
+ * NULL if memory is short.
  */
 
 ngx_mcp_event_t *ngx_mcp_event_format(size_t size, ngx_log_t *log,

@@ -1,4 +1,10 @@
 
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * One walk over JSON by yajl, which reports values as raw byte ranges.
+ */
+
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_mcp_json_alloc.h"
@@ -21,7 +27,7 @@ static int ngx_mcp_json_open(ngx_mcp_json_walk_t *w, ngx_uint_t type);
 static int ngx_mcp_json_close(ngx_mcp_json_walk_t *w, ngx_uint_t type);
 
 
-/* numbers are taken as text, so that none is too large or loses digits */
+/* yajl passes numbers as text: none overflows or loses digits */
 
 static yajl_callbacks  ngx_mcp_json_callbacks = {
     ngx_mcp_json_null,
@@ -73,7 +79,7 @@ ngx_mcp_json_walk(ngx_mcp_json_walk_t *w)
         return NGX_DECLINED;
     }
 
-    /* yajl does not mind a string behind the value if it has no end */
+    /* yajl accepts an unterminated string behind the value */
 
     last = w->body->data + w->body->len;
     p = ngx_mcp_json_skip(w->body->data + w->mark, last);
@@ -192,8 +198,8 @@ ngx_mcp_json_scalar(ngx_mcp_json_walk_t *w, ngx_uint_t type)
     p = w->body->data + w->mark;
 
     /*
-     * A number that ends with the body is told of by yajl_complete_parse()
-     * only, with an offset into another buffer.
+     * A number at the end of the body is reported by yajl_complete_parse(),
+     * whose offset belongs to another buffer.
      */
 
     w->mark = w->ended ? w->body->len : yajl_get_bytes_consumed(w->yajl);

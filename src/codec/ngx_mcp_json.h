@@ -1,9 +1,11 @@
 
 /*
- * A walk through JSON: yajl is run once over the whole body in one buffer,
- * and tells of every value up to NGX_MCP_JSON_LEVELS deep as it
- * ends, with its raw bytes and the names that lead to it.  Nothing that was
- * taken counts until the walk has said that all of the body is JSON.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * A walk over JSON (RFC 8259): yajl runs once over the whole body, and each
+ * value up to NGX_MCP_JSON_LEVELS deep is reported when it ends, with its raw
+ * bytes and the keys that lead to it.  What was reported is valid only if
+ * ngx_mcp_json_walk() returns NGX_OK.
  */
 
 #ifndef _NGX_MCP_JSON_H_INCLUDED_
@@ -15,7 +17,8 @@
 #include <yajl/yajl_parse.h>
 
 
-/* a batch, a message, its params, their _meta, and the members of that */
+/* containers: a batch, a message, its params, their _meta, and its members */
+
 #define NGX_MCP_JSON_LEVELS  5
 
 
@@ -31,20 +34,22 @@ typedef enum {
 
 
 typedef struct {
-    size_t                            start;   /* of the open container */
-    ngx_uint_t                        key;     /* of the current member, 0 if
-                                                  not in names or in an array */
-    ngx_uint_t                        seen;    /* keys there were */
-    ngx_uint_t                        twice;   /* those repeated */
+    size_t                            start;   /* offset of the container */
+    ngx_uint_t                        key;     /* of the current member; 0: it
+                                                  is not in names, or this is
+                                                  an array */
+    ngx_uint_t                        seen;    /* keys that it has */
+    ngx_uint_t                        twice;   /* keys that are repeated */
 } ngx_mcp_json_level_t;
 
 
 typedef struct ngx_mcp_json_walk_s  ngx_mcp_json_walk_t;
 
 /*
- * Called as a value ends, with walk->depth containers around it: its key is
- * level[depth].key, and if it is an object, level[depth + 1] tells which
- * members it had.  Returns NGX_OK or NGX_ERROR, which ends the walk.
+ * Called when a value ends, with walk->depth containers around it.  Its key is
+ * level[depth].key; if it is an object, level[depth + 1] has the keys of its
+ * members.  "type" is of ngx_mcp_json_type_e.  Returns NGX_OK, or NGX_ERROR,
+ * which ends the walk.
  */
 
 typedef ngx_int_t (*ngx_mcp_json_value_pt)(
@@ -60,25 +65,25 @@ struct ngx_mcp_json_walk_s {
 
     yajl_handle                       yajl;
     size_t                            mark;    /* end of the last token */
-    ngx_uint_t                        top;     /* type of the outermost */
+    ngx_uint_t                        top;     /* type of the outermost one */
     ngx_uint_t                        depth;
     ngx_uint_t                        max_depth;
     ngx_mcp_json_level_t              level[NGX_MCP_JSON_LEVELS];
 
-    unsigned                          ended:1; /* all of body was given */
-    unsigned                          failed:1;
+    unsigned                          ended:1; /* yajl has got all of body */
+    unsigned                          failed:1; /* value() failed */
 };
 
 
 /*
- * Walks through w->body.  The caller zeroes the walk and sets body, names
- * (ended by an empty one), value and max_depth, and pool and data for itself:
- * all of them stay its own, and the parser is freed before this returns.  The
- * raw bytes that value() is given point into the body.
+ * Walks over w->body.  The caller zeroes the walk and sets body, names (ended
+ * by an empty one), value and max_depth, and pool and data for its own use.
+ * It keeps the ownership of all of them.  value() runs before this returns;
+ * the raw bytes that it gets point into the body.
  *
- * Returns NGX_OK if all of the body is one JSON value in UTF-8 not deeper
- * than max_depth, NGX_DECLINED if it is not, NGX_ERROR if memory is short or
- * value() said so.  w->top is then the type of the outermost container, or 0.
+ * Returns NGX_OK if the body is one JSON value in UTF-8 that is not deeper
+ * than max_depth; NGX_DECLINED if it is not; NGX_ERROR if memory is short or
+ * value() has failed.  w->top is the type of the outermost container, or 0.
  */
 
 ngx_int_t ngx_mcp_json_walk(ngx_mcp_json_walk_t *w);

@@ -1,22 +1,28 @@
 
 /*
- * Blocks are cut off in order, each with its size in front; none is given
- * back before the arena is.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Memory for yajl, which does not check malloc() for NULL.
+ *
+ * Pieces are cut off one after the other, each preceded by its size, and are
+ * freed with the arena only.
  */
 
 #include "ngx_mcp_json_alloc.h"
 
 
 /*
- * What yajl 2.1 needs: its handle, lexer and stack, a few hundred bytes, and
- * two buffers that begin with 2048 bytes and are doubled, one for a decoded
- * string and one for a token that is cut off at the end.  No string is longer
- * than the text, so that a buffer and all its predecessors are together less
- * than four times as large.
+ * The needs of yajl 2.1: a few hundred bytes for its handle, lexer and stack,
+ * and two buffers, one for a decoded string and one for a token that is cut
+ * off at the end of the text.  A buffer begins with 2048 bytes and is doubled.
+ * No string is longer than the text, so that a buffer and its predecessors are
+ * together less than four times as large as the text.
  */
 
 #define NGX_MCP_JSON_ALLOC_BASE    16384
 #define NGX_MCP_JSON_ALLOC_FACTOR  4
+
+/* texts up to this size, bytes, use a static arena */
 
 #define NGX_MCP_JSON_ALLOC_SHORT  4096
 
@@ -26,11 +32,11 @@ static void *ngx_mcp_json_alloc_realloc(void *data, void *p, size_t size);
 static void ngx_mcp_json_alloc_none(void *data, void *p);
 
 
-/* one text is parsed at a time, and most are short */
+/* one is enough: a worker parses one text at a time */
 
-static u_char  ngx_mcp_json_alloc_kept[NGX_MCP_JSON_ALLOC_BASE
-                                           + NGX_MCP_JSON_ALLOC_FACTOR
-                                             * NGX_MCP_JSON_ALLOC_SHORT];
+static u_char  ngx_mcp_json_alloc_static[NGX_MCP_JSON_ALLOC_BASE
+                                         + NGX_MCP_JSON_ALLOC_FACTOR
+                                           * NGX_MCP_JSON_ALLOC_SHORT];
 
 
 ngx_int_t
@@ -40,9 +46,9 @@ ngx_mcp_json_alloc_init(ngx_mcp_json_alloc_t *arena, size_t len)
 
     size = NGX_MCP_JSON_ALLOC_BASE + NGX_MCP_JSON_ALLOC_FACTOR * len;
 
-    arena->start = (size > sizeof(ngx_mcp_json_alloc_kept))
+    arena->start = (size > sizeof(ngx_mcp_json_alloc_static))
                    ? ngx_alloc(size, ngx_cycle->log)
-                   : ngx_mcp_json_alloc_kept;
+                   : ngx_mcp_json_alloc_static;
     if (arena->start == NULL) {
         return NGX_ERROR;
     }
@@ -62,7 +68,7 @@ ngx_mcp_json_alloc_init(ngx_mcp_json_alloc_t *arena, size_t len)
 void
 ngx_mcp_json_alloc_free(ngx_mcp_json_alloc_t *arena)
 {
-    if (arena->start != ngx_mcp_json_alloc_kept) {
+    if (arena->start != ngx_mcp_json_alloc_static) {
         ngx_free(arena->start);
     }
 }
@@ -79,7 +85,7 @@ ngx_mcp_json_alloc_malloc(void *data, size_t size)
 
     if (p > arena->end || size > (size_t) (arena->end - p)) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "mcp sse: yajl wants more memory than it should");
+                      "mcp sse: yajl needs more memory than expected");
         return NULL;
     }
 
@@ -113,5 +119,5 @@ ngx_mcp_json_alloc_realloc(void *data, void *p, size_t size)
 static void
 ngx_mcp_json_alloc_none(void *data, void *p)
 {
-    /* it goes with the arena */
+    /* freed with the arena */
 }

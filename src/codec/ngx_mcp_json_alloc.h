@@ -1,9 +1,11 @@
 
 /*
- * Memory for yajl, which does not check what it allocates.  A leaf.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * An arena is one block, made and checked before yajl begins, from which its
- * allocations are cut.
+ * Memory for yajl, which does not check malloc() for NULL.
+ *
+ * An arena is one block, allocated and checked before yajl begins, from which
+ * the allocations of yajl are cut.
  */
 
 #ifndef _NGX_MCP_JSON_ALLOC_H_INCLUDED_
@@ -17,7 +19,7 @@
 
 
 typedef struct {
-    yajl_alloc_funcs   funcs;      /* to be given to yajl_alloc() */
+    yajl_alloc_funcs   funcs;      /* the argument of yajl_alloc() */
     u_char            *start;
     u_char            *pos;
     u_char            *end;
@@ -25,8 +27,9 @@ typedef struct {
 
 
 /*
- * Makes an arena that is large enough for parsing "len" bytes in one piece.
- * NGX_OK or NGX_ERROR.  Its owner frees it after yajl_free().
+ * Makes an arena that is large enough to parse "len" bytes in one piece.
+ * Returns NGX_OK, or NGX_ERROR if memory is short.  The caller frees it after
+ * yajl_free(), and before it makes another one.
  */
 
 ngx_int_t ngx_mcp_json_alloc_init(ngx_mcp_json_alloc_t *arena, size_t len);

@@ -1,10 +1,16 @@
 
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Characters: UTF-8 (RFC 3629), and escapes of JSON strings (RFC 8259, 7).
+ */
+
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_mcp_json_text.h"
 
 
-#define NGX_MCP_JSON_TEXT_INVALID  0xffffffff
+#define NGX_MCP_JSON_TEXT_INVALID  0xffffffff    /* no code point */
 
 
 static uint32_t ngx_mcp_json_text_char(u_char **pos, u_char *last);
@@ -37,8 +43,7 @@ ngx_mcp_json_text_check(ngx_str_t *text)
             continue;
         }
 
-        if (ngx_mcp_json_text_utf8(&p, last) == NGX_MCP_JSON_TEXT_INVALID)
-        {
+        if (ngx_mcp_json_text_utf8(&p, last) == NGX_MCP_JSON_TEXT_INVALID) {
             return NGX_DECLINED;
         }
     }
@@ -64,8 +69,9 @@ ngx_mcp_json_text_one_line(ngx_str_t *text)
 
 
 /*
- * Half of a surrogate pair, which JSON's grammar allows and UTF-8 does not,
- * becomes U+FFFD.  No escape is shorter than what it stands for.
+ * A lone surrogate, which the grammar of JSON allows and UTF-8 does not,
+ * becomes U+FFFD.  A character is never longer in UTF-8 than as an escape, so
+ * that the result fits into the length of the raw string.
  */
 
 ngx_int_t
@@ -147,7 +153,7 @@ ngx_mcp_json_text_same(ngx_str_t *a, ngx_str_t *b)
 }
 
 
-/* one character of a string, an escape or not, at *pos, which is advanced */
+/* returns the character at *pos, escaped or not, and advances *pos */
 
 static uint32_t
 ngx_mcp_json_text_char(u_char **pos, u_char *last)
@@ -218,7 +224,7 @@ ngx_mcp_json_text_char(u_char **pos, u_char *last)
 }
 
 
-/* as RFC 3629: the shortest form only, no surrogates, up to U+10FFFF */
+/* RFC 3629, 3: the shortest form, no surrogates, up to U+10FFFF */
 
 static uint32_t
 ngx_mcp_json_text_utf8(u_char **pos, u_char *last)

@@ -1,7 +1,8 @@
 
 /*
- * Messages of clients: which kind each one is, and the parts of it that are
- * asked for.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Parses and validates JSON-RPC 2.0 messages of clients; builds errors.
  */
 
 #include <ngx_config.h>
@@ -12,9 +13,10 @@
 
 
 /*
- * Ids are kept for as long as their calls and are looked for in lists, so
- * they are bounded; both count raw bytes, a string's quotes among them.
+ * The longest id, raw bytes with quotes.  Ids are bounded since they are kept
+ * as long as their calls, and compared with each other.
  */
+
 #define NGX_MCP_JSONRPC_MAX_ID_LEN  4096
 
 #define NGX_MCP_KEY_JSONRPC     0x0001
@@ -150,7 +152,7 @@ ngx_mcp_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b)
 
     negative = (a->data[0] == '-');
 
-    /* no digits are left of a zero, which has no sign */
+    /* zero has no digits left: -0 equals 0 */
 
     return x.len == 0 || negative == (ngx_uint_t) (b->data[0] == '-');
 }
@@ -211,7 +213,7 @@ ngx_mcp_jsonrpc_error(ngx_pool_t *pool, ngx_str_t *id, ngx_int_t code,
 }
 
 
-/* an invalid message does not end the walk: the body may yet be no JSON */
+/* an invalid message does not end the walk: a parse error has precedence */
 
 static ngx_int_t
 ngx_mcp_jsonrpc_message(ngx_mcp_json_walk_t *w, ngx_uint_t type,
@@ -308,8 +310,9 @@ ngx_mcp_jsonrpc_message_member(ngx_mcp_json_walk_t *w, ngx_mcp_json_level_t *l,
 
 
 /*
- * What is taken out of params must be what the backend will take, whichever
- * of two equal names it prefers: so there must not be two.
+ * The module and the backend must read the same values from params.  JSON
+ * parsers differ in which of two equal names they use, so that a repeated one
+ * makes the message invalid.
  */
 
 static ngx_int_t
@@ -379,7 +382,7 @@ ngx_mcp_jsonrpc_message_end(ngx_mcp_jsonrpc_scan_t *scan,
 
     *m = scan->message;
 
-    /* for the next one of a batch */
+    /* the next message of a batch begins empty */
 
     ngx_memzero(&scan->message, sizeof(ngx_mcp_jsonrpc_message_t));
     scan->version = 0;
@@ -443,7 +446,7 @@ ngx_mcp_jsonrpc_is_id(ngx_uint_t type, ngx_str_t *raw)
 }
 
 
-/* "digits" are those that count, none of zero */
+/* sets "digits" to those without leading zeros; zero has none */
 
 static ngx_uint_t
 ngx_mcp_jsonrpc_integer(ngx_str_t *raw, ngx_str_t *digits)

@@ -1,7 +1,9 @@
 
 /*
- * Answers of the backend: which of Frappe's shapes a body has, and where in
- * it the JSON-RPC response is.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Parses the answer of Frappe: a JSON-RPC response, one under "message",
+ * another value under "message", or an error of Frappe.
  */
 
 #include <ngx_config.h>
@@ -12,7 +14,7 @@
 #include "ngx_mcp_jsonrpc_answer.h"
 
 
-#define NGX_MCP_JSONRPC_ANSWER_MAX_DEPTH  512
+#define NGX_MCP_JSONRPC_ANSWER_MAX_DEPTH  512     /* containers in an answer */
 
 #define NGX_MCP_JSONRPC_ANSWER_JSONRPC   0x0001
 #define NGX_MCP_JSONRPC_ANSWER_ID        0x0002
@@ -50,7 +52,7 @@ typedef struct {
     ngx_mcp_jsonrpc_answer_envelope_t   inner;   /* under "message" */
     ngx_str_t                           value;
     ngx_str_t                           exc_type;
-    ngx_uint_t                          twice;   /* keys at the top */
+    ngx_uint_t                          twice;   /* repeated keys at the top */
 } ngx_mcp_jsonrpc_answer_scan_t;
 
 
@@ -61,7 +63,7 @@ static ngx_int_t ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_walk_t *w,
 static void ngx_mcp_jsonrpc_answer_envelope(
     ngx_mcp_jsonrpc_answer_envelope_t *e, ngx_mcp_json_level_t *l,
     ngx_uint_t depth, ngx_uint_t type, ngx_str_t *raw);
-static ngx_int_t ngx_mcp_jsonrpc_answer_wanted(ngx_mcp_json_walk_t *w,
+static ngx_int_t ngx_mcp_jsonrpc_string_value(ngx_mcp_json_walk_t *w,
     ngx_uint_t type, ngx_str_t *raw);
 
 
@@ -111,7 +113,7 @@ ngx_mcp_jsonrpc_answer_scan(ngx_pool_t *pool, ngx_str_t *body,
         return NGX_OK;
     }
 
-    /* of two messages none can be said to be the answer */
+    /* with two members "message" it is unknown which one is the answer */
 
     if (found.twice & NGX_MCP_JSONRPC_ANSWER_MESSAGE) {
         return NGX_OK;
@@ -149,7 +151,7 @@ ngx_mcp_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body, const char *name,
 
     w.body = body;
     w.names = names;
-    w.value = ngx_mcp_jsonrpc_answer_wanted;
+    w.value = ngx_mcp_jsonrpc_string_value;
     w.data = &raw;
     w.max_depth = NGX_MCP_JSONRPC_ANSWER_MAX_DEPTH;
 
@@ -234,7 +236,7 @@ ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_walk_t *w, ngx_uint_t type,
 }
 
 
-/* l[0] is the level of the would-be response, which "depth" counts from */
+/* l[0] is the level of the possible response; "depth" is relative to it */
 
 static void
 ngx_mcp_jsonrpc_answer_envelope(ngx_mcp_jsonrpc_answer_envelope_t *e,
@@ -253,7 +255,7 @@ ngx_mcp_jsonrpc_answer_envelope(ngx_mcp_jsonrpc_answer_envelope_t *e,
                       && (outcome == NGX_MCP_JSONRPC_ANSWER_RESULT
                           || outcome == NGX_MCP_JSONRPC_ANSWER_ERROR);
 
-        /* meant as a response, but one that readers may take differently */
+        /* a response, but parsers may differ in how they read it */
 
         e->ambiguous = (l[1].seen & NGX_MCP_JSONRPC_ANSWER_JSONRPC)
                        && (l[1].twice & NGX_MCP_JSONRPC_ANSWER_ONCE);
@@ -287,23 +289,23 @@ ngx_mcp_jsonrpc_answer_envelope(ngx_mcp_jsonrpc_answer_envelope_t *e,
 }
 
 
-/* the member may name who is asking: given twice, it names nobody */
+/* a repeated member has no value: it may be the name of a user */
 
 static ngx_int_t
-ngx_mcp_jsonrpc_answer_wanted(ngx_mcp_json_walk_t *w, ngx_uint_t type,
+ngx_mcp_jsonrpc_string_value(ngx_mcp_json_walk_t *w, ngx_uint_t type,
     ngx_str_t *raw)
 {
-    ngx_str_t  *wanted;
+    ngx_str_t  *value;
 
-    wanted = w->data;
+    value = w->data;
 
     if (w->depth == 1 && w->level[1].key) {
 
         if (type == NGX_MCP_JSON_STRING && !w->level[1].twice) {
-            *wanted = *raw;
+            *value = *raw;
 
         } else {
-            ngx_str_null(wanted);
+            ngx_str_null(value);
         }
     }
 

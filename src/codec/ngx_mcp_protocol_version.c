@@ -1,6 +1,11 @@
 
 /*
- * What is found points into the caller's bytes.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Reads protocolVersion in initialize requests, and lowers it in their
+ * answers.
+ *
+ * The results point into the caller's bytes.
  */
 
 #include <ngx_config.h>
@@ -9,14 +14,14 @@
 #include "ngx_mcp_protocol_version.h"
 
 
-#define NGX_MCP_PROTOCOL_VERSION_MAX_DEPTH  512
+#define NGX_MCP_PROTOCOL_VERSION_MAX_DEPTH  512    /* as of an answer */
 
 #define NGX_MCP_PROTOCOL_VERSION_KEY         1
 #define NGX_MCP_PROTOCOL_VERSION_KEY_RESULT  2
 
 
 typedef struct {
-    ngx_uint_t   depth;        /* of the member */
+    ngx_uint_t   depth;        /* of the member: containers around it */
     ngx_str_t    version;
 } ngx_mcp_protocol_version_scan_t;
 
@@ -59,7 +64,7 @@ ngx_mcp_protocol_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
         return rc;
     }
 
-    /* they are dates: the later one is the larger string */
+    /* versions are dates, YYYY-MM-DD: a later one is a larger string */
 
     if (ngx_memcmp(version.data, newest->data, newest->len) <= 0) {
         return NGX_DECLINED;

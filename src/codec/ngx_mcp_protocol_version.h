@@ -1,6 +1,9 @@
 
 /*
- * The protocol versions that MCP's initialize negotiates.  A leaf.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * protocolVersion of MCP's initialize (MCP 2025-11-25, Lifecycle, Version
+ * negotiation).
  */
 
 #ifndef _NGX_MCP_PROTOCOL_VERSION_H_INCLUDED_
@@ -12,9 +15,10 @@
 
 
 /*
- * Finds the version that the raw params of an initialize request offer: ten
- * characters, "2025-06-18", that stay the caller's.  NGX_OK; NGX_DECLINED:
- * there is none of that form; NGX_ERROR: memory is short.
+ * Finds the version that an initialize request offers in its raw params: ten
+ * characters such as "2025-06-18".  *version points into params.  Returns
+ * NGX_OK; NGX_DECLINED if there is none of that form; NGX_ERROR if memory is
+ * short.
  */
 
 ngx_int_t ngx_mcp_protocol_version_offered(ngx_pool_t *pool, ngx_str_t *params,
@@ -22,7 +26,9 @@ ngx_int_t ngx_mcp_protocol_version_offered(ngx_pool_t *pool, ngx_str_t *params,
 
 /*
  * Replaces, in place, the version in the raw answer to an initialize request
- * if it is newer than "newest", which has that form.  Returns the same.
+ * by "newest", ten characters, if it is newer.  Returns NGX_OK if it was
+ * replaced; NGX_DECLINED if there is none of that form or it is not newer;
+ * NGX_ERROR if memory is short.
  */
 
 ngx_int_t ngx_mcp_protocol_version_limit(ngx_pool_t *pool, ngx_str_t *answer,

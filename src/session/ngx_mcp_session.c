@@ -37,7 +37,6 @@ static ngx_mcp_event_t *ngx_mcp_session_last(ngx_mcp_session_t *s,
     ngx_mcp_close_reason_text_t *ending);
 static void ngx_mcp_session_log(ngx_mcp_session_t *s, ngx_uint_t reason);
 static void ngx_mcp_session_free(ngx_mcp_session_t *s);
-static ngx_uint_t ngx_mcp_session_count(void);
 
 
 static ngx_mcp_close_reason_text_t  ngx_mcp_close_reasons[] = {
@@ -80,7 +79,6 @@ ngx_mcp_session_init(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&ngx_mcp_sessions);
 
-    ngx_mcp_stream_init(ngx_mcp_session_count, ngx_mcp_workers_streams);
     ngx_mcp_task_init(ngx_mcp_session_ended);
 
     return ngx_mcp_bus_init(cycle, &ngx_mcp_session_handlers);
@@ -98,17 +96,6 @@ ngx_queue_t *
 ngx_mcp_session_list(void)
 {
     return &ngx_mcp_sessions;
-}
-
-
-static ngx_uint_t
-ngx_mcp_session_count(void)
-{
-    ngx_mcp_workers_gauges_t  gauges;
-
-    ngx_mcp_workers_gauges(&gauges);
-
-    return gauges.streams;
 }
 
 

@@ -9,6 +9,7 @@
 #include "ngx_mcp_stream.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_workers.h"
 
 
 #define ngx_mcp_stream_queued(r)                                              \
@@ -47,18 +48,6 @@ static void ngx_mcp_stream_write_handler(ngx_http_request_t *r);
 static void ngx_mcp_stream_flush(ngx_mcp_stream_t *stream);
 static void ngx_mcp_stream_finish(ngx_mcp_stream_t *stream);
 static void ngx_mcp_stream_heartbeat(void *data);
-
-
-static ngx_uint_t  (*ngx_mcp_stream_count)(void);
-static void        (*ngx_mcp_stream_changed)(ngx_int_t n);
-
-
-void
-ngx_mcp_stream_init(ngx_uint_t (*count)(void), void (*changed)(ngx_int_t n))
-{
-    ngx_mcp_stream_count = count;
-    ngx_mcp_stream_changed = changed;
-}
 
 
 ngx_int_t
@@ -145,7 +134,7 @@ ngx_mcp_stream_start(ngx_mcp_stream_t *stream)
     stream->owned = 1;
 
     ngx_mcp_timer_hold();
-    ngx_mcp_stream_changed(1);
+    ngx_mcp_workers_streams(1);
 
     if (stream->conf->keepalive != NGX_MCP_OFF) {
         ngx_mcp_timer_set(&stream->heartbeat, stream->conf->keepalive);
@@ -201,7 +190,7 @@ ngx_mcp_stream_cleanup(void *data)
 
     ngx_mcp_timer_del(&stream->heartbeat);
 
-    ngx_mcp_stream_changed(-1);
+    ngx_mcp_workers_streams(-1);
     ngx_mcp_timer_release();
 
     if (stream->owned) {
@@ -560,7 +549,8 @@ ngx_mcp_stream_heartbeat(void *data)
 {
     ngx_mcp_stream_t  *stream = data;
 
-    ngx_mcp_event_t  *ev;
+    ngx_mcp_event_t           *ev;
+    ngx_mcp_workers_gauges_t   gauges;
 
     ngx_mcp_timer_set(&stream->heartbeat, stream->conf->keepalive);
 
@@ -575,11 +565,13 @@ ngx_mcp_stream_heartbeat(void *data)
     }
 
     if (stream->owner.keepalive_event) {
+        ngx_mcp_workers_gauges(&gauges);
+
         ev = ngx_mcp_event_format(160 + 3 * NGX_INT64_LEN,
                  ngx_cycle->log,
                  "event: ping\ndata: {\"type\":\"ping\",\"timestamp\":%T,"
                  "\"counter\":%ui,\"active_connections\":%ui}\n\n",
-                 ngx_time(), stream->beats, ngx_mcp_stream_count());
+                 ngx_time(), stream->beats, gauges.streams);
 
     } else {
         ev = ngx_mcp_event_format(16 + 2 * NGX_INT64_LEN,

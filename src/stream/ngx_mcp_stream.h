@@ -67,13 +67,5 @@ void ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_queue_t *events);
 
 ngx_int_t ngx_mcp_stream_header(ngx_http_request_t *r);
 
-/*
- * The number of open streams of this instance is what heartbeat events of
- * the guide carry; stream.c learns it from here.
- */
-
-void ngx_mcp_stream_init(ngx_uint_t (*count)(void),
-    void (*changed)(ngx_int_t n));
-
 
 #endif /* _NGX_MCP_STREAM_H_INCLUDED_ */

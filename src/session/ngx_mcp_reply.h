@@ -14,22 +14,8 @@
 
 
 /*
- * Sets call->ctx.vars.result by the end of the call and its answer; the
- * judge of calls whose data is a task.
- */
-
-void ngx_mcp_reply_classify(ngx_mcp_call_t *call);
-
-/*
- * Logs of a task whose call has ended and was judged what is wrong at
- * Frappe's side, if it is; nothing of the body.
- */
-
-void ngx_mcp_reply_log_error(ngx_mcp_task_t *task);
-
-/*
- * The answer to the request of a task whose call has ended and was judged.
- * Takes the call's answer over if it can be framed where it is.
+ * The answer to the request of a task whose call is classified.  Takes over
+ * the buffer of the call's answer if that can be framed in place.
  */
 
 ngx_mcp_event_t *ngx_mcp_reply_answer(ngx_mcp_task_t *task);

@@ -8,6 +8,7 @@
 #include "ngx_mcp_task.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_outcome.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_variables.h"
 
@@ -189,7 +190,7 @@ ngx_mcp_task_call(ngx_mcp_task_t *task)
     call->max_answer = conf->max_answer;
     call->data = task;
     call->handler = ngx_mcp_task_done;
-    call->classify = ngx_mcp_reply_classify;
+    call->classify = ngx_mcp_outcome_classify;
 
     ngx_mcp_task_facts(task, &call->ctx.vars);
 
@@ -333,7 +334,7 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
 
     ngx_mcp_timer_del(&task->progress);
 
-    ngx_mcp_reply_log_error(task);
+    ngx_mcp_outcome_log(task);
 
     if (ngx_mcp_task_has_receiver(task)) {
         ngx_mcp_task_tell(task, ngx_mcp_reply_answer(task), 1);

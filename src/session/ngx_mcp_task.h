@@ -50,6 +50,7 @@ struct ngx_mcp_task_s {
 
     ngx_mcp_call_t               *call;        /* while it runs */
     ngx_mcp_jsonrpc_answer_t      answer;      /* of it */
+    ngx_uint_t                    outcome;     /* ngx_mcp_outcome_e */
 
     ngx_mcp_timer_t               progress;
     ngx_uint_t                    seconds;     /* last progress told */

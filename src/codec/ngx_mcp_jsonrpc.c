@@ -173,32 +173,14 @@ ngx_mcp_jsonrpc_one_line(ngx_str_t *json)
 }
 
 
-ngx_str_t
-ngx_mcp_jsonrpc_error(ngx_pool_t *pool, ngx_str_t *id, ngx_int_t code,
+u_char *
+ngx_mcp_jsonrpc_error(u_char *p, ngx_str_t *id, ngx_int_t code,
     const char *message, ngx_str_t *data)
 {
-    size_t     len;
-    u_char    *p;
-    ngx_str_t  error, no_id, *raw_id;
+    static ngx_str_t  null = ngx_string("null");
 
-    ngx_str_set(&no_id, "null");
-    ngx_str_null(&error);
-
-    raw_id = id->data ? id : &no_id;
-
-    len = sizeof("{\"jsonrpc\":\"2.0\",\"id\":,\"error\":{\"code\":"
-                 ",\"message\":\"\",\"data\":}}") - 1
-          + raw_id->len + NGX_INT_T_LEN + ngx_strlen(message)
-          + (data ? data->len : 0);
-
-    error.data = ngx_pnalloc(pool, len);
-    if (error.data == NULL) {
-        return error;
-    }
-
-    p = ngx_sprintf(error.data,
-                    "{\"jsonrpc\":\"2.0\",\"id\":%V,\"error\":{\"code\":%i,"
-                    "\"message\":\"%s\"", raw_id, code, message);
+    p = ngx_sprintf(p, "{\"jsonrpc\":\"2.0\",\"id\":%V,\"error\":{\"code\":%i,"
+                    "\"message\":\"%s\"", id ? id : &null, code, message);
 
     if (data && data->len) {
         p = ngx_sprintf(p, ",\"data\":%V", data);
@@ -207,9 +189,17 @@ ngx_mcp_jsonrpc_error(ngx_pool_t *pool, ngx_str_t *id, ngx_int_t code,
     *p++ = '}';
     *p++ = '}';
 
-    error.len = p - error.data;
+    return p;
+}
 
-    return error;
+
+size_t
+ngx_mcp_jsonrpc_error_size(ngx_str_t *id, const char *message, ngx_str_t *data)
+{
+    return sizeof("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":,"
+                  "\"message\":\"\",\"data\":}}") - 1
+           + (id ? id->len : 0) + NGX_INT_T_LEN + ngx_strlen(message)
+           + (data ? data->len : 0);
 }
 
 

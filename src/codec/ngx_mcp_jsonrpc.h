@@ -106,15 +106,17 @@ ngx_uint_t ngx_mcp_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b);
 void ngx_mcp_jsonrpc_one_line(ngx_str_t *json);
 
 /*
- * Makes {"jsonrpc":"2.0","id":ID,"error":{"code":C,"message":"M"}} in pool,
+ * Writes {"jsonrpc":"2.0","id":ID,"error":{"code":C,"message":"M"}} to p,
  * with ,"data":DATA behind the message if data is neither NULL nor empty.
- * "id" is raw; id->data == NULL makes it null.  "message" is a literal that
- * needs no escapes; "data" is raw JSON.  All bytes are copied.  The result has
- * data == NULL if memory is short.
+ * "id" is raw; NULL makes it null.  "message" is a literal that needs no
+ * escapes; "data" is raw JSON.  Returns the end of what was written, which is
+ * at most ngx_mcp_jsonrpc_error_size() bytes.
  */
 
-ngx_str_t ngx_mcp_jsonrpc_error(ngx_pool_t *pool, ngx_str_t *id,
-    ngx_int_t code, const char *message, ngx_str_t *data);
+u_char *ngx_mcp_jsonrpc_error(u_char *p, ngx_str_t *id, ngx_int_t code,
+    const char *message, ngx_str_t *data);
+size_t ngx_mcp_jsonrpc_error_size(ngx_str_t *id, const char *message,
+    ngx_str_t *data);
 
 
 #endif /* _NGX_MCP_JSONRPC_H_INCLUDED_ */

@@ -94,7 +94,7 @@ ngx_int_t
 ngx_mcp_refuse_data(ngx_http_request_t *r, ngx_uint_t status, ngx_int_t code,
     const char *message, ngx_str_t *data)
 {
-    ngx_str_t       body, null;
+    ngx_str_t       body;
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
@@ -107,13 +107,15 @@ ngx_mcp_refuse_data(ngx_http_request_t *r, ngx_uint_t status, ngx_int_t code,
 
     ctx->vars.result = NGX_MCP_RESULT_REFUSED;
 
-    ngx_str_null(&null);
-
-    body = ngx_mcp_jsonrpc_error(r->pool, &null, code, message, data);
+    body.data = ngx_pnalloc(r->pool,
+                            ngx_mcp_jsonrpc_error_size(NULL, message, data));
 
     if (body.data == NULL || ngx_mcp_response_headers(r, status) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    body.len = ngx_mcp_jsonrpc_error(body.data, NULL, code, message, data)
+               - body.data;
 
     return ngx_mcp_respond(r, status, &body);
 }

@@ -109,19 +109,16 @@ ngx_mcp_event_t *
 ngx_mcp_reply_error(ngx_str_t *id, ngx_int_t code, const char *message,
     const char *data)
 {
+    ngx_str_t         value;
     ngx_mcp_event_t  *ev;
 
-    ev = ngx_mcp_event_format(
-             sizeof("{\"jsonrpc\":\"2.0\",\"id\":,\"error\":{\"code\":,"
-                    "\"message\":\"\",\"data\":}}")
-             + id->len + NGX_INT_T_LEN + ngx_strlen(message)
-             + ngx_strlen(data),
-             ngx_cycle->log,
-             "{\"jsonrpc\":\"2.0\",\"id\":%V,\"error\":{\"code\":%i,"
-             "\"message\":\"%s\"%s%s}}",
-             id, code, message, data[0] ? ",\"data\":" : "", data);
+    value.len = ngx_strlen(data);
+    value.data = (u_char *) data;
 
+    ev = ngx_mcp_event_alloc(ngx_mcp_jsonrpc_error_size(id, message, &value),
+                             ngx_cycle->log);
     if (ev) {
+        ev->last = ngx_mcp_jsonrpc_error(ev->last, id, code, message, &value);
         ngx_mcp_event_frame(ev);
     }
 

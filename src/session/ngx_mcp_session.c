@@ -481,13 +481,12 @@ ngx_mcp_session_last(ngx_mcp_session_t *s, ngx_mcp_close_reason_text_t *ending)
 {
     ngx_mcp_event_t  *ev;
 
-    ev = ngx_mcp_event_format(
-             sizeof("event: error\ndata: {\"jsonrpc\":\"2.0\",\"error\":"
-                    "{\"code\":,\"message\":\"\"},\"id\":null}\n\n"
-                    "retry: \n\n")
-             + 2 * NGX_INT64_LEN
-             + (ending->code ? ngx_strlen(ending->message) : 0),
-             ngx_cycle->log, "");
+    ev = ngx_mcp_event_alloc(
+             sizeof("event: error\ndata: \n\nretry: \n\n") + NGX_INT64_LEN
+             + ngx_mcp_jsonrpc_error_size(NULL,
+                                          ending->code ? ending->message : "",
+                                          NULL),
+             ngx_cycle->log);
     if (ev == NULL) {
         return NULL;
     }
@@ -495,11 +494,10 @@ ngx_mcp_session_last(ngx_mcp_session_t *s, ngx_mcp_close_reason_text_t *ending)
     /* Streamable HTTP has no such event */
 
     if (ending->code && !s->streamable) {
-        ev->last = ngx_slprintf(ev->last, ev->end,
-                                "event: error\ndata: {\"jsonrpc\":\"2.0\","
-                                "\"error\":{\"code\":%i,\"message\":\"%s\"},"
-                                "\"id\":null}\n\n",
-                                ending->code, ending->message);
+        ev->last = ngx_sprintf(ev->last, "event: error\ndata: ");
+        ev->last = ngx_mcp_jsonrpc_error(ev->last, NULL, ending->code,
+                                         ending->message, NULL);
+        ev->last = ngx_sprintf(ev->last, "\n\n");
     }
 
     if (ending->retry) {

@@ -180,19 +180,19 @@ sub sh {
 
     local %ENV = (PATH => "$dir/bin:$ENV{PATH}", HOME => "$dir",
         MCPTest::Nginx::sanitizers(), %env);
-    my $text = qx(cd $dir/cwd && timeout 20 sh $name 2>&1 < /dev/null);
+    my $text = qx(cd $dir/cwd && timeout 90 sh $name 2>&1 < /dev/null);
 
     return ($? >> 8, $text);
 }
 
 # Runs a command that has no end until it has printed the first event, or
-# for 15 seconds.
+# for 60 seconds.
 
 sub first_event {
     my ($command) = @_;
 
     my (undef, $said) = sh("$command > out 2>&1 & p=\$!\n"
-        . "for i in \$(seq 150); do\n"
+        . "for i in \$(seq 600); do\n"
         . "    grep -q '^event: endpoint' out && break\n    sleep 0.1\ndone\n"
         . "kill \$p\ncat out\n");
 
@@ -397,7 +397,7 @@ sub try_commands {
 
                 my $curl = ours($command) . " -sS --noproxy '*'";
                 my $said = $stream ? first_event($curl)
-                    : (sh("$curl --max-time 15\n"))[1];
+                    : (sh("$curl --max-time 60\n"))[1];
 
                 ok($said =~ ($stream ? qr/^event: endpoint$/m
                     : $open ? qr/"status":"accepted"/

@@ -1,6 +1,12 @@
 
 /*
- * Nothing is kept but which URIs were warned of, in the main configuration.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Warnings of "nginx -t" for mcp_sse_call, mcp_sse_user and
+ * mcp_sse_message_uri that do not lead to a fitting location.
+ *
+ * nginx searches locations in a tree that is built after the configurations
+ * are merged, so that the search is repeated here on the list.
  */
 
 #include "ngx_mcp_check_uri.h"
@@ -13,12 +19,8 @@ static void ngx_mcp_check_uri_message(ngx_conf_t *cf, ngx_queue_t *locations,
     ngx_str_t *uri);
 static ngx_http_core_loc_conf_t *ngx_mcp_check_uri_find(ngx_queue_t *locations,
     ngx_str_t *uri, ngx_uint_t *regex);
-static ngx_http_core_loc_conf_t *ngx_mcp_check_uri_here(ngx_queue_t *locations,
-    ngx_str_t *uri, ngx_uint_t *regex);
-static ngx_uint_t ngx_mcp_check_uri_fits(ngx_http_core_loc_conf_t *clcf,
-    ngx_str_t *uri);
-static ngx_uint_t ngx_mcp_check_uri_first(ngx_conf_t *cf, ngx_uint_t which,
-    ngx_str_t *uri);
+static ngx_uint_t ngx_mcp_check_uri_warn_once(ngx_conf_t *cf,
+    ngx_uint_t which, ngx_str_t *uri);
 
 
 void
@@ -56,171 +58,148 @@ ngx_mcp_check_uri_internal(ngx_conf_t *cf, ngx_queue_t *locations,
     regex = 0;
     clcf = ngx_mcp_check_uri_find(locations, uri, &regex);
 
-    /* regular expressions come before all but exact matches */
+    /* a regular expression has precedence over all but exact matches */
 
     if ((regex && (clcf == NULL || !clcf->exact_match))
         || (clcf && clcf->internal)
-        || !ngx_mcp_check_uri_first(cf, which, uri))
+        || !ngx_mcp_check_uri_warn_once(cf, which, uri))
     {
         return;
     }
 
     if (clcf == NULL) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "\"%s\" names \"%V\", and there is no such location: "
-                      "calls of Frappe will fail", directive, uri);
+                      "\"%s\" names \"%V\", but there is no such location: "
+                      "calls to Frappe will fail", directive, uri);
         return;
     }
 
     ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                  "\"%s\" names \"%V\", and location \"%V\" for it is not "
-                  "\"internal\": clients can use it themselves",
+                  "\"%s\" names \"%V\", but its location \"%V\" is not "
+                  "\"internal\": clients can request it",
                   directive, uri, &clcf->name);
 }
 
 
 /*
- * A proxy in front may take away the beginning of the path that clients see.
+ * A proxy in front may remove the begin of the path that clients see, so that
+ * each end of the path is tried.
  */
 
 static void
 ngx_mcp_check_uri_message(ngx_conf_t *cf, ngx_queue_t *locations,
     ngx_str_t *uri)
 {
-    u_char                    *query;
+    u_char                    *last;
     ngx_str_t                  rest;
     ngx_uint_t                 regex;
-    ngx_http_core_loc_conf_t  *clcf;
     ngx_mcp_loc_conf_t        *mlcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     regex = 0;
-    rest = *uri;
 
-    query = ngx_strlchr(rest.data, rest.data + rest.len, '?');
+    last = uri->data + uri->len;
+    rest.data = ngx_strlchr(uri->data, last, '?');
+    last = rest.data ? rest.data : last;
 
-    if (query) {
-        rest.len = query - rest.data;
-    }
+    for (rest.data = uri->data; rest.data < last; rest.data++) {
 
-    while (rest.len) {
-
-        if (rest.data[0] == '/') {
-            clcf = ngx_mcp_check_uri_find(locations, &rest, &regex);
-            mlcf = clcf ? clcf->loc_conf[ngx_http_mcp_sse_module.ctx_index]
-                        : NULL;
-
-            if (mlcf && ngx_mcp_str_is(&mlcf->handler, "mcp_sse_message")) {
-                return;
-            }
+        if (*rest.data != '/') {
+            continue;
         }
 
-        rest.data++;
-        rest.len--;
+        rest.len = last - rest.data;
+        clcf = ngx_mcp_check_uri_find(locations, &rest, &regex);
+
+        if (clcf == NULL) {
+            continue;
+        }
+
+        mlcf = clcf->loc_conf[ngx_http_mcp_sse_module.ctx_index];
+
+        if (ngx_mcp_str_is(&mlcf->handler, "mcp_sse_message")) {
+            return;
+        }
     }
 
-    if (!regex && ngx_mcp_check_uri_first(cf, 2, uri)) {
+    if (!regex && ngx_mcp_check_uri_warn_once(cf, 2, uri)) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "streams announce \"%V\", and no location with "
-                      "\"mcp_sse_message\" is there: set "
-                      "\"mcp_sse_message_uri\"", uri);
+                      "streams announce \"%V\", but it has no location with "
+                      "\"mcp_sse_message\": set \"mcp_sse_message_uri\"", uri);
     }
 }
 
 
 /*
- * As nginx does, but for regular expressions: whether one was on the way is
- * what "regex" says.
+ * Returns the location that nginx uses for a URI: the exact match, or the
+ * longest prefix, and then the same among the locations in it.  Sets *regex if
+ * there are locations with a regular expression, which are not tried.
  */
 
 static ngx_http_core_loc_conf_t *
 ngx_mcp_check_uri_find(ngx_queue_t *locations, ngx_str_t *uri,
     ngx_uint_t *regex)
 {
-    ngx_http_core_loc_conf_t  *clcf, *found;
+    ngx_queue_t                *q;
+    ngx_http_core_loc_conf_t   *clcf, *best, *found;
+    ngx_http_location_queue_t  *lq;
 
     found = NULL;
 
     while (locations) {
-        clcf = ngx_mcp_check_uri_here(locations, uri, regex);
+        best = NULL;
 
-        if (clcf == NULL) {
+        for (q = ngx_queue_head(locations);
+             q != ngx_queue_sentinel(locations);
+             q = ngx_queue_next(q))
+        {
+            lq = (ngx_http_location_queue_t *) q;
+            clcf = lq->exact ? lq->exact : lq->inclusive;
+
+#if (NGX_PCRE)
+            if (clcf->regex) {
+                *regex = 1;
+                continue;
+            }
+#endif
+
+            if (clcf->named || clcf->noname
+                || clcf->name.len > uri->len
+                || (clcf->exact_match && clcf->name.len != uri->len)
+                || (best && best->name.len > clcf->name.len)
+                || (best && best->exact_match)
+                || ngx_strncmp(clcf->name.data, uri->data, clcf->name.len)
+                   != 0)
+            {
+                continue;
+            }
+
+            best = clcf;
+        }
+
+        if (best == NULL) {
             break;
         }
 
-        found = clcf;
-        locations = clcf->exact_match ? NULL : clcf->locations;
+        found = best;
+        locations = best->exact_match ? NULL : best->locations;
     }
 
     return found;
 }
 
 
-static ngx_http_core_loc_conf_t *
-ngx_mcp_check_uri_here(ngx_queue_t *locations, ngx_str_t *uri,
-    ngx_uint_t *regex)
-{
-    ngx_queue_t                *q;
-    ngx_http_core_loc_conf_t   *clcf, *best;
-    ngx_http_location_queue_t  *lq;
-
-    best = NULL;
-
-    for (q = ngx_queue_head(locations);
-         q != ngx_queue_sentinel(locations);
-         q = ngx_queue_next(q))
-    {
-        lq = (ngx_http_location_queue_t *) q;
-        clcf = lq->exact ? lq->exact : lq->inclusive;
-
-#if (NGX_PCRE)
-        if (clcf->regex) {
-            *regex = 1;
-            continue;
-        }
-#endif
-
-        if (!ngx_mcp_check_uri_fits(clcf, uri)) {
-            continue;
-        }
-
-        if (clcf->exact_match) {
-            return clcf;
-        }
-
-        if (best == NULL || clcf->name.len > best->name.len) {
-            best = clcf;
-        }
-    }
-
-    return best;
-}
-
-
-static ngx_uint_t
-ngx_mcp_check_uri_fits(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri)
-{
-    if (clcf->named || clcf->noname || clcf->name.len > uri->len) {
-        return 0;
-    }
-
-    if (clcf->exact_match && clcf->name.len != uri->len) {
-        return 0;
-    }
-
-    return ngx_strncmp(clcf->name.data, uri->data, clcf->name.len) == 0;
-}
-
-
 /*
- * Endpoints of a server have most of these from the levels above.
+ * Returns whether the warning is the first one: endpoints of a server inherit
+ * most URIs from the levels above.
  */
 
 static ngx_uint_t
-ngx_mcp_check_uri_first(ngx_conf_t *cf, ngx_uint_t which, ngx_str_t *uri)
+ngx_mcp_check_uri_warn_once(ngx_conf_t *cf, ngx_uint_t which, ngx_str_t *uri)
 {
-    ngx_http_core_srv_conf_t        *cscf;
-    ngx_mcp_warned_t                *warned;
-    ngx_mcp_main_conf_t             *mcf;
+    ngx_mcp_warned_t          *warned;
+    ngx_mcp_main_conf_t       *mcf;
+    ngx_http_core_srv_conf_t  *cscf;
 
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);

@@ -1,6 +1,9 @@
 
 /*
- * Whether the URIs that an endpoint names lead to the locations it needs.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Warnings of "nginx -t" for mcp_sse_call, mcp_sse_user and
+ * mcp_sse_message_uri that do not lead to a fitting location.
  */
 
 #ifndef _NGX_MCP_CHECK_URI_H_INCLUDED_
@@ -11,10 +14,12 @@
 
 
 /*
- * Warns of those of the endpoint "conf" that do not, each once in a server.
- * For the time of merging only, when cf says which server it is and its
- * locations are still a plain list.  A rewrite or a location with a regular
- * expression may be what such a URI means, so that nothing is refused.
+ * Checks the URIs of the endpoint "conf" and logs warnings, each once for a
+ * server.  May be called while configurations are merged only: "cf" has the
+ * server then, and its locations are still a plain list.
+ *
+ * Nothing is refused, since a rewrite may change a URI.  A URI that a location
+ * with a regular expression may match causes no warning.
  */
 
 void ngx_mcp_check_uri(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf);

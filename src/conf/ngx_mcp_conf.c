@@ -1,6 +1,10 @@
 
 /*
- * All values live in the pool of their cycle.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Setters of directives whose values nginx has no setter for.
+ *
+ * All values are in the pool of their cycle.
  */
 
 #include "ngx_mcp_conf.h"
@@ -9,6 +13,11 @@
 #include "ngx_mcp_forward_headers.h"
 #include "ngx_mcp_secret_file.h"
 
+
+/*
+ * Bytes; RFC 2104, 3 discourages keys that are shorter than the output of the
+ * hash, which is 32 bytes for SHA-256.
+ */
 
 #define NGX_MCP_CONF_MIN_SECRET_LEN  32
 
@@ -47,15 +56,16 @@ ngx_mcp_conf_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             || value[1].data[i] == '#')
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid URI \"%V\" in \"%V\" directive",
-                               &value[1], &cmd->name);
+                               "invalid URI \"%V\" in \"%V\" directive, it "
+                               "must not have blanks, control characters or "
+                               "\"#\"", &value[1], &cmd->name);
             return NGX_CONF_ERROR;
         }
     }
 
     *uri = value[1];
 
-    /* the URI the endpoint event announces keeps its query */
+    /* mcp_sse_message_uri keeps its query: clients get it as it is */
 
     if (cmd->post == NULL) {
         return NGX_CONF_OK;
@@ -79,7 +89,6 @@ ngx_mcp_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
-    char        *rv;
     ngx_str_t   *value;
     ngx_msec_t  *time;
 
@@ -95,19 +104,19 @@ ngx_mcp_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    /* the setter takes what is behind "post" for a handler */
+    /* ngx_conf_set_msec_slot() would run "post" as a handler */
 
     *time = ngx_parse_time(&value[1], 0);
-    rv = NGX_CONF_OK;
 
     if (*time == (ngx_msec_t) NGX_ERROR || *time == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"%V\" directive",
-                           &value[1], &cmd->name);
-        rv = NGX_CONF_ERROR;
+                           "invalid value \"%V\" in \"%V\" directive, it must "
+                           "be a time longer than 0%s", &value[1], &cmd->name,
+                           cmd->post ? ", or \"off\"" : "");
+        return NGX_CONF_ERROR;
     }
 
-    return rv;
+    return NGX_CONF_OK;
 }
 
 
@@ -116,18 +125,26 @@ ngx_mcp_conf_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
-    char    *rv;
-    size_t  *size;
+    size_t     *size;
+    ngx_str_t  *value;
 
+    value = cf->args->elts;
     size = (size_t *) (p + cmd->offset);
 
-    rv = ngx_conf_set_size_slot(cf, cmd, conf);
-
-    if (rv == NGX_CONF_OK && *size == 0) {
-        return "must not be zero";
+    if (*size != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
     }
 
-    return rv;
+    *size = ngx_parse_size(&value[1]);
+
+    if (*size == (size_t) NGX_ERROR || *size == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive, it must "
+                           "be a size larger than 0", &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -136,18 +153,27 @@ ngx_mcp_conf_sec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
-    char    *rv;
-    time_t  *sec;
+    time_t     *sec;
+    ngx_str_t  *value;
 
+    value = cf->args->elts;
     sec = (time_t *) (p + cmd->offset);
 
-    rv = ngx_conf_set_sec_slot(cf, cmd, conf);
-
-    if (rv == NGX_CONF_OK && *sec == 0) {
-        return "must not be zero";
+    if (*sec != NGX_CONF_UNSET) {
+        return "is duplicate";
     }
 
-    return rv;
+    *sec = ngx_parse_time(&value[1], 1);
+
+    if (*sec == (time_t) NGX_ERROR || *sec == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive, it must "
+                           "be a time of at least 1 second", &value[1],
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -219,8 +245,8 @@ ngx_mcp_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (key[i].len < NGX_MCP_CONF_MIN_SECRET_LEN) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "a secret in \"%V\" is shorter than %d "
-                               "characters, \"openssl rand -hex 32\" makes "
-                               "a good one",
+                               "characters, create one with \"openssl rand "
+                               "-hex 32\"",
                                &value[1], NGX_MCP_CONF_MIN_SECRET_LEN);
             return NGX_CONF_ERROR;
         }
@@ -259,8 +285,9 @@ ngx_mcp_conf_api_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             || secret->data[i] == ':')
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "the secret in \"%V\" has a character that no "
-                               "API secret of Frappe has", &value[1]);
+                               "invalid character in the API secret in "
+                               "\"%V\", it must have visible ASCII characters "
+                               "without \":\"", &value[1]);
             return NGX_CONF_ERROR;
         }
     }
@@ -302,7 +329,7 @@ ngx_mcp_conf_server_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 /*
- * As given, but for a slash at its end: paths are put behind it.
+ * A slash at the end is removed, since paths are appended to the value.
  */
 
 char *
@@ -485,7 +512,7 @@ ngx_mcp_conf_keepalive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" in \"mcp_sse_keepalive\" "
-                       "directive, it must be \"comment\" or \"event\" behind "
+                       "directive, it must be \"comment\" or \"event\" after "
                        "a time", &value[2]);
     return NGX_CONF_ERROR;
 }
@@ -520,7 +547,8 @@ ngx_mcp_conf_pass_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "header \"%V\" cannot be passed by "
-                               "\"mcp_sse_pass_header\"", &value[i]);
+                               "\"mcp_sse_pass_header\", the module sets or "
+                               "removes it", &value[i]);
             return NGX_CONF_ERROR;
         }
 
@@ -532,7 +560,7 @@ ngx_mcp_conf_pass_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         *name = value[i];
     }
 
-    /* an empty name ends the list; it was made one longer than needed */
+    /* an empty name ends the list; the array has room for it */
 
     name = ngx_array_push(mlcf->pass_headers);
     if (name == NULL) {

@@ -1,6 +1,11 @@
 
 /*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
  * Setters of directives whose values nginx has no setter for.
+ *
+ * All return NGX_CONF_OK, or an error after a message at level emerg, as the
+ * setters of nginx do.
  */
 
 #ifndef _NGX_MCP_CONF_H_INCLUDED_
@@ -10,20 +15,30 @@
 #include "ngx_mcp.h"
 
 
-/* the post of mcp_sse_..._uri directives: where the query goes */
+/*
+ * A URI that begins with "/".  If cmd->post is not NULL, the query is split
+ * off into the ngx_str_t behind the one at cmd->offset.
+ */
 
 char *ngx_mcp_conf_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* a time that must not be 0; "off" too where cmd->post is not NULL */
+/*
+ * A time in milliseconds other than 0; also "off", which is NGX_MCP_OFF, if
+ * cmd->post is not NULL.
+ */
 
 char *ngx_mcp_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* a size, or a time in seconds, that must not be 0 */
+/*
+ * A size in bytes, or a time in seconds, other than 0.
+ */
 
 char *ngx_mcp_conf_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_mcp_conf_sec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* each for the one directive it is named after */
+/*
+ * Each sets the directive after which it is named.
+ */
 
 char *ngx_mcp_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_mcp_conf_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

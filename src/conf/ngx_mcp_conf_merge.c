@@ -1,6 +1,10 @@
 
 /*
- * Configurations live in the pool of their cycle.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Creates, merges and validates configurations; the defaults of directives.
+ *
+ * Configurations are in the pool of their cycle.
  */
 
 #include "ngx_mcp_conf_merge.h"
@@ -8,7 +12,7 @@
 #include "ngx_mcp_json_text.h"
 
 
-#define NGX_MCP_ZONE_DEFAULT_SIZE  (8 * 1024 * 1024)
+#define NGX_MCP_ZONE_DEFAULT_SIZE  (8 * 1024 * 1024)    /* bytes */
 
 
 static void ngx_mcp_merge_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *prev,
@@ -189,8 +193,8 @@ ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 
 /*
- * "if" and "limit_except" within a location are the same endpoint, unless
- * they have a handler of their own.
+ * "if" and "limit_except" within a location inherit its endpoint, unless they
+ * have a content handler.
  */
 
 static void
@@ -225,7 +229,7 @@ ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
 
     mcf->used = 1;
 
-    /* the specification's, where no guide says anything else */
+    /* docs/PROTOCOL.md 5.2: the default differs between the transports */
 
     if (conf->ping_result == NGX_MCP_PING_DEFAULT) {
         conf->ping_result = ngx_mcp_str_is(&conf->handler, "mcp_sse_http")
@@ -256,17 +260,17 @@ ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
 
     mcf->longest_call = ngx_max(mcf->longest_call, conf->call_timeout);
 
-    /* it would take the request from the stream or the calls that it is for */
+    /* it would replace the request while streams and calls still use it */
 
     if (clcf->post_action.data) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"post_action\" is not run for \"%V\" in location "
-                      "\"%V\", use \"access_log\"",
+                      "\"%V\", use \"access_log\" instead",
                       &conf->handler, &clcf->name);
         ngx_str_null(&clcf->post_action);
     }
 
-    /* mcp_sse_max_message decides, after the credential was checked */
+    /* mcp_sse_max_message limits the body, after the credential is checked */
 
     clcf->client_max_body_size = 0;
 

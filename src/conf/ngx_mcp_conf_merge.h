@@ -1,6 +1,8 @@
 
 /*
- * Defaults, inheritance, and what can only be said of a location as a whole.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Defaults and inheritance of directives; validation of a location as a whole.
  */
 
 #ifndef _NGX_MCP_CONF_MERGE_H_INCLUDED_
@@ -11,7 +13,7 @@
 
 
 /*
- * Of ngx_http_module_t.
+ * Members of ngx_http_module_t.
  */
 
 void *ngx_mcp_create_main_conf(ngx_conf_t *cf);

@@ -1,14 +1,16 @@
 
 /*
- * All values live in the pool of their cycle.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The directive mcp_sse_redis: its URL and parameters.
+ *
+ * All values are in the pool of their cycle.
  */
 
 #include "ngx_mcp_redis_url.h"
 
 
-#define NGX_MCP_REDIS_PORT  6379
-
-/* what a URL may begin with */
+#define NGX_MCP_REDIS_PORT  6379       /* the default of Redis */
 
 #define NGX_MCP_REDIS_SCHEME   "redis://"
 #define NGX_MCP_REDISS_SCHEME  "rediss://"
@@ -67,7 +69,7 @@ ngx_mcp_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    /* the URL is not shown: it may have a password in it */
+    /* the message does not show the URL, which may have a password */
 
     error = ngx_mcp_redis_url_parse(cf, rcf, &value[1]);
 
@@ -83,8 +85,9 @@ ngx_mcp_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         error = ngx_mcp_redis_url_option(rcf, &value[i]);
 
         if (error) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s \"%V\" in \"%V\" "
-                               "directive", error, &value[i], &cmd->name);
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in \"%V\" directive: "
+                               "%s", &value[i], &cmd->name, error);
             return NGX_CONF_ERROR;
         }
     }
@@ -103,7 +106,7 @@ ngx_mcp_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 /*
- * Returns what is wrong with the URL, or NULL.
+ * Returns NULL, or the text of an error.
  */
 
 static const char *
@@ -148,7 +151,7 @@ ngx_mcp_redis_url_parse(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
 
 
 /*
- * [[USER]:PASSWORD@], with percent-encoding as in other URLs.
+ * [[USER]:PASSWORD@], with percent-encoding (RFC 3986, 2.1).
  */
 
 static const char *
@@ -160,13 +163,13 @@ ngx_mcp_redis_url_user(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     last = rest->data + rest->len;
     at = NULL;
 
-    /* the path of a socket may have an "@" */
+    /* without a user the path of a socket follows, which may have an "@" */
 
     if (rest->len && rest->data[0] == '/') {
         return NULL;
     }
 
-    /* a password may have an "@" that nobody has encoded */
+    /* the last "@" counts: passwords may have one that is not encoded */
 
     for (p = rest->data; p < last; p++) {
         if (*p == '@') {
@@ -181,7 +184,7 @@ ngx_mcp_redis_url_user(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     colon = ngx_strlchr(rest->data, at, ':');
 
     if (colon == NULL || colon + 1 == at) {
-        return "a user without a password";
+        return "a user must have a password, \"USER:PASSWORD@\"";
     }
 
     if (ngx_mcp_redis_url_decode(cf, &rcf->user, rest->data, colon)
@@ -306,7 +309,7 @@ ngx_mcp_redis_url_host(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     u.no_resolve = 1;
 
     if (u.url.len == 0) {
-        return "no host";
+        return "it must have a host, \"redis://HOST[:PORT]\"";
     }
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
@@ -314,7 +317,7 @@ ngx_mcp_redis_url_host(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     }
 
     if (u.family == AF_UNIX) {
-        return "a unix socket is \"unix:/PATH\"";
+        return "a unix socket must be given as \"unix:/PATH\"";
     }
 
     rcf->name = u.url;
@@ -346,14 +349,15 @@ ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf, ngx_str_t *value)
     if (ngx_strncmp(p, "prefix=", 7) == 0) {
 
         if (rcf->prefix.data) {
-            return "duplicate parameter";
+            return "it is duplicate";
         }
 
         rcf->prefix.data = p + 7;
         rcf->prefix.len = value->len - 7;
 
         return rcf->prefix.len > NGX_MCP_REDIS_MAX_PREFIX_LEN
-               ? "too long" : NULL;
+               ? "the prefix is longer than "
+                 ngx_value(NGX_MCP_REDIS_MAX_PREFIX_LEN) " bytes" : NULL;
     }
 
     if (ngx_strncmp(p, "timeout=", 8) == 0) {
@@ -364,7 +368,8 @@ ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf, ngx_str_t *value)
         return ngx_mcp_redis_url_time(&rcf->connect_timeout, p + 16, last);
     }
 
-    return "unknown parameter";
+    return "it must be \"prefix=TEXT\", \"timeout=TIME\" or "
+           "\"connect_timeout=TIME\"";
 }
 
 
@@ -374,7 +379,7 @@ ngx_mcp_redis_url_time(ngx_msec_t *time, u_char *p, u_char *last)
     ngx_str_t  s;
 
     if (*time != NGX_CONF_UNSET_MSEC) {
-        return "duplicate parameter";
+        return "it is duplicate";
     }
 
     s.data = p;
@@ -383,7 +388,7 @@ ngx_mcp_redis_url_time(ngx_msec_t *time, u_char *p, u_char *last)
     *time = ngx_parse_time(&s, 0);
 
     return (*time == (ngx_msec_t) NGX_ERROR || *time == 0)
-           ? "invalid value" : NULL;
+           ? "it must be a time longer than 0" : NULL;
 }
 
 
@@ -396,8 +401,8 @@ ngx_mcp_redis_url_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
 
     if (mcf->keys == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"mcp_sse_redis\" needs \"mcp_sse_key\", the same "
-                      "file for all instances");
+                      "\"mcp_sse_redis\" needs \"mcp_sse_key\" with the same "
+                      "secrets in all instances");
         return NGX_ERROR;
     }
 
@@ -431,8 +436,8 @@ ngx_mcp_redis_url_resolve(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "%s in \"mcp_sse_redis\" \"%V\"; with a \"resolver\" at "
-                      "the http level it would be looked up later",
+                      "%s in \"mcp_sse_redis\" \"%V\", a \"resolver\" at the "
+                      "http level would look it up at run time",
                       u.err ? u.err : "no memory", &rcf->name);
         return NGX_ERROR;
     }
@@ -442,7 +447,7 @@ ngx_mcp_redis_url_resolve(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 
 
 /*
- * As texts without a port, which is how hiredis takes them.
+ * hiredis takes an address as a text without a port.
  */
 
 static ngx_int_t

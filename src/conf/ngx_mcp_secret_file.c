@@ -1,12 +1,16 @@
 
 /*
- * What is read lives in the pool of the cycle.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Reads files with secrets: mcp_sse_key, mcp_sse_api_secret.
+ *
+ * The secrets are in the pool of the cycle.
  */
 
 #include "ngx_mcp_secret_file.h"
 
 
-#define NGX_MCP_SECRET_FILE_MAX_SIZE  65536
+#define NGX_MCP_SECRET_FILE_MAX_SIZE  65536    /* bytes; the rest is ignored */
 
 
 static u_char *ngx_mcp_secret_file_read(ngx_conf_t *cf, ngx_str_t *name,
@@ -54,7 +58,9 @@ ngx_mcp_secret_file_lines(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t strict)
     }
 
     if (lines->nelts == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "no secret in \"%V\"", name);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no secret in \"%V\", it must have a line that does "
+                           "not begin with \"#\"", name);
         return NULL;
     }
 
@@ -97,8 +103,8 @@ ngx_mcp_secret_file_read(ngx_conf_t *cf, ngx_str_t *name, size_t *size,
 
     if (file.info.st_mode & S_IRWXO) {
         ngx_conf_log_error(strict ? NGX_LOG_EMERG : NGX_LOG_WARN, cf, 0,
-                           "\"%V\" holds a secret and is accessible for "
-                           "others, \"chmod o= %V\" mends that", name, name);
+                           "\"%V\" must not be accessible by others, use "
+                           "\"chmod o= %V\"", name, name);
 
         if (strict) {
             goto failed;

@@ -322,30 +322,30 @@ sub warns {
     return;
 }
 
-my $inner = qr/calls of Frappe will fail/;
-my $open  = qr/is not "internal": clients can use it themselves/;
+my $inner = qr/calls to Frappe will fail/;
+my $open  = qr/is not "internal": clients can request it/;
 
 is(warnings_of(), '', 'nginx -t: nothing to say');
 
 warns('no location for mcp_sse_call',
-    qr{"mcp_sse_call" names "/_mcp/call", and there is no.*$inner},
+    qr{"mcp_sse_call" names "/_mcp/call", but there is no.*$inner},
     call => '');
 warns('no location for mcp_sse_user',
-    qr{"mcp_sse_user" names "/_mcp/user", and there is no.*$inner},
+    qr{"mcp_sse_user" names "/_mcp/user", but there is no.*$inner},
     user => '');
 warns('only a longer one', qr/"mcp_sse_call".*$inner/,
     call => 'location = /_mcp/calls { internal; }');
 warns('that of mcp_sse_call is not internal',
-    qr{"mcp_sse_call" names "/_mcp/call", and location "/_mcp/call".*$open},
+    qr{"mcp_sse_call" names "/_mcp/call", but its location "/_mcp/call".*$open},
     call => 'location = /_mcp/call { }');
 warns('"location /" is taken for it',
-    qr{"mcp_sse_user" names "/_mcp/user", and location "/" .*$open},
+    qr{"mcp_sse_user" names "/_mcp/user", but its location "/" .*$open},
     user => 'location / { }');
 warns('that of mcp_sse_user is not internal', qr/"mcp_sse_user".*$open/,
     user => 'location /_mcp/user { }');
 warns('no mcp_sse_message where mcp_sse_message_uri says',
-    line('streams announce "/elsewhere", and no location with',
-        '"mcp_sse_message" is there: set "mcp_sse_message_uri"'),
+    line('streams announce "/elsewhere", but it has no location with',
+        '"mcp_sse_message": set "mcp_sse_message_uri"'),
     http => "$sites mcp_sse_message_uri /elsewhere;");
 warns('no mcp_sse_message at all', qr{streams announce "/mcp/messages"},
     message => '');

@@ -17,11 +17,6 @@
 #include "ngx_mcp_protocol_version.h"
 
 
-/* how often a stream that is full is looked at */
-
-#define NGX_MCP_EXCHANGE_CHECK_MS  100
-
-
 static void ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
     ngx_mcp_event_t *ev, ngx_uint_t is_answer);
 static ngx_int_t ngx_mcp_exchange_check_version(ngx_mcp_exchange_t *x,
@@ -29,7 +24,6 @@ static ngx_int_t ngx_mcp_exchange_check_version(ngx_mcp_exchange_t *x,
 static void ngx_mcp_exchange_ended(ngx_mcp_sink_t *sink);
 static void ngx_mcp_exchange_timeout(void *data);
 static void ngx_mcp_exchange_event(ngx_event_t *ev);
-static void ngx_mcp_exchange_flush(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_json(ngx_mcp_exchange_t *x);
@@ -37,14 +31,10 @@ static ngx_int_t ngx_mcp_exchange_array(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_nothing(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_headers(ngx_mcp_exchange_t *x);
-static void ngx_mcp_exchange_left(void *data, ngx_uint_t reason);
+static void ngx_mcp_exchange_end(ngx_mcp_exchange_t *x);
+static void ngx_mcp_exchange_stream_closed(void *data, ngx_uint_t reason);
 static void ngx_mcp_exchange_cleanup(void *data);
 static void ngx_mcp_exchange_free_events(void *data);
-
-
-/* the one that is being sent to its client, until it goes away */
-
-static ngx_mcp_exchange_t  *ngx_mcp_exchange_flushed;
 
 
 ngx_mcp_exchange_t *
@@ -108,8 +98,7 @@ ngx_mcp_exchange_push(ngx_mcp_exchange_t *x, ngx_mcp_event_t *ev)
 
 
 /*
- * For all that may follow an event is posted: this may run inside a handler
- * of another request.
+ * An event answers the request: this may run inside a handler of another one.
  */
 
 static void
@@ -131,9 +120,14 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
         x->failed = 1;
     }
 
+    if (x->stream) {
+        ngx_mcp_stream_send(x->stream, ev);
+        return;
+    }
+
     /* an array is as large as one answer may be */
 
-    if (is_answer && ev && x->size && x->stream == NULL
+    if (is_answer && ev && x->size
         && x->size + (ev->last - ev->pos) > x->conf->max_answer)
     {
         ngx_free(ev);
@@ -146,9 +140,6 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
 
     if (!is_answer || (x->ctx->accept_stream && x->size >= x->conf->queue)) {
         x->slow = 1;
-    }
-
-    if (x->stream || x->slow) {
         ngx_post_event(&x->event, &ngx_posted_events);
     }
 }
@@ -213,9 +204,16 @@ ngx_mcp_exchange_ended(ngx_mcp_sink_t *sink)
 
     x = (ngx_mcp_exchange_t *) sink;
 
-    if (--x->ntasks == 0) {
-        ngx_post_event(&x->event, &ngx_posted_events);
+    if (--x->ntasks) {
+        return;
     }
+
+    if (x->stream) {
+        ngx_mcp_exchange_end(x);
+        return;
+    }
+
+    ngx_post_event(&x->event, &ngx_posted_events);
 }
 
 
@@ -235,58 +233,9 @@ ngx_mcp_exchange_event(ngx_event_t *ev)
 {
     ngx_mcp_exchange_t  *x = ev->data;
 
-    if (x->stream) {
-        ngx_mcp_exchange_flush(x);
-        return;
-    }
-
     if (x->ctx->suspended && (x->ntasks == 0 || x->slow)) {
         ngx_mcp_resume(x->request);
     }
-}
-
-
-/*
- * The stream ends with the last answer, and with it the request.  Answers
- * that came faster than the client reads wait here, as they would for an
- * array; beyond that, it reads too slowly.
- */
-
-static void
-ngx_mcp_exchange_flush(ngx_mcp_exchange_t *x)
-{
-    ngx_queue_t      *q;
-    ngx_mcp_event_t  *ev;
-
-    if (x->ntasks == 0) {
-        x->answered = 1;
-        ngx_mcp_stream_end(x->stream, &x->events);
-        return;
-    }
-
-    ngx_mcp_exchange_flushed = x;
-
-    while (!ngx_queue_empty(&x->events)) {
-
-        if (x->size <= x->conf->max_answer && ngx_mcp_stream_full(x->stream)) {
-            ngx_mcp_timer_set(&x->timer, NGX_MCP_EXCHANGE_CHECK_MS);
-            break;
-        }
-
-        q = ngx_queue_head(&x->events);
-        ngx_queue_remove(q);
-
-        ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
-        x->size -= ev->last - ev->pos;
-
-        ngx_mcp_stream_send(x->stream, ev);
-
-        if (ngx_mcp_exchange_flushed == NULL) {
-            return;
-        }
-    }
-
-    ngx_mcp_exchange_flushed = NULL;
 }
 
 
@@ -470,9 +419,10 @@ ngx_mcp_exchange_nothing(ngx_mcp_exchange_t *x)
 static ngx_int_t
 ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x)
 {
-    ngx_int_t                         rc;
-    ngx_mcp_event_t                  *first;
-    ngx_mcp_stream_owner_t            owner;
+    ngx_int_t                rc;
+    ngx_queue_t             *q;
+    ngx_mcp_event_t         *first;
+    ngx_mcp_stream_owner_t   owner;
 
     if (ngx_mcp_origin_headers(x->request) != NGX_OK
         || ngx_mcp_exchange_headers(x) != NGX_OK)
@@ -488,19 +438,43 @@ ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x)
 
     owner.stream = &x->stream;
     owner.data = x;
-    owner.gone = ngx_mcp_exchange_left;
+    owner.closed = ngx_mcp_exchange_stream_closed;
     owner.conf = x->conf;
+    owner.limit = x->conf->max_answer + x->conf->queue;
     owner.keepalive_event = 0;
 
     rc = ngx_mcp_stream_open(x->request, &owner, first);
 
-    /* inside a handler of the request nothing more can be sent */
+    if (x->stream == NULL) {
+        return rc;
+    }
 
-    if (x->stream && (x->ntasks == 0 || !ngx_queue_empty(&x->events))) {
-        ngx_post_event(&x->event, &ngx_posted_events);
+    while (!ngx_queue_empty(&x->events)) {
+        q = ngx_queue_head(&x->events);
+        ngx_queue_remove(q);
+
+        ngx_mcp_stream_send(x->stream,
+                            ngx_queue_data(q, ngx_mcp_event_t, queue));
+    }
+
+    if (x->ntasks == 0) {
+        ngx_mcp_exchange_end(x);
     }
 
     return rc;
+}
+
+
+/*
+ * The stream ends with the last answer, and with it the request.
+ */
+
+static void
+ngx_mcp_exchange_end(ngx_mcp_exchange_t *x)
+{
+    x->answered = 1;
+
+    ngx_mcp_stream_end(x->stream, NULL);
 }
 
 
@@ -516,7 +490,7 @@ ngx_mcp_exchange_headers(ngx_mcp_exchange_t *x)
 
 
 static void
-ngx_mcp_exchange_left(void *data, ngx_uint_t reason)
+ngx_mcp_exchange_stream_closed(void *data, ngx_uint_t reason)
 {
     ngx_mcp_exchange_t  *x = data;
 
@@ -534,10 +508,6 @@ ngx_mcp_exchange_cleanup(void *data)
 
     if (x->event.posted) {
         ngx_delete_posted_event(&x->event);
-    }
-
-    if (ngx_mcp_exchange_flushed == x) {
-        ngx_mcp_exchange_flushed = NULL;
     }
 }
 

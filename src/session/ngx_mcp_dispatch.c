@@ -24,7 +24,7 @@ static ngx_uint_t ngx_mcp_dispatch_local(ngx_mcp_session_t *s,
 static ngx_uint_t ngx_mcp_dispatch_late(ngx_mcp_task_t *task);
 static ngx_mcp_task_t *ngx_mcp_dispatch_find(ngx_queue_t *tasks,
     ngx_str_t *id);
-static void ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, ngx_queue_t *events,
+static void ngx_mcp_dispatch_answer(ngx_mcp_task_t *task,
     const char *executed);
 
 
@@ -298,15 +298,9 @@ ngx_mcp_dispatch_next(ngx_mcp_session_t *s)
             continue;
         }
 
-        if (ngx_mcp_dispatch_late(task)) {
-
-            /* telling so may have changed the list */
-
-            next = ngx_queue_head(&s->waiting);
-            continue;
+        if (!ngx_mcp_dispatch_late(task)) {
+            ngx_mcp_task_start(task);
         }
-
-        ngx_mcp_task_start(task);
     }
 }
 
@@ -319,13 +313,9 @@ ngx_mcp_dispatch_next(ngx_mcp_session_t *s)
 static ngx_uint_t
 ngx_mcp_dispatch_late(ngx_mcp_task_t *task)
 {
-    ngx_uint_t           heard;
-    ngx_mcp_event_t     *ev;
-    ngx_mcp_session_t   *s;
     ngx_mcp_envelope_t  *env;
 
     env = task->envelope;
-    s = task->session;
 
     if (!env->unconfirmed
         || (ngx_msec_int_t) (env->start_before - ngx_current_msec) > 0)
@@ -336,33 +326,26 @@ ngx_mcp_dispatch_late(ngx_mcp_task_t *task)
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "mcp sse: a call of session %*s came too late to its turn, "
                   "its client may have been refused, not run",
-                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+                  (size_t) NGX_MCP_HASH_LEN, task->session->sid.hash);
 
     ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
 
-    ev = NULL;
-    heard = s->stream && !task->silent;
-
-    if (heard) {
-        ev = ngx_mcp_reply_error(&task->message.id,
-                                 NGX_MCP_ERR_UNAVAILABLE,
-                                 "No answer to another instance",
-                                 "{\"executed\":\"no\"}");
+    if (ngx_mcp_task_has_receiver(task)) {
+        ngx_mcp_task_tell(task,
+            ngx_mcp_reply_error(&task->message.id,
+                                NGX_MCP_ERR_UNAVAILABLE,
+                                "No answer to another instance",
+                                "{\"executed\":\"no\"}"), 1);
     }
 
     ngx_mcp_task_cancel(task);
-
-    if (heard) {
-        ngx_mcp_stream_send(s->stream, ev);
-    }
 
     return 1;
 }
 
 
 void
-ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_queue_t *events,
-    ngx_uint_t cut)
+ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_uint_t cut)
 {
     ngx_queue_t     *q;
     ngx_mcp_task_t  *task;
@@ -373,7 +356,7 @@ ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_queue_t *events,
     {
         task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
-        ngx_mcp_dispatch_answer(task, events, "unknown");
+        ngx_mcp_dispatch_answer(task, "unknown");
 
         if (cut) {
             ngx_mcp_task_cancel(task);
@@ -384,7 +367,7 @@ ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_queue_t *events,
         q = ngx_queue_head(&s->waiting);
         task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
-        ngx_mcp_dispatch_answer(task, events, "no");
+        ngx_mcp_dispatch_answer(task, "no");
         ngx_mcp_count(NGX_MCP_COUNT_ABANDONED);
         ngx_mcp_task_cancel(task);
     }
@@ -392,11 +375,9 @@ ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_queue_t *events,
 
 
 static void
-ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, ngx_queue_t *events,
-    const char *executed)
+ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, const char *executed)
 {
-    u_char            data[sizeof("{\"executed\":\"unknown\"}")];
-    ngx_mcp_event_t  *ev;
+    u_char  data[sizeof("{\"executed\":\"unknown\"}")];
 
     if (!ngx_mcp_task_has_receiver(task)) {
         return;
@@ -404,15 +385,9 @@ ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, ngx_queue_t *events,
 
     ngx_sprintf(data, "{\"executed\":\"%s\"}%Z", executed);
 
-    ev = ngx_mcp_reply_error(&task->message.id,
-                             NGX_MCP_ERR_CLOSED,
-                             "Stream closed before the answer",
-                             (char *) data);
-
-    if (task->sink) {
-        task->sink->tell(task->sink, task, ev, 1);
-
-    } else if (ev) {
-        ngx_queue_insert_tail(events, &ev->queue);
-    }
+    ngx_mcp_task_tell(task,
+        ngx_mcp_reply_error(&task->message.id,
+                            NGX_MCP_ERR_CLOSED,
+                            "Stream closed before the answer",
+                            (char *) data), 1);
 }

@@ -13,8 +13,8 @@
 /*
  * Looks at the messages of an envelope, all of which count as pending, and
  * releases the caller's reference.  Local methods, notifications and
- * cancellations act at once; calls wait.  May end the stream of the session
- * (s->stream is NULL then), never frees the session.
+ * cancellations act at once; calls wait.  Neither ends the stream of the
+ * session nor frees the session.
  */
 
 void ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
@@ -41,14 +41,12 @@ ngx_uint_t ngx_mcp_dispatch_flag(ngx_str_t *method);
 void ngx_mcp_dispatch_next(ngx_mcp_session_t *s);
 
 /*
- * For a stream that the server ends: adds to "events", or tells its sink, an
- * answer for each request of the session that has none yet.  Nothing that
- * waits is run; calls that run are cut if "cut" is set, and else go on
- * unheard.
+ * For a stream that the server ends: answers each request of the session that
+ * has no answer yet.  Nothing that waits is run; calls that run are cut if
+ * "cut" is set, and else go on unheard.
  */
 
-void ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_queue_t *events,
-    ngx_uint_t cut);
+void ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_uint_t cut);
 
 
 #endif /* _NGX_MCP_DISPATCH_H_INCLUDED_ */

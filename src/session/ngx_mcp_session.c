@@ -203,8 +203,9 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
 
     owner.stream = &s->stream;
     owner.data = s;
-    owner.gone = ngx_mcp_session_stream_closed;
+    owner.closed = ngx_mcp_session_stream_closed;
     owner.conf = s->conf;
+    owner.limit = s->conf->queue;
     owner.keepalive_event = keepalive_event;
 
     first = ngx_mcp_session_first(s);
@@ -435,9 +436,7 @@ ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason)
 static void
 ngx_mcp_session_end_stream(ngx_mcp_session_t *s, ngx_uint_t reason)
 {
-    ngx_queue_t        events, *q;
-    ngx_mcp_event_t   *ev;
-    ngx_mcp_stream_t  *stream;
+    ngx_queue_t  *q;
 
     /* what is in the inbox is to wait, not to start */
 
@@ -450,25 +449,10 @@ ngx_mcp_session_end_stream(ngx_mcp_session_t *s, ngx_uint_t reason)
         ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue));
     }
 
-    ngx_queue_init(&events);
+    ngx_mcp_dispatch_abandon(s, ngx_mcp_session_timers_stopped());
 
-    ngx_mcp_dispatch_abandon(s, &events, ngx_mcp_session_timers_stopped());
-
-    /* one of these may have been too much for the client */
-
-    stream = s->stream;
-
-    if (stream == NULL) {
-        return;
-    }
-
-    ev = ngx_mcp_session_last(s, &ngx_mcp_close_reasons[reason]);
-
-    if (ev) {
-        ngx_queue_insert_tail(&events, &ev->queue);
-    }
-
-    ngx_mcp_stream_end(stream, &events);
+    ngx_mcp_stream_end(s->stream,
+                  ngx_mcp_session_last(s, &ngx_mcp_close_reasons[reason]));
 }
 
 

@@ -393,10 +393,8 @@ void
 ngx_mcp_session_http_stop(void)
 {
     ngx_uint_t          i;
-    ngx_queue_t        *q, *list, none;
+    ngx_queue_t        *q, *list;
     ngx_mcp_session_t  *s;
-
-    ngx_queue_init(&none);
 
     for (i = 0; i < NGX_MCP_SESSION_HTTP_LISTS; i++) {
         list = &ngx_mcp_session_http_lists[i];
@@ -409,7 +407,7 @@ ngx_mcp_session_http_stop(void)
 
             s->ending = 1;
 
-            ngx_mcp_dispatch_abandon(s, &none, 1);
+            ngx_mcp_dispatch_abandon(s, 1);
             ngx_mcp_session_check(s);
         }
     }

@@ -194,12 +194,10 @@ ngx_mcp_session_timers_drained(void *data)
 void
 ngx_mcp_session_timers_stop(void)
 {
-    ngx_queue_t        *q, *next, none;
+    ngx_queue_t        *q, *next;
     ngx_mcp_session_t  *s;
 
     ngx_mcp_session_timers_stopping = 1;
-
-    ngx_queue_init(&none);
 
     for (q = ngx_queue_head(ngx_mcp_session_list());
          q != ngx_queue_sentinel(ngx_mcp_session_list());
@@ -215,7 +213,7 @@ ngx_mcp_session_timers_stop(void)
 
         s->ending = 1;
 
-        ngx_mcp_dispatch_abandon(s, &none, 1);
+        ngx_mcp_dispatch_abandon(s, 1);
     }
 }
 

@@ -20,8 +20,6 @@ static ngx_int_t ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
 static void ngx_mcp_task_facts(ngx_mcp_task_t *task, ngx_mcp_vars_t *facts);
 static void ngx_mcp_task_done(ngx_mcp_call_t *call);
 static void ngx_mcp_task_progress(void *data);
-static void ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
-    ngx_uint_t is_answer);
 static void ngx_mcp_task_free(ngx_mcp_task_t *task);
 
 
@@ -109,11 +107,7 @@ ngx_mcp_task_has_receiver(ngx_mcp_task_t *task)
 }
 
 
-/*
- * To whoever waits; the caller has asked whether anybody does.
- */
-
-static void
+void
 ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
     ngx_uint_t is_answer)
 {
@@ -122,9 +116,7 @@ ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
         return;
     }
 
-    if (ev || is_answer) {
-        ngx_mcp_stream_send(task->session->stream, ev);
-    }
+    ngx_mcp_stream_send(task->session->stream, ev);
 }
 
 

@@ -17,10 +17,8 @@ typedef struct ngx_mcp_sink_s  ngx_mcp_sink_t;
 
 /*
  * Where the answers of tasks go, if not to the stream of their session: part
- * of its owner, who goes away only after ngx_mcp_task_detach().
- *
- * Both functions may run inside ngx_mcp_task_start() and _cancel(),
- * that is inside a handler of any request, so that they only take notes.
+ * of its owner, who goes away only after ngx_mcp_task_detach().  Its functions
+ * end no request; they post events.
  */
 
 struct ngx_mcp_sink_s {
@@ -89,6 +87,14 @@ void ngx_mcp_task_detach(ngx_mcp_sink_t *sink);
  */
 
 ngx_uint_t ngx_mcp_task_has_receiver(ngx_mcp_task_t *task);
+
+/*
+ * Sends an answer, or a notification, for a task that has a receiver.  Takes
+ * ev over, which is NULL if memory is short.
+ */
+
+void ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
+    ngx_uint_t is_answer);
 
 /*
  * Starts the call of a waiting task.  If that fails the client is answered

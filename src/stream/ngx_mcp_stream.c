@@ -24,13 +24,16 @@ struct ngx_mcp_stream_s {
     ngx_queue_t                       queue;   /* events not yet given on */
     ngx_queue_t                       sending; /* events in bufs of busy */
     size_t                            waiting; /* bytes in queue */
+    size_t                            newest;  /* of them, the last event's */
 
     ngx_chain_t                      *free;
     ngx_chain_t                      *busy;
 
     ngx_mcp_timer_t                   heartbeat;
     ngx_uint_t                        beats;
-    ngx_uint_t                        reason;
+    ngx_uint_t                        reason;  /* to end it, if not 0 */
+
+    ngx_event_t                       event;   /* there is something to send */
 
     unsigned                          owned:1;
     unsigned                          last:1;  /* the end is to be sent */
@@ -40,13 +43,15 @@ struct ngx_mcp_stream_s {
 static void ngx_mcp_stream_start(ngx_mcp_stream_t *stream);
 static void ngx_mcp_stream_cleanup(void *data);
 static void ngx_mcp_stream_free_events(void *data);
+static void ngx_mcp_stream_push(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
+static void ngx_mcp_stream_event(ngx_event_t *ev);
+static void ngx_mcp_stream_flush(ngx_mcp_stream_t *stream, ngx_int_t rc);
+static ngx_int_t ngx_mcp_stream_check(ngx_mcp_stream_t *stream);
 static ngx_int_t ngx_mcp_stream_output(ngx_mcp_stream_t *stream);
 static ngx_chain_t *ngx_mcp_stream_chain(ngx_mcp_stream_t *stream);
 static void ngx_mcp_stream_release(ngx_mcp_stream_t *stream);
 static ngx_int_t ngx_mcp_stream_wait(ngx_http_request_t *r);
 static void ngx_mcp_stream_write_handler(ngx_http_request_t *r);
-static void ngx_mcp_stream_flush(ngx_mcp_stream_t *stream);
-static void ngx_mcp_stream_finish(ngx_mcp_stream_t *stream);
 static void ngx_mcp_stream_heartbeat(void *data);
 
 
@@ -74,12 +79,14 @@ ngx_mcp_stream_open(ngx_http_request_t *r, ngx_mcp_stream_owner_t *owner,
     stream->conf = owner->conf;
     stream->heartbeat.handler = ngx_mcp_stream_heartbeat;
     stream->heartbeat.data = stream;
+    stream->event.handler = ngx_mcp_stream_event;
+    stream->event.data = stream;
+    stream->event.log = r->connection->log;
 
     ngx_queue_init(&stream->queue);
     ngx_queue_init(&stream->sending);
 
-    ngx_queue_insert_tail(&stream->queue, &first->queue);
-    stream->waiting = first->last - first->pos;
+    ngx_mcp_stream_push(stream, first);
 
     pcln->handler = ngx_mcp_stream_free_events;
     pcln->data = stream;
@@ -190,13 +197,17 @@ ngx_mcp_stream_cleanup(void *data)
 
     ngx_mcp_timer_del(&stream->heartbeat);
 
+    if (stream->event.posted) {
+        ngx_delete_posted_event(&stream->event);
+    }
+
     ngx_mcp_workers_streams(-1);
     ngx_mcp_timer_release();
 
     if (stream->owned) {
         stream->owned = 0;
         *stream->owner.stream = NULL;
-        stream->owner.gone(stream->owner.data, stream->reason);
+        stream->owner.closed(stream->owner.data, stream->reason);
     }
 }
 
@@ -228,43 +239,19 @@ ngx_mcp_stream_free_events(void *data)
 void
 ngx_mcp_stream_send(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
 {
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    if (ev && !ngx_mcp_stream_full(stream)) {
-        ngx_queue_insert_tail(&stream->queue, &ev->queue);
-        stream->waiting += ev->last - ev->pos;
-
-        ngx_mcp_stream_flush(stream);
-        return;
-    }
-
-    r = stream->request;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    stream->reason = NGX_MCP_CLOSE_NO_MEMORY;
-
     if (ev) {
-        ngx_free(ev);
+        ngx_mcp_stream_push(stream, ev);
 
-        ngx_mcp_count(NGX_MCP_COUNT_QUEUE_FULL);
-
-        ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                      "mcp sse: client reads too slowly, more than %uz bytes "
-                      "wait", stream->conf->queue);
-
-        stream->reason = NGX_MCP_CLOSE_SLOW_CLIENT;
+    } else {
+        stream->reason = NGX_MCP_CLOSE_NO_MEMORY;
     }
 
-    ngx_http_finalize_request(r, NGX_ERROR);
-    ngx_http_run_posted_requests(c);
+    ngx_post_event(&stream->event, &ngx_posted_events);
 }
 
 
 void
-ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_queue_t *events)
+ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
 {
     *stream->owner.stream = NULL;
     stream->owned = 0;
@@ -272,57 +259,67 @@ ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_queue_t *events)
 
     ngx_mcp_timer_del(&stream->heartbeat);
 
-    ngx_queue_add(&stream->queue, events);
-    ngx_queue_init(events);
+    if (ev) {
+        ngx_mcp_stream_push(stream, ev);
+    }
 
-    ngx_mcp_stream_flush(stream);
+    ngx_post_event(&stream->event, &ngx_posted_events);
 }
 
 
-/*
- * Sends what is queued, from outside of the handlers of the request.
- */
+static void
+ngx_mcp_stream_push(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
+{
+    ngx_queue_insert_tail(&stream->queue, &ev->queue);
+
+    stream->newest = ev->last - ev->pos;
+    stream->waiting += stream->newest;
+}
+
 
 static void
-ngx_mcp_stream_flush(ngx_mcp_stream_t *stream)
+ngx_mcp_stream_event(ngx_event_t *ev)
 {
     ngx_connection_t  *c;
+    ngx_mcp_stream_t  *stream;
 
+    stream = ev->data;
     c = stream->request->connection;
-
-    if (ngx_mcp_stream_queued(stream->request)) {
-        return;
-    }
 
     ngx_http_set_log_request(c->log, stream->request);
 
-    ngx_mcp_stream_finish(stream);
+    ngx_mcp_stream_flush(stream, NGX_OK);
+
     ngx_http_run_posted_requests(c);
 }
 
 
 /*
- * Sends; the request is finished when that failed, or when all is sent and
- * the stream is to end.
+ * Gives the queue to the filters as soon as they hold nothing.  Finalizes the
+ * request on an error, "rc" included, and after the last event.
  */
 
 static void
-ngx_mcp_stream_finish(ngx_mcp_stream_t *stream)
+ngx_mcp_stream_flush(ngx_mcp_stream_t *stream, ngx_int_t rc)
 {
-    ngx_int_t            rc;
     ngx_http_request_t  *r;
 
     r = stream->request;
 
-    /* first what the filters have; then, if that is gone, the queue */
+    /* the write handler may come before the posted event */
 
-    do {
+    if (stream->event.posted) {
+        ngx_delete_posted_event(&stream->event);
+    }
+
+    while (rc == NGX_OK
+           && !ngx_mcp_stream_queued(r)
+           && !ngx_queue_empty(&stream->queue))
+    {
         rc = ngx_mcp_stream_output(stream);
+    }
 
-    } while (rc == NGX_OK && !ngx_mcp_stream_queued(r)
-             && !ngx_queue_empty(&stream->queue));
-
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || ngx_mcp_stream_check(stream) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
     }
@@ -330,6 +327,40 @@ ngx_mcp_stream_finish(ngx_mcp_stream_t *stream)
     if (stream->last && ngx_queue_empty(&stream->queue)) {
         ngx_http_finalize_request(r, ngx_http_send_special(r, NGX_HTTP_LAST));
     }
+}
+
+
+/*
+ * A stream that ends in order gets its time: send_timeout limits it.
+ */
+
+static ngx_int_t
+ngx_mcp_stream_check(ngx_mcp_stream_t *stream)
+{
+    size_t        size;
+    ngx_chain_t  *cl;
+
+    if (stream->last) {
+        return NGX_OK;
+    }
+
+    size = stream->waiting;
+
+    for (cl = stream->busy; cl; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    if (size >= stream->owner.limit + stream->newest) {
+        ngx_mcp_count(NGX_MCP_COUNT_QUEUE_FULL);
+
+        ngx_log_error(NGX_LOG_INFO, stream->request->connection->log, 0,
+                      "mcp sse: client reads too slowly, more than %uz bytes "
+                      "wait", stream->owner.limit);
+
+        stream->reason = NGX_MCP_CLOSE_SLOW_CLIENT;
+    }
+
+    return stream->reason ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -349,15 +380,16 @@ ngx_mcp_stream_output(ngx_mcp_stream_t *stream)
 
     out = NULL;
 
-    if (!ngx_mcp_stream_queued(r) && !ngx_queue_empty(&stream->queue)) {
+    if (!ngx_mcp_stream_queued(r)) {
+
+        if (ngx_queue_empty(&stream->queue)) {
+            return NGX_OK;
+        }
+
         out = ngx_mcp_stream_chain(stream);
         if (out == NULL) {
             return NGX_ERROR;
         }
-    }
-
-    if (out == NULL && !ngx_mcp_stream_queued(r)) {
-        return NGX_OK;
     }
 
     rc = ngx_http_output_filter(r, out);
@@ -520,27 +552,7 @@ ngx_mcp_stream_write_handler(ngx_http_request_t *r)
         return;
     }
 
-    ngx_mcp_stream_finish(stream);
-}
-
-
-/*
- * What counts is what the client has not taken.
- */
-
-ngx_uint_t
-ngx_mcp_stream_full(ngx_mcp_stream_t *stream)
-{
-    size_t        size;
-    ngx_chain_t  *cl;
-
-    size = stream->waiting;
-
-    for (cl = stream->busy; cl; cl = cl->next) {
-        size += ngx_buf_size(cl->buf);
-    }
-
-    return size >= stream->conf->queue;
+    ngx_mcp_stream_flush(stream, ngx_mcp_stream_output(stream));
 }
 
 

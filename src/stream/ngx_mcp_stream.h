@@ -11,19 +11,22 @@
 
 
 /*
- * Whose stream it is.  The owner lives at least as long as the stream, or
- * until gone() has run or the stream was told to end.
+ * The owner of a stream.  It lives at least as long as the stream, or until
+ * closed() has run or ngx_mcp_stream_end() was called.
  *
- * gone() runs once, when the stream is gone for any other reason than
- * ngx_mcp_stream_end(); *stream is NULL then.  May run inside
- * ngx_mcp_stream_send().
+ * closed() runs once, when the request of the stream ends for another reason
+ * than ngx_mcp_stream_end(); "reason" is an ngx_mcp_close_reason_e, and
+ * *stream is NULL.  It runs from an event of the connection, of the stream or
+ * of nginx, never inside a function of this file.
  */
 
 typedef struct {
     ngx_mcp_stream_t             **stream;     /* the owner's pointer to it */
     void                          *data;
-    void                           (*gone)(void *data, ngx_uint_t reason);
+    void                           (*closed)(void *data, ngx_uint_t reason);
     ngx_mcp_loc_conf_t            *conf;
+    size_t                         limit;      /* bytes that may wait for the
+                                                  client; see _send() */
     unsigned                       keepalive_event:1;
 } ngx_mcp_stream_owner_t;
 
@@ -39,27 +42,24 @@ ngx_int_t ngx_mcp_stream_open(ngx_http_request_t *r,
     ngx_mcp_stream_owner_t *owner, ngx_mcp_event_t *first);
 
 /*
- * Sends an event, which it takes over.  If too much is waiting the stream is
- * dropped, and gone() has run; so it is for NULL, an event that there was no
- * memory for: a client must not wait for it for ever.  Runs posted requests of
- * the client's connection: not for use inside a handler of that request.
+ * Queues an event, which it takes over, and posts the event that writes the
+ * queue: what is sent in one round of the event loop leaves in one write.
+ *
+ * The same event ends the stream as NGX_MCP_CLOSE_SLOW_CLIENT if the client
+ * has not taken "limit" bytes or more of what was sent before the newest
+ * event, and as NGX_MCP_CLOSE_NO_MEMORY if "ev" is NULL, an event that there
+ * was no memory for: the client must not wait for it.
  */
 
 void ngx_mcp_stream_send(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 
 /*
- * Whether ngx_mcp_stream_send() would drop the stream now.
+ * Sends the last event, which it takes over and which may be NULL, in one
+ * write with what is queued, and ends the response in order.  Detaches the
+ * owner at once: closed() does not run.
  */
 
-ngx_uint_t ngx_mcp_stream_full(ngx_mcp_stream_t *stream);
-
-/*
- * Sends "events" (which it takes over; may be empty), in one write if the
- * client is ready, and ends the response in order.  Detaches the owner at
- * once: gone() does not run.
- */
-
-void ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_queue_t *events);
+void ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 
 /*
  * Sends the headers of a stream; returns as ngx_http_send_header().

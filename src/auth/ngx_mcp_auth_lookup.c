@@ -303,8 +303,6 @@ ngx_mcp_auth_lookup_done(ngx_mcp_call_t *call)
 
     ngx_mcp_auth_lookup_tell(lookup, &verdict);
 
-    ngx_mcp_call_forget(call);
-
     ngx_free(lookup);
 
     ngx_mcp_auth_lookup_next();
@@ -361,7 +359,7 @@ ngx_mcp_auth_lookup_stop(void)
     {
         lookup = ngx_queue_data(q, ngx_mcp_auth_lookup_t, queue);
 
-        ngx_mcp_call_cancel(lookup->call);
+        ngx_mcp_call_end(lookup->call, NGX_MCP_CALL_CANCELLED);
     }
 }
 

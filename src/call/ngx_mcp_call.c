@@ -35,7 +35,6 @@ static ngx_int_t ngx_mcp_call_done(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
 static void ngx_mcp_call_write_handler(ngx_http_request_t *r);
 static void ngx_mcp_call_cleanup(void *data);
-static void ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end);
 static void ngx_mcp_call_deadline(void *data);
 static void ngx_mcp_call_event(ngx_event_t *ev);
 static void ngx_mcp_call_log_aborted(ngx_mcp_call_t *call);
@@ -241,26 +240,6 @@ ngx_mcp_call_length_handler(ngx_http_request_t *r)
 
 
 void
-ngx_mcp_call_cancel(ngx_mcp_call_t *call)
-{
-    ngx_mcp_call_end(call, NGX_MCP_CALL_CANCELLED);
-}
-
-
-void
-ngx_mcp_call_forget(ngx_mcp_call_t *call)
-{
-    ngx_memzero(&call->ctx.vars, sizeof(ngx_mcp_vars_t));
-    ngx_str_null(&call->connection.addr_text);
-
-    if (call->request) {
-        call->request->headers_in.host = NULL;
-        call->request->headers_in.referer = NULL;
-    }
-}
-
-
-void
 ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what)
 {
     if (call->proxied && call->status == NGX_HTTP_NOT_FOUND) {
@@ -321,13 +300,6 @@ ngx_mcp_call_hint(ngx_mcp_call_t *call)
 }
 
 
-void
-ngx_mcp_call_oversize(ngx_mcp_call_t *call)
-{
-    ngx_mcp_call_end(call, NGX_MCP_CALL_OVERSIZE);
-}
-
-
 /*
  * The post subrequest handler.  Of rc it is only believed that an error is
  * one: a body that was cut short comes as NGX_OK.
@@ -380,11 +352,9 @@ ngx_mcp_call_write_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (ctx->call->end == 0) {
-        return;
+    if (ctx->call->end) {
+        ngx_mcp_call_end(ctx->call, ctx->call->end);
     }
-
-    ngx_mcp_call_end(ctx->call, ctx->call->end);
 }
 
 
@@ -406,7 +376,7 @@ ngx_mcp_call_cleanup(void *data)
 }
 
 
-static void
+void
 ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end)
 {
     if (call->end == 0) {
@@ -437,7 +407,6 @@ ngx_mcp_call_event(ngx_event_t *ev)
     /* somebody uses the stub's memory: a file operation in a thread */
 
     if (call->request && call->request->blocked) {
-        call->timer.handler = ngx_mcp_call_deadline;
         call->posted = 0;
         ngx_mcp_timer_set(&call->timer, NGX_MCP_CALL_CONNECTION_RETRY_MS);
         return;
@@ -515,9 +484,16 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
     call->posted = 1;
     call->started = 0;
 
+    /* the caller may have freed the strings that an error log would show */
+
+    ngx_memzero(&call->ctx.vars, sizeof(ngx_mcp_vars_t));
+    ngx_str_null(&call->connection.addr_text);
+
     if (r) {
         pool = call->connection.pool;
 
+        r->headers_in.host = NULL;
+        r->headers_in.referer = NULL;
         r->logged = 1;
         ngx_http_free_request(r, 0);
 

@@ -110,18 +110,11 @@ ngx_int_t ngx_mcp_call_start(ngx_mcp_call_t *call);
 ngx_int_t ngx_mcp_call_length_handler(ngx_http_request_t *r);
 
 /*
- * Ends it now: the connection to the backend is closed.  handler() runs soon
- * with end == CANCELLED.
+ * Ends the call for the reason "end", unless it has ended: the connection to
+ * the backend is closed.  handler() runs soon.
  */
 
-void ngx_mcp_call_cancel(ngx_mcp_call_t *call);
-
-/*
- * For a handler: the strings that the call was given are about to go, while
- * the call may still log.
- */
-
-void ngx_mcp_call_forget(ngx_mcp_call_t *call);
+void ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end);
 
 /*
  * Logs, at level error, that "what" has ended with a status that is no use,
@@ -129,12 +122,6 @@ void ngx_mcp_call_forget(ngx_mcp_call_t *call);
  */
 
 void ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what);
-
-/*
- * For the capture filter: the answer is larger than max_answer.
- */
-
-void ngx_mcp_call_oversize(ngx_mcp_call_t *call);
 
 /*
  * Frees a call that was not started.

@@ -160,7 +160,7 @@ ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data, size_t size)
     have = ev ? ev->last - ev->pos : 0;
 
     if (have + size > call->max_answer) {
-        ngx_mcp_call_oversize(call);
+        ngx_mcp_call_end(call, NGX_MCP_CALL_OVERSIZE);
         return NGX_OK;
     }
 

@@ -332,8 +332,6 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
         ngx_mcp_task_tell(task, ngx_mcp_reply_answer(task), 1);
     }
 
-    ngx_mcp_call_forget(call);
-
     ngx_mcp_task_free(task);
 
     ngx_mcp_task_ended(s);
@@ -348,7 +346,7 @@ ngx_mcp_task_cancel(ngx_mcp_task_t *task)
     ngx_mcp_timer_del(&task->progress);
 
     if (task->call) {
-        ngx_mcp_call_cancel(task->call);
+        ngx_mcp_call_end(task->call, NGX_MCP_CALL_CANCELLED);
         return;
     }
 

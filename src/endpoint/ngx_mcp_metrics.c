@@ -37,15 +37,6 @@ typedef struct {
 } ngx_mcp_metrics_family_t;
 
 
-typedef struct {
-    ngx_uint_t    sessions;
-    ngx_uint_t    tombstones;
-    ngx_uint_t    good;
-    ngx_uint_t    bad;
-    size_t        free;
-} ngx_mcp_metrics_kind_t;
-
-
 static void ngx_mcp_metrics_counters(ngx_mcp_metrics_page_t *page,
     ngx_mcp_counters_t *counters);
 static void ngx_mcp_metrics_calls(ngx_mcp_metrics_page_t *page,
@@ -55,8 +46,6 @@ static void ngx_mcp_metrics_time(ngx_mcp_metrics_page_t *page,
 static void ngx_mcp_metrics_workers(ngx_mcp_metrics_page_t *page);
 static void ngx_mcp_metrics_zone(ngx_mcp_metrics_page_t *page,
     ngx_mcp_zone_t *zone);
-static void ngx_mcp_metrics_look(ngx_mcp_zone_t *zone,
-    ngx_mcp_metrics_kind_t *dir);
 static void ngx_mcp_metrics_head(ngx_mcp_metrics_page_t *page,
     const char *name, const char *type, const char *help);
 static void ngx_mcp_metrics_gauge(ngx_mcp_metrics_page_t *page,
@@ -397,42 +386,39 @@ ngx_mcp_metrics_workers(ngx_mcp_metrics_page_t *page)
 static void
 ngx_mcp_metrics_zone(ngx_mcp_metrics_page_t *page, ngx_mcp_zone_t *zone)
 {
-    ngx_mcp_metrics_kind_t  dir;
+    size_t                free_size;
+    ngx_uint_t            sessions, tombstones, good, bad;
+    ngx_mcp_zone_root_t  *root;
 
-    ngx_mcp_metrics_look(zone, &dir);
+    root = zone->root;
 
-    ngx_mcp_metrics_gauge(page, "sessions", dir.sessions,
+    ngx_mcp_zone_lock(zone);
+
+    tombstones = root->ntombstones;
+    sessions = root->nrecords - tombstones;
+    good = root->ngood;
+    bad = root->nbad;
+    free_size = root->pool->pfree * ngx_pagesize;
+
+    ngx_mcp_zone_unlock(zone);
+
+    ngx_mcp_metrics_gauge(page, "sessions", sessions,
                      "Sessions that can take messages.");
-    ngx_mcp_metrics_gauge(page, "tombstones", dir.tombstones,
+    ngx_mcp_metrics_gauge(page, "tombstones", tombstones,
                      "Sessions whose stream was lost and may come back.");
     ngx_mcp_metrics_gauge(page, "zone_bytes", zone->size,
                      "Size of the shared memory zone.");
-    ngx_mcp_metrics_gauge(page, "zone_free_bytes", dir.free,
+    ngx_mcp_metrics_gauge(page, "zone_free_bytes", free_size,
                      "Free pages of the shared memory zone.");
 
     ngx_mcp_metrics_head(page, "auth_cache_entries", "gauge",
                      "Entries of the cache of look-ups, by what they say.");
     ngx_mcp_metrics_print(page,
                    NGX_MCP_METRICS_PREFIX "auth_cache_entries"
-                   "{result=\"good\"} %ui\n", dir.good);
+                   "{result=\"good\"} %ui\n", good);
     ngx_mcp_metrics_print(page,
                    NGX_MCP_METRICS_PREFIX "auth_cache_entries"
-                   "{result=\"refused\"} %ui\n", dir.bad);
-}
-
-
-static void
-ngx_mcp_metrics_look(ngx_mcp_zone_t *zone, ngx_mcp_metrics_kind_t *dir)
-{
-    ngx_mcp_zone_lock(zone);
-
-    dir->sessions = zone->root->nrecords - zone->root->ntombstones;
-    dir->tombstones = zone->root->ntombstones;
-    dir->good = zone->root->ngood;
-    dir->bad = zone->root->nbad;
-    dir->free = zone->root->pool->pfree * ngx_pagesize;
-
-    ngx_mcp_zone_unlock(zone);
+                   "{result=\"refused\"} %ui\n", bad);
 }
 
 

@@ -202,7 +202,7 @@ ngx_mcp_bus_put(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t *path,
 
     /* a record that is not listed any more belongs to a replaced session */
 
-    if (record && record->has_news) {
+    if (record && record->queued) {
 
         /* what came by other workers came first; it may end the session */
 

@@ -94,7 +94,7 @@ ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (ngx_mcp_zone_log_once(
-                            &ngx_mcp_zone()->root->redis_policy_said,
+                            &ngx_mcp_zone()->root->redis_policy_logged_at,
                             NGX_MCP_WORKER_LEASE_LOG_POLICY_INTERVAL))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -221,7 +221,7 @@ ngx_mcp_worker_lease_lost(void)
     ngx_mcp_worker_lease_set_lost();
 
     if (ngx_mcp_zone_log_once(
-                              &ngx_mcp_zone()->root->redis_empty_said,
+                              &ngx_mcp_zone()->root->redis_empty_logged_at,
                               NGX_MCP_WORKER_LEASE_LOG_INTERVAL))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -238,7 +238,7 @@ ngx_mcp_worker_lease_lost(void)
 static void
 ngx_mcp_worker_lease_set_lost(void)
 {
-    ngx_mcp_zone()->root->redis_doubt = ngx_current_msec;
+    ngx_mcp_zone()->root->redis_maybe_lost_at = ngx_current_msec;
 }
 
 
@@ -246,7 +246,7 @@ ngx_uint_t
 ngx_mcp_worker_lease_maybe_lost(void)
 {
     return (ngx_msec_int_t) (ngx_current_msec
-                             - ngx_mcp_zone()->root->redis_doubt)
+                             - ngx_mcp_zone()->root->redis_maybe_lost_at)
            < NGX_MCP_WORKER_LEASE_LOST_WINDOW_MS;
 }
 

@@ -329,7 +329,7 @@ ngx_mcp_redis_arrived(ngx_str_t *bytes)
 
     ngx_mcp_count(which);
 
-    if (ngx_mcp_zone_log_once(&ngx_mcp_zone()->root->forged_said,
+    if (ngx_mcp_zone_log_once(&ngx_mcp_zone()->root->forged_logged_at,
                               NGX_MCP_REDIS_LOG_INTERVAL))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -457,8 +457,8 @@ ngx_mcp_redis_joined(void)
 
     /* once for all workers, and not if nobody has said that it was lost */
 
-    if (ngx_atomic_cmp_set(&root->redis_said, 0, 2)
-        || ngx_atomic_cmp_set(&root->redis_said, 1, 2))
+    if (ngx_atomic_cmp_set(&root->redis_state_logged, 0, 2)
+        || ngx_atomic_cmp_set(&root->redis_state_logged, 1, 2))
     {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "mcp sse: redis \"%V\" is ready",
@@ -470,8 +470,8 @@ ngx_mcp_redis_joined(void)
 
 
 /*
- * root->redis_said: 0, nothing was said; 1, that it is lost; 2, that it is
- * ready.
+ * root->redis_state_logged is the last state that a worker has logged: 0, none;
+ * 1, Redis is lost; 2, Redis is ready.
  */
 
 static void
@@ -481,14 +481,14 @@ ngx_mcp_redis_log_error(void)
 
     root = ngx_mcp_zone()->root;
 
-    if (root->redis_said == 1
-        || !ngx_mcp_zone_log_once(&root->redis_said_at,
+    if (root->redis_state_logged == 1
+        || !ngx_mcp_zone_log_once(&root->redis_state_logged_at,
                                   NGX_MCP_REDIS_LOG_INTERVAL))
     {
         return;
     }
 
-    root->redis_said = 1;
+    root->redis_state_logged = 1;
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "mcp sse: redis \"%V\" is lost: %s; sessions of this "
@@ -504,7 +504,7 @@ ngx_mcp_redis_refused(redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_ERROR
         || !ngx_mcp_zone_log_once(
-                            &ngx_mcp_zone()->root->redis_refused_said,
+                            &ngx_mcp_zone()->root->redis_refused_logged_at,
                             NGX_MCP_REDIS_LOG_INTERVAL))
     {
         return;

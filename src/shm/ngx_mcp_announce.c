@@ -1,8 +1,17 @@
 
 /*
- * Announcements in the zone belong to the list there; each worker remembers,
- * in its record, up to which one it has heard them.  Those of a worker to
- * itself are in its own memory until they are heard.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Announcements between the workers of an nginx: a bounded list in shared
+ * memory, with a read position for each worker.
+ *
+ * Announcements in the list are numbered and owned by the zone.  Each worker
+ * has, in its record, the number of the last one that it has read.  A worker
+ * that finds a gap between that number and the first one in the list has
+ * missed some, and announces RESYNC to itself.
+ *
+ * Announcements of a worker to itself are in its own memory and freed after
+ * the handler has run.
  */
 
 #include "ngx_mcp_announce.h"
@@ -18,45 +27,44 @@ typedef struct {
     size_t         len;
     u_char         from[NGX_MCP_WORKER_ID_LEN];
     u_char         key[NGX_MCP_DIGEST_LEN];
-} ngx_mcp_announcement_t;              /* the data follow */
+} ngx_mcp_announcement_t;              /* followed by the data */
 
 
-static ngx_mcp_announcement_t *ngx_mcp_announce_add(ngx_mcp_zone_t *zone,
+static ngx_mcp_announcement_t *ngx_mcp_announce_add_locked(ngx_mcp_zone_t *zone,
     size_t len, ngx_uint_t *lost);
-static ngx_uint_t ngx_mcp_announce_drop(ngx_mcp_zone_t *zone);
-static ngx_uint_t ngx_mcp_announce_known(ngx_mcp_zone_t *zone);
-static ngx_uint_t ngx_mcp_announce_missed(ngx_mcp_zone_t *zone);
+static ngx_uint_t ngx_mcp_announce_drop_locked(ngx_mcp_zone_t *zone);
+static ngx_uint_t ngx_mcp_announce_read_by_all_locked(ngx_mcp_zone_t *zone);
+static ngx_uint_t ngx_mcp_announce_has_missed(ngx_mcp_zone_t *zone);
 static ngx_uint_t ngx_mcp_announce_next(ngx_mcp_zone_t *zone,
-    ngx_mcp_announcement_t *news, u_char *data);
+    ngx_mcp_announcement_t *item, u_char *data);
 static void ngx_mcp_announce_event(ngx_event_t *ev);
-static void ngx_mcp_announce_run(void);
+static void ngx_mcp_announce_read_zone(void);
 
 
 static ngx_mcp_announce_pt  ngx_mcp_announce_handler;
 
-static ngx_event_t  ngx_mcp_announce_running;
-static ngx_queue_t  ngx_mcp_announce_own_queue = {
-    &ngx_mcp_announce_own_queue, &ngx_mcp_announce_own_queue
+static ngx_event_t  ngx_mcp_announce_ev;
+static ngx_queue_t  ngx_mcp_announce_self_queue = {
+    &ngx_mcp_announce_self_queue, &ngx_mcp_announce_self_queue
 };
 
 
 void
-ngx_mcp_announce_init(ngx_mcp_announce_pt listener)
+ngx_mcp_announce_init(ngx_mcp_announce_pt handler)
 {
-    ngx_mcp_announce_handler = listener;
+    ngx_mcp_announce_handler = handler;
 
-    ngx_mcp_announce_running.handler = ngx_mcp_announce_event;
-    ngx_mcp_announce_running.log = ngx_cycle->log;
+    ngx_mcp_announce_ev.handler = ngx_mcp_announce_event;
+    ngx_mcp_announce_ev.log = ngx_cycle->log;
 }
 
 
 ngx_int_t
 ngx_mcp_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 {
-    u_char                    wakes[NGX_MCP_MAX_WORKERS]
-                                   [NGX_MCP_WORKER_ID_LEN];
+    u_char                   ids[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
     ngx_uint_t               i, n, lost;
-    ngx_mcp_announcement_t  *news;
+    ngx_mcp_announcement_t  *item;
     ngx_mcp_zone_t          *zone;
 
     ngx_mcp_announce_self(kind, key, data, len);
@@ -68,32 +76,36 @@ ngx_mcp_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 
     ngx_mcp_zone_lock(zone);
 
-    news = ngx_mcp_announce_add(zone, len, &lost);
+    item = ngx_mcp_announce_add_locked(zone, len, &lost);
 
-    if (news) {
-        news->kind = kind;
-        ngx_memcpy(news->key, key, NGX_MCP_DIGEST_LEN);
+    if (item) {
+        item->kind = kind;
+        ngx_memcpy(item->key, key, NGX_MCP_DIGEST_LEN);
 
         if (len) {
-            ngx_memcpy(news + 1, data, len);
+            ngx_memcpy(item + 1, data, len);
         }
 
-        n = ngx_mcp_workers_wake_all_locked(zone, wakes);
+        n = ngx_mcp_workers_wake_all_locked(zone, ids);
     }
 
     ngx_mcp_zone_unlock(zone);
 
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp announcement of kind %ui, workers to wake %ui",
+                   kind, n);
+
     for (i = 0; i < n; i++) {
-        (void) ngx_mcp_wakeup_send(wakes[i], ngx_cycle->log);
+        (void) ngx_mcp_wakeup_send(ids[i], ngx_cycle->log);
     }
 
     if (lost) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "mcp sse: too many announcements between workers, %ui "
-                      "lost", lost);
+                      "mcp sse: too many announcements between workers, %ui of "
+                      "them are lost", lost);
     }
 
-    if (news == NULL) {
+    if (item == NULL) {
         ngx_mcp_zone_nomem(zone, ngx_cycle->log);
         return NGX_ERROR;
     }
@@ -105,22 +117,22 @@ ngx_mcp_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 void
 ngx_mcp_announce_self(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 {
-    ngx_mcp_announcement_t  *news;
+    ngx_mcp_announcement_t  *item;
 
-    news = ngx_alloc(sizeof(ngx_mcp_announcement_t) + len, ngx_cycle->log);
-    if (news == NULL) {
+    item = ngx_alloc(sizeof(ngx_mcp_announcement_t) + len, ngx_cycle->log);
+    if (item == NULL) {
         return;
     }
 
-    news->kind = kind;
-    news->len = len;
-    ngx_memcpy(news->key, key, NGX_MCP_DIGEST_LEN);
+    item->kind = kind;
+    item->len = len;
+    ngx_memcpy(item->key, key, NGX_MCP_DIGEST_LEN);
 
     if (len) {
-        ngx_memcpy(news + 1, data, len);
+        ngx_memcpy(item + 1, data, len);
     }
 
-    ngx_queue_insert_tail(&ngx_mcp_announce_own_queue, &news->queue);
+    ngx_queue_insert_tail(&ngx_mcp_announce_self_queue, &item->queue);
 
     ngx_mcp_announce_post();
 }
@@ -140,7 +152,7 @@ ngx_mcp_announce_resync(void)
 void
 ngx_mcp_announce_post(void)
 {
-    ngx_post_event(&ngx_mcp_announce_running, &ngx_posted_events);
+    ngx_post_event(&ngx_mcp_announce_ev, &ngx_posted_events);
 }
 
 
@@ -148,39 +160,42 @@ static void
 ngx_mcp_announce_event(ngx_event_t *ev)
 {
     ngx_queue_t             *q;
-    ngx_mcp_announcement_t  *news;
+    ngx_mcp_announcement_t  *item;
 
-    while (!ngx_queue_empty(&ngx_mcp_announce_own_queue)) {
-        q = ngx_queue_head(&ngx_mcp_announce_own_queue);
+    while (!ngx_queue_empty(&ngx_mcp_announce_self_queue)) {
+        q = ngx_queue_head(&ngx_mcp_announce_self_queue);
         ngx_queue_remove(q);
 
-        news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
+        item = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
-        ngx_mcp_announce_handler(news->kind, news->key,
-                                 (u_char *) (news + 1), news->len);
-        ngx_free(news);
+        ngx_mcp_announce_handler(item->kind, item->key,
+                                 (u_char *) (item + 1), item->len);
+        ngx_free(item);
     }
 
     if (ngx_mcp_workers_self() && ngx_mcp_announce_has_unread()) {
-        ngx_mcp_announce_run();
+        ngx_mcp_announce_read_zone();
     }
 }
 
 
 /*
- * Under the mutex: a new one at the end of the list, or NULL; the oldest make
- * room for it.  "lost" counts those of them that somebody has not heard.
+ * Appends an announcement to the list, or returns NULL.  The oldest ones are
+ * removed for it; "lost" is increased by those that a worker has not read.
  */
 
 static ngx_mcp_announcement_t *
-ngx_mcp_announce_add(ngx_mcp_zone_t *zone, size_t len, ngx_uint_t *lost)
+ngx_mcp_announce_add_locked(ngx_mcp_zone_t *zone, size_t len, ngx_uint_t *lost)
 {
     size_t                   size, max;
-    ngx_mcp_announcement_t  *news;
+    ngx_mcp_announcement_t  *item;
 
     size = sizeof(ngx_mcp_announcement_t) + len;
 
-    /* clients choose the ids in them; the slab may take twice as much */
+    /*
+     * the size depends on ids that clients choose; the slab allocator may use
+     * twice as much, 1/8 of the zone
+     */
 
     max = zone->size / 16;
 
@@ -188,15 +203,15 @@ ngx_mcp_announce_add(ngx_mcp_zone_t *zone, size_t len, ngx_uint_t *lost)
 
     for ( ;; ) {
 
-        news = NULL;
+        item = NULL;
 
         if (zone->root->nannouncements < NGX_MCP_ANNOUNCE_MAX
             && zone->root->announcements_size + size <= max)
         {
-            news = ngx_mcp_zone_alloc_locked(zone, size);
+            item = ngx_mcp_zone_alloc_locked(zone, size);
         }
 
-        if (news) {
+        if (item) {
             break;
         }
 
@@ -204,101 +219,101 @@ ngx_mcp_announce_add(ngx_mcp_zone_t *zone, size_t len, ngx_uint_t *lost)
             return NULL;
         }
 
-        *lost += ngx_mcp_announce_drop(zone);
+        *lost += ngx_mcp_announce_drop_locked(zone);
     }
 
-    news->number = ++zone->root->last_announcement;
-    news->when = ngx_current_msec;
-    news->len = len;
-    ngx_memcpy(news->from, ngx_mcp_workers_self()->id, NGX_MCP_WORKER_ID_LEN);
+    item->number = ++zone->root->last_announcement;
+    item->when = ngx_current_msec;
+    item->len = len;
+    ngx_memcpy(item->from, ngx_mcp_workers_self()->id, NGX_MCP_WORKER_ID_LEN);
 
-    ngx_queue_insert_tail(&zone->root->announcements, &news->queue);
+    ngx_queue_insert_tail(&zone->root->announcements, &item->queue);
     zone->root->nannouncements++;
     zone->root->announcements_size += size;
 
-    return news;
+    return item;
 }
 
 
 /*
- * Under the mutex: takes the oldest off; returns whether that is a loss.
+ * Removes the oldest announcement.  Returns 1 if a worker has not read it.
  */
 
 static ngx_uint_t
-ngx_mcp_announce_drop(ngx_mcp_zone_t *zone)
+ngx_mcp_announce_drop_locked(ngx_mcp_zone_t *zone)
 {
-    ngx_uint_t               loss;
+    ngx_uint_t               lost;
     ngx_queue_t             *q;
-    ngx_mcp_announcement_t  *news;
+    ngx_mcp_announcement_t  *item;
 
     q = ngx_queue_head(&zone->root->announcements);
-    news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
+    item = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
-    loss = (news->number > ngx_mcp_announce_known(zone));
+    lost = (item->number > ngx_mcp_announce_read_by_all_locked(zone));
 
     ngx_queue_remove(q);
     zone->root->nannouncements--;
     zone->root->announcements_size -= sizeof(ngx_mcp_announcement_t)
-                                      + news->len;
+                                      + item->len;
 
-    ngx_mcp_zone_free_locked(zone, news);
+    ngx_mcp_zone_free_locked(zone, item);
 
-    return loss;
+    return lost;
 }
 
 
 /*
- * Under the mutex: up to which one all workers have heard them.
+ * Returns the number of the last announcement that all workers have read.
  */
 
 static ngx_uint_t
-ngx_mcp_announce_known(ngx_mcp_zone_t *zone)
+ngx_mcp_announce_read_by_all_locked(ngx_mcp_zone_t *zone)
 {
-    ngx_uint_t         known;
+    ngx_uint_t         last_read;
     ngx_queue_t       *q;
     ngx_mcp_worker_t  *worker;
 
-    known = zone->root->last_announcement;
+    last_read = zone->root->last_announcement;
 
     for (q = ngx_queue_head(&zone->root->workers);
          q != ngx_queue_sentinel(&zone->root->workers);
          q = ngx_queue_next(q))
     {
         worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
-        known = ngx_min(known, worker->announcement_read);
+        last_read = ngx_min(last_read, worker->announcement_read);
     }
 
-    return known;
+    return last_read;
 }
 
 
 void
 ngx_mcp_announce_expire_locked(ngx_mcp_zone_t *zone)
 {
-    ngx_uint_t               known;
+    ngx_uint_t               last_read;
     ngx_queue_t             *q;
-    ngx_mcp_announcement_t  *news;
+    ngx_mcp_announcement_t  *item;
 
     if (zone->root->nannouncements == 0) {
         return;
     }
 
-    known = ngx_mcp_announce_known(zone);
+    last_read = ngx_mcp_announce_read_by_all_locked(zone);
 
     while (zone->root->nannouncements) {
         q = ngx_queue_head(&zone->root->announcements);
-        news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
+        item = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
 
-        /* the clock of the worker that told it may be ahead of this one's */
+        /* "when" may be ahead: it is ngx_current_msec of another worker */
 
-        if (news->number > known
-            && (ngx_msec_int_t) (ngx_current_msec - news->when)
+        if (item->number > last_read
+            && (ngx_msec_int_t) (ngx_current_msec - item->when)
                < NGX_MCP_ANNOUNCE_MAX_AGE_MS)
         {
             return;
         }
 
-        (void) ngx_mcp_announce_drop(zone);
+        (void) ngx_mcp_announce_drop_locked(zone);
     }
 }
 
@@ -312,34 +327,38 @@ ngx_mcp_announce_has_unread(void)
 
 
 static void
-ngx_mcp_announce_run(void)
+ngx_mcp_announce_read_zone(void)
 {
     u_char                  data[NGX_MCP_ANNOUNCE_MAX_LEN];
-    ngx_mcp_announcement_t  news;
+    ngx_mcp_announcement_t  item;
     ngx_mcp_zone_t         *zone;
 
     zone = ngx_mcp_zone();
 
-    if (ngx_mcp_announce_missed(zone)) {
+    if (ngx_mcp_announce_has_missed(zone)) {
         ngx_mcp_announce_resync();
     }
 
-    while (ngx_mcp_announce_next(zone, &news, data)) {
-        ngx_mcp_announce_handler(news.kind, news.key, data, news.len);
+    while (ngx_mcp_announce_next(zone, &item, data)) {
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp announcement %ui of kind %ui read", item.number,
+                       item.kind);
+
+        ngx_mcp_announce_handler(item.kind, item.key, data, item.len);
     }
 }
 
 
 /*
- * Whether some that this worker has not heard were dropped.
+ * Returns whether announcements were removed that this worker has not read.
  */
 
 static ngx_uint_t
-ngx_mcp_announce_missed(ngx_mcp_zone_t *zone)
+ngx_mcp_announce_has_missed(ngx_mcp_zone_t *zone)
 {
     ngx_uint_t               first;
     ngx_queue_t             *q;
-    ngx_mcp_announcement_t  *news;
+    ngx_mcp_announcement_t  *item;
 
     ngx_mcp_zone_lock(zone);
 
@@ -347,8 +366,8 @@ ngx_mcp_announce_missed(ngx_mcp_zone_t *zone)
 
     if (zone->root->nannouncements) {
         q = ngx_queue_head(&zone->root->announcements);
-        news = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
-        first = news->number;
+        item = ngx_queue_data(q, ngx_mcp_announcement_t, queue);
+        first = item->number;
     }
 
     ngx_mcp_zone_unlock(zone);
@@ -358,11 +377,12 @@ ngx_mcp_announce_missed(ngx_mcp_zone_t *zone)
 
 
 /*
- * The next one of others that this worker has not heard is copied.
+ * Copies the next announcement of another worker to "item" and "data".  Returns
+ * 0 if there is none.
  */
 
 static ngx_uint_t
-ngx_mcp_announce_next(ngx_mcp_zone_t *zone, ngx_mcp_announcement_t *news,
+ngx_mcp_announce_next(ngx_mcp_zone_t *zone, ngx_mcp_announcement_t *item,
     u_char *data)
 {
     ngx_queue_t             *q;
@@ -389,7 +409,7 @@ ngx_mcp_announce_next(ngx_mcp_zone_t *zone, ngx_mcp_announcement_t *news,
             continue;
         }
 
-        *news = *next;
+        *item = *next;
         ngx_memcpy(data, next + 1, next->len);
 
         ngx_mcp_zone_unlock(zone);
@@ -397,7 +417,7 @@ ngx_mcp_announce_next(ngx_mcp_zone_t *zone, ngx_mcp_announcement_t *news,
         return 1;
     }
 
-    /* those between were dropped */
+    /* announcements up to this one were removed */
 
     self->announcement_read = zone->root->last_announcement;
 

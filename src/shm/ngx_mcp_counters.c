@@ -1,5 +1,9 @@
 
 /*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Counters and histograms in shared memory, for /metrics.
+ *
  * Nothing is kept here: the counters are in the root of the zone.
  */
 
@@ -10,7 +14,7 @@
 static ngx_uint_t ngx_mcp_count_label(ngx_str_t *method);
 
 
-/* a label with a star stands for all methods that begin so */
+/* "*" at the end of a label stands for any characters */
 
 static ngx_str_t  ngx_mcp_count_methods[] = {
     ngx_string("initialize"),
@@ -24,10 +28,13 @@ static ngx_str_t  ngx_mcp_count_methods[] = {
 };
 
 
-/* microseconds; the last bucket has no bound */
+/*
+ * Upper bounds of the buckets, in microseconds; 0: no bound.  Calls take
+ * milliseconds to mcp_sse_call_timeout; a hand-over takes microseconds within
+ * an nginx, and a round trip by Redis.
+ */
 
-static uint64_t  ngx_mcp_count_bounds[NGX_MCP_TIMES]
-                                              [NGX_MCP_BUCKETS] = {
+static uint64_t  ngx_mcp_count_bounds[NGX_MCP_TIMES][NGX_MCP_BUCKETS] = {
     { 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000,
       5000000, 10000000, 30000000, 60000000, 120000000, 300000000, 0 },
 
@@ -73,7 +80,7 @@ ngx_mcp_count_call(ngx_str_t *method, ngx_uint_t result)
     ngx_uint_t           i;
     ngx_mcp_counters_t  *counters;
 
-    /* one that nginx gave up without a word */
+    /* nginx has ended the subrequest without a response */
 
     if (result == NGX_MCP_RESULT_NONE) {
         result = NGX_MCP_RESULT_BACKEND;
@@ -87,7 +94,8 @@ ngx_mcp_count_call(ngx_str_t *method, ngx_uint_t result)
 
 
 /*
- * Methods are chosen by clients, and each label is a series for ever.
+ * Unknown methods share the label "other": clients choose the methods, and each
+ * label is a time series that stays in Prometheus.
  */
 
 static ngx_uint_t
@@ -135,7 +143,7 @@ ngx_mcp_count_clock(void)
 
 
 void
-ngx_mcp_count_time(ngx_uint_t which, uint64_t began)
+ngx_mcp_count_time(ngx_uint_t which, uint64_t start)
 {
     uint64_t              now, time;
     ngx_uint_t            i;
@@ -143,11 +151,11 @@ ngx_mcp_count_time(ngx_uint_t which, uint64_t began)
 
     now = ngx_mcp_count_clock();
 
-    if (began == 0 || now < began) {
+    if (start == 0 || now < start) {
         return;
     }
 
-    time = now - began;
+    time = now - start;
 
     for (i = 0; ngx_mcp_count_bounds[which][i]; i++) {
         if (time <= ngx_mcp_count_bounds[which][i]) {

@@ -1,10 +1,12 @@
 
 /*
- * What is counted, for /metrics.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * The counters are atomics in the root of the zone: they only grow, survive
- * a reload and the death of a worker, and begin at 0 with a new zone.  What
- * goes up and down is in the record of the worker, and vanishes with it.
+ * Counters and histograms in shared memory, for /metrics.
+ *
+ * They are atomics in the root of the zone: they only grow, survive a reload
+ * and the death of a worker, and begin at 0 in a new zone.  Gauges are in the
+ * record of a worker and disappear with it (ngx_mcp_workers.h).
  */
 
 #ifndef _NGX_MCP_COUNTERS_H_INCLUDED_
@@ -16,21 +18,21 @@
 
 typedef enum {
 
-    /* streams; those that ended by ngx_mcp_close_reason_e */
+    /* streams opened; streams ended, one for each ngx_mcp_close_reason_e */
 
     NGX_MCP_COUNT_OPENED = 0,
     NGX_MCP_COUNT_ENDED,
     NGX_MCP_COUNT_ENDED_LAST = NGX_MCP_COUNT_ENDED
-                                        + NGX_MCP_CLOSE_DELETED,
+                               + NGX_MCP_CLOSE_DELETED,
 
-    /* why slow readers were dropped */
+    /* why slow clients were dropped */
 
     NGX_MCP_COUNT_QUEUE_FULL,
     NGX_MCP_COUNT_SEND_TIMEOUT,
 
     /*
-     * POSTs accepted, by the way to the owner; acknowledgements that came by
-     * Redis, by result: REDIS_ACCEPTED is one of both.
+     * POSTs accepted, by the way to the owner; acknowledgements received by
+     * Redis, by status.  REDIS_ACCEPTED belongs to both.
      */
 
     NGX_MCP_COUNT_OWN,
@@ -39,25 +41,25 @@ typedef enum {
     NGX_MCP_COUNT_REDIS_FULL,
     NGX_MCP_COUNT_REDIS_UNKNOWN,
 
-    /* messages their owner has looked at, by ngx_http_mcp_..._type_e */
+    /* messages that their owner has dispatched, by type */
 
     NGX_MCP_COUNT_REQUESTS,
     NGX_MCP_COUNT_NOTIFICATIONS,
     NGX_MCP_COUNT_RESPONSES,
 
-    /* of these, what was not run */
+    /* of these, messages that were not executed */
 
     NGX_MCP_COUNT_REPEATED,
     NGX_MCP_COUNT_CANCELLED,
     NGX_MCP_COUNT_ABANDONED,               /* the stream ended first */
 
-    /* what there was no room for */
+    /* refused for lack of room */
 
     NGX_MCP_COUNT_INBOX_FULL,
     NGX_MCP_COUNT_SESSIONS_FULL,           /* of the user */
     NGX_MCP_COUNT_ZONE_FULL,
 
-    /* requests refused, by status: see ngx_mcp_count_refused() */
+    /* requests refused, by status; the order of ngx_mcp_count_refused() */
 
     NGX_MCP_COUNT_400,
     NGX_MCP_COUNT_401,
@@ -75,43 +77,47 @@ typedef enum {
     NGX_MCP_COUNT_504,
     NGX_MCP_COUNT_OTHER,
 
-    /* the cache of look-ups, and look-ups */
+    /* the cache of look-ups */
 
     NGX_MCP_COUNT_AUTH_GOOD,               /* found */
     NGX_MCP_COUNT_AUTH_BAD,                /* found: a refusal */
     NGX_MCP_COUNT_AUTH_MISS,
-    NGX_MCP_COUNT_AUTH_STALE,              /* then used although old */
+    NGX_MCP_COUNT_AUTH_STALE,              /* expired, used without Frappe */
+
+    /* look-ups */
 
     NGX_MCP_COUNT_LOOKUP_GOOD,
     NGX_MCP_COUNT_LOOKUP_BAD,
-    NGX_MCP_COUNT_LOOKUP_FAILED,           /* Frappe cannot be asked */
+    NGX_MCP_COUNT_LOOKUP_FAILED,           /* Frappe is unreachable */
 
-    /* the producer's side of Redis, besides acknowledgements */
+    /* Redis: the sender of a message, besides acknowledgements */
 
-    NGX_MCP_COUNT_REDIS_SENT,              /* envelopes published */
+    NGX_MCP_COUNT_REDIS_SENT,              /* messages published */
     NGX_MCP_COUNT_REDIS_RESENT,
-    NGX_MCP_COUNT_REDIS_UNANSWERED,            /* given up */
+    NGX_MCP_COUNT_REDIS_UNANSWERED,        /* deadline without an answer */
 
-    /* the owner's */
+    /* Redis: the receiver */
 
-    NGX_MCP_COUNT_REDIS_RECEIVED,          /* and accepted */
-    NGX_MCP_COUNT_REDIS_DUPLICATE,             /* received again */
+    NGX_MCP_COUNT_REDIS_RECEIVED,          /* messages accepted */
+    NGX_MCP_COUNT_REDIS_DUPLICATE,         /* seen before */
 
-    /* refused envelopes and acknowledgements */
+    /* Redis: packets refused */
 
     NGX_MCP_COUNT_REDIS_FORGED,
     NGX_MCP_COUNT_REDIS_REPLAYED,
     NGX_MCP_COUNT_REDIS_EXPIRED,
     NGX_MCP_COUNT_REDIS_MALFORMED,
 
-    NGX_MCP_COUNT_REDIS_CONNECTS,          /* connections made ready */
+    /* Redis: connections that became ready; changes from up to lost */
+
+    NGX_MCP_COUNT_REDIS_CONNECTS,
     NGX_MCP_COUNT_REDIS_LOST,
 
     NGX_MCP_COUNTS
 } ngx_mcp_count_e;
 
 
-/* methods have labels of their own only if we know them */
+/* labels of methods: ngx_mcp_count_methods[] */
 
 #define NGX_MCP_METHODS  8
 
@@ -125,16 +131,18 @@ typedef enum {
 } ngx_mcp_time_e;
 
 
-#define NGX_MCP_BUCKETS  17      /* at most */
+/* of a histogram, including the last one, which has no bound */
+
+#define NGX_MCP_BUCKETS  17
 
 
 typedef struct {
-    ngx_atomic_t   buckets[NGX_MCP_BUCKETS];           /* not cumulative */
-    ngx_atomic_t   sum;                                /* microseconds */
+    ngx_atomic_t   buckets[NGX_MCP_BUCKETS];     /* not cumulative */
+    ngx_atomic_t   sum;                          /* microseconds */
 } ngx_mcp_histogram_t;
 
 
-/* in the root of the zone */
+/* in the root of the zone: a change needs another NGX_MCP_ZONE_MAGIC */
 
 typedef struct {
     ngx_atomic_t                   counts[NGX_MCP_COUNTS];
@@ -144,50 +152,51 @@ typedef struct {
 } ngx_mcp_counters_t;
 
 
-/* what "redis" in a worker's record says; 0: it is not configured */
+/* "redis" in the record of a worker; 0: mcp_sse_redis is not set */
 
-#define NGX_MCP_REDIS_NEVER  1       /* was not reached yet */
+#define NGX_MCP_REDIS_NEVER  1       /* not reached yet */
 #define NGX_MCP_REDIS_LOST   2
-#define NGX_MCP_REDIS_READY  3       /* both connections are */
+#define NGX_MCP_REDIS_READY  3       /* both connections are ready */
 
 
 /*
- * Counts one of ngx_mcp_count_e.  As all of these it costs
- * atomic additions, takes no lock and cannot fail.
+ * Adds 1 to the counter "which" of ngx_mcp_count_e.  This and the functions
+ * below are atomic additions, take no lock and cannot fail.
  */
 
 void ngx_mcp_count(ngx_uint_t which);
 
 /*
- * A request is refused with that HTTP status.
+ * Counts a client request that is refused with that HTTP status.
  */
 
 void ngx_mcp_count_refused(ngx_uint_t status);
 
 /*
- * A call, or what would be one if it were not answered here, has ended.
+ * Counts the end of a call, or of a message that is answered without a call;
+ * "result" is of ngx_mcp_result_e.
  */
 
 void ngx_mcp_count_call(ngx_str_t *method, ngx_uint_t result);
 
 /*
- * Microseconds, comparable between the processes of one machine: the clock
- * of nginx has a grain of some milliseconds, and a message is handed over in
- * less than one.
+ * Returns microseconds of CLOCK_MONOTONIC, which all processes of a machine
+ * share, or 0 if there is no such clock.  ngx_current_msec is too coarse: a
+ * message is handed over in less than a millisecond.
  */
 
 uint64_t ngx_mcp_count_clock(void);
 
 /*
- * Adds the time since "began" on that clock to one of
- * ngx_mcp_time_e; nothing if began is 0, for unknown.
+ * Adds the time since "start", of ngx_mcp_count_clock(), to the histogram
+ * "which" of ngx_mcp_time_e.  Does nothing if "start" is 0.
  */
 
-void ngx_mcp_count_time(ngx_uint_t which, uint64_t began);
+void ngx_mcp_count_time(ngx_uint_t which, uint64_t start);
 
 /*
- * For who prints them: the label of a method, by its place in "calls"; the
- * upper bound of a bucket in microseconds, 0 for the last, which has none.
+ * For the page of metrics: the label of a method, by its index in "calls"; the
+ * upper bound of a bucket in microseconds, 0 for the last one, which has none.
  */
 
 const char *ngx_mcp_count_method(ngx_uint_t i);

@@ -1,8 +1,16 @@
 
 /*
- * An entry is always in exactly one list of one worker's record, so that it
- * is found whenever that worker dies: filling while its producer copies, the
- * inbox of a session, taken while its owner copies it out.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The inboxes of sessions in shared memory: messages on their way to the owner
+ * of a session.
+ *
+ * An entry is in exactly one list of one worker's record at any time, so that
+ * it is found and freed when that worker dies:
+ *
+ *     filling   the sender copies the message into it, without the mutex
+ *     inbox     of the record of the session
+ *     taken     the owner copies the message out of it, without the mutex
  */
 
 #include "ngx_mcp_inbox.h"
@@ -12,25 +20,25 @@
 #include "ngx_mcp_wakeup.h"
 
 
-static ngx_int_t ngx_mcp_inbox_room(ngx_mcp_zone_t *zone, u_char *key,
-    size_t size, ngx_uint_t n, ngx_mcp_session_record_t **record);
-static ngx_mcp_inbox_entry_t *ngx_mcp_inbox_entry(ngx_mcp_zone_t *zone,
+static ngx_int_t ngx_mcp_inbox_check_locked(ngx_mcp_zone_t *zone, u_char *key,
+    size_t size, ngx_uint_t n, ngx_mcp_session_record_t **found);
+static ngx_mcp_inbox_entry_t *ngx_mcp_inbox_alloc_locked(ngx_mcp_zone_t *zone,
     size_t size);
-static void ngx_mcp_inbox_entry_free(ngx_mcp_zone_t *zone,
+static void ngx_mcp_inbox_entry_free_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_inbox_entry_t *entry);
 static ngx_int_t ngx_mcp_inbox_copy(ngx_mcp_session_t *s,
     ngx_mcp_inbox_entry_t *entry);
 static void ngx_mcp_inbox_fill(ngx_mcp_inbox_entry_t *entry, u_char *data);
-static ngx_int_t ngx_mcp_inbox_post(ngx_mcp_zone_t *zone,
-    ngx_mcp_inbox_entry_t *entry, u_char *wake);
-static ngx_int_t ngx_mcp_inbox_refused(ngx_mcp_zone_t *zone, u_char *key,
+static ngx_int_t ngx_mcp_inbox_post_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_inbox_entry_t *entry, u_char *id);
+static ngx_int_t ngx_mcp_inbox_owner_dead(ngx_mcp_zone_t *zone, u_char *key,
     ngx_uint_t number, u_char *id);
 
 
 ngx_int_t
 ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
 {
-    u_char                     wake[NGX_MCP_WORKER_ID_LEN];
+    u_char                     id[NGX_MCP_WORKER_ID_LEN];
     ngx_int_t                  rc;
     ngx_uint_t                 number;
     ngx_mcp_zone_t            *zone;
@@ -41,14 +49,15 @@ ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
 
     ngx_mcp_zone_lock(zone);
 
-    rc = ngx_mcp_inbox_room(zone, key, env->size, env->nmessages, &record);
+    rc = ngx_mcp_inbox_check_locked(zone, key, env->size, env->nmessages,
+                                    &record);
 
     if (rc != NGX_OK) {
         ngx_mcp_zone_unlock(zone);
         return rc;
     }
 
-    entry = ngx_mcp_inbox_entry(zone, env->size);
+    entry = ngx_mcp_inbox_alloc_locked(zone, env->size);
 
     if (entry == NULL) {
         ngx_mcp_zone_unlock(zone);
@@ -66,58 +75,66 @@ ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
     ngx_mcp_inbox_fill(entry, env->data);
 
     ngx_mcp_zone_lock(zone);
-    rc = ngx_mcp_inbox_post(zone, entry, wake);
+    rc = ngx_mcp_inbox_post_locked(zone, entry, id);
     ngx_mcp_zone_unlock(zone);
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "mcp inbox entry %ui: messages %ui, bytes %uz, put into "
+                   "the inbox of another worker: %i",
+                   number, env->nmessages, env->size, rc);
 
     if (rc != NGX_DONE) {
         return rc;
     }
 
-    if (ngx_mcp_wakeup_send(wake, log) != NGX_DECLINED) {
+    if (ngx_mcp_wakeup_send(id, log) != NGX_DECLINED) {
         return NGX_OK;
     }
 
-    return ngx_mcp_inbox_refused(zone, key, number, wake);
+    return ngx_mcp_inbox_owner_dead(zone, key, number, id);
 }
 
 
 /*
- * Under the mutex: whether "size" bytes may go to the session now.
+ * Finds the record of the session, and checks whether its inbox and the zone
+ * have room for "n" messages of "size" bytes together.
  */
 
 static ngx_int_t
-ngx_mcp_inbox_room(ngx_mcp_zone_t *zone, u_char *key, size_t size,
-    ngx_uint_t n, ngx_mcp_session_record_t **record)
+ngx_mcp_inbox_check_locked(ngx_mcp_zone_t *zone, u_char *key, size_t size,
+    ngx_uint_t n, ngx_mcp_session_record_t **found)
 {
-    ngx_mcp_session_record_t  *r;
+    ngx_mcp_session_record_t  *record;
 
-    r = ngx_mcp_registry_find_locked(zone, key);
+    record = ngx_mcp_registry_find_locked(zone, key);
 
-    if (r == NULL) {
+    if (record == NULL) {
 
-        /* its owner may not have come to register it again */
+        /* during recovery, its owner may not have registered it yet */
 
         return zone->root->phase == NGX_MCP_ZONE_READY
                ? NGX_DECLINED : NGX_AGAIN;
     }
 
-    *record = r;
+    *found = record;
 
-    if (r->owner == NULL) {
+    if (record->owner == NULL) {
         return NGX_AGAIN;
     }
 
-    if (r->pending + n > r->max_inbox && r->pending) {
+    /* an empty inbox takes a POST of any size */
+
+    if (record->pending + n > record->max_inbox && record->pending) {
         return NGX_BUSY;
     }
 
-    /* one message always has room, however large it is */
-
-    if (r->bytes && r->bytes + size > zone->size / 8) {
+    if (record->bytes && record->bytes + size > zone->size / 8) {
         return NGX_BUSY;
     }
 
-    if (zone->root->inboxes && zone->root->inboxes + size > zone->size / 2) {
+    if (zone->root->inbox_bytes
+        && zone->root->inbox_bytes + size > zone->size / 2)
+    {
         return NGX_ERROR;
     }
 
@@ -126,39 +143,40 @@ ngx_mcp_inbox_room(ngx_mcp_zone_t *zone, u_char *key, size_t size,
 
 
 /*
- * Under the mutex: a new entry with chunks for "size" bytes, in the list of
- * what this worker fills.
+ * Allocates an entry with chunks for "size" bytes, in the list "filling" of
+ * this worker.  A chunk has at most a page, so that no memory that is adjacent
+ * is needed.
  */
 
 static ngx_mcp_inbox_entry_t *
-ngx_mcp_inbox_entry(ngx_mcp_zone_t *zone, size_t size)
+ngx_mcp_inbox_alloc_locked(ngx_mcp_zone_t *zone, size_t size)
 {
-    size_t                      n, room;
-    ngx_mcp_inbox_chunk_t      *chunk, **last;
-    ngx_mcp_inbox_entry_t      *entry;
+    size_t                  n, max;
+    ngx_mcp_inbox_chunk_t  *chunk, **last;
+    ngx_mcp_inbox_entry_t  *entry;
 
     entry = ngx_mcp_zone_calloc_locked(zone, sizeof(ngx_mcp_inbox_entry_t));
     if (entry == NULL) {
         return NULL;
     }
 
-    entry->number = ++zone->root->serial;
+    entry->number = ++zone->root->last_entry;
     entry->size = size;
 
     ngx_queue_insert_tail(&ngx_mcp_workers_self()->filling, &entry->queue);
-    zone->root->inboxes += size;
+    zone->root->inbox_bytes += size;
 
-    room = ngx_pagesize - sizeof(ngx_mcp_inbox_chunk_t);
+    max = ngx_pagesize - sizeof(ngx_mcp_inbox_chunk_t);
     last = &entry->chunks;
 
     while (size) {
-        n = ngx_min(size, room);
+        n = ngx_min(size, max);
 
         chunk = ngx_mcp_zone_alloc_locked(zone,
-                                       sizeof(ngx_mcp_inbox_chunk_t) + n);
+                                          sizeof(ngx_mcp_inbox_chunk_t) + n);
         if (chunk == NULL) {
             ngx_queue_remove(&entry->queue);
-            ngx_mcp_inbox_entry_free(zone, entry);
+            ngx_mcp_inbox_entry_free_locked(zone, entry);
             return NULL;
         }
 
@@ -176,15 +194,16 @@ ngx_mcp_inbox_entry(ngx_mcp_zone_t *zone, size_t size)
 
 
 /*
- * Under the mutex; the entry is in no list any more.
+ * Frees an entry that is in no list.
  */
 
 static void
-ngx_mcp_inbox_entry_free(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry)
+ngx_mcp_inbox_entry_free_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_inbox_entry_t *entry)
 {
     ngx_mcp_inbox_chunk_t  *chunk, *next;
 
-    zone->root->inboxes -= entry->size;
+    zone->root->inbox_bytes -= entry->size;
 
     for (chunk = entry->chunks; chunk; chunk = next) {
         next = chunk->next;
@@ -208,19 +227,22 @@ ngx_mcp_inbox_fill(ngx_mcp_inbox_entry_t *entry, u_char *data)
 
 
 /*
- * Under the mutex: links a filled entry into the inbox.  NGX_OK: done;
- * NGX_DONE: done, and the worker named in "wake" is to be woken; else why
- * not, and the entry is freed.
+ * Links a filled entry into the inbox of its session.  Returns NGX_OK; or
+ * NGX_DONE, if the caller must wake the worker with that "id"; or the reason
+ * why the entry was freed instead.
  */
 
 static ngx_int_t
-ngx_mcp_inbox_post(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
-    u_char *wake)
+ngx_mcp_inbox_post_locked(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
+    u_char *id)
 {
     ngx_int_t                  rc;
     ngx_mcp_session_record_t  *record;
 
-    /* a lot may have happened while it was filled */
+    /*
+     * The mutex was not held while the entry was filled.  If this worker has
+     * released the old pool since, the entry is gone.
+     */
 
     if (ngx_queue_empty(&ngx_mcp_workers_self()->filling)) {
         return NGX_AGAIN;
@@ -228,15 +250,15 @@ ngx_mcp_inbox_post(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
 
     ngx_queue_remove(&entry->queue);
 
-    zone->root->inboxes -= entry->size;
+    zone->root->inbox_bytes -= entry->size;
 
-    rc = ngx_mcp_inbox_room(zone, entry->key, entry->size,
-                                   entry->nmessages, &record);
+    rc = ngx_mcp_inbox_check_locked(zone, entry->key, entry->size,
+                                    entry->nmessages, &record);
 
-    zone->root->inboxes += entry->size;
+    zone->root->inbox_bytes += entry->size;
 
     if (rc != NGX_OK) {
-        ngx_mcp_inbox_entry_free(zone, entry);
+        ngx_mcp_inbox_entry_free_locked(zone, entry);
         return rc;
     }
 
@@ -249,17 +271,17 @@ ngx_mcp_inbox_post(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
     (void) ngx_atomic_fetch_add(&record->pending, entry->nmessages);
     record->owner->posted += entry->nmessages;
 
-    return ngx_mcp_workers_notify_locked(record, wake) ? NGX_DONE : NGX_OK;
+    return ngx_mcp_workers_notify_locked(record, id) ? NGX_DONE : NGX_OK;
 }
 
 
 /*
- * The owner of a message just posted is dead.  The message counts as
- * accepted only if it was taken before.
+ * The owner of the session, to which an entry was just posted, is dead.  The
+ * message is accepted only if the owner has taken it before it died.
  */
 
 static ngx_int_t
-ngx_mcp_inbox_refused(ngx_mcp_zone_t *zone, u_char *key, ngx_uint_t number,
+ngx_mcp_inbox_owner_dead(ngx_mcp_zone_t *zone, u_char *key, ngx_uint_t number,
     u_char *id)
 {
     ngx_int_t                  rc;
@@ -271,7 +293,7 @@ ngx_mcp_inbox_refused(ngx_mcp_zone_t *zone, u_char *key, ngx_uint_t number,
 
     record = ngx_mcp_registry_find_locked(zone, key);
 
-    /* the session may be another worker's by now: that one does not have it */
+    /* a new owner of the session, if any, does not have the message */
 
     if (record
         && (record->owner == NULL
@@ -314,7 +336,7 @@ ngx_mcp_inbox_free_locked(ngx_mcp_zone_t *zone, ngx_queue_t *entries)
         ngx_queue_remove(q);
 
         entry = ngx_queue_data(q, ngx_mcp_inbox_entry_t, queue);
-        ngx_mcp_inbox_entry_free(zone, entry);
+        ngx_mcp_inbox_entry_free_locked(zone, entry);
     }
 }
 
@@ -359,7 +381,7 @@ ngx_mcp_inbox_rescue_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s)
     {
         entry = ngx_queue_data(q, ngx_mcp_inbox_entry_t, queue);
 
-        /* who died may have linked it by half */
+        /* the dead worker may have left the entry half linked */
 
         if ((u_char *) entry < zone->root->pool->start
             || (u_char *) (entry + 1) > zone->root->pool->end
@@ -415,7 +437,7 @@ ngx_mcp_inbox_hand_over(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s)
 
 
 /*
- * Gives the session a copy of what is in an entry.
+ * Gives a copy of the entry to the session.
  */
 
 static ngx_int_t
@@ -498,7 +520,7 @@ ngx_mcp_inbox_started(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
     if (record) {
         (void) ngx_atomic_fetch_add(&record->pending, -1);
 
-        /* the whole of it stays in memory until its last message starts */
+        /* the envelope is in memory until its last message starts */
 
         if (env->unstarted == 0) {
             (void) ngx_atomic_fetch_add(&record->bytes,

@@ -1,6 +1,9 @@
 
 /*
- * The inboxes of sessions, in the zone.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The inboxes of sessions in shared memory: messages on their way to the owner
+ * of a session.
  */
 
 #ifndef _NGX_MCP_INBOX_H_INCLUDED_
@@ -12,49 +15,56 @@
 
 /*
  * Puts a copy of the envelope into the inbox of the session with that key
- * and wakes its owner.
+ * (NGX_MCP_DIGEST_LEN bytes) and wakes the owner.  The caller keeps the
+ * envelope.  Returns
  *
- * NGX_OK: the owner was alive and has it; NGX_AGAIN: its stream was lost and
- * may come back; NGX_DECLINED: no such session; NGX_BUSY: inbox full;
- * NGX_ERROR: zone full.
+ *     NGX_OK        the owner is alive and gets the message
+ *     NGX_AGAIN     the stream of the session was lost and may come back, or
+ *                   the zone is not READY
+ *     NGX_DECLINED  no such session
+ *     NGX_BUSY      the inbox is full
+ *     NGX_ERROR     the zone is full
  */
 
 ngx_int_t ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env,
     ngx_log_t *log);
 
 /*
- * The same capacity rules for a message that needs no copy, since its owner
- * is this worker: NGX_OK or NGX_BUSY.
+ * Counts a message for a session of this worker, which needs no copy.  The
+ * limits of the inbox apply.  Returns NGX_OK or NGX_BUSY.  "s" has a record.
  */
 
 ngx_int_t ngx_mcp_inbox_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
 
 /*
- * A message of an accepted envelope was started, or needs no start.
+ * Notes that a message of an accepted envelope was started, or needs no start:
+ * it does not count for the limits of the inbox any more.
  */
 
 void ngx_mcp_inbox_started(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
 
 /*
- * Under the mutex: moves a session's inbox to this worker's taken list.
- * Then, without it: hands what is taken to the session, which may be NULL,
- * and frees it; NGX_ERROR if memory was short and something is lost, so that
- * the session must end.
+ * Take an inbox in two steps.  ngx_mcp_inbox_take_locked() moves all entries of
+ * an inbox to the list "taken" of this worker.  ngx_mcp_inbox_hand_over() gives
+ * a copy of each to the session, by ngx_mcp_sessions_receive(), and frees the
+ * entries; with "s" NULL it frees them only.  It returns NGX_OK, or NGX_ERROR
+ * if there was no memory for a message: then the session must end.
  */
 
 void ngx_mcp_inbox_take_locked(ngx_mcp_session_record_t *record);
 ngx_int_t ngx_mcp_inbox_hand_over(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s);
 
 /*
- * Under the mutex: the same, at once, for a session whose record is in a
- * damaged zone, and is not changed; NGX_ERROR if something is lost.
+ * The same in one step, for recovery: gives a copy of each entry to the session
+ * and changes nothing in the old pool.  Returns NGX_OK, or NGX_ERROR if a
+ * message is lost.
  */
 
 ngx_int_t ngx_mcp_inbox_rescue_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_t *s);
 
 /*
- * Under the mutex: frees a list of entries.
+ * Frees all entries of a list.
  */
 
 void ngx_mcp_inbox_free_locked(ngx_mcp_zone_t *zone, ngx_queue_t *entries);

@@ -1,13 +1,41 @@
 
 /*
- * A worker that dies in a section may leave anything in the heap: a list
- * linked by half, or the pages of the slab.  Whoever comes next forgets it
- * all (DAMAGED).  The others may still read and write there, outside of the
- * mutex, what is theirs: each lets go of it when it enters the zone the next
- * time, and takes along what is in the inboxes of its sessions.  When all
- * have, the heap is made anew (EMPTY), and each registers its sessions again
- * (WHOLE).  Meanwhile sessions that are not found may be there, and a message
- * for them is held as if their streams were lost.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Recovery of the zone after a worker died while it held the mutex.
+ *
+ * DESIGN
+ *
+ * A worker that dies while it holds the mutex may leave anything in the inner
+ * pool of the zone: a list that is half linked, or a half changed page of the
+ * slab allocator.  Nothing there is repaired.  The sessions themselves live in
+ * the memory of their workers, so the pool is emptied and the sessions are
+ * registered again.
+ *
+ * Each worker, and the zone, goes through three phases.  The phase of the zone
+ * is the least of the phases of its workers.
+ *
+ * DIRTY   The next worker that locks the mutex empties all trees and lists of
+ *         the root, sets itself and all other workers to DIRTY, and wakes them.
+ *         Nothing is allocated or freed in the pool: other workers may still
+ *         read and write their inbox entries there without the mutex, and their
+ *         sessions have messages in it.
+ *
+ * RESET   When a worker locks the mutex the next time, it copies the messages
+ *         out of the inboxes of its sessions, into its own memory, and drops
+ *         its pointers into the pool.  When no worker is DIRTY any more, the
+ *         pool is initialized again.
+ *
+ * READY   From a timer, each worker registers its sessions in the new pool.
+ *         When all workers are READY, the zone is.
+ *
+ * Until the zone is READY, a session that is not found may exist: a message
+ * for it is kept pending, as if the stream of the session was lost.  If
+ * another worker dies in the meantime, all begins again with DIRTY.
+ *
+ * A worker that is dead but not yet found keeps the zone in its phase until
+ * the sweep finds it.  Ended session ids, cached look-ups, tombstones and
+ * announcements are not kept.
  */
 
 #include "ngx_mcp_recovery.h"
@@ -18,31 +46,36 @@
 #include "ngx_mcp_wakeup.h"
 
 
+/*
+ * The interval of tries to register sessions.  It is the precision of
+ * ngx_mcp_timer_set(); POSTs wait for the end of recovery.
+ */
+
 #define NGX_MCP_RECOVERY_INTERVAL_MS  20
 
 
-static void ngx_mcp_recovery_damaged_locked(ngx_mcp_zone_t *zone,
+static void ngx_mcp_recovery_begin_locked(ngx_mcp_zone_t *zone,
     ngx_pid_t dead);
 static void ngx_mcp_recovery_workers_locked(ngx_mcp_zone_t *zone,
     ngx_pid_t dead);
-static void ngx_mcp_recovery_unlink_locked(ngx_mcp_worker_t *self);
-static void ngx_mcp_recovery_take_locked(ngx_mcp_session_t *s);
-static void ngx_mcp_recovery_next_locked(ngx_mcp_zone_t *zone);
-static void ngx_mcp_recovery_sessions(void *data);
-static void ngx_mcp_recovery_session(ngx_mcp_session_t *s);
+static void ngx_mcp_recovery_release_locked(ngx_mcp_worker_t *self);
+static void ngx_mcp_recovery_release_session_locked(ngx_mcp_session_t *s);
+static void ngx_mcp_recovery_advance_locked(ngx_mcp_zone_t *zone);
+static void ngx_mcp_recovery_timer_handler(void *data);
+static void ngx_mcp_recovery_register(ngx_mcp_session_t *s);
 
 
 static ngx_mcp_timer_t  ngx_mcp_recovery_timer;
 
-/* some session has no record */
+/* 1: a session of this worker has no record */
 
-static ngx_uint_t  ngx_mcp_recovery_retry;
+static ngx_uint_t  ngx_mcp_recovery_incomplete;
 
 
 void
 ngx_mcp_recovery_init(void)
 {
-    ngx_mcp_recovery_timer.handler = ngx_mcp_recovery_sessions;
+    ngx_mcp_recovery_timer.handler = ngx_mcp_recovery_timer_handler;
 }
 
 
@@ -65,29 +98,30 @@ ngx_mcp_recovery_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
     ngx_mcp_worker_t  *self;
 
     if (dead) {
-        ngx_mcp_recovery_damaged_locked(zone, dead);
+        ngx_mcp_recovery_begin_locked(zone, dead);
     }
 
     self = ngx_mcp_workers_self();
 
     if (self && self->phase == NGX_MCP_ZONE_DIRTY) {
-        ngx_mcp_recovery_unlink_locked(self);
+        ngx_mcp_recovery_release_locked(self);
     }
 
-    ngx_mcp_recovery_next_locked(zone);
+    ngx_mcp_recovery_advance_locked(zone);
 }
 
 
 static void
-ngx_mcp_recovery_damaged_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
+ngx_mcp_recovery_begin_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 {
-    u_char      wakes[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
+    u_char      ids[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
     ngx_uint_t  i, n;
 
     ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
                   "mcp sse: worker process %P died while it changed "
-                  "mcp_sse_zone \"%V\", which is made anew: open sessions go "
-                  "on, ended ids and cached look-ups are forgotten",
+                  "mcp_sse_zone \"%V\", which is emptied and filled again: "
+                  "open sessions go on, ended session ids and cached look-ups "
+                  "are forgotten",
                   dead, &zone->conf->zone_name);
 
     zone->root->phase = NGX_MCP_ZONE_DIRTY;
@@ -95,20 +129,20 @@ ngx_mcp_recovery_damaged_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
     ngx_mcp_zone_reset_locked(zone->root);
     ngx_mcp_recovery_workers_locked(zone, dead);
 
-    n = ngx_mcp_workers_wake_all_locked(zone, wakes);
+    n = ngx_mcp_workers_wake_all_locked(zone, ids);
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_mcp_wakeup_send(wakes[i], ngx_cycle->log) == NGX_DECLINED) {
-            ngx_mcp_workers_dead_locked(zone, wakes[i]);
+        if (ngx_mcp_wakeup_send(ids[i], ngx_cycle->log) == NGX_DECLINED) {
+            ngx_mcp_workers_dead_locked(zone, ids[i]);
         }
     }
 }
 
 
 /*
- * Their records are not in the heap, but linked.  One that has died without
- * a wake-up is found as ever, and waited for until then.
+ * The records of workers are intact, since they are outside of the inner pool,
+ * but the lists that link them may not be: they are linked again.
  */
 
 static void
@@ -137,13 +171,14 @@ ngx_mcp_recovery_workers_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 
 
 /*
- * The heap is as it was: nothing is changed in it before all have let go.
+ * This worker releases its pointers into the old pool, which is unchanged until
+ * all workers have done so: DIRTY to RESET.
  */
 
 static void
-ngx_mcp_recovery_unlink_locked(ngx_mcp_worker_t *self)
+ngx_mcp_recovery_release_locked(ngx_mcp_worker_t *self)
 {
-    ngx_mcp_sessions_each(ngx_mcp_recovery_take_locked);
+    ngx_mcp_sessions_each(ngx_mcp_recovery_release_session_locked);
 
     ngx_queue_init(&self->records);
     ngx_queue_init(&self->ready);
@@ -154,14 +189,17 @@ ngx_mcp_recovery_unlink_locked(ngx_mcp_worker_t *self)
     self->posted = 0;
     self->phase = NGX_MCP_ZONE_RESET;
 
-    ngx_mcp_recovery_retry = 1;
+    ngx_mcp_recovery_incomplete = 1;
 
     ngx_mcp_timer_set(&ngx_mcp_recovery_timer, 0);
+
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp zone recovery: this worker has released the old pool");
 }
 
 
 static void
-ngx_mcp_recovery_take_locked(ngx_mcp_session_t *s)
+ngx_mcp_recovery_release_session_locked(ngx_mcp_session_t *s)
 {
     ngx_mcp_session_record_t  *record;
 
@@ -173,8 +211,8 @@ ngx_mcp_recovery_take_locked(ngx_mcp_session_t *s)
 
     if (ngx_mcp_inbox_rescue_locked(ngx_mcp_zone(), s) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "mcp sse: messages of session %*s are lost with the "
-                      "zone, its stream is ended",
+                      "mcp sse: messages of session %*s are lost with "
+                      "mcp_sse_zone, its stream is closed",
                       (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
         s->close_reason = NGX_MCP_CLOSE_NO_MEMORY;
@@ -186,13 +224,15 @@ ngx_mcp_recovery_take_locked(ngx_mcp_session_t *s)
         s->close_reason = NGX_MCP_CLOSE_EVICTED;
     }
 
+    /* the new record goes on from these */
+
     s->accepted = record->messages;
     s->record = NULL;
 }
 
 
 static void
-ngx_mcp_recovery_next_locked(ngx_mcp_zone_t *zone)
+ngx_mcp_recovery_advance_locked(ngx_mcp_zone_t *zone)
 {
     ngx_uint_t         phase;
     ngx_queue_t       *q;
@@ -216,8 +256,14 @@ ngx_mcp_recovery_next_locked(ngx_mcp_zone_t *zone)
 
     if (phase == NGX_MCP_ZONE_READY) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "mcp sse: mcp_sse_zone \"%V\" is whole again",
+                      "mcp sse: mcp_sse_zone \"%V\" is recovered",
                       &zone->conf->zone_name);
+    }
+
+    if (phase != zone->root->phase) {
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp zone recovery: phase of zone %ui -> %ui",
+                       zone->root->phase, phase);
     }
 
     zone->root->phase = phase;
@@ -225,12 +271,11 @@ ngx_mcp_recovery_next_locked(ngx_mcp_zone_t *zone)
 
 
 /*
- * From the timer, until the zone is whole: registers this worker's sessions.
- * Another worker may die meanwhile, and all begins again.
+ * Registers the sessions of this worker: RESET to READY.
  */
 
 static void
-ngx_mcp_recovery_sessions(void *data)
+ngx_mcp_recovery_timer_handler(void *data)
 {
     ngx_mcp_worker_t  *self;
     ngx_mcp_zone_t    *zone;
@@ -243,18 +288,24 @@ ngx_mcp_recovery_sessions(void *data)
 
     zone = ngx_mcp_zone();
 
-    ngx_mcp_recovery_retry = 0;
+    ngx_mcp_recovery_incomplete = 0;
 
-    ngx_mcp_sessions_each(ngx_mcp_recovery_session);
+    ngx_mcp_sessions_each(ngx_mcp_recovery_register);
 
     ngx_mcp_zone_lock(zone);
 
-    if (zone->root->phase != NGX_MCP_ZONE_DIRTY && !ngx_mcp_recovery_retry) {
+    if (zone->root->phase != NGX_MCP_ZONE_DIRTY
+        && !ngx_mcp_recovery_incomplete)
+    {
         self->phase = NGX_MCP_ZONE_READY;
-        ngx_mcp_recovery_next_locked(zone);
+        ngx_mcp_recovery_advance_locked(zone);
     }
 
     ngx_mcp_zone_unlock(zone);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp zone recovery: sessions registered, phase of this "
+                   "worker %ui", self->phase);
 
     if (self->phase != NGX_MCP_ZONE_READY) {
         ngx_mcp_timer_set(&ngx_mcp_recovery_timer,
@@ -264,7 +315,7 @@ ngx_mcp_recovery_sessions(void *data)
 
 
 static void
-ngx_mcp_recovery_session(ngx_mcp_session_t *s)
+ngx_mcp_recovery_register(ngx_mcp_session_t *s)
 {
     ngx_int_t  rc;
 
@@ -285,9 +336,9 @@ ngx_mcp_recovery_session(ngx_mcp_session_t *s)
         return;
     }
 
-    /* a zone that was damaged just then, whatever it is by now */
+    /* no record: the zone was DIRTY again at that moment */
 
     if (s->record == NULL) {
-        ngx_mcp_recovery_retry = 1;
+        ngx_mcp_recovery_incomplete = 1;
     }
 }

@@ -1,6 +1,8 @@
 
 /*
- * Makes a zone anew in which a worker has died.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Recovery of the zone after a worker died while it held the mutex.
  */
 
 #ifndef _NGX_MCP_RECOVERY_H_INCLUDED_
@@ -11,20 +13,21 @@
 
 
 /*
- * In init_process, before the zone is entered.
+ * Called in init_process, before the first ngx_mcp_zone_lock().
  */
 
 void ngx_mcp_recovery_init(void);
 
 /*
- * For zone_lock(), each time that the zone is entered and is not READY.
- * "dead" is the pid of a worker that died while it held the mutex, or 0.
+ * Called by ngx_mcp_zone_lock() whenever the zone is not READY.  "dead" is the
+ * pid of a worker that died while it held the mutex, or 0.
  */
 
 void ngx_mcp_recovery_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead);
 
 /*
- * The state in which a new worker begins.
+ * Returns the phase in which a new worker begins, and starts the timer of
+ * recovery in this worker if the zone is not READY.
  */
 
 ngx_uint_t ngx_mcp_recovery_join_locked(ngx_mcp_zone_t *zone);

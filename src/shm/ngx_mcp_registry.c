@@ -1,7 +1,17 @@
 
 /*
- * A record is made by the worker that opens the session and freed by it when
- * it leaves; one that leaves a tomb is freed by any worker's sweep.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Session registry in shared memory: owners, limits per user, tombstones.
+ *
+ * A record is owned by the worker that opens the session, and freed by it when
+ * the session is closed.  If the stream was lost, the record stays as a
+ * tombstone without an owner for the time of mcp_sse_grace: messages for the
+ * session are kept pending in that time.  Any worker frees a tombstone that
+ * has expired.
+ *
+ * A worker never ends a session of another worker.  It marks the record as
+ * evicted or replaced and wakeups the owner, which ends the session.
  */
 
 #include "ngx_mcp_registry.h"
@@ -9,62 +19,76 @@
 #include "ngx_mcp_wakeup.h"
 
 
-/* CONTRACT: which sessions may be ended for a new one of the same user */
+/*
+ * docs/PROTOCOL.md 3.14, 3.15: which sessions may be ended for a new one of the
+ * same user.  Some clients open a stream at each start and leave it without a
+ * message, to find out which transport the server has.
+ */
 
 #define NGX_MCP_REGISTRY_PROBE_AGE_MS  10000
 #define NGX_MCP_REGISTRY_IDLE_AGE_MS   600000
 
-#define NGX_MCP_REGISTRY_MAX_WAKES  8      /* and one that is replaced */
+/* more than one session is evicted after mcp_sse_max_sessions was lowered */
 
+#define NGX_MCP_REGISTRY_MAX_WAKEUPS   8
+
+
+/* owners of sessions that are evicted or replaced */
 
 typedef struct {
-    u_char        ids[NGX_MCP_REGISTRY_MAX_WAKES + 1]
+    u_char        ids[NGX_MCP_REGISTRY_MAX_WAKEUPS + 1]
                      [NGX_MCP_WORKER_ID_LEN];
     ngx_uint_t    n;
-} ngx_mcp_registry_wakes_t;
+} ngx_mcp_registry_wakeups_t;
 
 
-static ngx_int_t ngx_mcp_registry_user(ngx_mcp_zone_t *zone, u_char *key,
-    ngx_mcp_user_record_t **user);
-static void ngx_mcp_registry_forget_user(ngx_mcp_zone_t *zone,
+static ngx_int_t ngx_mcp_registry_user_locked(ngx_mcp_zone_t *zone,
+    u_char *key, ngx_mcp_user_record_t **user);
+static void ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record);
-static void ngx_mcp_registry_drop_user(ngx_mcp_zone_t *zone,
+static void ngx_mcp_registry_free_user_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_user_record_t *user);
-static ngx_int_t ngx_mcp_registry_make_room(ngx_mcp_zone_t *zone,
+static ngx_int_t ngx_mcp_registry_make_room_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_user_record_t *user, ngx_uint_t max,
-    ngx_mcp_registry_wakes_t *wakes);
-static ngx_mcp_session_record_t *ngx_mcp_registry_victim(
+    ngx_mcp_registry_wakeups_t *wakeups);
+static ngx_mcp_session_record_t *ngx_mcp_registry_evictable_locked(
     ngx_mcp_user_record_t *user);
-static void ngx_mcp_registry_replace(ngx_mcp_zone_t *zone,
-    ngx_mcp_session_record_t *record, ngx_mcp_registry_wakes_t *wakes);
-static void ngx_mcp_registry_note(ngx_mcp_session_record_t *record,
-    ngx_mcp_registry_wakes_t *wakes);
-static ngx_mcp_session_record_t *ngx_mcp_registry_record(ngx_mcp_zone_t *zone,
-    ngx_mcp_session_t *s, u_char *user, ngx_uint_t max,
-    ngx_mcp_registry_wakes_t *wakes, ngx_int_t *rc);
-static void ngx_mcp_registry_set(ngx_mcp_zone_t *zone,
-    ngx_mcp_session_record_t *record, ngx_mcp_session_t *s);
+static void ngx_mcp_registry_replace_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record, ngx_mcp_registry_wakeups_t *wakeups);
+static void ngx_mcp_registry_notify_locked(ngx_mcp_session_record_t *record,
+    ngx_mcp_registry_wakeups_t *wakeups);
+static ngx_mcp_session_record_t *ngx_mcp_registry_enter_locked(
+    ngx_mcp_zone_t *zone, ngx_mcp_session_t *s, u_char *user_key,
+    ngx_uint_t max, ngx_mcp_registry_wakeups_t *wakeups, ngx_int_t *rc);
+static void ngx_mcp_registry_link_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record, ngx_mcp_session_t *s,
+    ngx_mcp_user_record_t *user);
 
 
 ngx_int_t
 ngx_mcp_registry_enter(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
 {
-    ngx_int_t                  rc;
-    ngx_uint_t                 i;
-    ngx_mcp_zone_t            *zone;
-    ngx_mcp_registry_wakes_t   wakes;
+    ngx_int_t                    rc;
+    ngx_uint_t                   i;
+    ngx_mcp_zone_t              *zone;
+    ngx_mcp_registry_wakeups_t   wakeups;
 
     zone = ngx_mcp_zone();
 
-    wakes.n = 0;
+    wakeups.n = 0;
 
     ngx_mcp_zone_lock(zone);
 
-    s->record = ngx_mcp_registry_record(zone, s, user, max, &wakes, &rc);
+    s->record = ngx_mcp_registry_enter_locked(zone, s, user, max, &wakeups,
+                                              &rc);
     ngx_mcp_zone_unlock(zone);
 
-    for (i = 0; i < wakes.n; i++) {
-        (void) ngx_mcp_wakeup_send(wakes.ids[i], ngx_cycle->log);
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp session %*s registered: %i, owners to wake %ui",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash, rc, wakeups.n);
+
+    for (i = 0; i < wakeups.n; i++) {
+        (void) ngx_mcp_wakeup_send(wakeups.ids[i], ngx_cycle->log);
     }
 
     if (rc == NGX_DECLINED) {
@@ -76,12 +100,13 @@ ngx_mcp_registry_enter(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
 
 
 /*
- * Under the mutex.
+ * Returns the new record; or NULL, with the reason in "rc": see
+ * ngx_mcp_registry_enter().
  */
 
 static ngx_mcp_session_record_t *
-ngx_mcp_registry_record(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
-    u_char *user_key, ngx_uint_t max, ngx_mcp_registry_wakes_t *wakes,
+ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
+    u_char *user_key, ngx_uint_t max, ngx_mcp_registry_wakeups_t *wakeups,
     ngx_int_t *rc)
 {
     ngx_mcp_session_record_t  *record, *old;
@@ -89,7 +114,7 @@ ngx_mcp_registry_record(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
 
     *rc = NGX_DECLINED;
 
-    /* a damaged zone takes it later */
+    /* recovery registers the session */
 
     if (zone->root->phase == NGX_MCP_ZONE_DIRTY) {
         *rc = NGX_OK;
@@ -106,7 +131,7 @@ ngx_mcp_registry_record(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
 
     if (old && old->owner) {
 
-        /* who registers again may have been replaced in a damaged zone */
+        /* during recovery, a newer stream may have got the id */
 
         if (max == NGX_MCP_REGISTRY_REENTER
             && (ngx_msec_int_t) (old->created - s->created) > 0)
@@ -116,17 +141,17 @@ ngx_mcp_registry_record(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
             return NULL;
         }
 
-        ngx_mcp_registry_replace(zone, old, wakes);
+        ngx_mcp_registry_replace_locked(zone, old, wakeups);
         old = NULL;
     }
 
-    if (ngx_mcp_registry_user(zone, user_key, &user) != NGX_OK) {
+    if (ngx_mcp_registry_user_locked(zone, user_key, &user) != NGX_OK) {
         ngx_mcp_zone_free_locked(zone, record);
         return NULL;
     }
 
-    if (ngx_mcp_registry_make_room(zone, user, max, wakes) != NGX_OK) {
-        ngx_mcp_registry_drop_user(zone, user);
+    if (ngx_mcp_registry_make_room_locked(zone, user, max, wakeups) != NGX_OK) {
+        ngx_mcp_registry_free_user_locked(zone, user);
         ngx_mcp_zone_free_locked(zone, record);
         *rc = NGX_BUSY;
         return NULL;
@@ -136,18 +161,8 @@ ngx_mcp_registry_record(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
         ngx_mcp_registry_free_locked(zone, old);
     }
 
-    ngx_mcp_registry_set(zone, record, s);
+    ngx_mcp_registry_link_locked(zone, record, s, user);
 
-    ngx_queue_init(&record->inbox);
-    ngx_queue_insert_tail(&record->owner->records, &record->queue);
-
-    record->user = user;
-    user->count++;
-    ngx_queue_insert_tail(&user->records, &record->users);
-
-    ngx_mcp_zone_insert(&zone->root->records, &record->node,
-                               record->key);
-    zone->root->nrecords++;
     *rc = NGX_OK;
 
     return record;
@@ -155,19 +170,20 @@ ngx_mcp_registry_record(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
 
 
 static void
-ngx_mcp_registry_set(ngx_mcp_zone_t *zone, ngx_mcp_session_record_t *record,
-    ngx_mcp_session_t *s)
+ngx_mcp_registry_link_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record, ngx_mcp_session_t *s,
+    ngx_mcp_user_record_t *user)
 {
     ngx_memcpy(record->key, s->sid.key, NGX_MCP_DIGEST_LEN);
 
-    /* only legacy messages ask for it, and must find none of the others */
+    /* for ngx_mcp_registry_opened_with(): legacy sessions only */
 
     if (!s->streamable) {
         ngx_memcpy(record->credential, s->credential.digest,
                    NGX_MCP_DIGEST_LEN);
     }
 
-    /* of a session that was in a damaged zone, some were accepted before */
+    /* not 0 if the session was registered before recovery */
 
     record->pending = s->pending;
     record->bytes = s->bytes;
@@ -177,24 +193,34 @@ ngx_mcp_registry_set(ngx_mcp_zone_t *zone, ngx_mcp_session_record_t *record,
     record->created = s->created;
     record->active = ngx_current_msec;
     record->max_inbox = zone->conf->max_inbox;
+
+    ngx_queue_init(&record->inbox);
+    ngx_queue_insert_tail(&record->owner->records, &record->queue);
+
+    record->user = user;
+    user->count++;
+    ngx_queue_insert_tail(&user->records, &record->user_queue);
+
+    ngx_mcp_zone_insert(&zone->root->records, &record->node, record->key);
     record->listed = 1;
+    zone->root->nrecords++;
 }
 
 
 /*
- * Under the mutex: the user with that key, who may be new and then has no
+ * Finds or creates the record of the user with that key.  A new one has no
  * session yet.
  */
 
 static ngx_int_t
-ngx_mcp_registry_user(ngx_mcp_zone_t *zone, u_char *key,
+ngx_mcp_registry_user_locked(ngx_mcp_zone_t *zone, u_char *key,
     ngx_mcp_user_record_t **user)
 {
     ngx_rbtree_node_t      *node;
     ngx_mcp_user_record_t  *u;
 
     node = ngx_mcp_zone_find(&zone->root->users, key,
-                               offsetof(ngx_mcp_user_record_t, key));
+                             offsetof(ngx_mcp_user_record_t, key));
 
     if (node) {
         *user = ngx_rbtree_data(node, ngx_mcp_user_record_t, node);
@@ -217,8 +243,13 @@ ngx_mcp_registry_user(ngx_mcp_zone_t *zone, u_char *key,
 }
 
 
+/*
+ * Frees the record of a user without sessions.
+ */
+
 static void
-ngx_mcp_registry_drop_user(ngx_mcp_zone_t *zone, ngx_mcp_user_record_t *user)
+ngx_mcp_registry_free_user_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_user_record_t *user)
 {
     if (user->count == 0) {
         ngx_rbtree_delete(&zone->root->users, &user->node);
@@ -228,11 +259,11 @@ ngx_mcp_registry_drop_user(ngx_mcp_zone_t *zone, ngx_mcp_user_record_t *user)
 
 
 /*
- * Under the mutex: the record does not count for its user any more.
+ * From now on, the session does not count for its user.
  */
 
 static void
-ngx_mcp_registry_forget_user(ngx_mcp_zone_t *zone,
+ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record)
 {
     ngx_mcp_user_record_t  *user;
@@ -243,44 +274,46 @@ ngx_mcp_registry_forget_user(ngx_mcp_zone_t *zone,
         return;
     }
 
-    ngx_queue_remove(&record->users);
+    ngx_queue_remove(&record->user_queue);
     record->user = NULL;
     user->count--;
 
-    ngx_mcp_registry_drop_user(zone, user);
+    ngx_mcp_registry_free_user_locked(zone, user);
 }
 
 
 /*
- * Under the mutex: makes room for one more session of the user.
+ * Evicts sessions of the user until it may have one more.  Returns NGX_OK, or
+ * NGX_BUSY if there is none to evict.
  */
 
 static ngx_int_t
-ngx_mcp_registry_make_room(ngx_mcp_zone_t *zone, ngx_mcp_user_record_t *user,
-    ngx_uint_t max, ngx_mcp_registry_wakes_t *wakes)
+ngx_mcp_registry_make_room_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_user_record_t *user, ngx_uint_t max,
+    ngx_mcp_registry_wakeups_t *wakeups)
 {
-    ngx_mcp_session_record_t  *victim;
+    ngx_mcp_session_record_t  *record;
 
     while (user->count >= max) {
 
-        if (wakes->n == NGX_MCP_REGISTRY_MAX_WAKES) {
+        if (wakeups->n == NGX_MCP_REGISTRY_MAX_WAKEUPS) {
             return NGX_BUSY;
         }
 
-        victim = ngx_mcp_registry_victim(user);
+        record = ngx_mcp_registry_evictable_locked(user);
 
-        if (victim == NULL) {
+        if (record == NULL) {
             return NGX_BUSY;
         }
 
-        /* its owner ends it soon; until then it does not count twice */
+        /* its owner ends it soon; it does not count until then */
 
-        ngx_queue_remove(&victim->users);
-        victim->user = NULL;
-        victim->evicted = 1;
+        ngx_queue_remove(&record->user_queue);
+        record->user = NULL;
+        record->evicted = 1;
         user->count--;
 
-        ngx_mcp_registry_note(victim, wakes);
+        ngx_mcp_registry_notify_locked(record, wakeups);
     }
 
     return NGX_OK;
@@ -300,12 +333,13 @@ ngx_mcp_registry_limit(u_char *key, ngx_uint_t max)
     ngx_mcp_zone_lock(zone);
 
     node = ngx_mcp_zone_find(&zone->root->users, key,
-                               offsetof(ngx_mcp_user_record_t, key));
+                             offsetof(ngx_mcp_user_record_t, key));
 
-    user = node ? ngx_rbtree_data(node, ngx_mcp_user_record_t, node)
-                : NULL;
+    user = node ? ngx_rbtree_data(node, ngx_mcp_user_record_t, node) : NULL;
 
-    rc = (user == NULL || user->count < max || ngx_mcp_registry_victim(user))
+    rc = (user == NULL
+          || user->count < max
+          || ngx_mcp_registry_evictable_locked(user))
          ? NGX_OK : NGX_BUSY;
 
     ngx_mcp_zone_unlock(zone);
@@ -315,12 +349,12 @@ ngx_mcp_registry_limit(u_char *key, ngx_uint_t max)
 
 
 /*
- * The oldest that never had a message, since clients leave such probes at
- * each start; else the one idle longest.
+ * Returns the session of the user that is ended for a new one: the oldest one
+ * that never had a message, otherwise the one that is idle longest; or NULL.
  */
 
 static ngx_mcp_session_record_t *
-ngx_mcp_registry_victim(ngx_mcp_user_record_t *user)
+ngx_mcp_registry_evictable_locked(ngx_mcp_user_record_t *user)
 {
     ngx_msec_t                 now;
     ngx_queue_t               *q;
@@ -334,7 +368,8 @@ ngx_mcp_registry_victim(ngx_mcp_user_record_t *user)
          q != ngx_queue_sentinel(&user->records);
          q = ngx_queue_next(q))
     {
-        record = ngx_queue_data(q, ngx_mcp_session_record_t, users);
+        record = ngx_queue_data(q, ngx_mcp_session_record_t,
+                                user_queue);
 
         if (record->messages == 0
             && (ngx_msec_int_t) (now - record->created)
@@ -360,31 +395,31 @@ ngx_mcp_registry_victim(ngx_mcp_user_record_t *user)
 
 
 /*
- * Under the mutex: from now on the id is another's.  The old owner finds the
- * record among its own and ends the session.
+ * From now on, the id belongs to a new session.  The owner of the old one finds
+ * the record in its list "ready" and ends the session.
  */
 
 static void
-ngx_mcp_registry_replace(ngx_mcp_zone_t *zone,
-    ngx_mcp_session_record_t *record, ngx_mcp_registry_wakes_t *wakes)
+ngx_mcp_registry_replace_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record, ngx_mcp_registry_wakeups_t *wakeups)
 {
     ngx_rbtree_delete(&zone->root->records, &record->node);
     record->listed = 0;
     record->replaced = 1;
 
-    ngx_mcp_registry_forget_user(zone, record);
-    ngx_mcp_registry_note(record, wakes);
+    ngx_mcp_registry_unlink_user_locked(zone, record);
+    ngx_mcp_registry_notify_locked(record, wakeups);
 }
 
 
 static void
-ngx_mcp_registry_note(ngx_mcp_session_record_t *record,
-    ngx_mcp_registry_wakes_t *wakes)
+ngx_mcp_registry_notify_locked(ngx_mcp_session_record_t *record,
+    ngx_mcp_registry_wakeups_t *wakeups)
 {
     u_char  id[NGX_MCP_WORKER_ID_LEN];
 
     if (ngx_mcp_workers_notify_locked(record, id)) {
-        ngx_memcpy(wakes->ids[wakes->n++], id, NGX_MCP_WORKER_ID_LEN);
+        ngx_memcpy(wakeups->ids[wakeups->n++], id, NGX_MCP_WORKER_ID_LEN);
     }
 }
 
@@ -408,7 +443,7 @@ ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace)
 
     if (record == NULL) {
 
-        /* the zone was damaged, and it is let go by now */
+        /* this worker has released the old pool inside zone_lock() */
 
         ngx_mcp_zone_unlock(zone);
         return;
@@ -418,12 +453,12 @@ ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace)
 
     if (grace && record->listed && !record->evicted) {
 
-        if (record->has_news) {
+        if (record->queued) {
             ngx_queue_remove(&record->ready);
-            record->has_news = 0;
+            record->queued = 0;
         }
 
-        ngx_mcp_registry_forget_user(zone, record);
+        ngx_mcp_registry_unlink_user_locked(zone, record);
 
         ngx_queue_remove(&record->queue);
         ngx_queue_insert_tail(&zone->root->tombstones, &record->queue);
@@ -494,7 +529,7 @@ ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone, u_char *key)
     ngx_mcp_session_record_t  *record;
 
     node = ngx_mcp_zone_find(&zone->root->records, key,
-                                 offsetof(ngx_mcp_session_record_t, key));
+                             offsetof(ngx_mcp_session_record_t, key));
     if (node == NULL) {
         return NULL;
     }
@@ -541,11 +576,11 @@ ngx_mcp_registry_free_locked(ngx_mcp_zone_t *zone,
         ngx_rbtree_delete(&zone->root->records, &record->node);
     }
 
-    if (record->has_news) {
+    if (record->queued) {
         ngx_queue_remove(&record->ready);
     }
 
-    ngx_mcp_registry_forget_user(zone, record);
+    ngx_mcp_registry_unlink_user_locked(zone, record);
 
     zone->root->nrecords--;
 

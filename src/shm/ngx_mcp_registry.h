@@ -1,7 +1,8 @@
 
 /*
- * Sessions in the zone: who owns them, how many a user has, what is left of
- * a lost one.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Session registry in shared memory: owners, limits per user, tombstones.
  */
 
 #ifndef _NGX_MCP_REGISTRY_H_INCLUDED_
@@ -11,53 +12,63 @@
 #include "ngx_mcp_zone.h"
 
 
-/* "max" of a session that was in a damaged zone: it has its place */
+/*
+ * "max" for a session that recovery registers again: its user's limit was
+ * checked when the session was opened.
+ */
 
 #define NGX_MCP_REGISTRY_REENTER  ((ngx_uint_t) -1)
 
 
 /*
- * Enters a session, which replaces one of the same id and takes over its
- * tombstone.  If the user has "max" sessions already, one that may be ended
- * is.  NGX_OK; NGX_BUSY: too many sessions; NGX_DECLINED: zone full.  A zone
- * that is damaged takes it later: NGX_OK, and no record yet.  One that was in
- * such a zone does not replace a newer one: NGX_ABORT.
+ * Registers a session of this worker and sets s->record.  A session of the same
+ * id is replaced, its tombstone is removed.  If the user with the key "user"
+ * (NGX_MCP_DIGEST_LEN bytes) has "max" sessions, one that may be ended is
+ * evicted.  Returns
+ *
+ *     NGX_OK        registered; s->record is NULL if the zone is DIRTY, and
+ *                   recovery registers the session
+ *     NGX_BUSY      the user has too many sessions
+ *     NGX_DECLINED  the zone is full
+ *     NGX_ABORT     with NGX_MCP_REGISTRY_REENTER: the id has a newer session
  */
 
 ngx_int_t ngx_mcp_registry_enter(ngx_mcp_session_t *s, u_char *user,
     ngx_uint_t max);
 
 /*
- * Whether a user may have one more session: NGX_OK or NGX_BUSY.
+ * Checks whether the user may have one more session.  Returns NGX_OK or
+ * NGX_BUSY.
  */
 
 ngx_int_t ngx_mcp_registry_limit(u_char *user, ngx_uint_t max);
 
 /*
- * Takes a session out.  What is still in its inbox goes to owner->receive()
- * before the function returns; afterwards nobody can append.  If "grace" is
- * not 0, a tombstone stays for that time.
+ * Unregisters a session.  The messages in its inbox are given to
+ * ngx_mcp_sessions_receive() before the function returns; afterwards no worker
+ * can append messages.  If "grace" is not 0, a tombstone is left for that time,
+ * in milliseconds.
  */
 
 void ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace);
 
 /*
- * Messages for the session with that key, if it is open, came by another way
- * than its inbox: it is in use.
+ * Notes that "n" messages for the session with that key, if it is open, came by
+ * another way than its inbox: a session in use is not evicted.
  */
 
 void ngx_mcp_registry_active(u_char *key, ngx_uint_t n);
 
 /*
- * Whether a session with that key is open, and was opened with that
- * credential.
+ * Returns whether a session with that key is open and was opened with the
+ * credential of that digest.
  */
 
 ngx_uint_t ngx_mcp_registry_opened_with(u_char *key, u_char *credential);
 
 /*
- * Under the mutex: the record with that key, or NULL; frees tombs whose time
- * is over; frees a record, whose inbox must be empty, wherever it stands.
+ * Return the record with that key, or NULL; free expired tombstones; unlink and
+ * free a record, whose inbox must be empty.
  */
 
 ngx_mcp_session_record_t *ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone,

@@ -1,6 +1,12 @@
 
 /*
- * Entries belong to the zone: nobody's end takes them away but their own.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Revocation list: ids of sessions that were ended before they expired, in
+ * shared memory.
+ *
+ * Entries are owned by the zone.  They stay until they expire, whichever
+ * worker has added them.
  */
 
 #include "ngx_mcp_revocation.h"
@@ -13,11 +19,12 @@ typedef struct {
 } ngx_mcp_revocation_t;
 
 
-static ngx_mcp_revocation_t *ngx_mcp_revocation_alloc(ngx_mcp_zone_t *zone,
-    ngx_uint_t *forgotten);
-static ngx_mcp_revocation_t *ngx_mcp_revocation_first(ngx_mcp_zone_t *zone);
-static void ngx_mcp_revocation_free(ngx_mcp_zone_t *zone,
-    ngx_mcp_revocation_t *revoked);
+static ngx_mcp_revocation_t *ngx_mcp_revocation_alloc_locked(
+    ngx_mcp_zone_t *zone, ngx_uint_t *forgotten);
+static ngx_mcp_revocation_t *ngx_mcp_revocation_first_locked(
+    ngx_mcp_zone_t *zone);
+static void ngx_mcp_revocation_free_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_revocation_t *item);
 
 
 ngx_int_t
@@ -26,7 +33,7 @@ ngx_mcp_revocation_add(u_char *key, time_t end)
     ngx_int_t              rc;
     ngx_uint_t             forgotten;
     ngx_mcp_zone_t        *zone;
-    ngx_mcp_revocation_t  *revoked;
+    ngx_mcp_revocation_t  *item;
 
     zone = ngx_mcp_zone();
 
@@ -36,36 +43,37 @@ ngx_mcp_revocation_add(u_char *key, time_t end)
     ngx_mcp_zone_lock(zone);
 
     if (ngx_mcp_zone_find(&zone->root->revoked, key,
-                                offsetof(ngx_mcp_revocation_t, key)))
+                          offsetof(ngx_mcp_revocation_t, key)))
     {
         ngx_mcp_zone_unlock(zone);
         return NGX_DECLINED;
     }
 
-    revoked = ngx_mcp_revocation_alloc(zone, &forgotten);
+    item = ngx_mcp_revocation_alloc_locked(zone, &forgotten);
 
-    if (revoked) {
+    if (item) {
         rc = NGX_OK;
 
-        ngx_memcpy(revoked->key, key, NGX_MCP_DIGEST_LEN);
-        ngx_mcp_zone_insert(&zone->root->revoked, &revoked->node, key);
+        ngx_memcpy(item->key, key, NGX_MCP_DIGEST_LEN);
+        ngx_mcp_zone_insert(&zone->root->revoked, &item->node, key);
 
-        revoked->end.key = (ngx_rbtree_key_t) end;
-        ngx_rbtree_insert(&zone->root->revoked_ends, &revoked->end);
+        item->end.key = (ngx_rbtree_key_t) end;
+        ngx_rbtree_insert(&zone->root->revoked_ends, &item->end);
 
         zone->root->nrevoked++;
     }
 
     ngx_mcp_zone_unlock(zone);
 
-    if (revoked == NULL) {
+    if (item == NULL) {
         ngx_mcp_zone_nomem(zone, ngx_cycle->log);
     }
 
     if (forgotten) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "mcp sse: too many ended sessions for mcp_sse_zone "
-                      "\"%V\", %ui forgotten",
+                      "\"%V\", %ui are forgotten and their ids can be used "
+                      "again; set a larger size in \"mcp_sse_zone\"",
                       &zone->conf->zone_name, forgotten);
     }
 
@@ -74,33 +82,35 @@ ngx_mcp_revocation_add(u_char *key, time_t end)
 
 
 /*
- * Under the mutex.
+ * Allocates an entry, or returns NULL.  Removes the ids that expire first, if
+ * needed, and counts them in "forgotten".
  */
 
 static ngx_mcp_revocation_t *
-ngx_mcp_revocation_alloc(ngx_mcp_zone_t *zone, ngx_uint_t *forgotten)
+ngx_mcp_revocation_alloc_locked(ngx_mcp_zone_t *zone, ngx_uint_t *forgotten)
 {
     ngx_uint_t             max;
-    ngx_mcp_revocation_t  *revoked;
+    ngx_mcp_revocation_t  *item;
 
-    /* what the slab takes for one is the next power of two */
+    /* the slab allocator uses at most twice the size for each */
 
     max = zone->size / 8 / (2 * sizeof(ngx_mcp_revocation_t));
 
     for ( ;; ) {
 
-        revoked = NULL;
+        item = NULL;
 
         if (zone->root->nrevoked < max) {
-            revoked = ngx_mcp_zone_calloc_locked(zone,
+            item = ngx_mcp_zone_calloc_locked(zone,
                                         sizeof(ngx_mcp_revocation_t));
         }
 
-        if (revoked || zone->root->nrevoked == 0) {
-            return revoked;
+        if (item || zone->root->nrevoked == 0) {
+            return item;
         }
 
-        ngx_mcp_revocation_free(zone, ngx_mcp_revocation_first(zone));
+        ngx_mcp_revocation_free_locked(zone,
+                                       ngx_mcp_revocation_first_locked(zone));
         (*forgotten)++;
     }
 }
@@ -117,7 +127,7 @@ ngx_mcp_revocation_check(u_char *key)
     ngx_mcp_zone_lock(zone);
 
     node = ngx_mcp_zone_find(&zone->root->revoked, key,
-                                offsetof(ngx_mcp_revocation_t, key));
+                             offsetof(ngx_mcp_revocation_t, key));
 
     ngx_mcp_zone_unlock(zone);
 
@@ -126,7 +136,7 @@ ngx_mcp_revocation_check(u_char *key)
 
 
 /*
- * They are copied: nobody is to wait for what the handler does.
+ * The list is copied, since the handler must not run under the mutex.
  */
 
 void
@@ -135,7 +145,7 @@ ngx_mcp_revocation_each(void (*handler)(u_char *key, time_t end))
     ngx_uint_t             i, n;
     ngx_rbtree_node_t     *node;
     ngx_mcp_zone_t        *zone;
-    ngx_mcp_revocation_t  *all, *revoked;
+    ngx_mcp_revocation_t  *all, *item;
 
     zone = ngx_mcp_zone();
 
@@ -155,9 +165,9 @@ ngx_mcp_revocation_each(void (*handler)(u_char *key, time_t end))
                           zone->root->revoked_ends.sentinel);
 
     for (i = 0; node && i < n; i++) {
-        revoked = (ngx_mcp_revocation_t *)
+        item = (ngx_mcp_revocation_t *)
                       ((u_char *) node - offsetof(ngx_mcp_revocation_t, end));
-        all[i] = *revoked;
+        all[i] = *item;
         node = ngx_rbtree_next(&zone->root->revoked_ends, node);
     }
 
@@ -174,23 +184,27 @@ ngx_mcp_revocation_each(void (*handler)(u_char *key, time_t end))
 void
 ngx_mcp_revocation_expire_locked(ngx_mcp_zone_t *zone)
 {
-    ngx_mcp_revocation_t  *revoked;
+    ngx_mcp_revocation_t  *item;
 
     while (zone->root->nrevoked) {
 
-        revoked = ngx_mcp_revocation_first(zone);
+        item = ngx_mcp_revocation_first_locked(zone);
 
-        if ((time_t) revoked->end.key > ngx_time()) {
+        if ((time_t) item->end.key > ngx_time()) {
             return;
         }
 
-        ngx_mcp_revocation_free(zone, revoked);
+        ngx_mcp_revocation_free_locked(zone, item);
     }
 }
 
 
+/*
+ * Returns the id that expires first.  The list must not be empty.
+ */
+
 static ngx_mcp_revocation_t *
-ngx_mcp_revocation_first(ngx_mcp_zone_t *zone)
+ngx_mcp_revocation_first_locked(ngx_mcp_zone_t *zone)
 {
     u_char  *node;
 
@@ -203,12 +217,12 @@ ngx_mcp_revocation_first(ngx_mcp_zone_t *zone)
 
 
 static void
-ngx_mcp_revocation_free(ngx_mcp_zone_t *zone, ngx_mcp_revocation_t *revoked)
+ngx_mcp_revocation_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_revocation_t *item)
 {
-    ngx_rbtree_delete(&zone->root->revoked, &revoked->node);
-    ngx_rbtree_delete(&zone->root->revoked_ends, &revoked->end);
+    ngx_rbtree_delete(&zone->root->revoked, &item->node);
+    ngx_rbtree_delete(&zone->root->revoked_ends, &item->end);
 
-    ngx_mcp_zone_free_locked(zone, revoked);
+    ngx_mcp_zone_free_locked(zone, item);
 
     zone->root->nrevoked--;
 }

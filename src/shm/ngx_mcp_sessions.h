@@ -13,21 +13,22 @@
 
 
 /*
- * What the session room does for the rooms below, which must not include it.
+ * Handlers of the session room for the rooms below it, which must not include
+ * its headers.
  */
 
 typedef struct {
 
     /*
-     * A message has come for an open session.  Takes over one reference to
+     * Receives a message for an open session.  Takes over one reference to
      * the envelope.  The message is dispatched from an event of its own.
      */
 
     void      (*receive)(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
 
     /*
-     * The session must end; "reason" is of ngx_mcp_close_reason_e.  It is
-     * unregistered when the function returns.
+     * Closes the session; "reason" is of ngx_mcp_close_reason_e.  The
+     * session is unregistered when the function returns.
      */
 
     void      (*close)(ngx_mcp_session_t *s, ngx_uint_t reason);
@@ -36,13 +37,14 @@ typedef struct {
 
 
 /*
- * In init_process.  "handlers" must live as long as the process.
+ * Initializes the table and sets the handlers, in init_process.  "handlers"
+ * must live as long as the process.
  */
 
 void ngx_mcp_sessions_init(ngx_mcp_session_handlers_t *handlers);
 
 /*
- * Links the session, whose id is not in the table; unlinks it, if it is
+ * Link a session, whose id must not be in the table; unlink it, if it is
  * linked.  The table does not own sessions.
  */
 
@@ -50,19 +52,19 @@ void ngx_mcp_sessions_add(ngx_mcp_session_t *s);
 void ngx_mcp_sessions_remove(ngx_mcp_session_t *s);
 
 /*
- * The session with that key (NGX_MCP_DIGEST_LEN bytes), or NULL.
+ * Returns the session with that key (NGX_MCP_DIGEST_LEN bytes), or NULL.
  */
 
 ngx_mcp_session_t *ngx_mcp_sessions_find(u_char *key);
 
 /*
- * Calls handler for each session; it may remove that one.
+ * Calls "handler" for each session.  It may remove the session that it gets.
  */
 
 void ngx_mcp_sessions_each(void (*handler)(ngx_mcp_session_t *s));
 
 /*
- * Call the handlers.
+ * Call the handlers of the session room.
  */
 
 void ngx_mcp_sessions_receive(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);

@@ -1,7 +1,14 @@
 
 /*
- * The socket and its connection belong to the worker and are closed by
- * wakeup_close() in exit_process.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Wake-up between workers: abstract AF_UNIX datagram sockets.
+ *
+ * The socket and its connection are owned by the worker, and closed by
+ * ngx_mcp_wakeup_close() in exit_process.  An abstract socket has no file, and
+ * disappears with its process (unix(7), "Abstract sockets"): sendto() to the
+ * name of a dead worker fails with ECONNREFUSED.  The channel of nginx cannot
+ * be used instead: it belongs to the master.
  */
 
 #include "ngx_mcp_wakeup.h"
@@ -10,13 +17,13 @@
 
 
 static socklen_t ngx_mcp_wakeup_address(struct sockaddr_un *sun, u_char *id);
-static ngx_int_t ngx_mcp_wakeup_listen(ngx_cycle_t *cycle, int s);
-static void ngx_mcp_wakeup_handler(ngx_event_t *rev);
-static void ngx_mcp_wakeup_dummy(ngx_event_t *wev);
+static ngx_int_t ngx_mcp_wakeup_add_event(ngx_cycle_t *cycle, int s);
+static void ngx_mcp_wakeup_read_handler(ngx_event_t *rev);
+static void ngx_mcp_wakeup_write_handler(ngx_event_t *wev);
 
 
 static ngx_connection_t  *ngx_mcp_wakeup_connection;
-static void             (*ngx_mcp_wakeup_callback)(void);
+static void             (*ngx_mcp_wakeup_handler)(void);
 
 
 ngx_int_t
@@ -26,7 +33,7 @@ ngx_mcp_wakeup_open(ngx_cycle_t *cycle, u_char *id, void (*handler)(void))
     socklen_t           len;
     struct sockaddr_un  sun;
 
-    ngx_mcp_wakeup_callback = handler;
+    ngx_mcp_wakeup_handler = handler;
 
     s = socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);
 
@@ -37,7 +44,7 @@ ngx_mcp_wakeup_open(ngx_cycle_t *cycle, u_char *id, void (*handler)(void))
     len = ngx_mcp_wakeup_address(&sun, id);
 
     if (bind(s, (struct sockaddr *) &sun, len) == 0
-        && ngx_mcp_wakeup_listen(cycle, s) == NGX_OK)
+        && ngx_mcp_wakeup_add_event(cycle, s) == NGX_OK)
     {
         return NGX_OK;
     }
@@ -47,15 +54,15 @@ ngx_mcp_wakeup_open(ngx_cycle_t *cycle, u_char *id, void (*handler)(void))
 failed:
 
     ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_socket_errno,
-                  "mcp sse: no abstract unix socket for the wake-up of this "
-                  "worker, it looks for messages every 20 ms instead");
+                  "mcp sse: cannot open an abstract unix socket, this worker "
+                  "looks for messages every 20 ms instead");
 
     return NGX_DECLINED;
 }
 
 
 static ngx_int_t
-ngx_mcp_wakeup_listen(ngx_cycle_t *cycle, int s)
+ngx_mcp_wakeup_add_event(ngx_cycle_t *cycle, int s)
 {
     ngx_connection_t  *c;
 
@@ -64,12 +71,15 @@ ngx_mcp_wakeup_listen(ngx_cycle_t *cycle, int s)
         return NGX_ERROR;
     }
 
-    c->read->handler = ngx_mcp_wakeup_handler;
+    c->read->handler = ngx_mcp_wakeup_read_handler;
     c->read->log = cycle->log;
-    c->write->handler = ngx_mcp_wakeup_dummy;
+    c->write->handler = ngx_mcp_wakeup_write_handler;
     c->write->log = cycle->log;
 
-    /* as the channel to the master: not a client's, so no "open socket" */
+    /*
+     * nginx leaves connections of channels alone when a worker exits, and
+     * does not log them as "open socket"
+     */
 
     c->read->channel = 1;
     c->write->channel = 1;
@@ -111,13 +121,24 @@ ngx_mcp_wakeup_send(u_char *id, ngx_log_t *log)
 
     len = ngx_mcp_wakeup_address(&sun, id);
 
-    /* one byte: a receiver could not tell an empty datagram from an end */
+    /* one byte: for an empty datagram recv() would return 0 */
 
     if (sendto(s, "", 1, MSG_DONTWAIT, (struct sockaddr *) &sun, len) == 1) {
+
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, log, 0,
+                       "mcp wake-up of worker %02xd%02xd... sent",
+                       (int) id[0], (int) id[1]);
+
         return NGX_OK;
     }
 
     err = ngx_socket_errno;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, log, err,
+                   "mcp wake-up of worker %02xd%02xd... not sent",
+                   (int) id[0], (int) id[1]);
+
+    /* the queue of the receiver has net.unix.max_dgram_qlen datagrams */
 
     if (err == NGX_EAGAIN || err == ENOBUFS) {
         return NGX_OK;
@@ -127,7 +148,8 @@ ngx_mcp_wakeup_send(u_char *id, ngx_log_t *log)
         return NGX_DECLINED;
     }
 
-    ngx_log_error(NGX_LOG_ALERT, log, err, "mcp sse: sendto() worker failed");
+    ngx_log_error(NGX_LOG_ALERT, log, err,
+                  "mcp sse: sendto() to a worker failed");
 
     return NGX_ERROR;
 }
@@ -152,7 +174,7 @@ ngx_mcp_wakeup_address(struct sockaddr_un *sun, u_char *id)
 
 
 static void
-ngx_mcp_wakeup_handler(ngx_event_t *rev)
+ngx_mcp_wakeup_read_handler(ngx_event_t *rev)
 {
     char               buf[16];
     ssize_t            n;
@@ -180,7 +202,7 @@ ngx_mcp_wakeup_handler(ngx_event_t *rev)
 
         if (err != NGX_EAGAIN) {
             ngx_log_error(NGX_LOG_ALERT, rev->log, err,
-                          "mcp sse: recv() from workers failed");
+                          "mcp sse: recv() on the wake-up socket failed");
         }
 
         break;
@@ -188,12 +210,15 @@ ngx_mcp_wakeup_handler(ngx_event_t *rev)
 
     rev->ready = 0;
 
-    ngx_mcp_wakeup_callback();
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, rev->log, 0, "mcp wake-up received");
+
+    ngx_mcp_wakeup_handler();
 }
 
 
 static void
-ngx_mcp_wakeup_dummy(ngx_event_t *wev)
+ngx_mcp_wakeup_write_handler(ngx_event_t *wev)
 {
-    ngx_log_debug0(NGX_LOG_DEBUG_CORE, wev->log, 0, "mcp sse wakeup dummy");
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, wev->log, 0,
+                   "mcp wake-up write event");
 }

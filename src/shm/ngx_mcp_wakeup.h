@@ -1,8 +1,12 @@
 
 /*
- * Wake-up between the workers of one nginx: an abstract AF_UNIX datagram
- * socket per worker, named by the worker's id.  A datagram carries nothing;
- * one that is refused means that its owner is dead.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Wake-up between the workers of an nginx: abstract AF_UNIX datagram sockets.
+ *
+ * Each worker has a socket whose name contains the id of the worker.  The
+ * content of a datagram has no meaning.  A datagram that is refused proves
+ * that the worker is dead.
  */
 
 #ifndef _NGX_MCP_WAKEUP_H_INCLUDED_
@@ -13,24 +17,26 @@
 
 
 /*
- * Opens the socket of this worker; "handler" runs for every batch of
- * datagrams.  NGX_OK, or NGX_DECLINED, with one warning in the log, where
- * abstract sockets are refused: then others cannot wake this worker and it
- * must look into its inboxes by itself.
+ * Opens the socket of this worker.  "handler" runs from the event loop, once
+ * for all datagrams that have arrived.  Returns NGX_OK, or NGX_DECLINED after
+ * logging a warning: this worker has no socket and must poll its inboxes.
  */
 
 ngx_int_t ngx_mcp_wakeup_open(ngx_cycle_t *cycle, u_char *id,
     void (*handler)(void));
 
 /*
- * Closes it, if it is open: from now on nobody can wake this worker.
+ * Closes the socket, if it is open.  From then on other workers take this
+ * worker for dead.
  */
 
 void ngx_mcp_wakeup_close(void);
 
 /*
- * NGX_OK: woken, or its socket is full, which is the same; NGX_DECLINED: no
- * such worker lives; NGX_ERROR: cannot tell.
+ * Wakes the worker with that id.  Returns NGX_OK if the worker is alive, also
+ * if the queue of its socket is full, since another datagram is on its way
+ * then; NGX_DECLINED if the worker is dead; NGX_ERROR if that is unknown, for
+ * instance because this worker has no socket.
  */
 
 ngx_int_t ngx_mcp_wakeup_send(u_char *id, ngx_log_t *log);

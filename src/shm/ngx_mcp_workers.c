@@ -1,7 +1,16 @@
 
 /*
- * The record of a worker is made by it and freed by it when it exits, or by
- * whoever notices that it is dead.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Worker records in shared memory: registration, gauges, wake-up, detection of
+ * dead workers.
+ *
+ * A record is owned by its worker, and freed by it when it exits.  A dead
+ * worker is found by a refused wake-up for a message (ngx_mcp_inbox.c), by a
+ * new worker that gets its process slot, or by the sweep of each worker.
+ *
+ * The worker that finds it frees the record, its session records and inbox
+ * entries, and keeps its id until the bus has deleted its key in Redis.
  */
 
 #include "ngx_mcp_workers.h"
@@ -14,26 +23,44 @@
 #include "ngx_mcp_wakeup.h"
 
 
+/* removes what has expired, and probes the other workers by a datagram each */
+
 #define NGX_MCP_WORKERS_SWEEP_MS       1000
+
+/* docs/PROTOCOL.md 12.9; ngx_mcp_timer_set() is not more precise */
+
 #define NGX_MCP_WORKERS_POLL_MS        20
+
+/*
+ * A wake-up that was not read for that time is sent again, since the worker
+ * may have died.  A socket has room for 200 ms: Linux queues 10 datagrams by
+ * default (net.unix.max_dgram_qlen).
+ */
+
 #define NGX_MCP_WORKERS_WAKE_AGAIN_MS  20
+
+/*
+ * The bus takes these ids every second and deletes the keys in Redis.  A key
+ * that is not deleted expires after 15 seconds.
+ */
+
 #define NGX_MCP_WORKERS_MAX_DEAD       16
 
 
-static ngx_uint_t ngx_mcp_workers_wake(ngx_mcp_worker_t *worker);
+static ngx_uint_t ngx_mcp_workers_must_wake_locked(ngx_mcp_worker_t *worker);
 static ngx_mcp_worker_t *ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone);
-static void ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone);
-static void ngx_mcp_workers_dead_note(u_char *id);
+static void ngx_mcp_workers_predecessor_locked(ngx_mcp_zone_t *zone);
+static void ngx_mcp_workers_dead_add(u_char *id);
 static void ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_worker_t *worker);
 static ngx_uint_t ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone);
-static void ngx_mcp_workers_sweep(void *data);
+static void ngx_mcp_workers_sweep_handler(void *data);
 static void ngx_mcp_workers_probe(ngx_mcp_zone_t *zone);
-static ngx_uint_t ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t deaf);
-static void ngx_mcp_workers_poll(void *data);
+static ngx_uint_t ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t pid);
+static void ngx_mcp_workers_poll_handler(void *data);
 
 
-static ngx_mcp_worker_t  *ngx_mcp_workers_own;
+static ngx_mcp_worker_t  *ngx_mcp_workers_current;
 static ngx_mcp_timer_t    ngx_mcp_workers_sweep_timer;
 static ngx_mcp_timer_t    ngx_mcp_workers_poll_timer;
 
@@ -46,7 +73,7 @@ ngx_int_t
 ngx_mcp_workers_init(ngx_cycle_t *cycle)
 {
     u_char             id[NGX_MCP_WORKER_ID_LEN];
-    ngx_uint_t         deaf;
+    ngx_uint_t         no_socket;
     ngx_mcp_worker_t  *worker;
     ngx_mcp_zone_t    *zone;
 
@@ -58,48 +85,49 @@ ngx_mcp_workers_init(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    /* first the socket: whoever finds the record may try it at once */
+    /* open the socket first: a record without a socket means a dead worker */
 
-    deaf = (ngx_mcp_wakeup_open(cycle, id, ngx_mcp_workers_drain) != NGX_OK);
+    no_socket = (ngx_mcp_wakeup_open(cycle, id, ngx_mcp_workers_drain)
+                 != NGX_OK);
 
     ngx_mcp_zone_lock(zone);
 
-    ngx_mcp_workers_predecessor(zone);
+    ngx_mcp_workers_predecessor_locked(zone);
 
     worker = ngx_mcp_workers_new_locked(zone);
 
     if (worker) {
         ngx_memcpy(worker->id, id, NGX_MCP_WORKER_ID_LEN);
-        worker->no_socket = deaf;
+        worker->no_socket = no_socket;
     }
 
     ngx_mcp_zone_unlock(zone);
 
     if (worker == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "mcp sse: more than %d worker processes",
-                      NGX_MCP_MAX_WORKERS);
+                      "mcp sse: more than %d worker processes, including those "
+                      "that shut down", NGX_MCP_MAX_WORKERS);
         return NGX_ERROR;
     }
 
-    ngx_mcp_workers_own = worker;
+    ngx_mcp_workers_current = worker;
 
-    if (deaf) {
-        ngx_mcp_workers_poll_timer.handler = ngx_mcp_workers_poll;
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, cycle->log, 0,
+                   "mcp worker %02xd%02xd... registered, slot %i, phase %ui",
+                   (int) id[0], (int) id[1], worker->slot, worker->phase);
+
+    if (no_socket) {
+        ngx_mcp_workers_poll_timer.handler = ngx_mcp_workers_poll_handler;
         ngx_mcp_timer_set(&ngx_mcp_workers_poll_timer,
                           NGX_MCP_WORKERS_POLL_MS);
     }
 
-    ngx_mcp_workers_sweep_timer.handler = ngx_mcp_workers_sweep;
+    ngx_mcp_workers_sweep_timer.handler = ngx_mcp_workers_sweep_handler;
     ngx_mcp_timer_set(&ngx_mcp_workers_sweep_timer, NGX_MCP_WORKERS_SWEEP_MS);
 
     return NGX_OK;
 }
 
-
-/*
- * Under the mutex: a new record for this worker, or NULL.
- */
 
 static ngx_mcp_worker_t *
 ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone)
@@ -139,31 +167,31 @@ ngx_mcp_workers_exit(void)
 {
     ngx_mcp_zone_t  *zone;
 
-    if (ngx_mcp_workers_own == NULL) {
+    if (ngx_mcp_workers_current == NULL) {
         return;
     }
 
     zone = ngx_mcp_zone();
 
     ngx_mcp_zone_lock(zone);
-    ngx_mcp_workers_free_locked(zone, ngx_mcp_workers_own);
+    ngx_mcp_workers_free_locked(zone, ngx_mcp_workers_current);
     ngx_mcp_zone_unlock(zone);
 
-    ngx_mcp_workers_own = NULL;
+    ngx_mcp_workers_current = NULL;
 
-    /* last the socket: without it the record would be taken for a dead one */
+    /* close the socket last: a record without a socket means a dead worker */
 
     ngx_mcp_wakeup_close();
 }
 
 
 /*
- * The master gives a process slot away only after it has reaped the process
- * that had it.
+ * Frees the record of a worker that had the process slot of this one.  It is
+ * dead: the master gives a slot away only after it has reaped the process.
  */
 
 static void
-ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone)
+ngx_mcp_workers_predecessor_locked(ngx_mcp_zone_t *zone)
 {
     ngx_queue_t       *q, *next;
     ngx_mcp_worker_t  *worker;
@@ -177,7 +205,7 @@ ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone)
         worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
         if (worker->slot == ngx_process_slot) {
-            ngx_mcp_workers_dead_note(worker->id);
+            ngx_mcp_workers_dead_add(worker->id);
             ngx_mcp_workers_free_locked(zone, worker);
         }
     }
@@ -187,36 +215,34 @@ ngx_mcp_workers_predecessor(ngx_mcp_zone_t *zone)
 ngx_mcp_worker_t *
 ngx_mcp_workers_self(void)
 {
-    return ngx_mcp_workers_own;
+    return ngx_mcp_workers_current;
 }
 
 
 ngx_uint_t
-ngx_mcp_workers_notify_locked(ngx_mcp_session_record_t *record, u_char *wake)
+ngx_mcp_workers_notify_locked(ngx_mcp_session_record_t *record, u_char *id)
 {
     ngx_mcp_worker_t  *owner;
 
     owner = record->owner;
 
-    if (!record->has_news) {
-        record->has_news = 1;
+    if (!record->queued) {
+        record->queued = 1;
         ngx_queue_insert_tail(&owner->ready, &record->ready);
     }
 
-    ngx_memcpy(wake, owner->id, NGX_MCP_WORKER_ID_LEN);
+    ngx_memcpy(id, owner->id, NGX_MCP_WORKER_ID_LEN);
 
-    return ngx_mcp_workers_wake(owner);
+    return ngx_mcp_workers_must_wake_locked(owner);
 }
 
 
 /*
- * A socket holds ten datagrams, so that they are sent only while none is
- * known to be on its way.  An old one is not trusted: were the worker dead,
- * nobody would notice.
+ * Returns whether to send a datagram: not while a recent one is on its way.
  */
 
 static ngx_uint_t
-ngx_mcp_workers_wake(ngx_mcp_worker_t *worker)
+ngx_mcp_workers_must_wake_locked(ngx_mcp_worker_t *worker)
 {
     if (worker->no_socket) {
         return 0;
@@ -237,7 +263,7 @@ ngx_mcp_workers_wake(ngx_mcp_worker_t *worker)
 
 ngx_uint_t
 ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
-    u_char (*wakes)[NGX_MCP_WORKER_ID_LEN])
+    u_char (*ids)[NGX_MCP_WORKER_ID_LEN])
 {
     ngx_uint_t         n;
     ngx_queue_t       *q;
@@ -251,9 +277,10 @@ ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
     {
         worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (worker != ngx_mcp_workers_own && ngx_mcp_workers_wake(worker))
+        if (worker != ngx_mcp_workers_current
+            && ngx_mcp_workers_must_wake_locked(worker))
         {
-            ngx_memcpy(wakes[n++], worker->id, NGX_MCP_WORKER_ID_LEN);
+            ngx_memcpy(ids[n++], worker->id, NGX_MCP_WORKER_ID_LEN);
         }
     }
 
@@ -274,13 +301,13 @@ ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id)
         worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
         if (ngx_memcmp(worker->id, id, NGX_MCP_WORKER_ID_LEN) == 0
-            && worker != ngx_mcp_workers_own)
+            && worker != ngx_mcp_workers_current)
         {
             ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                           "mcp sse: worker process %P is dead, its sessions "
                           "are dropped", worker->pid);
 
-            ngx_mcp_workers_dead_note(worker->id);
+            ngx_mcp_workers_dead_add(worker->id);
             ngx_mcp_workers_free_locked(zone, worker);
             return;
         }
@@ -289,7 +316,7 @@ ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id)
 
 
 static void
-ngx_mcp_workers_dead_note(u_char *id)
+ngx_mcp_workers_dead_add(u_char *id)
 {
     if (ngx_mcp_workers_ndead < NGX_MCP_WORKERS_MAX_DEAD) {
         ngx_memcpy(ngx_mcp_workers_dead_ids[ngx_mcp_workers_ndead++], id,
@@ -319,7 +346,7 @@ ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *worker)
     ngx_queue_t               *q;
     ngx_mcp_session_record_t  *record;
 
-    /* what it had in a damaged zone is forgotten already */
+    /* the lists of a DIRTY worker lead into the old pool */
 
     while (worker->phase != NGX_MCP_ZONE_DIRTY
            && !ngx_queue_empty(&worker->records))
@@ -336,7 +363,7 @@ ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *worker)
         ngx_mcp_inbox_free_locked(zone, &worker->filling);
     }
 
-    if (worker != ngx_mcp_workers_own) {
+    if (worker != ngx_mcp_workers_current) {
         ngx_mcp_zone_worker_died_locked(zone);
     }
 
@@ -352,11 +379,11 @@ ngx_mcp_workers_drain(void)
 {
     ngx_mcp_zone_t  *zone;
 
-    /* a probe, or a stranger's datagram: no lock for these */
+    /* nothing to take, as after a probe: do not lock the mutex */
 
-    if (ngx_mcp_workers_own == NULL
-        || (ngx_mcp_workers_own->wake_at == 0
-            && ngx_queue_empty(&ngx_mcp_workers_own->ready)
+    if (ngx_mcp_workers_current == NULL
+        || (ngx_mcp_workers_current->wake_at == 0
+            && ngx_queue_empty(&ngx_mcp_workers_current->ready)
             && !ngx_mcp_announce_has_unread()))
     {
         return;
@@ -364,7 +391,7 @@ ngx_mcp_workers_drain(void)
 
     zone = ngx_mcp_zone();
 
-    while (ngx_mcp_workers_drain_one(zone)) {      /* void */ }
+    while (ngx_mcp_workers_drain_one(zone)) { /* void */ }
 
     if (ngx_mcp_announce_has_unread()) {
         ngx_mcp_announce_post();
@@ -383,18 +410,18 @@ ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone)
 
     ngx_mcp_zone_lock(zone);
 
-    ngx_mcp_workers_own->wake_at = 0;
+    ngx_mcp_workers_current->wake_at = 0;
 
-    if (ngx_queue_empty(&ngx_mcp_workers_own->ready)) {
+    if (ngx_queue_empty(&ngx_mcp_workers_current->ready)) {
         ngx_mcp_zone_unlock(zone);
         return 0;
     }
 
-    q = ngx_queue_head(&ngx_mcp_workers_own->ready);
+    q = ngx_queue_head(&ngx_mcp_workers_current->ready);
     record = ngx_queue_data(q, ngx_mcp_session_record_t, ready);
 
     ngx_queue_remove(q);
-    record->has_news = 0;
+    record->queued = 0;
 
     ngx_memcpy(key, record->key, NGX_MCP_DIGEST_LEN);
     evicted = record->evicted;
@@ -405,6 +432,14 @@ ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone)
     ngx_mcp_zone_unlock(zone);
 
     s = ngx_mcp_sessions_find(key);
+
+    if (s) {
+        ngx_log_debug4(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp session %*s: inbox taken, evicted %ui, "
+                       "replaced %ui",
+                       (size_t) NGX_MCP_HASH_LEN, s->sid.hash, evicted,
+                       replaced);
+    }
 
     if (ngx_mcp_inbox_hand_over(zone, s) != NGX_OK) {
         ngx_mcp_sessions_close(s, NGX_MCP_CLOSE_NO_MEMORY);
@@ -423,21 +458,21 @@ ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone)
 void
 ngx_mcp_workers_streams(ngx_int_t n)
 {
-    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_own->streams, n);
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_current->streams, n);
 }
 
 
 void
 ngx_mcp_workers_held(ngx_int_t n)
 {
-    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_own->held, n);
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_current->held, n);
 }
 
 
 void
 ngx_mcp_workers_calls(ngx_int_t n)
 {
-    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_own->calls, n);
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_current->calls, n);
 }
 
 
@@ -476,7 +511,7 @@ ngx_mcp_workers_gauges(ngx_mcp_workers_gauges_t *gauges)
 
 
 static void
-ngx_mcp_workers_sweep(void *data)
+ngx_mcp_workers_sweep_handler(void *data)
 {
     ngx_mcp_zone_t  *zone;
 
@@ -496,16 +531,15 @@ ngx_mcp_workers_sweep(void *data)
 
 
 /*
- * A worker that was killed while it shut down is not started again, and
- * nobody may want anything of it: its sessions would stay for ever.
+ * Finds dead workers that nothing else finds: a worker that was killed while it
+ * shut down has no successor, and there may be no messages for its sessions.
  */
 
 static void
 ngx_mcp_workers_probe(ngx_mcp_zone_t *zone)
 {
-    u_char                    ids[NGX_MCP_MAX_WORKERS]
-                                 [NGX_MCP_WORKER_ID_LEN];
-    ngx_pid_t          deaf[NGX_MCP_MAX_WORKERS];
+    u_char             ids[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
+    ngx_pid_t          pids[NGX_MCP_MAX_WORKERS];
     ngx_uint_t         i, n;
     ngx_queue_t       *q;
     ngx_mcp_worker_t  *worker;
@@ -520,8 +554,8 @@ ngx_mcp_workers_probe(ngx_mcp_zone_t *zone)
     {
         worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (worker != ngx_mcp_workers_own && n < NGX_MCP_MAX_WORKERS) {
-            deaf[n] = worker->no_socket ? worker->pid : 0;
+        if (worker != ngx_mcp_workers_current && n < NGX_MCP_MAX_WORKERS) {
+            pids[n] = worker->no_socket ? worker->pid : 0;
             ngx_memcpy(ids[n++], worker->id, NGX_MCP_WORKER_ID_LEN);
         }
     }
@@ -530,7 +564,7 @@ ngx_mcp_workers_probe(ngx_mcp_zone_t *zone)
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_mcp_workers_is_dead(ids[i], deaf[i])) {
+        if (ngx_mcp_workers_is_dead(ids[i], pids[i])) {
             ngx_mcp_zone_lock(zone);
             ngx_mcp_workers_dead_locked(zone, ids[i]);
             ngx_mcp_zone_unlock(zone);
@@ -540,15 +574,15 @@ ngx_mcp_workers_probe(ngx_mcp_zone_t *zone)
 
 
 /*
- * One without a socket can only be asked for by its pid, which another
- * process may have by now: then its sessions stay.
+ * "pid" is set for a worker without a socket.  If another process has got the
+ * pid by now, the dead worker is not found, and its sessions stay.
  */
 
 static ngx_uint_t
-ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t deaf)
+ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t pid)
 {
-    if (deaf) {
-        return kill(deaf, 0) == -1 && ngx_errno == NGX_ESRCH;
+    if (pid) {
+        return kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH;
     }
 
     return ngx_mcp_wakeup_send(id, ngx_cycle->log) == NGX_DECLINED;
@@ -556,7 +590,7 @@ ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t deaf)
 
 
 static void
-ngx_mcp_workers_poll(void *data)
+ngx_mcp_workers_poll_handler(void *data)
 {
     ngx_mcp_workers_drain();
 

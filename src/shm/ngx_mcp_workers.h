@@ -1,10 +1,13 @@
 
 /*
- * The layer of the bus inside one nginx: workers, sessions and inboxes in
- * the zone, and the wake-up between workers.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * A record belongs to the worker that registered it and is freed by it, by
- * the end of its grace, or, when that worker is dead, by whoever notices.
+ * Worker records in shared memory: registration, gauges, wake-up, detection of
+ * dead workers.
+ *
+ * A worker fills its record when it starts and frees it when it exits.  The
+ * record of a dead worker, with all that belongs to it, is freed by the worker
+ * that finds it dead.
  */
 
 #ifndef _NGX_MCP_WORKERS_H_INCLUDED_
@@ -14,25 +17,28 @@
 #include "ngx_mcp_inbox.h"
 
 
+/* sums over all workers */
+
+typedef struct {
+    ngx_uint_t   workers;
+    ngx_uint_t   streams;
+    ngx_uint_t   pending;        /* messages not started, including "held" */
+    ngx_uint_t   held;           /* pending POSTs */
+    ngx_uint_t   calls;
+    ngx_uint_t   redis[NGX_MCP_REDIS_READY + 1];  /* workers, by state */
+} ngx_mcp_workers_gauges_t;
+
+
 /*
- * For the bus, in init_process and exit_process: lists this worker in the
- * zone, takes it out.
+ * Register this worker, in init_process, and unregister it, in exit_process.
+ * ngx_mcp_workers_init() returns NGX_OK, or NGX_ERROR after logging.
  */
 
 ngx_int_t ngx_mcp_workers_init(ngx_cycle_t *cycle);
 void ngx_mcp_workers_exit(void);
 
-typedef struct {
-    ngx_uint_t   workers;
-    ngx_uint_t   streams;
-    ngx_uint_t   pending;        /* those held, too */
-    ngx_uint_t   held;
-    ngx_uint_t   calls;
-    ngx_uint_t   redis[NGX_MCP_REDIS_READY + 1];           /* workers */
-} ngx_mcp_workers_gauges_t;
-
 /*
- * Gauges: change of this worker's, sums over all workers.
+ * Add "n", which may be negative, to a gauge of this worker; take the sums.
  */
 
 void ngx_mcp_workers_streams(ngx_int_t n);
@@ -41,44 +47,48 @@ void ngx_mcp_workers_calls(ngx_int_t n);
 void ngx_mcp_workers_gauges(ngx_mcp_workers_gauges_t *gauges);
 
 /*
- * Takes what others have put into the inboxes of this worker's sessions.
- * May close sessions.
+ * Takes the messages that other workers have put into the inboxes of this
+ * worker's sessions.  May close sessions.
  */
 
 void ngx_mcp_workers_drain(void);
 
 /*
- * The record of this worker.
+ * Returns the record of this worker; NULL before ngx_mcp_workers_init() and
+ * after ngx_mcp_workers_exit().
  */
 
 ngx_mcp_worker_t *ngx_mcp_workers_self(void);
 
 /*
- * Under the mutex: a session has news for its owner.  Returns whether the
- * worker whose id is put into "wake" is to be woken after the mutex is left.
+ * Queues the record for its owner and copies the id of the owner to "id".
+ * Returns 1 if the caller must wake the owner after it has unlocked the mutex.
  */
 
 ngx_uint_t ngx_mcp_workers_notify_locked(ngx_mcp_session_record_t *record,
-    u_char *wake);
+    u_char *id);
 
 /*
- * Under the mutex: there is something for every worker.  Returns how many
- * ids, put into "wakes", are to be woken after the mutex is left.
+ * Puts the ids of the other workers that the caller must wake, after it has
+ * unlocked the mutex, into "ids", which has NGX_MCP_MAX_WORKERS elements.
+ * Returns their number.
  */
 
 ngx_uint_t ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
-    u_char (*wakes)[NGX_MCP_WORKER_ID_LEN]);
+    u_char (*ids)[NGX_MCP_WORKER_ID_LEN]);
 
 /*
- * The id of a worker of this instance that this worker has found dead, or
- * NULL; forgets that one.  At most 16 are kept.
+ * Returns the id of a worker of this instance that this worker has found dead,
+ * or NULL; ngx_mcp_workers_dead_forget() removes that id.  At most 16 ids are
+ * kept.
  */
 
 u_char *ngx_mcp_workers_dead_id(void);
 void ngx_mcp_workers_dead_forget(void);
 
 /*
- * Under the mutex: drops all that belongs to a dead worker.
+ * Frees the record of a dead worker, its session records and its entries.
+ * Does nothing if there is no such worker, or if it is this one.
  */
 
 void ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id);

@@ -1,18 +1,36 @@
 
 /*
- * The root belongs to the zone and lives as long as it.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Shared memory zone: layout, lock, allocation, keys.
+ *
+ * The zone is owned by nginx's cycles and lives as long as one of them uses
+ * it. It holds the root, the records of the workers, and an inner slab pool
+ * for all that is allocated and freed later.  After a worker has died while it
+ * held the mutex, only the inner pool is initialized again: see
+ * ngx_mcp_recovery.c.
  */
 
 #include "ngx_mcp_zone.h"
 #include "ngx_mcp_recovery.h"
 
 
+/* room for records, besides four messages of mcp_sse_max_message */
+
 #define NGX_MCP_ZONE_SPARE_SIZE    (1024 * 1024)
-#define NGX_MCP_ZONE_CHECK_YIELDS  1024      /* yields */
 
-/* lengths in an envelope have 32 bits, and it is up to twice as large */
+/* tries of a worker that exits, before it checks that the holder is alive */
 
-#define NGX_MCP_ZONE_MAX_MESSAGE  (1024 * 1024 * 1024)
+#define NGX_MCP_ZONE_CHECK_YIELDS  1024
+
+/*
+ * Lengths in an envelope have 32 bits, and an envelope has at most twice the
+ * bytes of its message.
+ */
+
+#define NGX_MCP_ZONE_MAX_MESSAGE   (1024 * 1024 * 1024)
+
+#define NGX_MCP_ZONE_LOG_INTERVAL  10        /* seconds */
 
 
 static ngx_int_t ngx_mcp_zone_init(ngx_shm_zone_t *shm_zone, void *data);
@@ -41,8 +59,8 @@ ngx_mcp_zone_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
 
     if (mcf->zone_size < min) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "mcp_sse_zone \"%V\" is too small, it must hold four "
-                      "messages of mcp_sse_max_message and 1m, that is %uzk",
+                      "mcp_sse_zone \"%V\" is too small, four messages of "
+                      "\"mcp_sse_max_message\" and 1m need %uzk",
                       &mcf->zone_name, min / 1024);
         return NGX_ERROR;
     }
@@ -72,7 +90,8 @@ ngx_mcp_zone_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
 
 
 /*
- * After limit_req's.
+ * "data" is the zone of the previous cycle, if a reload keeps its memory.
+ * Follows ngx_http_limit_req_init_zone().
  */
 
 static ngx_int_t
@@ -123,8 +142,8 @@ ngx_mcp_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
 
 /*
- * The heap is a pool in the pool, so that it can be made anew without the
- * root, the workers' records and the mutex.
+ * The inner pool takes all pages that are left, so that it can be initialized
+ * again without the mutex, the root and the records of the workers.
  */
 
 static ngx_int_t
@@ -132,13 +151,13 @@ ngx_mcp_zone_memory(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
 {
     size_t             len;
     ngx_uint_t         i;
-    ngx_slab_pool_t   *shpool, *heap;
+    ngx_slab_pool_t   *shpool, *pool;
     ngx_mcp_worker_t  *worker;
 
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
-    worker = ngx_slab_calloc(shpool, NGX_MCP_MAX_WORKERS
-                                   * sizeof(ngx_mcp_worker_t));
+    worker = ngx_slab_calloc(shpool,
+                             NGX_MCP_MAX_WORKERS * sizeof(ngx_mcp_worker_t));
 
     len = sizeof(" in mcp_sse_zone \"\"") + shm_zone->shm.name.len;
 
@@ -153,16 +172,16 @@ ngx_mcp_zone_memory(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
 
     len = shpool->pfree * ngx_pagesize;
 
-    heap = ngx_slab_alloc(shpool, len);
-    if (heap == NULL) {
+    pool = ngx_slab_alloc(shpool, len);
+    if (pool == NULL) {
         return NGX_ERROR;
     }
 
-    heap->end = (u_char *) heap + len;
-    heap->min_shift = shpool->min_shift;
-    heap->addr = heap;
+    pool->end = (u_char *) pool + len;
+    pool->min_shift = shpool->min_shift;
+    pool->addr = pool;
 
-    root->pool = heap;
+    root->pool = pool;
     root->worker_slots = worker;
     root->phase = NGX_MCP_ZONE_READY;
 
@@ -180,14 +199,16 @@ ngx_mcp_zone_memory(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
 void
 ngx_mcp_zone_pool_locked(ngx_mcp_zone_t *zone)
 {
-    ngx_slab_pool_t  *heap;
+    ngx_slab_pool_t  *pool;
 
-    heap = zone->root->pool;
+    pool = zone->root->pool;
 
-    ngx_slab_init(heap);
+    ngx_slab_init(pool);
 
-    heap->log_ctx = zone->shpool->log_ctx;
-    heap->log_nomem = 0;
+    /* ngx_mcp_zone_nomem() logs instead, at a limited rate */
+
+    pool->log_ctx = zone->shpool->log_ctx;
+    pool->log_nomem = 0;
 }
 
 
@@ -215,7 +236,7 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
 
     root->nrecords = 0;
     root->ntombstones = 0;
-    root->inboxes = 0;
+    root->inbox_bytes = 0;
     root->ngood = 0;
     root->nbad = 0;
     root->nannouncements = 0;
@@ -225,8 +246,9 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
 
 
 /*
- * Ids are signed by the operator's key, else by the zone's: that one
- * survives a reload and ends with the master.
+ * Session ids are signed with the keys of mcp_sse_key.  Without this directive
+ * they are signed with the random key of the zone, which survives a reload and
+ * ends with the master.
  */
 
 static ngx_int_t
@@ -254,8 +276,8 @@ ngx_mcp_zone_secrets(ngx_mcp_zone_t *zone)
 
 
 /*
- * A zone whose size was changed is a new one: without the old keys, ids
- * given out before the reload would not verify.
+ * A reload with another size makes a new zone.  It takes over the keys of the
+ * old one, so that session ids of before the reload verify.
  */
 
 static ngx_int_t
@@ -301,7 +323,7 @@ ngx_mcp_zone_old(ngx_shm_zone_t *shm_zone)
     ngx_list_part_t  *part;
     ngx_shm_zone_t   *zones;
 
-    /* while a configuration is read, ngx_cycle is still the one before it */
+    /* while a configuration is read, ngx_cycle is the previous cycle */
 
     part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
     zones = part->elts;
@@ -338,8 +360,6 @@ ngx_mcp_zone(void)
     ngx_http_conf_ctx_t  *ctx;
     ngx_mcp_main_conf_t  *conf;
 
-    /* whoever asks runs in a cycle that has http and a zone in it */
-
     ctx = (ngx_http_conf_ctx_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                                ngx_http_module);
     conf = ngx_http_get_module_main_conf(ctx, ngx_http_mcp_sse_module);
@@ -375,8 +395,9 @@ ngx_mcp_zone_lock(ngx_mcp_zone_t *zone)
 
 
 /*
- * The master unlocks for a dead worker only zones of its own cycle: those
- * that a reload has replaced are left to the workers that still use them.
+ * Locks the mutex in a worker that exits.  When a worker dies, the master
+ * unlocks zones of its current cycle only (ngx_unlock_mutexes()).  A zone that
+ * a reload has replaced must be unlocked by a worker that still uses it.
  */
 
 static void
@@ -399,7 +420,7 @@ ngx_mcp_zone_wait(ngx_shmtx_t *mutex)
             continue;
         }
 
-        /* it may be stopped */
+        /* the holder is alive and may be stopped: do not spin */
 
         ngx_msleep(1);
     }
@@ -433,6 +454,8 @@ ngx_mcp_zone_worker_died_locked(ngx_mcp_zone_t *zone)
 void *
 ngx_mcp_zone_alloc_locked(ngx_mcp_zone_t *zone, size_t size)
 {
+    /* the old pool must not change before all workers have released it */
+
     if (zone->root->phase == NGX_MCP_ZONE_DIRTY) {
         return NULL;
     }
@@ -498,8 +521,8 @@ ngx_mcp_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
         }
 
         /*
-         * Digests are random: a second one with the same first eight bytes
-         * is never seen, and would stand to the right.
+         * The key is the first word of a random digest.  Digests with the
+         * same first word are inserted to the right.
          */
 
         node = node->right;
@@ -512,15 +535,15 @@ ngx_mcp_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
 ngx_uint_t
 ngx_mcp_zone_log_once(ngx_atomic_t *last, time_t sec)
 {
-    ngx_atomic_uint_t  now, said;
+    ngx_atomic_uint_t  now, logged;
 
-    said = *last;
+    logged = *last;
     now = ngx_time();
 
-    /* the clock may have been set back since then */
+    /* "now" is less than "logged" after the clock was set back */
 
-    return (now >= said + sec || now < said)
-           && ngx_atomic_cmp_set(last, said, now);
+    return (now >= logged + sec || now < logged)
+           && ngx_atomic_cmp_set(last, logged, now);
 }
 
 
@@ -531,7 +554,9 @@ ngx_mcp_zone_nomem(ngx_mcp_zone_t *zone, ngx_log_t *log)
         return;
     }
 
-    if (ngx_mcp_zone_log_once(&zone->root->nomem_said, 10)) {
+    if (ngx_mcp_zone_log_once(&zone->root->nomem_logged_at,
+                              NGX_MCP_ZONE_LOG_INTERVAL))
+    {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "mcp_sse_zone \"%V\" of %uzK is full, give it a larger "
                       "size",

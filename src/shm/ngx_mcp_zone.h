@@ -1,10 +1,12 @@
 
 /*
- * The root of the shared zone: layout, keys, counters, the lock.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * The zone is a directory and a letter box.  Everything in it is reached
- * from the root and only touched under the pool's mutex, except for the
- * atomics.
+ * The shared memory zone: layout, lock, allocation, keys.
+ *
+ * Workers find each other, each other's sessions and the messages for them in
+ * the zone.  All of it is reached from the root.  The root is written under
+ * the mutex of the zone only, except for the members of type ngx_atomic_t.
  */
 
 #ifndef _NGX_MCP_ZONE_H_INCLUDED_
@@ -15,52 +17,72 @@
 #include "ngx_mcp_counters.h"
 
 
-#define NGX_MCP_ZONE_MAGIC  0x4d43503d      /* of this layout */
+/*
+ * "MCP" and a number, raised with each change of the layout: a reload with a
+ * module of another layout is refused.
+ */
 
-#define NGX_MCP_MAX_WORKERS  256   /* workers, of all generations */
+#define NGX_MCP_ZONE_MAGIC  0x4d43503d
+
+/*
+ * Records of workers, including workers of older cycles that still shut down.
+ * The records are allocated with the root: 256 of them take 48k.
+ */
+
+#define NGX_MCP_MAX_WORKERS  256
 
 
 /*
- * Where the repair of a damaged zone stands, for a worker and, as the least of
- * its workers' values, for the zone: see _repair.c.
+ * The progress of recovery after a worker died while it held the mutex.  Each
+ * worker has a phase; the phase of the zone is the least of them.  See
+ * ngx_mcp_recovery.c.
  */
 
 typedef enum {
-    NGX_MCP_ZONE_DIRTY = 0,            /* it may hold what is in the heap */
-    NGX_MCP_ZONE_RESET,                /* it holds nothing; the heap is new */
-    NGX_MCP_ZONE_READY                 /* its sessions are registered */
+    NGX_MCP_ZONE_DIRTY = 0,            /* may point into the old pool */
+    NGX_MCP_ZONE_RESET,                /* has no pointers into the pool */
+    NGX_MCP_ZONE_READY                 /* has registered its sessions */
 } ngx_mcp_zone_state_e;
 
 
-/* a worker, made by itself in init_process; id is drawn after fork */
+/*
+ * The record of a worker, which the worker fills in init_process.  "id" is
+ * random and drawn after fork(): pids and process slots are used again.
+ */
 
 typedef struct {
-    ngx_queue_t            queue;        /* in zone->workers or free_peers */
+    ngx_queue_t            queue;        /* in zone->workers or
+                                            zone->free_workers */
     u_char                 id[NGX_MCP_WORKER_ID_LEN];
     ngx_pid_t              pid;          /* 0: free */
     ngx_int_t              slot;
     ngx_uint_t             phase;
-    ngx_msec_t             wake_at;      /* of the last datagram; 0: none
-                                            since it last took its inboxes */
-    ngx_queue_t            records;      /* its sessions */
-    ngx_queue_t            ready;        /* those of them with news */
-    ngx_queue_t            taken;        /* entries it has taken out */
-    ngx_queue_t            filling;      /* entries it produces */
+    ngx_msec_t             wake_at;      /* time of the last datagram; 0: none
+                                            since the worker last drained */
+    ngx_queue_t            records;      /* of its sessions */
+    ngx_queue_t            ready;        /* records with a message, or of
+                                            sessions that must end */
+    ngx_queue_t            taken;        /* entries it copies out */
+    ngx_queue_t            filling;      /* entries it copies in */
 
-    ngx_uint_t             posted;       /* messages in its inboxes */
+    ngx_uint_t             posted;       /* messages in inboxes of its
+                                            sessions */
+
+    /* gauges, for /metrics and /health */
 
     ngx_atomic_t           streams;
-    ngx_atomic_t           pending;      /* that it has and has not started */
-    ngx_atomic_t           held;         /* POSTs it holds */
-    ngx_atomic_t           calls;        /* that run */
+    ngx_atomic_t           pending;      /* messages taken, not started */
+    ngx_atomic_t           held;         /* pending POSTs */
+    ngx_atomic_t           calls;        /* calls that run */
     ngx_atomic_t           redis;        /* NGX_MCP_REDIS_*, or 0 */
-    ngx_uint_t             announcement_read; /* number of the last one */
 
-    unsigned               no_socket:1;  /* it has no socket to be woken by */
+    ngx_uint_t             announcement_read; /* number of the last one read */
+
+    unsigned               no_socket:1;  /* it polls: no datagram wakes it */
 } ngx_mcp_worker_t;
 
 
-/* the sessions of one user of one site; gone with the last of them */
+/* the sessions of a user of a site; freed with the last of them */
 
 typedef struct {
     ngx_rbtree_node_t      node;
@@ -70,29 +92,33 @@ typedef struct {
 } ngx_mcp_user_record_t;
 
 
-/* a session, or what is left of it for the time of grace */
+/*
+ * The record of a session.  A session whose stream was lost leaves it as a
+ * tombstone, without an owner, for the time of mcp_sse_grace.
+ */
 
 typedef struct {
-    ngx_rbtree_node_t      node;         /* in zone->records while listed */
+    ngx_rbtree_node_t      node;         /* in zone->records, if listed */
     u_char                 key[NGX_MCP_DIGEST_LEN];
     u_char                 credential[NGX_MCP_DIGEST_LEN];
     ngx_mcp_worker_t      *owner;        /* NULL: a tombstone */
-    ngx_mcp_user_record_t  *user;        /* NULL: does not count any more */
+    ngx_mcp_user_record_t  *user;        /* NULL: not counted for its user */
     ngx_queue_t            queue;        /* in owner->records or
                                             zone->tombstones */
-    ngx_queue_t            ready;        /* in owner->ready if has_news */
-    ngx_queue_t            users;        /* in user->records */
+    ngx_queue_t            ready;        /* in owner->ready, if queued */
+    ngx_queue_t            user_queue;   /* in user->records */
     ngx_queue_t            inbox;        /* of entries */
-    ngx_atomic_t           bytes;        /* accepted and not started */
-    ngx_atomic_t           pending;      /* accepted and not started */
-    ngx_uint_t             messages;     /* ever accepted */
+    ngx_atomic_t           bytes;        /* of messages accepted, not started */
+    ngx_atomic_t           pending;      /* messages accepted, not started */
+    ngx_uint_t             messages;     /* accepted so far */
     ngx_msec_t             created;
-    ngx_msec_t             active;       /* last message; a tomb: its end */
-    ngx_uint_t             max_inbox;    /* copied: generations may differ */
-    unsigned               listed:1;
-    unsigned               has_news:1;
-    unsigned               evicted:1;
-    unsigned               replaced:1;
+    ngx_msec_t             active;       /* time of the last message; of a
+                                            tombstone: when it expires */
+    ngx_uint_t             max_inbox;    /* of its owner's cycle */
+    unsigned               listed:1;     /* found by its key */
+    unsigned               queued:1;
+    unsigned               evicted:1;    /* must end for a new session */
+    unsigned               replaced:1;   /* its id has a newer stream */
 } ngx_mcp_session_record_t;
 
 
@@ -104,26 +130,29 @@ struct ngx_mcp_inbox_chunk_s {
 };
 
 
-/* a message on its way: always in exactly one of filling, inbox, taken */
+/*
+ * An envelope on its way to the owner of its session.  It is in exactly one
+ * list at any time: "filling" of the sender, an inbox, "taken" of the owner.
+ */
 
 typedef struct {
     ngx_queue_t                   queue;
-    ngx_uint_t                    number;
+    ngx_uint_t                    number;      /* of zone->last_entry */
     ngx_uint_t                    nmessages;
-    uint64_t                      received;
-    size_t                        size;
+    uint64_t                      received;    /* ngx_mcp_count_clock() */
+    size_t                        size;        /* bytes in chunks */
     ngx_mcp_inbox_chunk_t        *chunks;
-    u_char                        key[NGX_MCP_DIGEST_LEN];
+    u_char                        key[NGX_MCP_DIGEST_LEN]; /* of the session */
 } ngx_mcp_inbox_entry_t;
 
 
-/* the cache of look-ups */
+/* an entry of the cache of look-ups: see auth/ngx_mcp_auth_cache.c */
 
 typedef struct {
     ngx_rbtree_node_t      node;
     ngx_queue_t            queue;        /* in zone->good or zone->bad */
     u_char                 key[NGX_MCP_DIGEST_LEN];
-    ngx_msec_t             when;
+    ngx_msec_t             when;         /* Frappe answered */
     ngx_uint_t             status;       /* 0: good, else 401 or 403 */
     size_t                 len;
     u_char                 text[1];      /* the principal or the challenge */
@@ -135,27 +164,27 @@ typedef struct {
     u_char                 key[NGX_MCP_KEY_LEN];
     u_char                 instance[NGX_MCP_INSTANCE_LEN];
 
-    ngx_slab_pool_t       *pool;         /* all that comes and goes: made anew
-                                            when it is damaged */
-    ngx_mcp_worker_t      *worker_slots; /* all of them, free ones, too */
+    ngx_slab_pool_t       *pool;         /* the inner pool: all that is freed
+                                            during the life of the zone */
+    ngx_mcp_worker_t      *worker_slots; /* NGX_MCP_MAX_WORKERS records */
 
-    ngx_atomic_t           lock_owner;   /* who is in a section, or 0 */
-    ngx_uint_t             phase;
+    ngx_atomic_t           lock_owner;   /* pid, or 0 */
+    ngx_uint_t             phase;        /* ngx_mcp_zone_state_e */
 
     ngx_rbtree_t           records;
     ngx_rbtree_node_t      records_sentinel;
     ngx_rbtree_t           users;
     ngx_rbtree_node_t      users_sentinel;
     ngx_queue_t            workers;
-    ngx_queue_t            free_workers; /* made with the root: a full zone
-                                            must not keep a worker out, and a
-                                            damaged one keeps them */
+    ngx_queue_t            free_workers; /* outside of the inner pool: a full
+                                            zone does not keep a worker out,
+                                            and recovery keeps the records */
     ngx_queue_t            tombstones;   /* oldest first */
-    ngx_uint_t             nrecords;     /* tombs included */
+    ngx_uint_t             nrecords;     /* including tombstones */
     ngx_uint_t             ntombstones;
 
-    ngx_uint_t             serial;       /* of entries */
-    size_t                 inboxes;      /* bytes in all inboxes */
+    ngx_uint_t             last_entry;   /* number of the last inbox entry */
+    size_t                 inbox_bytes;  /* bytes of all entries */
 
     ngx_rbtree_t           auth_entries;
     ngx_rbtree_node_t      auth_entries_sentinel;
@@ -164,82 +193,84 @@ typedef struct {
     ngx_uint_t             ngood;
     ngx_uint_t             nbad;
 
-    ngx_queue_t            announcements; /* announcements, oldest first */
+    ngx_queue_t            announcements; /* oldest first */
     ngx_uint_t             nannouncements;
-    size_t                 announcements_size; /* their bytes */
-    ngx_uint_t             last_announcement; /* its number */
+    size_t                 announcements_size; /* bytes */
+    ngx_uint_t             last_announcement; /* number of the last one */
 
-    ngx_rbtree_t           revoked;      /* ended session ids */
+    ngx_rbtree_t           revoked;      /* ended session ids, by key */
     ngx_rbtree_node_t      revoked_sentinel;
-    ngx_rbtree_t           revoked_ends; /* the same by their natural end */
+    ngx_rbtree_t           revoked_ends; /* the same, by expiry */
     ngx_rbtree_node_t      revoked_ends_sentinel;
     ngx_uint_t             nrevoked;
 
-    /* unix seconds, for zone_once() */
+    /* unix seconds, for ngx_mcp_zone_log_once() */
 
-    ngx_atomic_t           nomem_said;
-    ngx_atomic_t           forged_said;
-    ngx_atomic_t           redis_refused_said;
-    ngx_atomic_t           redis_empty_said;
-    ngx_atomic_t           redis_policy_said;
-    ngx_atomic_t           redis_said_at;
-    ngx_atomic_t           redis_said;   /* see redis_complain() */
+    ngx_atomic_t           nomem_logged_at;
+    ngx_atomic_t           forged_logged_at;
+    ngx_atomic_t           redis_refused_logged_at;
+    ngx_atomic_t           redis_empty_logged_at;
+    ngx_atomic_t           redis_policy_logged_at;
+    ngx_atomic_t           redis_state_logged_at;
+    ngx_atomic_t           redis_state_logged;  /* ngx_mcp_redis.c */
 
-    ngx_atomic_t           redis_doubt;  /* its data were lost, or may have
-                                            been; on the clock of timers */
-    ngx_atomic_t           redis_reached;
+    ngx_atomic_t           redis_maybe_lost_at; /* when Redis may have lost its
+                                                   data; ngx_current_msec */
+    ngx_atomic_t           redis_reached;       /* 1: Redis was up once */
 
     ngx_mcp_counters_t     counters;
 } ngx_mcp_zone_root_t;
 
 
-/* what a process knows of the zone; one per cycle, shm_zone->data */
+/* the zone of a cycle, as a process maps it: shm_zone->data */
 
 typedef struct {
     ngx_mcp_zone_root_t           *root;
     ngx_slab_pool_t               *shpool;
     size_t                         size;
     ngx_mcp_main_conf_t           *conf;
-    ngx_array_t                   *secrets;  /* of ngx_str_t; the first signs */
+    ngx_array_t                   *secrets;  /* of ngx_str_t: all verify,
+                                                the first one signs */
 } ngx_mcp_zone_t;
 
 
 /*
- * In postconfiguration: adds the zone that mcf names.  One of the same name
- * and size keeps its content over a reload; of another size, its keys.
- * NGX_OK, or NGX_ERROR after a message.
+ * Adds the zone of mcf->zone_name to the configuration, in postconfiguration.
+ * A reload keeps the content of a zone of the same name and size; with another
+ * size, it keeps the keys only.  Returns NGX_OK, or NGX_ERROR after logging.
  */
 
 ngx_int_t ngx_mcp_zone_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf);
 
 /*
- * The zone of the running cycle.
+ * Returns the zone of the running cycle.  The caller runs in a cycle that has
+ * an endpoint of the module, which implies a zone.
  */
 
 ngx_mcp_zone_t *ngx_mcp_zone(void);
 
 /*
- * Enters and leaves a section: the pool's mutex, and a mark by which the next
- * one notices that a worker has died in a section.  Then, and until the zone
- * is READY again, ngx_mcp_recovery_locked() runs before zone_lock() returns:
- * whoever keeps a pointer into the heap over
- * zone_lock() must look whether it still has it.
+ * Lock and unlock the mutex of the zone.  ngx_mcp_zone_lock() also notes the
+ * pid of this worker, by which the next worker finds out that the holder has
+ * died.  From then on, until the zone is READY again, ngx_mcp_recovery_locked()
+ * runs inside ngx_mcp_zone_lock(): a pointer into the inner pool that is kept
+ * over ngx_mcp_zone_lock() may be gone, and the caller must check for it.
  */
 
 void ngx_mcp_zone_lock(ngx_mcp_zone_t *zone);
 void ngx_mcp_zone_unlock(ngx_mcp_zone_t *zone);
 
 /*
- * Under the mutex, of a worker that is found dead: it may have died while it
- * left a section, with a waiter counted off and not woken.  zone_unlock()
- * wakes one more.
+ * Notes that a worker is dead.  It may have died inside ngx_shmtx_unlock(),
+ * after it decremented the number of waiters and before it posted the
+ * semaphore.  The next ngx_mcp_zone_unlock() wakes one waiter more.
  */
 
 void ngx_mcp_zone_worker_died_locked(ngx_mcp_zone_t *zone);
 
 /*
- * Under the mutex: memory in the heap, or NULL if it is full or damaged;
- * zeroed; free.
+ * Allocate, allocate zeroed, and free memory of the inner pool.  The first two
+ * return NULL if the pool is full or the zone is DIRTY.
  */
 
 void *ngx_mcp_zone_alloc_locked(ngx_mcp_zone_t *zone, size_t size);
@@ -247,18 +278,17 @@ void *ngx_mcp_zone_calloc_locked(ngx_mcp_zone_t *zone, size_t size);
 void ngx_mcp_zone_free_locked(ngx_mcp_zone_t *zone, void *p);
 
 /*
- * Under the mutex: forgets all that is in the heap, and who is free and who
- * works; makes the heap anew.
+ * The first empties all trees and lists of the root, including those of the
+ * workers; the second initializes the inner pool.
  */
 
 void ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root);
 void ngx_mcp_zone_pool_locked(ngx_mcp_zone_t *zone);
 
 /*
- * Finds a record, user or verdict by its digest in one of the zone's trees,
- * all of whose nodes are followed by their key at "offset" from the node;
- * NULL if there is none.  Insert with ngx_mcp_zone_insert(), which
- * sets the node's key.  Both under the mutex.
+ * Find a node by its digest of NGX_MCP_DIGEST_LEN bytes, which stands at
+ * "offset" from the node, or return NULL; insert a node and set its key.  They
+ * serve trees of the zone, under the mutex, and trees of a worker.
  */
 
 ngx_rbtree_node_t *ngx_mcp_zone_find(ngx_rbtree_t *tree, u_char *digest,
@@ -267,14 +297,15 @@ void ngx_mcp_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
     u_char *digest);
 
 /*
- * Whether something is to be said now, that no worker has said for "sec"
- * seconds; "last" is in the root of the zone.
+ * Limits the rate of a log message over all workers: returns 1 at most once
+ * in "sec" seconds.  "last" is a member of the root.
  */
 
 ngx_uint_t ngx_mcp_zone_log_once(ngx_atomic_t *last, time_t sec);
 
 /*
- * Says once in 10 seconds that the zone is full.
+ * Logs, at most once in 10 seconds, that the zone is full, and of what.
+ * Called without the mutex.
  */
 
 void ngx_mcp_zone_nomem(ngx_mcp_zone_t *zone, ngx_log_t *log);

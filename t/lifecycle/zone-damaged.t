@@ -458,7 +458,7 @@ sub ended_ids {
     my ($owner, $other) = $nginx->wait_workers;
 
     ok(damage($owner, $other), 'the zone is damaged');
-    ok($nginx->wait_log(qr/is whole again/, 5), 'and whole');
+    ok($nginx->wait_log(qr/is recovered/, 5), 'and whole');
 
     for my $id (@ids) {
         ok(run_until(sub { http_post($nginx, request(1, 'ping'),

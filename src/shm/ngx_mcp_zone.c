@@ -550,16 +550,26 @@ ngx_mcp_zone_log_once(ngx_atomic_t *last, time_t sec)
 void
 ngx_mcp_zone_nomem(ngx_mcp_zone_t *zone, ngx_log_t *log)
 {
-    if (zone->root->phase == NGX_MCP_ZONE_DIRTY) {
+    ngx_mcp_zone_root_t  *root;
+
+    root = zone->root;
+
+    if (root->phase == NGX_MCP_ZONE_DIRTY
+        || !ngx_mcp_zone_log_once(&root->nomem_logged_at,
+                                  NGX_MCP_ZONE_LOG_INTERVAL))
+    {
         return;
     }
 
-    if (ngx_mcp_zone_log_once(&zone->root->nomem_logged_at,
-                              NGX_MCP_ZONE_LOG_INTERVAL))
-    {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "mcp_sse_zone \"%V\" of %uzK is full, give it a larger "
-                      "size",
-                      &zone->conf->zone_name, zone->size / 1024);
-    }
+    /* read without the mutex: the numbers are for a person */
+
+    ngx_log_error(NGX_LOG_WARN, log, 0,
+                  "mcp sse: mcp_sse_zone \"%V\" of %uzk is full: "
+                  "sessions %ui (without a stream %ui), bytes in inboxes %uz, "
+                  "ended session ids %ui, cached look-ups %ui, announcements "
+                  "%ui; set a larger size in \"mcp_sse_zone\"",
+                  &zone->conf->zone_name, zone->size / 1024,
+                  root->nrecords, root->ntombstones, root->inbox_bytes,
+                  root->nrevoked, root->ngood + root->nbad,
+                  root->nannouncements);
 }

@@ -77,6 +77,8 @@ my @warnings = $nginx->error_log =~ /\[warn\].*full/g;
 
 cmp_ok(scalar @warnings, '>=', 1, 'the log warns');
 cmp_ok(scalar @warnings, '<', 20, 'now and then');
+like($nginx->error_log, qr/is full: sessions \d{3,} \(without a stream \d{3,}\)/,
+    'and says of what it is full');
 unlike($nginx->error_log, qr/ngx_slab_alloc/, 'the allocator does not');
 ok(!$stream->ended, 'the stream stays');
 $stream->close;

@@ -1,9 +1,11 @@
-# bench/lib.sh: nginx and Redis of a measurement's own, in a directory that
-# goes away with them.  Read by bench/handover and bench/rate.
+# bench/lib.sh: start nginx and Redis for a measurement, in a temporary
+# directory.  Sourced by bench/handover, bench/http and bench/rate.
 #
-#   NGINX, REDIS   the programs
-#   MODULE, LOAD   build/ngx_http_mcp_sse_module.so, build/load
-#   CALL           what calls are answered by ("return 502;")
+#   NGINX   nginx (/usr/sbin/nginx)
+#   REDIS   Redis (/usr/bin/redis-server)
+#   MODULE  the module (build/ngx_http_mcp_sse_module.so)
+#   LOAD    the load generator (build/load)
+#   CALL    directives of the location of calls ("return 502;")
 
 # shellcheck shell=sh
 
@@ -24,7 +26,7 @@ fail() {
     exit 2
 }
 
-# stops what was started, the latest first, and nothing else
+# stop the started processes, the last one first
 
 finish() {
     for pid in $pids; do
@@ -36,8 +38,9 @@ finish() {
 }
 
 begin() {
-    [ -x "$LOAD" ] || fail "no $LOAD, \"make bench\" makes it"
-    [ -z "$MODULE" ] || [ -f "$MODULE" ] || fail "no $MODULE, \"make\" makes it"
+    [ -x "$LOAD" ] || fail "$LOAD is missing: run \"make bench\""
+    [ -z "$MODULE" ] || [ -f "$MODULE" ] \
+        || fail "$MODULE is missing: run \"make\""
 
     dir=$(mktemp -d)
     chmod 755 "$dir"
@@ -51,7 +54,7 @@ listens() {
     grep -qi ":$(printf %04X "$1") [0-9A-F]*:0000 0A" /proc/net/tcp
 }
 
-# sets "port": one below those the kernel gives to clients
+# set "port" to a free port below the ephemeral ones
 
 free_port() {
     for try in 1 2 3 4 5 6 7 8 9 10; do
@@ -75,11 +78,12 @@ await() {
         sleep 0.1
     done
 
-    fail "waited 10 seconds in vain: $*"
+    fail "timed out after 10 seconds: $*"
 }
 
-# start_nginx NAME WORKERS [LINES]: LINES go into http {}.  Sets "port" and
-# "master".  X-Worker says which worker of which nginx has answered.
+# start_nginx NAME WORKERS [LINES]: start an instance, with LINES added to
+# http {}.  Sets "port" and "master".  The header X-Worker of a response names
+# the instance and the worker.
 
 start_nginx() {
     mkdir -p "$dir/$1"
@@ -133,13 +137,13 @@ END
 
 nginx_runs() {
     kill -0 "$master" 2> /dev/null \
-        || fail "nginx does not start:$(tail -n 3 "$dir/$nginx/stderr")"
+        || fail "nginx does not start: $(tail -n 3 "$dir/$nginx/stderr")"
 
     [ "$(grep -ls "^PPid:[[:blank:]]*$master$" /proc/[0-9]*/status | wc -l)" \
         -ge "$1" ] && listens "$port"
 }
 
-# sets "redis", its process, and "socket"; it keeps nothing on disk
+# start Redis without persistence; set "redis", its pid, and "socket"
 
 start_redis() {
     socket=$dir/redis.sock
@@ -152,7 +156,8 @@ start_redis() {
     await test -S "$socket"
 }
 
-# load ARGUMENTS: shows the table and keeps the JSON; its code
+# load ARGUMENT ...: run the load generator, print its table and keep the JSON
+# for value(); returns its exit code
 
 load() {
     code=0
@@ -161,7 +166,7 @@ load() {
     return "$code"
 }
 
-# value KEY: of the last run, - where there is none
+# value KEY: print the value of KEY in the last run, "-" if there is none
 
 value() {
     found=$(sed -n "s/^{.*\"$1\":\([-0-9.e]*\)[,}].*/\1/p" "$dir/out")

@@ -1,7 +1,9 @@
 
 /*
- * A load generator for the module: sessions, messages, answers, and what
- * became of each of them.  load -h lists the options.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Load generator for the module: opens sessions, posts messages, and records
+ * the status, the answer and the times of each.  "load -h" lists the options.
  */
 
 #include "load.h"
@@ -46,7 +48,7 @@ main(int argc, char **argv)
 }
 
 
-/* as many files as are allowed: streams take one each */
+/* raises the limit of open files to its maximum: each stream needs one */
 
 static void
 load_files(void)

@@ -1,7 +1,9 @@
 
 /*
- * What all files of the load generator use: a standalone program, nothing of
- * nginx is in it.  Times are nanoseconds of CLOCK_MONOTONIC.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Common declarations of the load generator, a standalone program that uses
+ * libc only.  Times are in nanoseconds of CLOCK_MONOTONIC.
  */
 
 #ifndef _LOAD_H_INCLUDED_
@@ -33,16 +35,16 @@
 typedef int64_t  load_nsec_t;
 
 
-/* prints "load: ..." to stderr and ends the program with code 2 */
+/* prints "load: MESSAGE" to stderr and exits with code 2 */
 
 void load_fatal(const char *fmt, ...)
     __attribute__((noreturn, format(printf, 1, 2)));
 
-/* zeroed memory that is never freed; ends the program where there is none */
+/* returns zeroed memory, which is never freed; exits if there is none */
 
 void *load_alloc(size_t size);
 
-/* the time now */
+/* returns the current time */
 
 load_nsec_t load_now(void);
 

@@ -1,7 +1,10 @@
 
 /*
- * Records of messages are never freed: an answer that comes a second time is
- * known however late it is.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Records of all messages: status, answer, and times.
+ *
+ * Records are never freed, so that a second answer is detected at any time.
  */
 
 #include "load_call.h"
@@ -45,7 +48,7 @@ load_call_init(void (*done)(unsigned session, int refused))
 {
     load_call_done = done;
 
-    /* an answer to 0 would be none of ours */
+    /* ids begin with 1: the record of 0 is complete */
 
     (void) load_call_create(0, 0, 0);
     load_call_get(0)->done = 1;
@@ -193,7 +196,10 @@ load_call_answered(uint64_t id, unsigned session, int error, load_nsec_t at)
 }
 
 
-/* the answer may come before the 202, which says where the message was */
+/*
+ * Completes a message that has both status and answer, or was refused.  The
+ * answer may come before the 202, whose header names the worker.
+ */
 
 static void
 load_call_check(load_call_t *call)
@@ -218,8 +224,8 @@ load_call_check(load_call_t *call)
 
 
 /*
- * The event of an owner that was woken in time may overtake the 202, whose
- * worker has not come to write it yet: nothing was waited for.
+ * The event may come before the 202: the owner writes it while the other
+ * worker still prepares its response.  Negative values count as 0.
  */
 
 static void
@@ -243,7 +249,10 @@ load_call_open(void)
 }
 
 
-/* an answer to a message whose POST broke off is right, and so is none */
+/*
+ * A message whose connection ended before the status may have been executed
+ * or not: it is not lost without an answer.
+ */
 
 void
 load_call_finish(void)

@@ -1,6 +1,8 @@
 
 /*
- * Every message that was ever sent, what became of it, and how long it took.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Records of all messages: status, answer, and times.
  */
 
 #ifndef _LOAD_CALL_H_INCLUDED_
@@ -11,13 +13,13 @@
 #include "load_hist.h"
 
 
-/* where the POST came in, seen from the stream */
+/* the worker that accepted the POST, relative to the one with the stream */
 
 enum {
-    load_call_same = 0,           /* at the same worker */
-    load_call_other,              /* at another worker of the instance */
-    load_call_instance,           /* at another instance */
-    load_call_unknown,            /* no header said it */
+    load_call_same = 0,           /* the same worker */
+    load_call_other,              /* another worker of the instance */
+    load_call_instance,           /* a worker of another instance */
+    load_call_unknown,            /* a response had no such header */
     LOAD_CALL_CLASSES
 };
 
@@ -26,68 +28,82 @@ typedef struct {
     uint64_t     sent;
     uint64_t     accepted;
     uint64_t     answered;
-    uint64_t     errors;          /* of the answers */
+    uint64_t     errors;          /* answers that are JSON-RPC errors */
     uint64_t     refused;
     uint64_t     statuses[600];
-    uint64_t     broken;          /* connection ended before the status */
+    uint64_t     broken;          /* the connection ended before the status */
     uint64_t     doubled;
-    uint64_t     unexpected;      /* unknown id, other session, refused */
+    uint64_t     unexpected;      /* answers with an unknown id, on another
+                                     session's stream, or after a refusal */
 
     /* set by load_call_finish() */
-    uint64_t     lost;            /* accepted and not answered */
-    uint64_t     unfinished;      /* no status yet */
+    uint64_t     lost;            /* accepted, not answered */
+    uint64_t     unfinished;      /* no status */
 
-    /* of the time of measuring only */
+    /* counted during the measurement only */
     uint64_t     measured;        /* answers */
-    load_hist_t  late;            /* intended time to written */
-    load_hist_t  accept[LOAD_CALL_CLASSES];   /* intended to the 202 */
-    load_hist_t  answer[LOAD_CALL_CLASSES];   /* intended to the event */
-    load_hist_t  served[LOAD_CALL_CLASSES];   /* written to the event */
-    load_hist_t  behind[LOAD_CALL_CLASSES];   /* the 202 to the event */
+    load_hist_t  late;            /* from due to written */
+    load_hist_t  accept[LOAD_CALL_CLASSES];   /* from due to the 202 */
+    load_hist_t  answer[LOAD_CALL_CLASSES];   /* from due to the event */
+    load_hist_t  served[LOAD_CALL_CLASSES];   /* from written to the event */
+    load_hist_t  behind[LOAD_CALL_CLASSES];   /* from the 202 to the event */
 } load_call_stat_t;
 
 
 /*
- * "done" is called once for a message that needs nothing more: answered and
- * accepted, refused, or broken; "refused" tells the last two apart.
+ * Sets the handler that is called once for each complete message.  "refused"
+ * is 0 if it was accepted and answered, 1 if it was refused or if its
+ * connection ended before the status.
  */
 
 void load_call_init(void (*done)(unsigned session, int refused));
 
-/* makes a message; its times count from "intended" if it is "measured" */
+/*
+ * Creates the record of a message that is due at "intended" and returns the
+ * message id.  Times are recorded if "measured" is set.
+ */
 
 uint64_t load_call_create(unsigned session, load_nsec_t intended,
     int measured);
 
-/* of a message: its session */
+/* returns the session of a message */
 
 unsigned load_call_session(uint64_t id);
 
-/* what happens to a message, in this order but for the answer */
+/*
+ * Record that a message was written, that it got an HTTP status, or that its
+ * connection ended before the status.  _sent() comes first.
+ */
 
 void load_call_sent(uint64_t id, load_nsec_t at);
 void load_call_status(uint64_t id, int status, unsigned where,
     load_nsec_t at);
 void load_call_broken(uint64_t id);
 
-/* an answer came on the stream of "session"; the id may be any number */
+/*
+ * Records an answer on the stream of "session", with any id.  It may come
+ * before load_call_status().
+ */
 
 void load_call_answered(uint64_t id, unsigned session, int error,
     load_nsec_t at);
 
-/* messages that are not done */
+/* returns the number of incomplete messages */
 
 uint64_t load_call_open(void);
 
-/* counts what is missing */
+/* counts lost and unfinished messages */
 
 void load_call_finish(void);
 
-/* the counters and histograms */
+/* returns the counters and histograms */
 
 load_call_stat_t *load_call_stat(void);
 
-/* compares two values of the header, "INSTANCE/PID" or any text */
+/*
+ * Compares the values of the worker header, "INSTANCE/PID" or any text, in
+ * the responses to a GET and to a POST; returns load_call_same etc.
+ */
 
 unsigned load_call_class(const char *stream, const char *post);
 

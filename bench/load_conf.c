@@ -1,6 +1,10 @@
 
 /*
- * What is read lives as long as the program.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Command line options.
+ *
+ * Memory is never freed.
  */
 
 #include "load_conf.h"
@@ -38,7 +42,7 @@ load_conf_read(load_conf_t *conf, int argc, char **argv)
     conf->pipe_rate = -1;
     conf->warm_up = LOAD_SEC;
     conf->duration = 10 * LOAD_SEC;
-    conf->patience = 5 * LOAD_SEC;
+    conf->timeout = 5 * LOAD_SEC;
 
     for ( ;; ) {
         opt = getopt(argc, argv, "S:P:u:H:a:x:m:b:s:c:k:r:B:w:d:t:p:M:h");
@@ -51,7 +55,8 @@ load_conf_read(load_conf_t *conf, int argc, char **argv)
     }
 
     if (optind < argc || conf->nstreams == 0) {
-        load_fatal("-S HOST:PORT is needed, and nothing but options; see -h");
+        load_fatal("%s, see -h", optind < argc ? "unexpected argument"
+                                               : "-S is required");
     }
 
     if (conf->nposts == 0) {
@@ -154,7 +159,7 @@ load_conf_amount(load_conf_t *conf, int opt)
         break;
 
     case 't':
-        conf->patience = load_conf_seconds(opt, 0);
+        conf->timeout = load_conf_seconds(opt, 0);
         break;
 
     default:
@@ -169,33 +174,35 @@ load_conf_usage(void)
     (void) fputs(
         "usage: load -S HOST:PORT[,...] [options]\n"
         "\n"
-        "  -S LIST    where streams are opened, in turn\n"
-        "  -P LIST    where messages are posted, in turn (as -S)\n"
-        "  -u URI     of the stream (/mcp/sse)\n"
-        "  -H HOST    Host (the address)\n"
-        "  -a VALUE   Authorization (token bench:bench)\n"
-        "  -x NAME    header that says which worker answers (X-Worker);\n"
-        "             INSTANCE/PID tells instances apart, too\n"
-        "  -m METHOD  of the messages, without params (ping)\n"
-        "  -b FILE    a message instead; @ID@ in it becomes the id\n"
+        "  -S LIST    addresses for streams, used in turn\n"
+        "  -P LIST    addresses for messages, used in turn (as -S)\n"
+        "  -u URI     URI of the stream (/mcp/sse)\n"
+        "  -H HOST    Host header (the address)\n"
+        "  -a VALUE   Authorization header (token bench:bench)\n"
+        "  -x NAME    response header that names the worker (X-Worker), as\n"
+        "             INSTANCE/PID if there are several instances\n"
+        "  -m METHOD  method of the messages, which have no params (ping)\n"
+        "  -b FILE    message to use instead; @ID@ is replaced by the id\n"
         "\n"
         "  -s N       sessions (16)\n"
-        "  -c N       connections for messages, kept alive (64)\n"
-        "  -r RATE    messages a second, sent at fixed times whatever comes\n"
-        "             back (without it: a closed loop)\n"
-        "  -k N       closed loop: messages a session has on the way (1)\n"
-        "  -B RATE    writes a second to a pipe, as a baseline (as -r; 0: no)\n"
+        "  -c N       keep-alive connections for messages (64)\n"
+        "  -r RATE    messages per second, sent at fixed times whether\n"
+        "             answers arrive or not (default: closed loop)\n"
+        "  -k N       closed loop: messages in flight per session (1)\n"
+        "  -B RATE    writes per second to a pipe, the baseline (as -r;\n"
+        "             0: no pipe)\n"
         "\n"
-        "  -w SEC     before measuring (1)\n"
-        "  -d SEC     of measuring (10)\n"
-        "  -t SEC     at the end, to wait for answers (5)\n"
+        "  -w SEC     warm-up before the measurement (1)\n"
+        "  -d SEC     duration of the measurement (10)\n"
+        "  -t SEC     time-out for answers after the end (5)\n"
         "\n"
-        "  -p LIST    account the CPU and memory of these processes\n"
-        "  -M LIST    and of these with their children\n"
+        "  -p LIST    report CPU time and memory of these processes\n"
+        "  -M LIST    the same, including their children\n"
         "\n"
-        "Prints a table of milliseconds, and the same as one line of JSON.\n"
-        "Ends with 1 if an answer was lost, doubled or came where it should\n"
-        "not, with 2 if nothing could be measured.\n", stdout);
+        "Prints a table of times in milliseconds, and all values as one line\n"
+        "of JSON.  The exit code is 1 if an answer was lost, doubled or\n"
+        "unexpected, or if none arrived, and 2 if nothing could be measured.\n",
+        stdout);
 }
 
 
@@ -230,7 +237,7 @@ load_conf_number(int opt, double min)
     value = strtod(optarg, &end);
 
     if (end == optarg || *end || !(value >= min && value <= 1e7)) {
-        load_fatal("invalid number \"%s\" after -%c", optarg, opt);
+        load_fatal("invalid value \"%s\" of -%c", optarg, opt);
     }
 
     return value;

@@ -1,6 +1,8 @@
 
 /*
- * The command line.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Command line options.
  */
 
 #ifndef _LOAD_CONF_H_INCLUDED_
@@ -18,27 +20,27 @@ typedef struct {
     unsigned         nposts;
 
     const char      *uri;
-    const char      *host;        /* NULL: the target's address */
+    const char      *host;        /* NULL: address of the target */
     const char      *credential;
     const char      *header;
-    char            *body;        /* @ID@ is the id */
+    char            *body;        /* @ID@ is replaced by the id */
 
     unsigned         sessions;
     unsigned         connections;
     unsigned         outstanding;
-    double           rate;        /* 0: closed loop */
-    double           pipe_rate;   /* 0: no pipe */
+    double           rate;        /* messages per second; 0: closed loop */
+    double           pipe_rate;   /* writes per second; 0: no pipe */
 
     load_nsec_t      warm_up;
     load_nsec_t      duration;
-    load_nsec_t      patience;
+    load_nsec_t      timeout;     /* for answers, after the end */
 
     const char      *pids;
     const char      *masters;
 } load_conf_t;
 
 
-/* reads the command line; ends the program with what is wrong, or --help */
+/* parses the command line; exits if it is invalid, and after -h */
 
 void load_conf_read(load_conf_t *conf, int argc, char **argv);
 

@@ -1,7 +1,11 @@
 
 /*
- * A connection is a part of its owner's object and has no memory of its own;
- * what is read lies in one buffer for all and is gone after the handler.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Non-blocking client connections.
+ *
+ * A connection is embedded in the object of its owner.  All connections read
+ * into one buffer, which is valid until the data handler returns.
  */
 
 #include "load_conn.h"
@@ -190,7 +194,7 @@ load_conn_connected(load_conn_t *c)
 }
 
 
-/* writes what it can, and watches for more room if that was not all */
+/* writes as much as possible; waits for EPOLLOUT if data is left */
 
 static int
 load_conn_flush(load_conn_t *c)

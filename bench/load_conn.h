@@ -1,6 +1,8 @@
 
 /*
- * A connection that does not block.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Non-blocking client connections.
  */
 
 #ifndef _LOAD_CONN_H_INCLUDED_
@@ -26,9 +28,9 @@ struct load_conn_s {
     load_event_t   event;
 
     /*
-     * connected; "n" bytes came, at the time "at"; the other side or an error
-     * has ended it, and it is closed.  "end" is not called by functions that
-     * return LOAD_ERROR.
+     * Handlers: ready() when it is connected; data() when "n" bytes were read
+     * at the time "at"; end() when it was closed by the server or by an
+     * error.  Functions that return LOAD_ERROR do not call end().
      */
     void         (*ready)(load_conn_t *c);
     void         (*data)(load_conn_t *c, const char *p, size_t n,
@@ -44,24 +46,24 @@ struct load_conn_s {
 
 
 /*
- * Splits "HOST:PORT,..." and looks the hosts up.  Returns targets that are
- * never freed and sets "n"; ends the program with what is wrong.
+ * Parses "HOST:PORT,..." and resolves the hosts.  Returns "n" targets, which
+ * are never freed; exits on error.
  */
 
 load_target_t *load_conn_targets(const char *list, unsigned *n);
 
-/* starts to connect; c->ready may be called before it returns */
+/* starts to connect; c->ready() runs later */
 
 int load_conn_open(load_conn_t *c, const load_target_t *target);
 
 /*
- * Sends "len" bytes, which stay the caller's and must stay as they are until
- * all are sent.  LOAD_ERROR: the connection is closed.
+ * Sends "len" bytes.  The caller owns them and must not change them until all
+ * are sent.  On LOAD_ERROR the connection is closed.
  */
 
 int load_conn_send(load_conn_t *c, const char *p, size_t len);
 
-/* closes it, if it is open */
+/* closes the connection if it is open */
 
 void load_conn_close(load_conn_t *c);
 

@@ -1,6 +1,10 @@
 
 /*
- * Histograms belong to whoever declares them, and begin with zeroes.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Histograms of times.
+ *
+ * The caller provides the histogram, filled with zeroes.
  */
 
 #include "load_hist.h"
@@ -71,8 +75,8 @@ load_hist_at(const load_hist_t *h, double share)
 
 
 /*
- * Values below 2 * 128 have a cell each; above, the 7 bits below the highest
- * one choose among the 128 cells of that power of two.
+ * Each value below 2 * 128 has its own cell.  For larger values, the 7 bits
+ * below the highest one select one of the 128 cells of that power of two.
  */
 
 static unsigned

@@ -1,8 +1,10 @@
 
 /*
- * Histograms of times: 128 counters for each power of two, so that a value is
- * known to 0.8%, from 1 ns to 18 minutes.  They hold no pointer and may lie in
- * memory that processes share, where one of them writes.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Histograms of times, from 1 ns to 18 minutes with a resolution of 0.8%: 128
+ * counters per power of two.  A histogram has no pointers, so it can be in
+ * shared memory if one process writes it.
  */
 
 #ifndef _LOAD_HIST_H_INCLUDED_
@@ -25,7 +27,7 @@ typedef struct {
 } load_hist_t;
 
 
-/* counts a value; negative ones as 0, too large ones in the last cell */
+/* counts a value; a negative one as 0, a too large one in the last cell */
 
 void load_hist_add(load_hist_t *h, load_nsec_t value);
 
@@ -34,8 +36,8 @@ void load_hist_add(load_hist_t *h, load_nsec_t value);
 void load_hist_merge(load_hist_t *h, const load_hist_t *from);
 
 /*
- * The value that "share" (0.5, 0.99) of the values do not exceed: the upper
- * end of its cell, at most the maximum.  0 where there is no value.
+ * Returns the percentile "share" (0.5, 0.99): the upper end of its cell, at
+ * most the maximum; 0 if the histogram is empty.
  */
 
 load_nsec_t load_hist_at(const load_hist_t *h, double share);

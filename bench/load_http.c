@@ -1,7 +1,11 @@
 
 /*
- * The parser is a part of its connection's object; of headers it keeps the
- * line it is in, cut at the size of its buffer.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Parser of HTTP/1.1 responses.
+ *
+ * The parser is embedded in the object of its connection.  It keeps the
+ * current header line, truncated to the size of the buffer.
  */
 
 #include "load_http.h"
@@ -84,7 +88,7 @@ load_http_feed(load_http_t *h, const char *p, size_t n)
 }
 
 
-/* a line of the headers, or around a chunk, is complete */
+/* handles a complete line: status line, header, chunk size, trailer */
 
 static int
 load_http_line(load_http_t *h)
@@ -143,7 +147,10 @@ load_http_status(load_http_t *h)
     }
 
     h->last = (h->line[7] == '0');
-    h->status = -(int) strtol(h->line + 9, NULL, 10);   /* not complete yet */
+
+    /* negative until the headers are complete */
+
+    h->status = -(int) strtol(h->line + 9, NULL, 10);
     h->state = load_http_header;
     h->len = 0;
 
@@ -200,7 +207,7 @@ load_http_headers_end(load_http_t *h)
 }
 
 
-/* of a body without a length the connection's end is the end */
+/* a body without a length ends with the connection */
 
 static size_t
 load_http_bytes(load_http_t *h, const char *p, size_t n)

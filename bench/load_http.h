@@ -1,6 +1,8 @@
 
 /*
- * The parser of HTTP/1.1 responses.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Parser of HTTP/1.1 responses.
  */
 
 #ifndef _LOAD_HTTP_H_INCLUDED_
@@ -11,11 +13,11 @@
 
 
 typedef struct {
-    /* gets the bytes of the body, without those of the transfer coding */
+    /* handler of the body, called with the chunked coding removed */
     void        (*body)(void *data, const char *p, size_t n);
     void         *data;
 
-    /* name of the header whose value says which worker answers */
+    /* name of the header that names the worker */
     const char   *header;
 
     unsigned      state;
@@ -24,7 +26,7 @@ typedef struct {
 
     unsigned      length:1;
     unsigned      chunked:1;
-    unsigned      last:1;         /* the connection is to be closed */
+    unsigned      last:1;         /* the server closes the connection */
     unsigned      done:1;
 
     size_t        len;
@@ -33,13 +35,14 @@ typedef struct {
 } load_http_t;
 
 
-/* makes it ready for a response; body, data and header stay */
+/* prepares for the next response; keeps body, data and header */
 
 void load_http_reset(load_http_t *h);
 
 /*
- * Takes the next bytes.  h->status is set when the headers are complete,
- * h->done when the response is.  LOAD_ERROR: not HTTP, or bytes after the end.
+ * Parses the next bytes.  h->status is positive when the headers are complete,
+ * h->done is set when the response is.  LOAD_ERROR: the bytes are not HTTP, or
+ * follow the end of the response.
  */
 
 int load_http_feed(load_http_t *h, const char *p, size_t n);

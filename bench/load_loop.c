@@ -1,7 +1,11 @@
 
 /*
- * Events belong to their connections.  An event may be called for an fd that
- * another handler of the same round has closed: handlers bear that.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Event loop: level-triggered epoll and one timer.
+ *
+ * Events are owned by their connections.  A handler may run for an fd that
+ * another handler has closed and opened again in the same round.
  */
 
 #include "load_loop.h"
@@ -31,7 +35,7 @@ load_loop_init(void)
     if (load_loop_epoll == -1 || load_loop_clock.fd == -1
         || load_loop_watch(&load_loop_clock, 0, 0) != LOAD_OK)
     {
-        load_fatal("no event loop: %s", strerror(errno));
+        load_fatal("cannot create the event loop: %s", strerror(errno));
     }
 }
 

@@ -1,6 +1,8 @@
 
 /*
- * The event loop: epoll, level-triggered, and one timer for the next message.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Event loop: level-triggered epoll and one timer.
  */
 
 #ifndef _LOAD_LOOP_H_INCLUDED_
@@ -20,26 +22,24 @@ struct load_event_s {
 };
 
 
-/* makes the epoll and the timer; ends the program where it cannot */
+/* creates the epoll and the timer; exits on error */
 
 void load_loop_init(void);
 
 /*
- * Watches ev->fd for EPOLLIN, with "out" for EPOLLOUT too; "again" if it is
- * watched already.  "ev" stays the caller's and must outlive the fd; closing
- * the fd ends the watch.  Returns LOAD_ERROR where the kernel refuses.
+ * Watches ev->fd for EPOLLIN, and for EPOLLOUT if "out" is set; "again" must
+ * be set if it is watched already.  The caller owns "ev", which must exist
+ * until the fd is closed; closing the fd ends the watch.  Returns LOAD_ERROR
+ * if epoll_ctl() fails.
  */
 
 int load_loop_watch(load_event_t *ev, int out, int again);
 
-/*
- * load_loop_wait() returns at this time, and as close to it as the kernel
- * can; 0 sets no time
- */
+/* sets the time at which load_loop_wait() returns; 0: none */
 
 void load_loop_wake_at(load_nsec_t when);
 
-/* waits for at most "msec" and calls the handlers of what has happened */
+/* waits for events, at most "msec" milliseconds, and runs their handlers */
 
 void load_loop_wait(int msec);
 

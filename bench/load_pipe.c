@@ -1,7 +1,11 @@
 
 /*
- * The histograms lie in shared memory: "way" is the echo's, the others are
- * the sender's.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Baseline: two separate processes that write to each other through pipes.
+ *
+ * The histograms are in shared memory.  The echo process writes "way", the
+ * sender the others.
  */
 
 #include "load_pipe.h"
@@ -51,7 +55,7 @@ load_pipe_start(double rate)
         || pipe2(load_pipe_to, O_NONBLOCK|O_CLOEXEC) == -1
         || pipe2(load_pipe_from, O_NONBLOCK|O_CLOEXEC) == -1)
     {
-        load_fatal("no pipe: %s", strerror(errno));
+        load_fatal("cannot create the pipes: %s", strerror(errno));
     }
 
     parent = getpid();

@@ -1,7 +1,11 @@
 
 /*
- * Connections live as long as the program, with a buffer for a request each.
- * No connection is handed a message before the last one has its response.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Connections on which messages are posted.
+ *
+ * Connections are never freed; each has a buffer for one request.  A
+ * connection sends the next message after the response to the previous one.
  */
 
 #include "load_post.h"
@@ -16,11 +20,11 @@
 typedef struct load_post_s  load_post_t;
 
 struct load_post_s {
-    load_conn_t           conn;   /* first: what is called gets it */
+    load_conn_t           conn;   /* first member: handlers cast it */
     load_http_t           http;
     const load_target_t  *target;
     char                 *buf;
-    uint64_t              id;     /* 0: none is on its way */
+    uint64_t              id;     /* of the message in flight; 0: none */
     load_post_t          *next;
     unsigned              closed:1;
 };
@@ -31,7 +35,7 @@ static void load_post_ready(load_conn_t *c);
 static void load_post_data(load_conn_t *c, const char *p, size_t n,
     load_nsec_t at);
 static void load_post_end(load_conn_t *c);
-static void load_post_anew(load_post_t *post);
+static void load_post_reconnect(load_post_t *post);
 static void load_post_unlink(load_post_t *post);
 static void load_post_body(void *data, const char *p, size_t n);
 static size_t load_post_request(load_post_t *post, uint64_t id);
@@ -43,8 +47,8 @@ static load_post_t         *load_post_first;
 static load_post_t        **load_post_last = &load_post_first;
 static unsigned             load_post_nfree;
 static unsigned             load_post_nclosed;
-static unsigned             load_post_nagain;
-static const char          *load_post_id;     /* in the template */
+static unsigned             load_post_nreconnects;
+static const char          *load_post_id;     /* "@ID@" in conf->body */
 
 
 void
@@ -88,7 +92,7 @@ load_post_connect(load_post_t *post)
 }
 
 
-/* connected, or the last message has its response */
+/* puts a connection at the end of the list of free ones */
 
 static void
 load_post_ready(load_conn_t *c)
@@ -162,7 +166,7 @@ load_post_request(load_post_t *post, uint64_t id)
                  before + (size_t) digits + strlen(after));
 
     if (n >= (int) (LOAD_POST_HEADERS + strlen(conf->credential)) - 24) {
-        load_fatal("the endpoint's URI is too long");
+        load_fatal("the URI of the endpoint event is too long");
     }
 
     n += sprintf(post->buf + n, "%.*s%s%s", (int) before, conf->body, text,
@@ -202,7 +206,7 @@ load_post_data(load_conn_t *c, const char *p, size_t n, load_nsec_t at)
 
     if (post->http.last) {
         load_conn_close(c);
-        load_post_anew(post);
+        load_post_reconnect(post);
 
     } else {
         load_post_ready(c);
@@ -231,7 +235,7 @@ load_post_end(load_conn_t *c)
         load_post_unlink(post);
     }
 
-    load_post_anew(post);
+    load_post_reconnect(post);
 
     if (id) {
         load_call_broken(id);
@@ -240,16 +244,16 @@ load_post_end(load_conn_t *c)
 
 
 static void
-load_post_anew(load_post_t *post)
+load_post_reconnect(load_post_t *post)
 {
     post->id = 0;
-    load_post_nagain++;
+    load_post_nreconnects++;
 
     load_post_connect(post);
 }
 
 
-/* ended while it waited for a message */
+/* removes a connection from the list of free ones */
 
 static void
 load_post_unlink(load_post_t *post)
@@ -312,7 +316,7 @@ load_post_free(void)
 
 
 unsigned
-load_post_again(void)
+load_post_reconnects(void)
 {
-    return load_post_nagain;
+    return load_post_nreconnects;
 }

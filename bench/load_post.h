@@ -1,6 +1,8 @@
 
 /*
- * The connections messages are posted on.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Connections on which messages are posted.
  */
 
 #ifndef _LOAD_POST_H_INCLUDED_
@@ -12,26 +14,26 @@
 
 
 /*
- * Starts to connect.  load_loop_wait() is to be called until all are free; a
- * connection that is ended by the server is made anew at once.
+ * Connects conf->connections times.  The caller runs load_loop_wait() until
+ * all are free.  A connection that the server closes is reopened at once.
  */
 
 void load_post_open(const load_conf_t *conf);
 
-/* connections that wait for a message, and those made anew so far */
+/* return the number of free connections and of reconnects so far */
 
 unsigned load_post_free(void);
-unsigned load_post_again(void);
+unsigned load_post_reconnects(void);
 
 /*
- * Sends the message on the connection that has been free the longest.  What
- * comes of it goes to load_call_sent(), _status() and _broken(), the latter
- * perhaps before it returns.  There must be a free connection.
+ * Sends a message on the connection that has been free the longest; there
+ * must be one.  Calls load_call_sent(), and load_call_status() or
+ * load_call_broken() later; the last may run before it returns.
  */
 
 void load_post_send(uint64_t id);
 
-/* connects those whose last attempt failed */
+/* connects again where the last attempt failed */
 
 void load_post_retry(void);
 

@@ -1,7 +1,11 @@
 
 /*
- * The list of processes is static.  A process that has ended keeps what was
- * last read of it.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * CPU time and memory of processes, from /proc.
+ *
+ * The list of processes is static.  A process that has ended keeps its last
+ * known usage.
  */
 
 #include "load_proc.h"
@@ -126,7 +130,7 @@ load_proc_note(unsigned moment)
 }
 
 
-/* the name is in brackets and may hold anything: what follows is counted */
+/* the name is in parentheses and may contain any: look for the last one */
 
 static int
 load_proc_stat(pid_t pid, pid_t *parent, char *name, load_proc_usage_t *usage)
@@ -173,7 +177,7 @@ load_proc_stat(pid_t pid, pid_t *parent, char *name, load_proc_usage_t *usage)
 }
 
 
-/* numbered as in proc(5); what follows the name is the third */
+/* fields are numbered as in proc(5); "p" is the third, after the name */
 
 static uint64_t
 load_proc_field(const char *p, unsigned n)

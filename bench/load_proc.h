@@ -1,6 +1,8 @@
 
 /*
- * CPU and memory of processes, from /proc.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * CPU time and memory of processes, from /proc.
  */
 
 #ifndef _LOAD_PROC_H_INCLUDED_
@@ -13,8 +15,8 @@
 enum {
     load_proc_idle = 0,           /* before the first stream */
     load_proc_streams,            /* all streams are open */
-    load_proc_begin,              /* measuring begins */
-    load_proc_end,                /* measuring has ended */
+    load_proc_begin,              /* begin of the measurement */
+    load_proc_end,                /* end of the measurement */
     LOAD_PROC_MOMENTS
 };
 
@@ -23,7 +25,7 @@ typedef struct {
     double    user;               /* seconds */
     double    system;
     uint64_t  rss;                /* bytes */
-    uint64_t  pss;                /* 0: not allowed to know */
+    uint64_t  pss;                /* bytes; 0: smaps_rollup is unreadable */
     unsigned  gone:1;
 } load_proc_usage_t;
 
@@ -35,19 +37,22 @@ typedef struct {
 } load_proc_t;
 
 
-/* adds the processes of "PID,...", with their children if "children" is set */
+/*
+ * Adds the processes of "PID,...", and their children if "children" is set;
+ * exits if a process does not exist.
+ */
 
 void load_proc_add(const char *list, int children);
 
-/* notes what all of them have used until now */
+/* records the usage of all processes at this moment */
 
 void load_proc_note(unsigned moment);
 
-/* the processes, and how many */
+/* returns "n" processes */
 
 const load_proc_t *load_proc_list(unsigned *n);
 
-/* CPU seconds of this process until now, in user mode and in the kernel's */
+/* returns the CPU seconds of this process so far, user and system */
 
 double load_proc_own(void);
 

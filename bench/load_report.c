@@ -1,6 +1,10 @@
 
 /*
- * Keys of the JSON are flat, so that a shell script can cut them out with sed.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Report of a run, as a table and as JSON.
+ *
+ * The JSON is one flat object, so that shell scripts can parse it with sed.
  */
 
 #include "load_report.h"
@@ -125,9 +129,10 @@ load_report_messages(const load_run_t *run)
     load_report_statuses();
 
     (void) printf("streams ended %u, other events %llu, comments %llu, "
-                  "connections made anew %u\n\n", streams->ended,
+                  "reconnects %u\n\n", streams->ended,
                   (unsigned long long) streams->others,
-                  (unsigned long long) streams->comments, load_post_again());
+                  (unsigned long long) streams->comments,
+                  load_post_reconnects());
 
     load_report_key("sent", NULL, (double) stat->sent);
     load_report_key("accepted", NULL, (double) stat->accepted);
@@ -231,9 +236,9 @@ load_report_classes(const char *what, const load_hist_t *h)
 
 
 /*
- * Differences of percentiles, which are no percentiles of differences: what a
- * hand-over adds to a message, that above the pipe, and at the most the whole
- * message above the pipe.
+ * Differences of percentiles, which are not percentiles of differences: the
+ * hand-over (served - served same), the hand-over above one way through the
+ * pipe, and, as an upper bound, the whole message above the echo of the pipe.
  */
 
 static void
@@ -292,7 +297,7 @@ load_report_hist(const char *name, const load_hist_t *h)
 }
 
 
-/* h - base - more, the latter if not NULL; nothing where one has no value */
+/* prints h - base - more, unless one is empty; "more" may be NULL */
 
 static void
 load_report_less(const char *name, const load_hist_t *h,
@@ -341,7 +346,7 @@ load_report_processes(const load_run_t *run)
         cpu += load_report_process(&procs[i]);
     }
 
-    (void) printf("%-24s%9.2f    of this generator\n", n ? "" : "\nCPU s",
+    (void) printf("%-24s%9.2f    the load generator\n", n ? "" : "\nCPU s",
                   run->own_cpu);
     load_report_key("own_cpu", NULL, run->own_cpu);
 
@@ -352,7 +357,7 @@ load_report_processes(const load_run_t *run)
     measured = load_call_stat()->measured;
     per = measured ? cpu * 1e6 / (double) measured : 0;
 
-    (void) printf("%.2f s of CPU in all, %.1f us for each answer\n", cpu, per);
+    (void) printf("%.2f s of CPU in total, %.1f us per answer\n", cpu, per);
 
     load_report_key("cpu", NULL, cpu);
     load_report_key("cpu_us_per_answer", NULL, per);
@@ -361,7 +366,7 @@ load_report_processes(const load_run_t *run)
 }
 
 
-/* returns its CPU seconds */
+/* prints a process and returns its CPU seconds */
 
 static double
 load_report_process(const load_proc_t *proc)
@@ -397,7 +402,7 @@ load_report_process(const load_proc_t *proc)
 }
 
 
-/* of all of them, and what a stream takes where there are enough to tell */
+/* memory of all processes, and of a stream if there are enough of them */
 
 static void
 load_report_memory(const load_proc_t *procs, unsigned n)
@@ -420,7 +425,7 @@ load_report_memory(const load_proc_t *procs, unsigned n)
     if (load_stream_stat()->ready >= LOAD_REPORT_MANY) {
         each = (sum[1] - sum[0]) / load_stream_stat()->ready;
 
-        (void) printf("%.0f bytes of memory (pss) for each stream\n", each);
+        (void) printf("%.0f bytes of memory (pss) per stream\n", each);
         load_report_key("pss", "per_stream", each);
     }
 }

@@ -1,6 +1,8 @@
 
 /*
- * What was measured, as a table and as JSON.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Report of a run, as a table and as JSON.
  */
 
 #ifndef _LOAD_REPORT_H_INCLUDED_
@@ -13,7 +15,7 @@
 #include "load_run.h"
 
 
-/* prints all; "pipe" may be NULL.  Returns the code the program ends with */
+/* prints the report and returns the exit code; "pipe" may be NULL */
 
 int load_report(const load_conf_t *conf, const load_run_t *run,
     const load_pipe_t *pipe);

@@ -1,7 +1,11 @@
 
 /*
- * Messages are made at the time they are due and sent in that order, as soon
- * as a connection is free: those from load_run_unsent on wait for one.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * A run: connect, send messages, measure, wait for answers.
+ *
+ * A message is created when it is due, and sent as soon as a connection is
+ * free, in the same order.  Messages from load_run_unsent on wait for one.
  */
 
 #include "load_run.h"
@@ -31,7 +35,8 @@ static void load_run_signal(int signo);
 static const load_conf_t       *load_run_conf;
 static uint64_t                 load_run_unsent = 1;
 static uint64_t                 load_run_calls = 1;
-static unsigned                *load_run_held;    /* by sessions */
+static unsigned                *load_run_held;    /* per session: messages
+                                                     that are not in flight */
 static load_nsec_t              load_run_next;
 static double                   load_run_due;
 static load_nsec_t              load_run_ticked;
@@ -85,7 +90,7 @@ load_run(const load_conf_t *conf, volatile int *measuring, load_run_t *run)
 
     load_run_sending = 0;
     load_run_stopped = 0;
-    load_run_until(load_now() + conf->patience);
+    load_run_until(load_now() + conf->timeout);
 
     load_call_finish();
 }
@@ -161,7 +166,7 @@ load_run_until(load_nsec_t end)
 }
 
 
-/* all that are due: each counts from its own time, not from now */
+/* creates all messages that are due; their times count from when they were */
 
 static void
 load_run_fixed(load_nsec_t now)
@@ -177,7 +182,7 @@ load_run_fixed(load_nsec_t now)
 }
 
 
-/* what was refused or is new in the closed loop is sent from here */
+/* closed loop: sends the first messages, and again after a refusal */
 
 static void
 load_run_tick(load_nsec_t now)
@@ -222,8 +227,8 @@ load_run_pump(void)
 
 
 /*
- * By chance, or the same sessions would meet the same connections all the
- * time.  One whose stream has ended is passed over while others are left.
+ * A random session: otherwise each would always use the same connection.
+ * Sessions whose stream has ended are skipped, unless all have.
  */
 
 static unsigned

@@ -1,6 +1,8 @@
 
 /*
- * The run: connects, sends, measures, waits.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * A run: connect, send messages, measure, wait for answers.
  */
 
 #ifndef _LOAD_RUN_H_INCLUDED_
@@ -12,15 +14,15 @@
 
 
 typedef struct {
-    double  seconds;              /* of measuring */
-    double  own_cpu;              /* seconds this process used in them */
+    double  seconds;              /* duration of the measurement */
+    double  own_cpu;              /* CPU seconds of this process in it */
     double  opened;               /* seconds until all streams were open */
 } load_run_t;
 
 
 /*
- * Does it all, with "measuring" set while it measures if it is not NULL.
- * Ends the program if not all sessions can be opened.
+ * Performs a run and fills "run".  "measuring" is set during the measurement,
+ * if it is not NULL.  Exits if a stream or a connection cannot be opened.
  */
 
 void load_run(const load_conf_t *conf, volatile int *measuring,

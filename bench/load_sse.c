@@ -1,7 +1,10 @@
 
 /*
- * The bytes of an event are gathered in the parser's buffer, which belongs to
- * the parser and is kept for the next event.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Parser of event streams and of JSON-RPC answers.
+ *
+ * An event is collected in the parser's buffer, which the next event reuses.
  */
 
 #include "load_sse.h"
@@ -51,7 +54,7 @@ load_sse_feed(load_sse_t *s, const char *p, size_t n)
 }
 
 
-/* one byte more than asked for: the zero at the end of a line */
+/* keeps room for the zero at the end of the line */
 
 static void
 load_sse_append(load_sse_t *s, const char *p, size_t n)
@@ -70,7 +73,7 @@ load_sse_append(load_sse_t *s, const char *p, size_t n)
 }
 
 
-/* of several data lines the last counts: those of the module have one */
+/* the module sends one data line per event; the last of several is used */
 
 static void
 load_sse_dispatch(load_sse_t *s)
@@ -147,7 +150,7 @@ load_sse_answer(const char *p, size_t len, load_answer_t *answer)
 }
 
 
-/* the quote that ends a string */
+/* returns the quote that ends a string */
 
 static const char *
 load_sse_string(const char *p, const char *last)

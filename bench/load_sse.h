@@ -1,6 +1,8 @@
 
 /*
- * The parser of event streams, and what a JSON-RPC message is.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Parser of event streams and of JSON-RPC answers.
  */
 
 #ifndef _LOAD_SSE_H_INCLUDED_
@@ -11,7 +13,7 @@
 
 
 typedef struct {
-    /* an event is complete; name and text live until it returns */
+    /* handler of an event; name and text are valid until it returns */
     void      (*event)(void *data, const char *name, const char *text,
                        size_t len);
     void       *data;
@@ -21,23 +23,23 @@ typedef struct {
     char       *buf;
     size_t      size;
     size_t      len;
-    size_t      line;             /* where the line that is read begins */
+    size_t      line;             /* start of the current line */
 } load_sse_t;
 
 
 typedef struct {
     uint64_t    id;
-    unsigned    has_id:1;         /* a number: ours are */
+    unsigned    has_id:1;         /* the id is a number */
     unsigned    error:1;
-    unsigned    method:1;         /* not an answer */
+    unsigned    method:1;         /* a request or notification */
 } load_answer_t;
 
 
-/* takes the next bytes; its buffer grows with the largest event */
+/* parses the next bytes; the buffer grows to the largest event */
 
 void load_sse_feed(load_sse_t *s, const char *p, size_t n);
 
-/* reads the members of the outermost object; not a check of its JSON */
+/* reads the members of the outermost object, without validating the JSON */
 
 void load_sse_answer(const char *p, size_t len, load_answer_t *answer);
 

@@ -1,6 +1,10 @@
 
 /*
- * Streams live as long as the program.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Sessions; each has an open stream.
+ *
+ * Streams are never freed.
  */
 
 #include "load_stream.h"
@@ -13,7 +17,7 @@
 
 
 typedef struct {
-    load_conn_t     conn;         /* first: what is called gets it */
+    load_conn_t     conn;         /* first member: handlers cast it */
     load_http_t     http;
     load_sse_t      sse;
     load_nsec_t     at;
@@ -96,7 +100,7 @@ load_stream_start(void)
     }
 
     if (load_conn_open(&stream->conn, target) != LOAD_OK) {
-        load_fatal("no connection to \"%s\": %s", target->text,
+        load_fatal("cannot connect to \"%s\": %s", target->text,
                    strerror(errno));
     }
 }

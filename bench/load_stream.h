@@ -1,6 +1,8 @@
 
 /*
- * The sessions: an open stream each.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Sessions; each has an open stream.
  */
 
 #ifndef _LOAD_STREAM_H_INCLUDED_
@@ -12,31 +14,31 @@
 
 
 typedef struct {
-    unsigned  ready;              /* streams that have their endpoint */
+    unsigned  ready;              /* streams with an endpoint event */
     unsigned  ended;
-    unsigned  refused;
-    int       status;             /* of the last that was refused */
-    uint64_t  events;             /* but for endpoints */
-    uint64_t  others;             /* of them no answers */
+    unsigned  refused;            /* ended before the endpoint event */
+    int       status;             /* of the last refused one */
+    uint64_t  events;             /* other than endpoint */
+    uint64_t  others;             /* of these, not answers */
     uint64_t  comments;
 } load_stream_stat_t;
 
 
 /*
- * Opens all sessions, a hundred at a time: load_loop_wait() is to be called
- * until "ready" and "ended" of the counters come to the number of sessions.
- * Answers go to load_call_answered().
+ * Opens all sessions, a hundred at a time.  The caller runs load_loop_wait()
+ * until ready + refused equals the number of sessions.  Answers are passed to
+ * load_call_answered().
  */
 
 void load_stream_open(const load_conf_t *conf);
 
-/* whether a session can be used, its URI for messages, its worker */
+/* whether its stream is open, the URI for messages, the worker */
 
 int load_stream_usable(unsigned session);
 const char *load_stream_uri(unsigned session);
 const char *load_stream_worker(unsigned session);
 
-/* the counters; of events they are added up by this */
+/* returns the counters; adds up "comments" */
 
 load_stream_stat_t *load_stream_stat(void);
 

@@ -13,7 +13,7 @@ use JSON::PP ();
 use Test::More ();
 
 use MCPTest::Backend;
-use MCPTest::Conn qw(now run_until sleep_for ticker);
+use MCPTest::Conn qw(now hang_after run_until sleep_for ticker);
 use MCPTest::Frappe;
 use MCPTest::JSON qw(encode decode members raw_id);
 use MCPTest::Metrics;
@@ -23,12 +23,12 @@ use MCPTest::Redis;
 use MCPTest::Stream;
 
 our @EXPORT = qw(
-    now run_until sleep_for ticker
+    now hang_after run_until sleep_for ticker
     encode decode members raw_id
     start_nginx start_frappe frappe start_backend
     start_redis start_instances ready wait_ready
     connect_to connect_worker open_stream open_streams post post_many get
-    request call notification tool health metrics session_of
+    passed request call notification tool health metrics session_of
     error_of is_error is_rejected is_unavailable accepted
     finish
 );
@@ -101,13 +101,12 @@ sub ready {
 }
 
 
-# Waits until all of them can use Redis; false if they cannot within the time.
+# Waits until every worker of all of them can use Redis.
 
 sub wait_ready {
-    my @all     = @_;
-    my $timeout = ref $all[-1] ? 10 : pop @all;
+    my (@all) = @_;
 
-    return run_until(sub { !grep { !ready($_) } @all }, $timeout);
+    return run_until(sub { !grep { !ready($_) } @all });
 }
 
 
@@ -209,7 +208,7 @@ sub connect_worker {
 
     for (1 .. 400) {
         my $conn = connect_to($nginx, %opt);
-        my $got  = $conn->get('/pid', timeout => 10);
+        my $got  = $conn->get('/pid');
 
         return $conn if $got->body && $got->body == $pid;
         $conn->close;
@@ -249,8 +248,7 @@ sub open_stream {
 
     return $stream if exists $opt{wait} && !$opt{wait};
 
-    run_until(sub { @{ $stream->{events} } || $stream->{ended} },
-        $opt{timeout} || 15);
+    run_until(sub { @{ $stream->{events} } || $stream->{ended} });
 
     return $stream;
 }
@@ -265,7 +263,7 @@ sub open_streams {
 
     run_until(sub {
         return !grep { !@{ $_->{events} } && !$_->{ended} } @streams;
-    }, 30);
+    });
 
     return @streams;
 }
@@ -317,7 +315,7 @@ sub post {
 
     return $response if $opt{async};
 
-    $response->wait($opt{timeout} || 15);
+    $response->wait($opt{timeout});
     $conn->close if $own;
 
     return $response;
@@ -332,7 +330,7 @@ sub post_many {
 
     my @responses = map { post($nginx, $stream, $_, async => 1) } @messages;
 
-    run_until(sub { !grep { !$_->{ended} } @responses }, 30);
+    run_until(sub { !grep { !$_->{ended} } @responses });
 
     return @responses;
 }
@@ -351,8 +349,27 @@ sub call {
         return;
     }
 
-    return $stream->wait_answer(raw_id($message),
-        $opt{answer_timeout} || 15);
+    return $stream->wait_answer(raw_id($message), $opt{answer_timeout});
+}
+
+
+# What the worker of a stream has to say of what it was sent before: posts a
+# ping, waits for its answer and takes that out of the stream's records.  What
+# has not come by then, though it was due before, does not come.  Options as
+# of post().
+
+my $pings = 0;
+
+
+sub passed {
+    my ($nginx, $stream, %opt) = @_;
+
+    my $id = '"passed ' . ++$pings . '"';
+
+    defined call($nginx, $stream, request($id, 'ping'), %opt) or return 0;
+    $stream->forget($id);
+
+    return 1;
 }
 
 
@@ -365,7 +382,7 @@ sub get {
         host    => $opt{host} || 'erp.example.com',
         headers => [ Connection => 'close', @{ $opt{headers} || [] } ]);
 
-    $response->wait($opt{timeout} || 15);
+    $response->wait($opt{timeout});
     $conn->close;
 
     return $response;

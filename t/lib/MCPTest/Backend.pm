@@ -13,9 +13,10 @@ use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_REUSEADDR pack_sockaddr_in
 
 
 # The handler gets a request (method, path, headers in lower case, body) and
-# returns a list of steps: a string is sent, a number is a pause in seconds,
-# "close" as \'close' closes, \'reset' resets the connection, \'hang' says
-# nothing more.  After the steps the connection stays open.
+# returns a list of steps: a string is sent, a number is a pause in seconds, a
+# function is waited for until it returns true, "close" as \'close' closes,
+# \'reset' resets the connection, \'hang' says nothing more.  After the steps
+# the connection stays open.
 
 sub new {
     my ($class, $handler) = @_;
@@ -173,6 +174,12 @@ sub _steps {
         return if MCPTest::Conn::now() < $self->{until};
 
         my $step = shift @{ $self->{steps} };
+
+        if (ref $step eq 'CODE') {
+            next if $step->();
+            unshift @{ $self->{steps} }, $step;
+            return;
+        }
 
         if (ref $step) {
             return if $$step eq 'hang';

@@ -70,6 +70,7 @@ BEGIN {
 
     $ENV{TEST_NGINX_RANDOMIZE} = 1;
     $ENV{TEST_NGINX_SLEEP} ||= 0.02;
+    $ENV{TEST_NGINX_TIMEOUT} ||= int hang_after();
 }
 
 my $frappe;
@@ -104,10 +105,11 @@ sub defaults {
                 "[alert]\n[crit]\n[emerg]\nalice-secret");
         }
 
-        # one answer of a stream that stays open
+        # Of a stream that stays open the block gets what has come when its
+        # time is over.  It may take as long until the first event is there.
 
         if (defined $block->stream) {
-            $block->set_value('timeout', '700ms');
+            $block->set_value('timeout', '5s');
             $block->set_value('abort', '');
         }
     });

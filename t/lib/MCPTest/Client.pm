@@ -10,7 +10,7 @@ use Exporter 'import';
 use IO::Select;
 use POSIX qw(WNOHANG _exit);
 
-use MCPTest::Conn qw(now run_until);
+use MCPTest::Conn qw(hang_after run_until);
 use MCPTest::JSON qw(decode);
 
 our @EXPORT_OK = qw(client);
@@ -64,7 +64,6 @@ sub _package {
 #
 #   args    of the script
 #   env     more variables for it
-#   seconds it may take (60)
 #   on      what to do at its events: { name => sub }
 
 sub client {
@@ -74,11 +73,12 @@ sub client {
 
     my $out   = _run($nginx, $script, %opt);
     my $ready = IO::Select->new($out);
-    my $limit = now() + ($opt{seconds} || 60);
     my $rest  = '';
     my $ended = 0;
 
-    while ($ready->can_read($limit > now() ? $limit - now() : 0)) {
+    # a script may take its time, but it says something now and then
+
+    while ($ready->can_read(hang_after())) {
         sysread $out, $rest, 65536, length $rest or last;
 
         while ($rest =~ s/\A(.*)\n//) {
@@ -97,6 +97,9 @@ sub client {
             } elsif ($line->{end}) {
                 $ended = 1;
 
+            } elsif ($line->{alive}) {
+                next;
+
             } else {
                 Test::More::fail("$label: $1");
             }
@@ -105,7 +108,7 @@ sub client {
 
     # it ends by itself after its last line
 
-    my $gone = run_until(sub { waitpid($child, WNOHANG) == $child }, 10);
+    my $gone = run_until(sub { waitpid($child, WNOHANG) == $child });
     my $exit = $gone ? $? : 'none';
 
     _stop() if !$gone;
@@ -131,6 +134,7 @@ sub _run {
     delete $ENV{NODE_USE_ENV_PROXY};
 
     %ENV = (%ENV, %users,
+        HANG_AFTER     => hang_after(),
         DIALECT        => $nginx->{opt}{dialect} || 'new',
         MCP_URL        => 'http://127.0.0.1:' . $nginx->port . '/mcp/sse',
         FRAPPE_CONTROL => 'http://127.0.0.1:' . MCPTest::frappe()->port

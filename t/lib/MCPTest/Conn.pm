@@ -15,12 +15,37 @@ use Socket qw(AF_UNIX PF_INET SOCK_STREAM pack_sockaddr_in inet_aton
     IPPROTO_TCP TCP_NODELAY SOL_SOCKET SO_RCVBUF);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
-our @EXPORT_OK = qw(now run_until sleep_for ticker);
+our @EXPORT_OK = qw(now hang_after run_until sleep_for ticker);
 
 my %open;                       # fileno => connection
+my $processors;
 
 
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
+
+
+# The number of seconds after which a wait gives up: what has not come by then
+# never comes.  It is MCP_SSE_HANG_AFTER, or 60, and longer on a machine that
+# has more to run than four processes on each processor.
+
+sub hang_after {
+    my $seconds = $ENV{MCP_SSE_HANG_AFTER} || 60;
+
+    if (!defined $processors) {
+        $processors = 1;
+
+        if (open my $file, '<', '/proc/cpuinfo') {
+            $processors = (grep { /\Aprocessor\s*:/ } <$file>) || 1;
+        }
+    }
+
+    open my $file, '<', '/proc/loadavg' or return $seconds;
+
+    my ($running) = (<$file> || '') =~ /\A([\d.]+)/;
+    my $crowd     = ($running || 0) / $processors / 4;
+
+    return $seconds * ($crowd < 1 ? 1 : $crowd > 3 ? 3 : $crowd);
+}
 
 
 # One turn of the loop: waits at most $timeout for any I/O and does it.
@@ -61,13 +86,13 @@ sub turn {
 }
 
 
-# Runs the loop until the condition holds; false if it did not within the
-# time.
+# Runs the loop until the condition holds; false if it does not within the
+# time, which is hang_after() unless a test says otherwise.
 
 sub run_until {
     my ($condition, $timeout) = @_;
 
-    my $end = now() + (defined $timeout ? $timeout : 10);
+    my $end = now() + (defined $timeout ? $timeout : hang_after());
 
     while (1) {
         my $value = $condition->();
@@ -80,6 +105,8 @@ sub run_until {
     }
 }
 
+
+# For a time that is itself what a test is about: an interval, a grace, an age.
 
 sub sleep_for {
     my ($seconds) = @_;

@@ -75,7 +75,7 @@ sub control {
         my $response = $conn->request($method, "/_control/$path",
             headers => [ Connection => 'close' ], body => $body);
 
-        $response->wait(30);
+        $response->wait;
         $conn->close;
 
         next unless defined $response->status;
@@ -97,12 +97,25 @@ sub reset    { return $_[0]->control('POST', 'reset', '') }
 
 
 # down ("refuse", "hang", 429, 500, 502, 503, 504), logged_user_delay,
-# logged_user_status, keepalive, revoke, allow
+# logged_user_hold (a gate), logged_user_status, keepalive, revoke, allow, open
+# (a gate)
 
 sub set {
     my ($self, %settings) = @_;
 
     return $self->control('POST', 'set', encode(\%settings));
+}
+
+
+# Opens a gate: calls of the tool "hold" that wait at it are answered, and so
+# are look-ups (logged_user_hold).
+
+sub open_gate {
+    my ($self, @gates) = @_;
+
+    $self->set(open => $_) for @gates;
+
+    return;
 }
 
 
@@ -167,7 +180,7 @@ sub stop {
     return unless $self->{pid} && $self->{owner} == $$;
 
     kill TERM => $self->{pid};
-    run_until(sub { waitpid($self->{pid}, WNOHANG) != 0 }, 5)
+    run_until(sub { waitpid($self->{pid}, WNOHANG) != 0 }, 20)
         or kill KILL => $self->{pid};
     delete $self->{pid};
 

@@ -80,7 +80,7 @@ sub http {
 
     return $answer if $opt{async};
 
-    $answer->wait($opt{timeout} || 15);
+    $answer->wait($opt{timeout});
     $conn->close if $own;
 
     return $answer;
@@ -103,7 +103,7 @@ sub http_get {
     my $answer = http($nginx, 'GET', accept => 'text/event-stream', %opt,
         async => 1);
 
-    run_until(sub { @{ $answer->{events} } || $answer->{ended} }, 15);
+    run_until(sub { @{ $answer->{events} } || $answer->{ended} });
 
     return $answer;
 }
@@ -146,8 +146,7 @@ sub session_id {
 sub stream_of {
     my ($answer, $timeout) = @_;
 
-    run_until(sub { @{ $answer->{events} } || $answer->{ended} },
-        $timeout || 15);
+    run_until(sub { @{ $answer->{events} } || $answer->{ended} }, $timeout);
 
     return $answer;
 }

@@ -40,7 +40,7 @@ package MCPTest::History;
 use strict;
 use warnings;
 
-use MCPTest::Conn qw(now run_until);
+use MCPTest::Conn qw(now hang_after run_until);
 use MCPTest::JSON qw(decode encode);
 
 my $unique = 0;
@@ -144,9 +144,9 @@ sub pending {
 sub settle {
     my ($self, $timeout) = @_;
 
-    my $end = now() + ($timeout || 20);
+    my $end = now() + ($timeout || hang_after());
 
-    run_until(sub { !$self->pending }, $timeout || 20);
+    run_until(sub { !$self->pending }, $timeout);
 
     run_until(sub {
         my %lived = %{ $self->sessions };
@@ -157,6 +157,8 @@ sub settle {
             && $_->{response} && ($_->{response}->status || 0) == 202
             && !$self->_answered($_) } @{ $self->{posts} };
     }, $end - now());
+
+    # the longer it waits, the more of what must not come it can see
 
     MCPTest::sleep_for(0.3);
 

@@ -94,7 +94,7 @@ sub moves {
     run_until(sub {
         $got = since($nginx, $before);
         return !grep { ($got->{$_} || 0) < $want->{$_} } keys %$want;
-    }, 15);
+    });
 
     sleep_for(0.1);
     $got = since($nginx, $before);

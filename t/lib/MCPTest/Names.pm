@@ -50,9 +50,22 @@ sub asked { return $_[0]{asked}{ $_[1] } || 0 }
 sub set { $_[0]{names}{ $_[1] } = $_[2]; return }
 
 
-# Answers come so many seconds later; undef: never.
+# Answers come so many seconds later; undef: never; "held": at release().
 
 sub delay { $_[0]{delay} = $_[1]; return }
+
+
+# Answers that are held come now, and others at once.
+
+sub release {
+    my ($self) = @_;
+
+    $self->{delay} = 0;
+    $_->[0] = 0 for @{ $self->{steps} };
+    $self->tick;
+
+    return;
+}
 
 
 sub _write { return }
@@ -93,7 +106,8 @@ sub _read {
     $answer .= pack('nnnNn', 0xc00c, 1, 1, 1, 4) . inet_aton($address)
         if $found;
 
-    push @{ $self->{steps} }, [ now() + $self->{delay}, $answer, $from ];
+    push @{ $self->{steps} }, [ $self->{delay} eq 'held' ? 9 ** 99
+        : now() + $self->{delay}, $answer, $from ];
     $self->tick;
 
     return;

@@ -11,7 +11,7 @@ use IO::Socket::INET;
 use POSIX qw(WNOHANG _exit);
 use Time::HiRes qw(sleep);
 
-use MCPTest::Conn qw(now run_until);
+use MCPTest::Conn qw(now hang_after run_until);
 
 my @all;
 
@@ -69,7 +69,8 @@ sub free_port {
 #   settings       instead of the mcp_sse_ lines of the http level
 #   locations      whole locations
 #   redis          a MCPTest::Redis, or a URL: mcp_sse_redis and mcp_sse_key
-#   redis_opt      more parameters of mcp_sse_redis
+#   redis_opt      more parameters of mcp_sse_redis; its two time-outs are 5s
+#                  unless they are here
 #   key_file       of mcp_sse_key (redis: the same one for all instances)
 #   config         instead of all this: the text, or a function of the object
 #   single         true: the master does the work, master_process off
@@ -167,6 +168,12 @@ sub _redis {
     if (defined $redis) {
         my $url = ref $redis ? $redis->url : $redis;
         my $parameters = defined $opt->{redis_opt} ? " $opt->{redis_opt}" : '';
+
+        # no Redis is lost only because this machine is busy
+
+        for my $name (qw(timeout connect_timeout)) {
+            $parameters .= " $name=5s" if $parameters !~ /(?:\A| )$name=/;
+        }
 
         $text = "    mcp_sse_redis $url$parameters;\n";
     }
@@ -314,7 +321,7 @@ $locations
             access_log $dir/logs/audit.log audit;
             proxy_pass http://frappe/api/method/$method;
 $proxy
-            proxy_read_timeout 60s;
+            proxy_read_timeout 600s;
 $opt{call}
         }
 
@@ -365,7 +372,7 @@ sub _run {
 
     $self->{pid} = $pid;
 
-    my $end = now() + 20;
+    my $end = now() + hang_after();
 
     while (now() < $end) {
 
@@ -456,7 +463,7 @@ sub audit {
     run_until(sub {
         @lines = split /\n/, $self->_slurp($name || 'audit.log');
         return @lines >= ($n || 0);
-    }, 10);
+    });
 
     return map { MCPTest::JSON::decode($_) || { broken => $_ } } @lines;
 }
@@ -506,7 +513,7 @@ sub worker_pids {
 sub wait_workers {
     my ($self) = @_;
 
-    run_until(sub { $self->worker_pids == $self->{workers} }, 10);
+    run_until(sub { $self->worker_pids == $self->{workers} });
 
     return $self->worker_pids;
 }
@@ -524,7 +531,7 @@ sub reload {
     run_until(sub {
         my @new = $self->worker_pids;
         return @new == $self->{workers} && !grep { $old{$_} } @new;
-    }, 15) or Test::More::diag('reload: no new workers');
+    }) or Test::More::diag('reload: no new workers');
 
     my @old = sort { $a <=> $b } keys %old;
 
@@ -586,7 +593,7 @@ sub quit {
 
     kill QUIT => $self->{pid};
 
-    return $self->_wait_exit(defined $timeout ? $timeout : 15);
+    return $self->_wait_exit($timeout);
 }
 
 
@@ -599,7 +606,7 @@ sub stop {
 
     kill CONT => $self->worker_pids(exiting => 1);
     kill TERM => $self->{pid};
-    return 1 if $self->_wait_exit(10);
+    return 1 if $self->_wait_exit;
 
     my @workers = $self->worker_pids(exiting => 1);
     kill KILL => $self->{pid}, @workers;

@@ -7,14 +7,16 @@ package MCPTest::Proxy;
 use strict;
 use warnings;
 
-use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_REUSEADDR SO_LINGER
+use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_RCVBUF SO_REUSEADDR SO_LINGER
     pack_sockaddr_in unpack_sockaddr_in inet_aton SOMAXCONN);
 
 use MCPTest::Conn qw(now);
 
 
 # Options: port of the server; filter, a function that gets the direction, the
-# bytes and the connection's number, and returns the bytes to pass on.
+# bytes and the connection's number, and returns the bytes to pass on; rcvbuf,
+# of its connections to the server: with a small one little of what it does not
+# read leaves the server.
 
 sub new {
     my ($class, %opt) = @_;
@@ -22,6 +24,7 @@ sub new {
     my $self = bless {
         server => $opt{port},
         filter => $opt{filter},
+        rcvbuf => $opt{rcvbuf},
         out    => '',
         pairs  => [],
         count  => 0,
@@ -162,6 +165,9 @@ sub _read {
 
     socket(my $server, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
 
+    setsockopt($server, SOL_SOCKET, SO_RCVBUF, pack('i', $self->{rcvbuf}))
+        if $self->{rcvbuf};
+
     if (!connect($server, pack_sockaddr_in($self->{server},
         inet_aton('127.0.0.1'))))
     {
@@ -211,6 +217,20 @@ sub new {
 
     return $self;
 }
+
+
+# The port that the server knows the connection by.
+
+sub port {
+    my ($self) = @_;
+
+    return (Socket::unpack_sockaddr_in(getsockname $self->{down}{sock}))[0];
+}
+
+
+# Nothing passes from the server to the client until the proxy's resume().
+
+sub pause { $_[0]{down}{paused} = 1; return }
 
 
 sub end {

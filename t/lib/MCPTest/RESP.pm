@@ -65,7 +65,7 @@ sub cmd {
 
     my $slot = $self->send(@words);
 
-    run_until(sub { $slot->{done} || $self->{closed} }, 10);
+    run_until(sub { $slot->{done} || $self->{closed} });
 
     die "redis: $words[0]: no answer\n" if !$slot->{done};
     die "redis: $words[0]: $slot->{error}\n" if defined $slot->{error};

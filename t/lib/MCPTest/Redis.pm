@@ -11,7 +11,7 @@ use File::Temp ();
 use POSIX qw(WNOHANG _exit);
 use Scalar::Util qw(blessed);
 
-use MCPTest::Conn qw(now run_until);
+use MCPTest::Conn qw(now hang_after run_until);
 use MCPTest::RESP;
 
 my (@all, %patterns);
@@ -193,7 +193,7 @@ sub run {
 
     $self->{pid} = $pid;
 
-    my $end = now() + 15;
+    my $end = now() + hang_after();
 
     while (now() < $end) {
 
@@ -261,7 +261,7 @@ sub stop {
     kill CONT => $self->{pid};
     kill TERM => $self->{pid};
 
-    return $self->_gone(5) || $self->kill9;
+    return $self->_gone(20) || $self->kill9;
 }
 
 
@@ -272,7 +272,7 @@ sub kill9 {
 
     kill KILL => $self->{pid};
 
-    return $self->_gone(5);
+    return $self->_gone;
 }
 
 
@@ -325,8 +325,7 @@ sub connect {
 }
 
 
-# One command; the loop turns while it waits, 10 seconds at most.  An error
-# dies with its text.
+# One command; the loop turns while it waits.  An error dies with its text.
 
 sub cmd {
     my ($self, @words) = @_;
@@ -376,6 +375,18 @@ sub kill_clients {
     }
 
     return $n;
+}
+
+
+# How often a command has been called since the server was started.
+
+sub calls {
+    my ($self, $command) = @_;
+
+    my ($n) = $self->cmd('INFO', 'commandstats')
+        =~ /^cmdstat_\Q$command\E:calls=(\d+)/m;
+
+    return $n || 0;
 }
 
 
@@ -467,7 +478,7 @@ sub wait_replica {
 
     return run_until(sub {
         return $self->cmd('INFO', 'replication') =~ /master_link_status:up/;
-    }, 10);
+    });
 }
 
 

@@ -101,6 +101,24 @@ sub notifications {
 }
 
 
+# An answer is taken out of what has come.
+
+sub forget {
+    my ($self, $id) = @_;
+
+    my $events = delete $self->{answers}{$id} or return;
+    my %gone   = map { $_ => 1 } @{$events};
+
+    for my $list (qw(events messages)) {
+        @{ $self->{$list} } = grep { !$gone{$_} } @{ $self->{$list} };
+    }
+
+    $self->{count}{message} -= @{$events};
+
+    return;
+}
+
+
 sub wait_ended {
     my ($self, $timeout) = @_;
 

@@ -60,6 +60,7 @@ sub start {
 
         %ENV = (%ENV,
             ALICE          => $alice,
+            HANG_AFTER     => hang_after(),
             BASE           => $base,
             NODE22         => $node22,
             MCP_REMOTE     => "$modules/mcp-remote/dist/proxy.js",
@@ -95,11 +96,15 @@ sub report {
 
     my %by    = map { fileno($_->{out}) => $_ } @all;
     my $ready = IO::Select->new(map { $_->{out} } @all);
-    my $limit = now() + 90;
+    my $heard = now();
 
-    while ($ready->count && now() < $limit) {
+    # they take their time; when none of them says anything, they hang
+
+    while ($ready->count && now() - $heard < hang_after()) {
         for my $out ($ready->can_read(1)) {
             my $child = $by{ fileno $out };
+
+            $heard = now();
 
             if (!sysread $out, $child->{text}, 65536, length $child->{text}) {
                 $ready->remove($out);
@@ -165,7 +170,7 @@ sub stop {
 
     my $gone = run_until(sub {
         waitpid($child->{pid}, WNOHANG) == $child->{pid};
-    }, $opt{now} ? 0 : 10);
+    }, $opt{now} ? 0 : hang_after());
     my $exit = $gone ? $? : 'none';
 
     if (!$gone) {
@@ -217,6 +222,8 @@ my $settings = "mcp_sse_key $key; mcp_sse_progress 1s;"
     my @kinds = (qw(v1-http v1-sse v2-http v2-sse),
         map { "mcp-remote-$_" } qw(http-only sse-only http-first falls-back));
 
+    my @old;
+
     my $restart = sub {
         my $stats = $frappe->stats;
 
@@ -225,10 +232,18 @@ my $settings = "mcp_sse_key $key; mcp_sse_progress 1s;"
         is_deeply([ map { $stats->{calls}{"sleep/$_-long"} } @kinds ],
             [ map { 1 } @kinds ], 'the long calls ran once');
 
+        ok($nginx->wait_gone(\@old), 'the workers of before the reload go');
         $nginx->restart;
     };
 
-    report({ reload => sub { $nginx->reload }, restart => $restart },
+    # each has a call that runs during the reload
+
+    my $reload = sub {
+        @old = $nginx->reload;
+        $frappe->open_gate('reload');
+    };
+
+    report({ reload => $reload, restart => $restart },
         map { real($_, base($nginx), 'calls') } @kinds);
 
     report({}, start('inspector', base($nginx), $node22,

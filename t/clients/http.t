@@ -37,7 +37,7 @@ die "fork: $!\n" unless defined $pid;
 if ($pid == 0) {
     open STDIN, '<', '/dev/null';
     delete $ENV{NODE_USE_ENV_PROXY};
-    %ENV = (%ENV, %users, DIALECT => 'new',
+    %ENV = (%ENV, %users, DIALECT => 'new', HANG_AFTER => hang_after(),
         MCP_URL        => 'http://127.0.0.1:' . $nginx->port . '/mcp',
         FRAPPE_CONTROL => 'http://127.0.0.1:' . $frappe->port
             . '/_control');
@@ -45,11 +45,10 @@ if ($pid == 0) {
 }
 
 my $ready = IO::Select->new($out);
-my $limit = now() + 60;
 my $rest  = '';
 my $ended;
 
-while ($ready->can_read($limit > now() ? $limit - now() : 0)) {
+while ($ready->can_read(hang_after())) {
     sysread $out, $rest, 65536, length $rest or last;
 
     while ($rest =~ s/\A(.*)\n//) {
@@ -71,7 +70,7 @@ while ($ready->can_read($limit > now() ? $limit - now() : 0)) {
     }
 }
 
-my $gone = run_until(sub { waitpid($pid, WNOHANG) == $pid }, 10);
+my $gone = run_until(sub { waitpid($pid, WNOHANG) == $pid });
 
 if (!$gone) {
     kill KILL => $pid;

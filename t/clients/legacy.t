@@ -32,14 +32,15 @@ for my $dialect (qw(new old)) {
 # the server ends the stream
 
 client('idle stream', start_nginx(workers => 4,
-    stream => 'mcp_sse_idle_timeout 1s; mcp_sse_retry 300ms;'), 'stream-end');
+    stream => 'mcp_sse_idle_timeout 5s; mcp_sse_retry 300ms;'), 'stream-end');
 
 for my $dialect (qw(new old)) {
     my $nginx = start_nginx(workers => 4, dialect => $dialect,
         http => 'mcp_sse_drain 2s; mcp_sse_retry 300ms;');
 
     client("$dialect dialect, reload", $nginx, 'reload',
-        on => { reload => sub { $nginx->reload } });
+        on => { reload => sub { $nginx->reload;
+            $frappe->open_gate('reload') } });
 }
 
 # why "meta" is the default: the client takes an answer to ping that has no

@@ -1,17 +1,17 @@
 // A running call is given up with an AbortSignal.
 
-import { Session, end, is, rejects, stats, until } from './harness.mjs';
+import { Session, end, is, openGate, rejects, stats, until } from './harness.mjs';
 
 const session = await Session.open();
 const controller = new AbortController();
 
 const given = session.call('hang', {}, { signal: controller.signal });
-const other = session.call('sleep', { seconds: 2, key: 'other' });
+const other = session.call('hold', { gate: 'other', key: 'other' });
 
 given.catch(() => {});
 await until(async () => {
     const { tools } = await stats();
-    return tools.hang && tools.sleep;
+    return tools.hang && tools.hold;
 }, 'two calls run');
 
 is((await stats()).aborted, 0, 'nothing is aborted yet');
@@ -26,12 +26,13 @@ is((await session.posted('notifications/cancelled')).map(post => post.status),
     'notifications/cancelled was sent and accepted');
 is((await session.echo('meanwhile')).key, 'meanwhile',
     'another call meanwhile');
+await openGate('other');
 is((await other).content.length, 1, 'the other running call is answered');
 
 const { aborted, calls, methods } = await stats();
 
 is(aborted, 1, 'one call was aborted');
-is(calls['sleep/other'], 1, 'the other ran once');
+is(calls['hold/other'], 1, 'the other ran once');
 is(methods['notifications/cancelled'], undefined,
     'the cancellation did not go to the backend');
 is(session.errors, [], 'nothing came for the call given up');

@@ -1,7 +1,7 @@
 // What the scripts here share: sessions of the official client, and the JSON
 // lines t/clients/legacy.t reads.  {"ok":true,"name":"it works"} is a test,
 // {"event":"name"} asks it to act, {"secret":"text"} must be in no log,
-// {"end":true} is the last.
+// {"alive":true} only says that the script goes on, {"end":true} is the last.
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
@@ -19,13 +19,24 @@ process.on('uncaughtException', error => {
     process.exit(1);
 });
 
-setTimeout(() => {
-    ok(false, 'the script ends in time');
-    process.exit(1);
-}, (process.env.SECONDS ?? 40) * 1000).unref();
+// what takes as long hangs
+
+export const hangAfter = Number(process.env.HANG_AFTER ?? 60);
+
+let hangs;
 
 function say(line) {
     process.stdout.write(JSON.stringify(line) + '\n');
+
+    clearTimeout(hangs);
+    hangs = setTimeout(() => {
+        process.stdout.write('{"ok":false,"name":"the script goes on"}\n');
+        process.exit(1);
+    }, hangAfter * 1000).unref();
+}
+
+export function alive() {
+    say({ alive: true });
 }
 
 export function event(name) {
@@ -75,8 +86,8 @@ export async function rejects(promise, code, pattern, name) {
     return {};
 }
 
-export async function until(condition, name, seconds = 15) {
-    const end = Date.now() + seconds * 1000;
+export async function until(condition, name) {
+    const end = Date.now() + hangAfter * 1000;
 
     while (Date.now() < end) {
         const value = await condition();
@@ -87,7 +98,7 @@ export async function until(condition, name, seconds = 15) {
         await sleep(50);
     }
 
-    throw new Error(`not within ${seconds} s: ${name}`);
+    throw new Error(`it never comes: ${name}`);
 }
 
 export function sleep(ms) {
@@ -98,6 +109,13 @@ export function sleep(ms) {
 
 export async function stats() {
     return (await fetch(`${FRAPPE_CONTROL}/stats`)).json();
+}
+
+// What waits at a gate of the stand-in, calls of "hold", goes on.
+
+export async function openGate(gate) {
+    await fetch(`${FRAPPE_CONTROL}/set`, { method: 'POST',
+        body: JSON.stringify({ open: gate }) });
 }
 
 const sessions = [];

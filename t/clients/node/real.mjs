@@ -3,8 +3,9 @@
 
 import { createInterface } from 'node:readline';
 
-import { alice, end, event, is, ok, rejects, secret, stats, until }
-    from './harness.mjs';
+import {
+    alice, end, event, hangAfter, is, ok, rejects, secret, stats, until,
+} from './harness.mjs';
 import * as v1 from './v1.mjs';
 
 const { BASE, NODE22, MCP_REMOTE } = process.env;
@@ -105,8 +106,8 @@ const streamable = seen && kind.endsWith('http');
 async function long(session) {
     const progress = [];
     const { content } = await session.call('sleep',
-        { seconds: 6.5, key: `${kind}-long` }, {
-            timeout: 5000,
+        { seconds: 12, key: `${kind}-long` }, {
+            timeout: 10000,
             resetTimeoutOnProgress: true,
             onprogress: update => progress.push(update.progress),
         });
@@ -145,15 +146,16 @@ async function wrong(session) {
 // any time, and what is sent just then fails
 
 async function reload(session) {
-    const running = session.call('sleep',
-        { seconds: 2, key: `${kind}-reload` }, { timeout: 20000 });
+    const running = session.call('hold',
+        { gate: 'reload', key: `${kind}-reload` },
+        { timeout: hangAfter * 1000 });
 
-    await until(async () => (await stats()).calls[`sleep/${kind}-reload`],
+    await until(async () => (await stats()).calls[`hold/${kind}-reload`],
         'a call runs');
     event('reload');
     await line();
 
-    ok(/slept/.test((await running).content[0].text),
+    ok(/held/.test((await running).content[0].text),
         'a call that runs during a reload is answered');
     await until(() => session.echo('reloaded').then(() => true, () => false),
         'calls after a reload');

@@ -4,15 +4,15 @@
 import { Session, end, event, is, ok, stats, until } from './harness.mjs';
 
 const [busy, idle] = await Promise.all([Session.open(), Session.open()]);
-const running = busy.call('sleep', { seconds: 4, key: 'open' })
+const running = busy.call('hold', { gate: 'reload', key: 'open' })
     .then(({ content }) => ({ content, streams: busy.gets.length }));
 
-await until(async () => (await stats()).tools.sleep, 'a call runs');
+await until(async () => (await stats()).tools.hold, 'a call runs');
 event('reload');
 
 const answer = await running;
 
-ok(/slept/.test(answer.content[0].text), 'the open call is answered',
+ok(/held/.test(answer.content[0].text), 'the open call is answered',
     answer);
 is(answer.streams, 1, 'on the stream it was made for');
 
@@ -30,7 +30,7 @@ for (const session of [busy, idle]) {
 
 const { calls, methods } = await stats();
 
-is(calls['sleep/open'], 1, 'the open call ran once');
+is(calls['hold/open'], 1, 'the open call ran once');
 is(methods.initialize, 2, 'no initialize but the first ones');
 
 await end();

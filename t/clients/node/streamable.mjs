@@ -65,8 +65,8 @@ is(keys.filter((key, n) => !echoed[n].content[0].text.includes(key)), [],
 // a slow one becomes a stream, with progress
 
 const progress = [];
-const slow = await call('sleep', { seconds: 4 }, {
-    timeout: 3000, resetTimeoutOnProgress: true,
+const slow = await call('sleep', { seconds: 10 }, {
+    timeout: 8000, resetTimeoutOnProgress: true,
     onprogress: ({ progress: done }) => progress.push(done),
 });
 

@@ -3,7 +3,7 @@
 
 import { execFile } from 'node:child_process';
 
-const { ALICE, BASE } = process.env;
+const { ALICE, BASE, HANG_AFTER = 60 } = process.env;
 const cli = new URL('node_modules/@modelcontextprotocol/inspector/clients/'
     + 'launcher/build/index.js', import.meta.url).pathname;
 
@@ -14,7 +14,7 @@ function say(line) {
 function inspect(url, key, ...args) {
     return new Promise(resolve => execFile(process.execPath, [cli, '--cli',
         '--stored-auth-only', url, '--header', `Authorization: ${key}`,
-        '--format', 'json', ...args], { timeout: 30000 },
+        '--format', 'json', ...args], { timeout: HANG_AFTER * 1000 },
         (error, stdout, stderr) => {
             let json;
 

@@ -14,7 +14,7 @@ my $frappe = start_frappe();
 my $redis  = start_redis();
 my $proxy  = MCPTest::Proxy->new(port => $redis->port);
 my @nginx  = map { start_nginx(redis => $redis->url(port => $proxy->port),
-    http => 'mcp_sse_grace 2s;') } 1, 2;
+    http => 'mcp_sse_grace 5s;') } 1, 2;
 
 ok(wait_ready(@nginx), 'two instances, through a proxy');
 
@@ -29,9 +29,10 @@ for my $name (qw(mcp-sse-cmd mcp-sse-sub)) {
         name  => "$name is killed",
         begin => sub {
             for (1 .. 3) {
-                cmp_ok($redis->kill_clients(name => $name), '>', 0,
-                    "$name: killed");
-                sleep_for(0.7);
+                ok(run_until(sub {
+                    2 == grep { $_->{name} eq $name } $redis->clients;
+                }), "$name: each worker has one");
+                is($redis->kill_clients(name => $name), 2, "$name: killed");
             }
         },
     );
@@ -44,8 +45,9 @@ $load->fault(
     seconds => 3,
     begin   => sub {
         for (1 .. 3) {
+            ok(run_until(sub { $proxy->pairs == 4 }),
+                'there are four connections');
             $proxy->cut(reset => 1);
-            sleep_for(0.8);
         }
     },
 );
@@ -56,15 +58,16 @@ $load->fault(
     name    => 'replies are lost',
     seconds => 3,
     begin   => sub {
+        my $before = $redis->calls('publish');
+
         $proxy->lose('down');
-        sleep_for(0.4);
+        run_until(sub { $redis->calls('publish') > $before + 20 });
         $proxy->cut(reset => 1);
         $proxy->resume;
     },
 );
 
 # acknowledgements, which are small, are lost: what is sent again is known
-
 
 sub large_only {
     my ($way, $bytes) = @_;
@@ -88,12 +91,23 @@ sub large_only {
 }
 
 
+sub resent {
+    my $n = 0;
+
+    $n += metrics($_)->{nginx_mcp_sse_redis_resent_total} for @nginx;
+
+    return $n;
+}
+
+
 $load->fault(
     name    => 'acknowledgements are lost',
     seconds => 3,
     begin   => sub {
+        my $before = resent();
+
         $proxy->filter(\&large_only);
-        sleep_for(1.2);
+        run_until(sub { resent() > $before + 5 });
         $proxy->filter(undef);
     },
 );
@@ -115,7 +129,7 @@ ok(run_until(sub {
     $n{ $_->{name} }++ for $redis->clients;
     return ($n{'mcp-sse-cmd'} || 0) == 2 && ($n{'mcp-sse-sub'} || 0) == 2
         && keys %n == 2;
-}, 10), 'two connections per worker, as at first')
+}), 'two connections per worker, as at first')
     or diag(explain([ map { $_->{name} } $redis->clients ]));
 
 $load->close;

@@ -35,7 +35,7 @@ sub soon {
     run_until(sub {
         $seen = status(@post);
         return $seen == $status;
-    }, 5);
+    });
 
     return $seen;
 }
@@ -55,10 +55,10 @@ is(status($there, tool(1, 'echo', { text => 'x' }), session => $id), 200,
     my $call   = http_post($here, tool(2, 'hang', {}), session => $id,
         async => 1);
 
-    run_until(sub { $frappe->tool_count('hang') > $before }, 10);
+    run_until(sub { $frappe->tool_count('hang') > $before });
     is(status($there, notification('notifications/cancelled',
         { requestId => 2 }), session => $id), 202, 'a cancellation');
-    ok($call->wait(5), 'ends the call at the other instance');
+    ok($call->wait, 'ends the call at the other instance');
     is(scalar $call->messages, 0, 'without an answer');
 }
 
@@ -71,7 +71,7 @@ is(status($there, tool(1, 'echo', { text => 'x' }), session => $id), 200,
     is(http_delete($there, $id)->status, 204, 'a DELETE');
     is(soon(404, $here, request(3, 'ping'), session => $id), 404,
         'ends the session at the other instance');
-    ok($stream->wait(5), 'and its stream there');
+    ok($stream->wait, 'and its stream there');
     is(http_delete($here, $id)->status, 404, 'it is ended once');
 }
 
@@ -105,14 +105,16 @@ $redis->cmd('ZADD', 'mcp:ended', map { (time + 3600, sprintf '%032x', $_) }
         for ($bytes =~ /.{1,4000}/gs) {
             $due{$number} = now() if now() > ($due{$number} // 0);
             push @{ $pair->{down}{steps} }, [ $due{$number}, $_ ];
-            $due{$number} += length() / 80_000;
+            $due{$number} += length() / 15_000;
         }
 
         return '';
     });
 
+    # ten seconds for 150 kB, and a time-out of five
+
     my $late = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
-        locations => $mcp);
+        redis_opt => 'timeout=5s', locations => $mcp);
 
     wait_ready($late);
     is(soon(404, $late, request(4, 'ping'), session => $id), 404,
@@ -157,7 +159,7 @@ $redis->cmd('ZADD', 'mcp:ended', map { (time + 3600, sprintf '%032x', $_) }
     my $second = http_get($there, session => $session, async => 1);
 
     stream_of($second);
-    ok($first->wait(5), 'a stream at the other instance replaces this one');
+    ok($first->wait, 'a stream at the other instance replaces this one');
     unlike($first->body, qr/^retry:/m, 'without "retry"');
     ok(!$second->ended, 'and stays');
     $second->{conn}->abort;

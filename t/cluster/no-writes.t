@@ -36,7 +36,6 @@ my $frappe = start_frappe();
             $stream->close;
         },
         end     => sub { $redis->cmd('CONFIG', 'SET', 'maxmemory', '0') },
-        wait    => 15,
     );
 
     $load->close;
@@ -59,7 +58,6 @@ my $frappe = start_frappe();
         seconds => 4,
         begin   => sub { $redis->replica_of($other) },
         end     => sub { $redis->replica_of(undef) },
-        wait    => 15,
     );
 
     $load->close;

@@ -28,16 +28,15 @@ my $frappe = start_frappe();
         seconds => 10,
         begin   => sub { $redis->pause },
         during  => sub {
-            my $from   = now();
+            # it goes on only after this
+
             my $stream = open_stream($nginx[0]);
 
             ok($stream->session, 'a stream opens');
-            cmp_ok(now() - $from, '<', 3, 'soon');
             ok(call($nginx[0], $stream, tool(1, 'echo', {})), 'and works');
             $stream->close;
         },
         end     => sub { $redis->cont },
-        wait    => 15,
     );
 
     # shorter than anybody's patience
@@ -71,7 +70,6 @@ for my $way (qw(up down)) {
         seconds => 4,
         begin   => sub { $proxy->pause($way) },
         end     => sub { $proxy->resume },
-        wait    => 15,
     );
 
     $load->close;

@@ -12,9 +12,9 @@ MCPTest::Redis::need();
 
 my $frappe = start_frappe();
 my $redis  = start_redis();
-my $proxy  = MCPTest::Proxy->new(port => $redis->port);
+my $proxy  = MCPTest::Proxy->new(port => $redis->port, rcvbuf => 4096);
 my @nginx  = map { start_nginx(redis => $redis->url(port => $proxy->port),
-    http => 'mcp_sse_grace 2s;') } 1, 2;
+    http => 'mcp_sse_grace 5s; mcp_sse_zone zone=mcp_sse:32m;') } 1, 2;
 
 ok(wait_ready(@nginx), 'two instances, through a proxy');
 
@@ -37,20 +37,34 @@ $load->fault(
 $redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit',
     'pubsub 64kb 64kb 1');
 
+
+sub subscribed {
+    return grep { $_->{name} eq 'mcp-sse-sub' } $redis->clients;
+}
+
+
 $load->fault(
     name    => 'output buffer limit',
     seconds => 3,
     begin   => sub {
-        my $text = 'x' x 150_000;
-        my ($stream) = grep { $_->{nginx} == $nginx[0] } $load->streams;
+        my $text = 'x' x 300_000;
+        my @at   = grep { $_->{nginx} == $nginx[0] } $load->streams;
 
-        $proxy->pause('down');
-        $load->history->call($nginx[1], $stream,
-            arguments => { text => $text }) for 1 .. 4;
-        sleep_for(0.5);
+        # until Redis has cut off one that does not read
+
+        my @before = subscribed();
+        my %port   = map { $_->{addr} =~ /:(\d+)\z/ ? ($1 => 1) : () }
+            @before;
+
+        $_->pause for grep { $port{ $_->port } } $proxy->pairs;
+        $load->history->call($nginx[1], $at[$_ % @at],
+            arguments => { text => $text }) for 1 .. 8;
+        ok(run_until(sub {
+            my %now = map { $_->{id} => 1 } subscribed();
+            return grep { !$now{ $_->{id} } } @before;
+        }), 'one that does not read is cut off');
         $proxy->resume;
     },
-    wait    => 15,
 );
 
 $redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit',

@@ -25,7 +25,7 @@ sub refused {
     my ($here, $there) = @nginx;
     my $history = MCPTest::History->new(frappe => $frappe);
 
-    ok($here->wait_log(MCPTest::Redis::pattern('trouble'), 10),
+    ok($here->wait_log(MCPTest::Redis::pattern('trouble')),
         "$name: the log says so");
     is(health($here)->{status}, 'degraded', "$name: degraded");
     like(health($here)->{reason}, MCPTest::Redis::pattern('reason'),
@@ -39,7 +39,7 @@ sub refused {
     my $own = $history->call($here, $stream);
     my $foreign = $history->call($there, $stream);
 
-    $_->{response}->wait(15) for $own, $foreign;
+    $_->{response}->wait for $own, $foreign;
     is($own->{response}->status, 202, "$name: own sessions work");
     is_unavailable($foreign->{response}, 'no',
         "$name: a message for another instance: 503, surely not run");
@@ -54,8 +54,8 @@ sub refused {
 
     $end->();
 
-    ok(wait_ready(@nginx, 20), "$name: it is used as soon as it can be");
-    $history->call($there, $stream)->{response}->wait(10) for 1 .. 5;
+    ok(wait_ready(@nginx), "$name: it is used as soon as it can be");
+    $history->call($there, $stream)->{response}->wait for 1 .. 5;
     is_deeply($history->statuses, { 503 => 1, 202 => 6 },
         "$name: and works");
     $history->ok("$name: nothing was lost, or ran twice");
@@ -128,7 +128,7 @@ sub refused {
     my $nginx = start_nginx(redis => $redis);
 
     wait_ready($nginx);
-    ok($nginx->wait_log(qr/\[warn\].*mcp sse: redis .*maxmemory-policy/, 5),
+    ok($nginx->wait_log(qr/\[warn\].*mcp sse: redis .*maxmemory-policy/),
         'maxmemory-policy allkeys-lru: a warning');
 }
 

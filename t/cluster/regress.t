@@ -16,7 +16,7 @@ my $frappe = start_frappe();
 sub gone {
     my ($nginx) = @_;
 
-    return run_until(sub { !health($nginx)->{active_connections} }, 10);
+    return run_until(sub { !health($nginx)->{active_connections} });
 }
 
 
@@ -47,14 +47,14 @@ sub sure {
 
     my $held = post($nginx, $stream, tool(1, 'echo', {}), async => 1);
 
-    ok(run_until(sub { health($nginx)->{pending_requests} }, 5),
+    ok(run_until(sub { health($nginx)->{pending_requests} }),
         'a message is held');
 
     my @old = $nginx->reload;
 
-    $held->wait(10);
+    $held->wait;
     is_unavailable($held, 'no', 'its worker stops: 503');
-    ok($nginx->wait_gone(\@old, 10), 'and is gone');
+    ok($nginx->wait_gone(\@old), 'and is gone');
     is($frappe->tool_count('echo'), 0, 'nothing ran');
     $nginx->stop;
 }
@@ -87,11 +87,14 @@ sub sure {
     $conn->send_raw(join "\r\n", 'POST ' . $stream->endpoint . ' HTTP/1.1',
         'Host: erp.example.com', 'Authorization: ' . $stream->{auth},
         'Content-Type: application/json', 'Content-Length: 100', '', '{');
-    sleep_for(0.3);
+
+    # the one worker has begun with it when it answers what came later
+
+    get($nginx, '/health');
 
     my @old = $nginx->reload;
 
-    ok($nginx->wait_gone(\@old, 10), 'a worker that never reached Redis ends');
+    ok($nginx->wait_gone(\@old), 'a worker that never reached Redis ends');
     unlike($nginx->error_log, qr/exited on signal/, 'by itself');
     unlike($nginx->error_log, qr/is lost: connection lost/,
         'and does not say that it lost what it never had');
@@ -120,7 +123,7 @@ sub sure {
     cmp_ok($count->() - $before, '<', 12,
         'connections are made again after longer and longer times');
     $redis->cmd('ACL', 'SETUSER', 'mcp', '&mcp:*');
-    ok(wait_ready($nginx, 10), 'and it is used when it can be');
+    ok(wait_ready($nginx), 'and it is used when it can be');
     $nginx->stop;
 }
 
@@ -130,7 +133,7 @@ sub sure {
     my $redis = start_redis(config => [ 'rename-command AUTH NO' ]);
     my $nginx = start_nginx(redis => $redis->url(pass => 'a-long-password'));
 
-    ok($nginx->wait_log(qr/redis ".*" is lost: ERR unknown command/, 10),
+    ok($nginx->wait_log(qr/redis ".*" is lost: ERR unknown command/),
         'a Redis without AUTH');
     $nginx->stop;
 }
@@ -145,10 +148,10 @@ sub sure {
 
     my $nginx = start_nginx(redis => $redis->url(port => $proxy->port));
 
-    ok($nginx->wait_log(qr/redis ".*" is lost: .* 100 ms/, 10),
+    ok($nginx->wait_log(qr/redis ".*" is lost: .* 100 ms/),
         'a slow Redis: the log says why');
     $proxy->delay(down => 0);
-    ok(wait_ready($nginx, 10), 'it is used as soon as it is quick');
+    ok(wait_ready($nginx), 'it is used as soon as it is quick');
     $nginx->stop;
     $proxy->stop;
 }
@@ -171,10 +174,13 @@ sub sure {
     my @posts = map { sleep_for(0.2); post($here, $stream,
         tool(10 + $_, 'echo', {}), async => 1) } 1 .. 5;
 
-    $_->wait(10) for @posts;
+    $_->wait for @posts;
     is_unavailable($_, 'unknown', 'what comes too late is refused')
         for @posts;
-    sleep_for(3);
+    ok(run_until(sub {
+        my $late = 'nginx_mcp_sse_redis_refused_total{reason="expired"}';
+        return metrics($there)->{$late} >= 5;
+    }), 'it has come');
     is($frappe->tool_count('echo'), 0, 'and did not run');
     $stream->close;
     $_->stop for $here, $there;
@@ -195,11 +201,11 @@ sub sure {
     ok(call($here, $stream, request(1, 'ping')), 'a session');
     $proxy->refuse;
     $proxy->cut;
-    sleep_for(0.5);
+    ok(run_until(sub { $redis->clients == 2 }), 'its owner loses Redis');
     is_unavailable(post($here, $stream, tool(2, 'echo', {})), 'no',
-        'its owner has lost Redis: 503');
+        'which is not its death: 503');
     $proxy->listen;
-    ok(wait_ready($there, 10), 'it is back');
+    ok(wait_ready($there), 'it is back');
     ok(call($here, $stream, request(3, 'ping')), 'and so is the session');
     $stream->close;
     $_->stop for $here, $there;
@@ -211,6 +217,7 @@ sub sure {
 {
     my $redis = start_redis();
     my ($here, $there) = start_instances(2, redis => $redis,
+        redis_opt => 'timeout=1s connect_timeout=1s',
         http => 'mcp_sse_grace 200ms;');
     my $stream = open_stream($there);
 
@@ -224,7 +231,7 @@ sub sure {
         push @posts, post($here, $stream, tool($_, 'echo', {}), async => 1);
     }
 
-    $_->wait(10) for @posts;
+    $_->wait for @posts;
     $redis->cont;
 
     my %n;
@@ -240,7 +247,7 @@ sub sure {
 {
     my $redis = start_redis();
     my ($here, $there) = start_instances(2, redis => $redis,
-        http => 'mcp_sse_grace 3s;');
+        http => 'mcp_sse_grace 300s;');
     my $stream = open_stream($there);
     my $id     = $stream->session;
 
@@ -251,15 +258,15 @@ sub sure {
     my $held = post($here, $stream, tool(1, 'echo', { text => 'held' }),
         async => 1);
 
-    sleep_for(0.7);
-    ok(!$held->ended, 'a message for its session is held');
+    ok(run_until(sub { health($here)->{pending_requests} == 1 })
+        && !$held->ended, 'a message for its session is held');
 
     my $again = open_stream($here, headers => [ 'Last-Event-ID', $id ]);
 
     is($again->session, $id, 'the client is back');
-    $held->wait(10);
+    $held->wait;
     accepted($held, 'the message is accepted');
-    like($again->wait_answer(1, 10) || '', qr/held/, 'and answered');
+    like($again->wait_answer(1) || '', qr/held/, 'and answered');
     is($frappe->tool_count('echo'), 1, 'once');
     $again->close;
     $here->stop;
@@ -292,30 +299,46 @@ sub sure {
     my $stream = open_stream($nginx);
     my $id     = $stream->session;
 
-    sleep_for(0.5);
+    my $key;
 
-    my ($key) = grep { /\Amcp:s:/ } keys %{ $redis->dump };
+    run_until(sub {
+        ($key) = grep { /\Amcp:s:/ } keys %{ $redis->dump };
+        return $key;
+    });
+
     my ($own) = grep { /\Amcp:k:/ } keys %{ $redis->dump };
 
-    # somebody else had it, and the worker is made to look
+    # somebody else had it, and the worker is made to look; the reply waits
 
-    $proxy->delay(down => 0.4);
-    sleep_for(1);
+    my $looked;
 
-    my $seen = $redis->monitor;
+    $proxy->filter(sub {
+        my ($way, $bytes) = @_;
+
+        if ($way eq 'up' && $bytes =~ /GETEX\r\n\$\d+\r\n\Q$key\E\r\n/) {
+            $looked = 1;
+            $proxy->pause('down');
+        }
+
+        return $bytes;
+    });
 
     $redis->cmd('SET', $key, 'f' x 32, 'EX', 60);
     $redis->cmd('DEL', $own);
-
-    ok(run_until(sub {
-        grep { uc $_->{args}[0] eq 'GETEX' && $_->{args}[1] eq $key }
-            $seen->commands;
-    }, 10), 'it is looked at');
+    ok(run_until(sub { $looked }), 'it is looked at');
+    $proxy->filter(undef);
 
     my $again = open_stream($nginx, headers => [ 'Last-Event-ID', $id ]);
 
     is($again->session, $id, 'and opened again meanwhile');
-    sleep_for(2);
+    $proxy->resume;
+
+    # the worker has read the reply when it asks Redis more
+
+    my $asked = $redis->calls('publish');
+
+    ok(run_until(sub { $redis->calls('publish') > $asked + 2 })
+        && passed($nginx, $again), 'the reply is read');
     ok(!$again->ended, 'the new one stays');
     $again->close;
     $nginx->stop;

@@ -41,17 +41,18 @@ my $frappe = start_frappe();
 
     post($there, $stream, tool(11, 'echo', { text => 'Marker-of-text' }),
         auth => MCPTest::credential('alice', 'basic'));
-    sleep_for(0.5);
+    ok($stream->wait_answer(11), 'the last of many messages is answered');
+    ok(run_until(sub { $listener->messages >= 40 }),
+        'they went through Redis, with acknowledgements');
 
     my @commands = $monitor->commands;
     my $all = join "\0", keys %seen, map({ @{ $_->{args} } } @commands),
         map { "$_->{channel}\0$_->{bytes}" } $listener->messages;
 
     cmp_ok(scalar(grep { uc $_->{args}[0] eq 'PUBLISH' } @commands), '>=', 20,
-        'messages went through Redis');
+        'as commands');
     cmp_ok(scalar(grep { /\Amcp:[sk]:/ } keys %seen), '>=', 4,
         'and keys were there');
-    cmp_ok(scalar($listener->messages), '>=', 40, 'with acknowledgements');
 
     my %secrets = (
         'an API secret'      => 'alice-secret',
@@ -144,22 +145,54 @@ sub forgeries {
 }
 
 
-# Everything of an instance's bytes from Redis that is a message of more than
-# 5,000 bytes, or of less, can be lost on its way.
+# What is published to an instance is lost on its way when $lose{NAME} is true,
+# but for the bytes that the test publishes itself, %own.
 
-my %lose;
+my (%lose, %own);
 
 
 sub through {
     my ($redis, $name) = @_;
 
-    return MCPTest::Proxy->new(port => $redis->port, filter => sub {
-        my ($way, $bytes) = @_;
+    my $head = "*3\r\n\$7\r\nmessage\r\n\$";
+    my %rest;
 
-        return $bytes if $way ne 'down' || !$lose{$name}
-            || $bytes !~ /message\r\n/;
-        return $lose{$name} eq 'small' && length $bytes > 5000
-            ? $bytes : undef;
+    return MCPTest::Proxy->new(port => $redis->port, filter => sub {
+        my ($way, $bytes, $number) = @_;
+
+        return $bytes if $way ne 'down';
+
+        my $in   = (delete $rest{$number} || '') . $bytes;
+        my $pass = '';
+
+        while ((my $at = index $in, $head) >= 0) {
+            $pass .= substr $in, 0, $at, '';
+
+            my ($push, $length) = $in
+                =~ /\A(\Q$head\E\d+\r\n[^\r]*\r\n\$(\d+)\r\n)/ or last;
+            my $whole = length($push) + $length + 2;
+
+            last if length $in < $whole;
+
+            my $message = substr $in, 0, $whole, '';
+
+            # a worker that does not hear itself any more loses Redis: what it
+            # publishes to itself has 46 bytes
+
+            $pass .= $message if !$lose{$name} || $length == 46
+                || $own{ substr $message, length $push, $length };
+        }
+
+        # the begin of another one
+
+        if (index($in, $head) != 0 && $in !~ /\A\*(?:3.{0,20})?\z/s) {
+            $pass .= $in;
+            $in = '';
+        }
+
+        $rest{$number} = $in;
+
+        return $pass;
     });
 }
 
@@ -186,11 +219,13 @@ sub refused {
     my $listener = $redis->subscribe('mcp:w:*');
     my %proxy    = map { $_ => through($redis, $_) } qw(here there);
     my %nginx    = map { $_ => start_nginx(redis =>
-        $redis->url(port => $proxy{$_}->port), http => 'mcp_sse_grace 8s;') }
+        $redis->url(port => $proxy{$_}->port), http => 'mcp_sse_grace 300s;') }
         qw(here there);
 
+    # messages stay good while the test is at work on them
+
     $nginx{third} = start_nginx(redis => $redis,
-        http => 'mcp_sse_grace 8s;');
+        http => 'mcp_sse_grace 300s;');
     ok(wait_ready(values %nginx), 'three instances');
 
     my ($here, $there, $third) = @nginx{qw(here there third)};
@@ -200,16 +235,29 @@ sub refused {
     my $pad     = 'x' x 6000;
 
 
-    # Publishes all these; false if Redis or an instance did not take them.
+    # Publishes all these, of which so many are refused, and then what is no
+    # message at all: when that is refused, too, the instance has handled all
+    # that came before.  False if Redis or the instance does not take them.
+
+    my (%at, $junk);
 
     my $publish = sub {
-        my ($channel, @bytes) = @_;
+        my ($channel, $refused, @bytes) = @_;
 
-        my @slots = map { $redis->cmd('PUBLISH', $channel, $_) } @bytes;
+        my $nginx  = $at{$channel};
+        my $before = refused($nginx, 'forged', 'malformed');
 
-        sleep_for(0.2);
+        push @bytes, 'no message ' . ++$junk;
+        @own{@bytes} = (1) x @bytes;
 
-        return !grep { $_ < 1 } @slots;
+        # the test listens, too
+
+        my @taken = map { $redis->cmd('PUBLISH', $channel, $_) } @bytes;
+
+        return !(grep { $_ < 2 } @taken) && run_until(sub {
+            return refused($nginx, 'forged', 'malformed') - $before
+                > $refused;
+        });
     };
 
     my $ran = sub {
@@ -222,9 +270,9 @@ sub refused {
 
     my $first = $history->call($there, $stream, arguments => { p => $pad });
 
-    $first->{response}->wait(10);
+    $first->{response}->wait;
     is($first->{response}->status, 202, 'a message');
-    run_until(sub { $listener->messages >= 2 }, 5);
+    run_until(sub { $listener->messages >= 2 });
 
     my ($message) = grep { length $_->{bytes} > 5000 } $listener->messages;
     my ($ack) = $message ? grep { $_->{channel} ne $message->{channel}
@@ -240,21 +288,23 @@ sub refused {
         map { s/:k:/:w:/r } grep { /:k:/ } keys %{ $redis->dump };
 
     isnt($owner, $producer, 'each worker has its channel');
+    %at = ($owner => $here, $producer => $there, $elsewhere => $third);
 
     # again: known numbers are not run
 
-    ok($publish->($owner, ($message->{bytes}) x 20), 'it is sent again');
-    ok($publish->($producer, ($ack->{bytes}) x 20), 'the other one, too');
+    ok($publish->($owner, 0, ($message->{bytes}) x 20), 'it is sent again');
+    ok($publish->($producer, 0, ($ack->{bytes}) x 20), 'the other one, too');
     is($ran->($first), 1, 'it is not run again');
     is(metrics($here)->{nginx_mcp_sse_redis_duplicates_total}, 20,
         'and counted');
 
     # where they do not belong
 
-    $publish->($producer, $message->{bytes});
-    $publish->($owner, $ack->{bytes});
-    $publish->($elsewhere, $message->{bytes}, $ack->{bytes});
-    is($ran->($first), 1, 'sent to others, it is not run again');
+    ok($publish->($producer, 1, $message->{bytes})
+        && $publish->($owner, 1, $ack->{bytes})
+        && $publish->($elsewhere, 2, $message->{bytes}, $ack->{bytes}),
+        'they are sent to others, too');
+    is($ran->($first), 1, 'where it is not run');
 
     # A message that never reached its owner: forged ones are as fresh as it
     # is.  Its producer is gone, so that nobody sends it again.
@@ -262,7 +312,7 @@ sub refused {
     my $lost = sub {
         my ($at, $of) = @_;
 
-        $lose{here} = 'all';
+        $lose{here} = 1;
         $listener->{pushed} = [];
 
         my $post = $history->call($at, $of, arguments => { p => $pad },
@@ -272,12 +322,19 @@ sub refused {
         run_until(sub {
             ($seen) = grep { length $_->{bytes} > 5000 } $listener->messages;
             return $seen;
-        }, 5);
+        });
+
+        # Redis has done what it was told when it knows that nobody is there;
+        # what is on its way to the owner then comes before what is published
+        # next
+
+        my @left = $redis->clients;
 
         kill KILL => $at->pid, $at->worker_pids;
-        $at->_wait_exit(5);
-        sleep_for(0.2);
-        $lose{here} = '';
+        $at->_wait_exit;
+        run_until(sub { $redis->clients == @left - 2 });
+        $publish->($owner, 0);
+        $lose{here} = 0;
 
         return ($post, $seen ? $seen->{bytes} : '');
     };
@@ -286,13 +343,11 @@ sub refused {
 
     cmp_ok(length $bytes, '>', 5000, 'a message that its owner has not seen');
 
-    my $before    = refused($here, 'forged', 'malformed');
     my @forgeries = forgeries($bytes);
 
-    $publish->($owner, @forgeries);
-    $publish->($producer, $bytes);
-    is(refused($here, 'forged', 'malformed') - $before, scalar @forgeries,
-        'each forgery is counted');
+    ok($publish->($owner, scalar @forgeries, @forgeries),
+        'each forgery is refused and counted');
+    ok($publish->($producer, 1, $bytes), 'the true one, too, elsewhere');
     is($ran->($fresh), 0, 'changed, cut or extended, it does not run');
     is(health($here)->{status}, 'healthy', 'the owner is well');
     ok(!$stream->ended, 'the stream is open');
@@ -307,53 +362,58 @@ sub refused {
 
     # and to prove that it is the right bytes to forge: unchanged, it runs
 
-    $publish->($owner, ($bytes) x 5);
-    is($ran->($fresh), 1, 'unchanged, it runs, once');
-    is(scalar($stream->answers($fresh->{id})), 1, 'and is answered, once');
+    $publish->($owner, 0, ($bytes) x 5);
+    ok($stream->wait_answer($fresh->{id}), 'unchanged, it is answered');
+    is($ran->($fresh), 1, 'after it has run, once');
+    ok(passed($here, $stream), 'and a ping after it');
+    is(scalar($stream->answers($fresh->{id})), 1, 'once, too');
     is(scalar($other->messages), 0, 'on its own stream');
 
     # too late
 
-    my $fourth = start_nginx(redis => $redis, http => 'mcp_sse_grace 1s;');
+    my $fourth = start_nginx(redis => $redis, http => 'mcp_sse_grace 3s;');
 
     wait_ready($fourth);
 
     ($fresh, $bytes) = $lost->($fourth, $stream);
     cmp_ok(length $bytes, '>', 5000, 'another message nobody has seen');
-    sleep_for(2.5);
-    $publish->($owner, ($bytes) x 3);
+    sleep_for(4);
+    $publish->($owner, 0, ($bytes) x 3);
     is($ran->($fresh), 0, 'after its time it does not run');
     is(refused($here, 'expired'), 3, 'and is counted');
 
-    # acknowledgements: the true one is lost, others do not make it accepted
+    # acknowledgements: the true ones are lost, others do not make it accepted
 
-    $lose{there} = 'small';
+    $lose{there} = 1;
     $listener->{pushed} = [];
 
     my $waiting = $history->call($there, $stream, arguments => { p => $pad });
 
     ok(run_until(sub { grep { $_->{channel} eq $producer }
-        $listener->messages }, 5), 'an acknowledgement that is lost');
+        $listener->messages }), 'an acknowledgement that is lost');
 
     my ($true) = grep { $_->{channel} eq $producer } $listener->messages;
 
-    $lose{there} = '';
+    # of those that are on their way only the test's own arrive
 
-    # (until it is sent again there are some hundred milliseconds)
+    @forgeries = forgeries($true->{bytes});
 
-    $lose{here} = 'all';
-    $publish->($producer, $ack->{bytes}, $message->{bytes});
-    $publish->($producer, forgeries($true->{bytes}));
-    ok(!$waiting->{response}->ended,
-        'old, foreign or changed ones do not make a message accepted')
+    ok($publish->($producer, 1, $ack->{bytes}, $message->{bytes})
+        && $publish->($producer, scalar @forgeries, @forgeries),
+        'old, foreign and changed ones arrive');
+    ok(!$waiting->{response}->ended, 'and do not make a message accepted')
         or diag($waiting->{response}->status);
-    $publish->($producer, $true->{bytes});
-    ok(run_until(sub { $waiting->{response}->ended }, 2),
+    $publish->($producer, 0, $true->{bytes});
+    ok(run_until(sub { $waiting->{response}->ended }),
         'the true one does');
     is($waiting->{response}->status || 'none', 202, 'with 202');
-    $lose{here} = '';
+    $lose{there} = 0;
 
     # the keys in the hands of somebody else
+
+    my $fifth = start_nginx(redis => $redis, http => 'mcp_sse_grace 2s;');
+
+    wait_ready($fifth);
 
     for my $value ('', 'x', "\0" x 32, 'f' x 32, 'x' x 100_000,
         ($owner =~ /w:(.*)/)[0] . 'x')
@@ -361,8 +421,13 @@ sub refused {
         $redis->cmd('SET', $_, $value)
             for grep { /:s:/ } keys %{ $redis->dump };
 
-        $history->call($there, $stream);
-        sleep_for(0.2);
+        # until it has seen that value
+
+        my $asked = sub { $redis->calls('mget') };
+        my $n     = $asked->();
+
+        $history->call($fifth, $stream);
+        run_until(sub { $asked->() > $n });
     }
 
     for my $key (keys %{ $redis->dump }) {
@@ -370,20 +435,22 @@ sub refused {
         $redis->cmd('LPUSH', $key, 'x');
     }
 
+    # the workers look at them every second
+
     sleep_for(1.5);
     ok(call($here, $stream, request(1, 'ping')), 'own sessions do not mind');
     $redis->cmd('FLUSHALL');
-    ok(wait_ready($here, $there, 15), 'all is well again');
+    ok(wait_ready($here, $there, $fifth), 'all is well again');
 
     # the session's presence is written again within a second or two
 
     my $again;
 
     ok(run_until(sub {
-        $again = $history->call($there, $stream);
-        $again->{response}->wait(15);
+        $again = $history->call($fifth, $stream);
+        $again->{response}->wait;
         return ($again->{response}->status || 0) == 202;
-    }, 15), 'and messages are delivered');
+    }), 'and messages are delivered');
 
     my @odd = grep { !/\A(?:202|400|503|none)\z/ }
         keys %{ $history->statuses };

@@ -116,13 +116,16 @@ for my $given (
 
     $frappe->set(down => 'refuse');
 
-    my $new = start_http(http => 'mcp_sse_auth_wait 10s;');
+    my $new = start_http(http => 'mcp_sse_auth_wait 300s;');
     my $get = http($new, 'GET', session => $id, auth => $bob, async => 1);
 
-    sleep_for(1.5);
-    is($get->status, undef, 'a GET waits for Frappe');
+    ok(run_until(sub {
+        my $failed = 'nginx_mcp_sse_auth_lookups_total{result="failed"}';
+        return metrics($new)->{$failed} >= 2;
+    }), 'Frappe is asked again');
+    is($get->status, undef, 'a GET waits for it');
     $frappe->reset;
-    ok($get->wait_headers(10), 'and is answered');
+    ok($get->wait_headers, 'and is answered');
     is($get->status, 404, 'by what it deserves');
     $get->{conn}->close;
 }

@@ -10,8 +10,13 @@ use MCPTest::HTTP;
 use Test::More;
 
 my $frappe = start_frappe();
-my $nginx  = start_http(workers => 2,
-    mcp => 'mcp_sse_stream_after 1s; mcp_sse_max_calls 2;');
+
+# at /mcp no call is a stream before it is answered, at /soon after a second
+
+my $nginx = start_http(workers => 2,
+    mcp => 'mcp_sse_stream_after 300s; mcp_sse_max_calls 2;',
+    locations => 'location = /soon { mcp_sse_http; mcp_sse_stream_after 1s; '
+        . 'mcp_sse_max_calls 2; }');
 my @workers = $nginx->wait_workers;
 my $id      = session_id($nginx);
 
@@ -39,15 +44,12 @@ for my $from (@workers) {
     my $early = http_post($nginx, tool(1, 'hang', {}), session => $id,
         worker => $workers[0], async => 1);
     my $late = http_post($nginx, tool('"two"', 'hang', {}), session => $id,
-        worker => $workers[0], async => 1);
+        path => '/soon', worker => $workers[0], async => 1);
 
-    run_until(sub { $calls->() == 2 }, 10);
-
-    my $began = now();
+    run_until(sub { $calls->() == 2 });
 
     cancel(1, worker => $from);
-    ok($early->wait(5), "cancelled by $name before it was a stream");
-    cmp_ok(now() - $began, '<', 3, 'soon');
+    ok($early->wait, "cancelled by $name before it was a stream");
     ok($early->status == 200 && $early->is_stream, 'it ends as a stream');
     is(scalar $early->events, 0, 'that is empty');
     is($early->ended, 'clean', 'in good order');
@@ -56,7 +58,7 @@ for my $from (@workers) {
     stream_of($late);
     ok($late->is_stream && !$late->ended, 'and becomes a stream');
     cancel('two', worker => $from);
-    ok($late->wait(5), "cancelled by $name as a stream");
+    ok($late->wait, "cancelled by $name as a stream");
     is(scalar $late->messages, 0, 'without an answer');
     is($late->ended, 'clean', 'in good order');
 }
@@ -71,13 +73,14 @@ for my $from (@workers) {
 # a client that only takes JSON
 
 {
+    $frappe->reset;
+
     my $json = http_post($nginx, tool(3, 'hang', {}), session => $id,
         accept => 'application/json', async => 1);
 
-    run_until(sub { $frappe->tool_count('hang') }, 10);
-    sleep_for(0.3);
+    run_until(sub { $frappe->tool_count('hang') });
     cancel(3);
-    ok($json->wait(5), 'a client that only takes JSON');
+    ok($json->wait, 'a client that only takes JSON');
     is($json->status . $json->body, '202', 'gets 202 and no body');
 }
 
@@ -94,14 +97,14 @@ for my $from (@workers) {
     my $call = http_post($own, tool(1, 'x', {}), session => $key,
         async => 1);
 
-    run_until(sub { grep { $_->{body} =~ /tools/ } $backend->requests }, 10);
+    run_until(sub { grep { $_->{body} =~ /tools/ } $backend->requests });
 
     my $before = $backend->closed;
 
     http_post($own, notification('notifications/cancelled',
         { requestId => 1 }), session => $key);
-    ok($call->wait(5), 'the POST ends');
-    ok(run_until(sub { $backend->closed > $before }, 5),
+    ok($call->wait, 'the POST ends');
+    ok(run_until(sub { $backend->closed > $before }),
         "and so does the backend's connection");
 }
 
@@ -112,19 +115,20 @@ for my $from (@workers) {
 
     my $bob   = session_id($nginx, auth => MCPTest::credential('bob'));
     my $other = session_id($nginx);
-    my $call  = http_post($nginx, tool(4, 'sleep', { seconds => 2 }),
+    my $call  = http_post($nginx, tool(4, 'hold', { gate => 'four' }),
         session => $id, async => 1);
 
-    run_until(sub { $frappe->tool_count('sleep') }, 10);
+    run_until(sub { $frappe->tool_count('hold') });
     cancel(5);
     cancel(4, session => $other);
     cancel(4, session => undef);
     cancel(4, session => $bob, auth => MCPTest::credential('bob'));
     http_post($nginx, notification('notifications/cancelled', $_),
         session => $id) for {}, { requestId => undef }, { requestId => {} };
-    ok($call->wait(10) && $call->answer,
+    $frappe->open_gate('four');
+    ok($call->wait && $call->answer,
         'by another id, session or user a call is not cancelled');
-    like($call->answer, qr/slept/, 'it is answered');
+    like($call->answer, qr/held/, 'it is answered');
     cancel(4);
     served_again(4);
 }
@@ -141,10 +145,10 @@ sub served_again {
 {
     $frappe->reset;
 
-    my $call = http_post($nginx, tool(6, 'sleep', { seconds => 2 }),
+    my $call = http_post($nginx, tool(6, 'hold', { gate => 'six' }),
         session => $id, worker => $workers[0], async => 1);
 
-    run_until(sub { $frappe->tool_count('sleep') }, 10);
+    run_until(sub { $frappe->tool_count('hold') });
 
     my $again = http_post($nginx, tool(6, 'sleep', { seconds => 0 }),
         session => $id, worker => $workers[0]);
@@ -155,15 +159,17 @@ sub served_again {
     like(http_post($nginx, tool(6, 'sleep', { seconds => 0 }),
         worker => $workers[0])->answer, qr/slept/,
         'it means nothing to requests without a session');
-    ok($call->wait(10) && $call->answer, 'the first one is answered');
-    is($frappe->tool_count('sleep'), 2, 'and ran once');
+    $frappe->open_gate('six');
+    ok($call->wait && $call->answer, 'the first one is answered');
+    is($frappe->tool_count('hold'), 1, 'and ran once');
+    is($frappe->tool_count('sleep'), 1, 'as did the one without a session');
 
     my @nameless = map {
         http_post($nginx, tool(6, 'sleep', { seconds => 0.5 }),
             worker => $workers[0], async => 1)
     } 1, 2;
 
-    run_until(sub { !grep { !$_->ended } @nameless }, 10);
+    run_until(sub { !grep { !$_->ended } @nameless });
     is(scalar(grep { ($_->answer || '') =~ /slept/ } @nameless), 2,
         'two of them may have one id');
 }
@@ -173,22 +179,27 @@ sub served_again {
 {
     $frappe->reset;
 
-    for my $seconds (0.3, 1.5) {
-        my $before = $frappe->tool_count('sleep');
-        my $call = http_post($nginx, tool(qq("left $seconds"), 'sleep',
-            { seconds => 3 }), session => $id, async => 1);
+    for my $path ('/mcp', '/soon') {
+        my $before = $frappe->tool_count('hold');
+        my $call = http_post($nginx, tool(qq("left $path"), 'hold',
+            { gate => 'left' }), session => $id, path => $path, async => 1);
 
-        run_until(sub { $frappe->tool_count('sleep') > $before }, 10);
-        sleep_for($seconds);
+        run_until(sub { $frappe->tool_count('hold') > $before });
+        stream_of($call) if $path eq '/soon';
         $call->{conn}->abort;
     }
+
+    # each worker has seen them leave when it answers what came later
+
+    connect_worker($nginx, $_)->close for @workers;
+    $frappe->open_gate('left');
 
     my @dropped;
 
     run_until(sub {
         @dropped = grep { $_->{result} eq 'dropped' } $nginx->audit;
         return @dropped == 2;
-    }, 10);
+    });
 
     is(scalar @dropped, 2, 'calls of clients that left run to their end');
     is(health($nginx)->{active_connections}, 0, 'no stream is left');
@@ -199,15 +210,15 @@ sub served_again {
     my $call = http_post($nginx, tool(8, 'hang', {}), session => $id,
         async => 1);
 
-    run_until(sub { $frappe->tool_count('hang') }, 10);
+    run_until(sub { $frappe->tool_count('hang') });
     $call->{conn}->close;
-    sleep_for(0.2);
+    connect_worker($nginx, $_)->close for @workers;
     cancel(8);
 
     ok(run_until(sub {
         return grep { $_->{id} eq '8' && $_->{result} eq 'cancelled' }
             $nginx->audit;
-    }, 5), 'an unheard call can be cancelled');
+    }), 'an unheard call can be cancelled');
 }
 
 # how many run
@@ -217,22 +228,20 @@ sub served_again {
 
     my $one  = $workers[0];
     my @runs = map {
-        http_post($nginx, tool($_, 'sleep', { seconds => 5, key => 'r' }),
+        http_post($nginx, tool($_, 'hold', { gate => 'run' }),
             session => $id, worker => $one, async => 1)
     } 10, 11;
 
-    run_until(sub { $frappe->tool_count('sleep') == 2 }, 10);
+    run_until(sub { $frappe->tool_count('hold') == 2 });
 
     my @waits = map {
         http_post($nginx, tool($_, 'echo', { key => 'w' }), session => $id,
             worker => $one, async => 1)
     } 12, 13;
 
-    sleep_for(0.3);
-    is($frappe->key_count('echo', 'w'), 0,
-        'beyond mcp_sse_max_calls they wait');
-    cmp_ok(health($nginx)->{pending_requests}, '>=', 2,
-        'and count as pending');
+    ok(run_until(sub { health($nginx)->{pending_requests} >= 2 }),
+        'beyond mcp_sse_max_calls they are pending');
+    is($frappe->key_count('echo', 'w'), 0, 'which means that they wait');
     ok(http_post($nginx, tool(12, 'echo', {}), worker => $one)->answer,
         'requests without a session are counted apart');
     ok(http_post($nginx, tool(12, 'echo', {}), worker => $one,
@@ -243,10 +252,11 @@ sub served_again {
     # one that waits is cancelled
 
     cancel(13, worker => $workers[1]);
-    ok($waits[1]->wait(3), 'one that waits can be cancelled');
+    ok($waits[1]->wait, 'one that waits can be cancelled');
     is(scalar $waits[1]->events, 0, 'and is not answered');
+    $frappe->open_gate('run');
 
-    ok($_->wait(10) && $_->answer, 'the others are answered')
+    ok($_->wait && $_->answer, 'the others are answered')
         for @runs, $waits[0];
     is($frappe->key_count('echo', 'w'), 1, 'the cancelled one never ran');
     is(health($nginx)->{pending_requests}, 0, 'nothing is pending');
@@ -259,18 +269,19 @@ sub served_again {
 
     my @opt  = (worker => $workers[0], async => 1);
     my @runs = map {
-        http_post($nginx, tool(1, 'sleep', { seconds => 2 }), @opt)
+        http_post($nginx, tool(1, 'hold', { gate => 'user' }), @opt)
     } 1, 2;
 
-    run_until(sub { $frappe->tool_count('sleep') == 2 }, 10);
+    run_until(sub { $frappe->tool_count('hold') == 2 });
 
     my $waits = http_post($nginx, tool(1, 'echo', { key => 'n' }), @opt);
     my $bob   = http_post($nginx, tool(1, 'echo', { key => 'b' }), @opt,
         auth => MCPTest::credential('bob'));
 
-    ok($bob->wait(1.5), 'another user does not wait for them');
+    ok($bob->wait, 'another user does not wait for them');
     ok(!$waits->ended, 'the same one does');
-    ok($_->wait(10) && $_->answer, 'and is answered') for @runs, $waits;
+    $frappe->open_gate('user');
+    ok($_->wait && $_->answer, 'and is answered') for @runs, $waits;
 }
 
 # how many wait
@@ -282,20 +293,24 @@ sub served_again {
         mcp => 'mcp_sse_max_calls 1;');
     my $key  = session_id($full);
     my @many = map {
-        http_post($full, tool($_, 'sleep', { seconds => 1 }),
+        http_post($full, tool($_, 'hold', { gate => 'full' }),
             session => $key, async => 1)
     } 1 .. 6;
 
-    run_until(sub { !grep { !$_->ended } @many }, 20);
+    # none ends before two are refused
+
+    run_until(sub { 2 == grep { $_->ended } @many });
+    $frappe->open_gate('full');
+    run_until(sub { !grep { !$_->ended } @many });
 
     my @refused = grep { $_->status == 429 } @many;
 
     is(scalar @refused, 2, 'beyond mcp_sse_max_inbox they are refused');
     is_rejected($refused[0], 429, -32004, 'Too many messages', 'in words');
     is($refused[0]->header('Retry-After'), 1, 'with Retry-After');
-    is(scalar(grep { ($_->answer || '') =~ /slept/ } @many), 4,
+    is(scalar(grep { ($_->answer || '') =~ /held/ } @many), 4,
         'the others are answered');
-    is($frappe->tool_count('sleep'), 4, 'and only they ran');
+    is($frappe->tool_count('hold'), 4, 'and only they ran');
 }
 
 finish();

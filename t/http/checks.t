@@ -139,7 +139,7 @@ is(http_post($nginx, tool(1, 'echo', { t => 'x' x 1000 }))->status, 413,
             response => $answer,
             body => join('', map { sprintf "%x\r\n%s\r\n", length, $_ }
                 $text =~ /.{1,100}/gs) . "0\r\n\r\n");
-        $answer->wait(10);
+        $answer->wait;
         $conn->close;
 
         return $answer;

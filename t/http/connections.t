@@ -30,7 +30,7 @@ sub idle {
         $health = health($nginx);
         return $health->{active_connections} == 0
             && $health->{pending_requests} == 0;
-    }, 15), $name);
+    }), $name);
 }
 
 
@@ -73,7 +73,7 @@ sub idle {
             : 0.1 }), conn => $conn, async => 1)
     } 1 .. 4;
 
-    run_until(sub { !grep { !$_->ended } @got }, 15);
+    run_until(sub { !grep { !$_->ended } @got });
     is_deeply([ map { decode($_->answer)->{id} } @got ], [ 1 .. 4 ],
         'pipelined requests');
     $conn->close;
@@ -105,7 +105,7 @@ sub idle {
 
     my %got = (
         json   => http_post($nginx, tool(1, 'echo', { text => 'j2' }), @opt),
-        late   => http_post($nginx, tool(2, 'sleep', { seconds => 2 }),
+        late   => http_post($nginx, tool(2, 'hold', { gate => 'late' }),
             @opt),
         stream => http_post($nginx, tool(3, 'echo', { text => 's2' }), @opt,
             accept => 'text/event-stream'),
@@ -119,16 +119,17 @@ sub idle {
     );
 
     ok(run_until(sub { $got{ping}->ended && $got{json}->ended
-        && $got{stream}->ended && $got{note}->ended }, 10),
+        && $got{stream}->ended && $got{note}->ended }),
         'HTTP/2: quick answers while slow ones wait');
     ok(!$got{late}->ended && !$got{hang}->ended, 'which go on');
-    run_until(sub { $frappe->tool_count('hang') == 2 }, 10);
+    run_until(sub { $frappe->tool_count('hang') == 2 });
     $h2->reset($got{gone});
 
     http_post($nginx, notification('notifications/cancelled',
         { requestId => 4 }), @opt, session => $id);
-    ok($got{hang}->wait(5), 'cancelled on the same connection');
-    ok($got{late}->wait(10), 'a stream ends');
+    ok($got{hang}->wait, 'cancelled on the same connection');
+    $frappe->open_gate('late');
+    ok($got{late}->wait, 'a call is answered in the end');
     like($got{json}->body, qr/\A\{.*j2/, 'JSON');
     like($got{stream}->body . $got{stream}->{rest} . join('', map {
         $_->{text} } $got{stream}->events), qr/data: .*s2/, 'a stream');
@@ -137,9 +138,9 @@ sub idle {
 
     my $delete = http_delete($nginx, $id, @opt);
 
-    ok($delete->wait(5) && $got{get}->wait(5), 'and is ended by DELETE');
+    ok($delete->wait && $got{get}->wait, 'and is ended by DELETE');
     http_post($nginx, tool(9, 'hang', {}), @opt);
-    sleep_for(0.5);
+    run_until(sub { $frappe->tool_count('hang') == 3 });
     $h2->close;
 }
 
@@ -159,7 +160,7 @@ $id = session_id($nginx);
             async => 1, $n % 2 ? (session => $id) : ());
     }
 
-    ok(run_until(sub { !grep { !$_->ended } @got }, 40), '100 at once');
+    ok(run_until(sub { !grep { !$_->ended } @got }), '100 at once');
     is(scalar(grep { $_->status == 200 } @got), 100, 'all are answered');
     is_deeply([ map { decode($_->answer)->{id} } @got ], [ 1 .. 100 ],
         'each with its own answer');
@@ -194,14 +195,17 @@ $id = session_id($nginx);
     my $early = start_http(mcp => 'mcp_sse_stream_after off; '
         . 'mcp_sse_progress 1s;');
 
-    my $call = http_post($early, tool(1, 'sleep', { seconds => 3.5 },
-        $token->('abc')));
+    my @progress;
+    my $call = http_post($early, tool(1, 'hold', { gate => 'abc' },
+        $token->('abc')), async => 1);
 
-    ok($call->is_stream, 'progress makes it a stream');
-
-    my @progress = $call->notifications('notifications/progress');
-
-    cmp_ok(scalar @progress, '>=', 2, 'with progress');
+    ok(run_until(sub {
+        @progress = $call->notifications('notifications/progress');
+        return @progress >= 2;
+    }), 'progress comes');
+    $frappe->open_gate('abc');
+    $call->wait;
+    ok($call->is_stream, 'and makes it a stream');
     is($progress[0]{params}{progressToken}, 'abc', 'of its token');
     cmp_ok($progress[1]{params}{progress}, '>',
         $progress[0]{params}{progress}, 'that increases');
@@ -218,13 +222,19 @@ $id = session_id($nginx);
         'no token, no progress; mcp_sse_stream_after off');
 
     my $two = http_post($early, '[' . join(',',
-        tool(1, 'sleep', { seconds => 3 }, $token->('one')),
-        tool(2, 'sleep', { seconds => 2 }, $token->('two'))) . ']');
+        tool(1, 'hold', { gate => 'both' }, $token->('one')),
+        tool(2, 'hold', { gate => 'both' }, $token->('two'))) . ']',
+        async => 1);
+    my %seen;
 
-    my %seen = map { $_->{params}{progressToken} => 1 }
-        $two->notifications('notifications/progress');
-
-    is_deeply([ sort keys %seen ], [ 'one', 'two' ], 'of each of a batch');
+    ok(run_until(sub {
+        %seen = map { $_->{params}{progressToken} => 1 }
+            $two->notifications('notifications/progress');
+        return keys %seen >= 2;
+    }), 'progress of a batch');
+    $frappe->open_gate('both');
+    $two->wait;
+    is_deeply([ sort keys %seen ], [ 'one', 'two' ], 'of each of its calls');
 }
 
 # memory does not grow with messages (what a sanitizer keeps is no measure)
@@ -275,7 +285,7 @@ $id = session_id($nginx);
     $slow->{conn}->pause;
     ok(http_post($strict, tool(1, 'echo', {}))->answer,
         'another client is served');
-    ok(run_until(sub { health($strict)->{active_connections} == 0 }, 15),
+    ok(run_until(sub { health($strict)->{active_connections} == 0 }),
         'a reader that takes nothing is dropped');
     like($strict->error_log, qr/client timed out|reads too slowly/,
         'and the log says so');

@@ -186,7 +186,7 @@ served(http_post($nginx, $list, headers => [ 'mcp-SESSION-id' => $id ]),
 
     my @old = $nginx->reload;
 
-    $nginx->wait_gone(\@old, 15);
+    $nginx->wait_gone(\@old);
     not_found(http_post($nginx, $list, session => $ended),
         'ended also after a reload');
     served(http_post($nginx, $list, session => $id),
@@ -199,9 +199,10 @@ served(http_post($nginx, $list, headers => [ 'mcp-SESSION-id' => $id ]),
     my $short = start_http(workers => 1, mcp => 'mcp_sse_session_ttl 2s;');
     my $old   = session_id($short);
 
-    served(http_post($short, $list, session => $old), 'a young id');
+    ok(run_until(sub { http_post($short, $list,
+        session => session_id($short))->status == 200 }), 'a young id');
     http_delete($short, session_id($short));
-    sleep_for(2.2);
+    sleep_for(3.2);
     not_found(http_post($short, $list, session => $old), 'too old');
     not_found(http($short, 'GET', session => $old), 'for GET, too');
     not_found(http_delete($short, $old), 'and DELETE');

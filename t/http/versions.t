@@ -9,7 +9,9 @@ use MCPTest::HTTP;
 use Test::More;
 
 my $frappe = start_frappe();
-my $nginx  = start_http(mcp => 'mcp_sse_stream_after 1s;');
+my $nginx  = start_http(mcp => 'mcp_sse_stream_after 300s;',
+    locations => 'location = /soon { mcp_sse_http; '
+        . 'mcp_sse_stream_after 1s; }');
 my $list   = request(1, 'tools/list');
 my $id     = session_id($nginx);
 
@@ -159,22 +161,24 @@ is_rejected(http_post($nginx, '[' . join(',', ($list) x 101) . ']'), 400,
 
 {
     my $mixed = '[' . join(',', tool(1, 'hang', {}),
-        tool(2, 'sleep', { seconds => 2 }), request(3, 'no/such'))
+        tool(2, 'hold', { gate => 'two' }), request(3, 'no/such'))
         . ']';
 
     $frappe->reset;
 
-    my $call = http_post($nginx, $mixed, session => $id, async => 1);
+    my $call = http_post($nginx, $mixed, session => $id, path => '/soon',
+        async => 1);
 
-    run_until(sub { $frappe->tool_count('hang') }, 10);
+    run_until(sub { $frappe->tool_count('hang') });
     stream_of($call);
     ok($call->is_stream, 'a slow batch becomes a stream');
-    run_until(sub { $call->{answers}{3} }, 5);
+    run_until(sub { $call->{answers}{3} });
     ok($call->{answers}{3} && !$call->{answers}{2},
         'what is answered is sent');
     http_post($nginx, notification('notifications/cancelled',
         { requestId => 1 }), session => $id);
-    ok($call->wait(10), 'it ends');
+    $frappe->open_gate('two');
+    ok($call->wait, 'it ends');
     is_deeply([ sort keys %{ $call->{answers} } ], [ 2, 3 ],
         'with all answers but the cancelled one');
 }
@@ -202,11 +206,12 @@ is_rejected(http_post($nginx, '[' . join(',', ($list) x 101) . ']'), 400,
         . 'mcp_sse_stream_after off;');
     my $call = http_post($small, '[' . join(',',
         tool(1, 'echo', { text => 'y' x 20_000 }),
-        tool(2, 'sleep', { seconds => 2 })) . ']', async => 1);
+        tool(2, 'hold', { gate => 'rest' })) . ']', async => 1);
 
-    ok(run_until(sub { $call->{answers}{1} }, 5)
+    ok(run_until(sub { $call->{answers}{1} })
         && !$call->{answers}{2}, 'what is too much to keep is sent');
-    ok($call->wait(10) && $call->{answers}{2}, 'and the rest later');
+    $frappe->open_gate('rest');
+    ok($call->wait && $call->{answers}{2}, 'and the rest later');
 }
 
 finish();

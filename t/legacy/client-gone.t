@@ -14,6 +14,19 @@ my $nginx  = start_nginx(workers => 2, http => <<'EOT');
     mcp_sse_max_sessions 300;
 EOT
 
+# What nginx does when a client leaves, every worker has done when it answers
+# what came later.
+
+sub noticed { connect_worker($nginx, $_)->close for $nginx->wait_workers }
+
+
+# No call runs at the backend.
+
+sub idle {
+    return run_until(sub { $frappe->stats->{in_flight} == 0 });
+}
+
+
 # the stream leaves during a call
 
 for my $how (qw(close abort shutdown)) {
@@ -21,16 +34,17 @@ for my $how (qw(close abort shutdown)) {
 
     my $stream = open_stream($nginx);
 
-    accepted(post($nginx, $stream, tool(1, 'sleep', { seconds => 1,
+    accepted(post($nginx, $stream, tool(1, 'hold', { gate => $how,
         key => $how })), "$how: a call");
-    run_until(sub { $frappe->tool_count('sleep') == 1 }, 10);
+    run_until(sub { $frappe->tool_count('hold') == 1 });
 
     $how eq 'shutdown' ? $stream->conn->shutdown_write : $stream->$how;
 
-    ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
         "$how: the stream is gone");
-    sleep_for(1.5);
-    is($frappe->key_count('sleep', $how), 1, "$how: the tool ran once");
+    $frappe->open_gate($how);
+    ok(idle(), "$how: the call ends");
+    is($frappe->key_count('hold', $how), 1, "$how: the tool ran once");
     is(health($nginx)->{pending_requests}, 0, "$how: nothing is pending");
 }
 
@@ -43,14 +57,14 @@ for my $how (qw(close abort shutdown)) {
 
     post($nginx, $_, tool(1, 'sleep', { seconds => 0.5 }), async => 1)
         for @streams;
-    run_until(sub { $frappe->tool_count('sleep') == 100 }, 20);
+    run_until(sub { $frappe->tool_count('sleep') == 100 });
 
     for my $n (0 .. $#streams) {
         $n % 2 ? $streams[$n]->close : $streams[$n]->abort;
         sleep_for(0.01);
     }
 
-    ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
         '100 streams are gone');
     is($frappe->tool_count('sleep'), 100, 'each tool ran once');
 }
@@ -58,16 +72,19 @@ for my $how (qw(close abort shutdown)) {
 # the client leaves before its stream is open, or in the middle of a POST
 
 {
-    $frappe->set(logged_user_delay => 0.5);
+    $frappe->set(logged_user_hold => 'user');
 
     my @streams = map { open_stream($nginx, wait => 0,
         auth => MCPTest::credential("user$_")) } 1 .. 20;
 
-    sleep_for(0.1);
+    ok(run_until(sub { $frappe->lookups == 20 }), '20 users are looked up');
     $_->abort for @streams[0 .. 9];
     $_->close for @streams[10 .. 19];
-    sleep_for(1);
+    noticed();
+    $frappe->open_gate('user');
+    ok(idle(), 'the look-ups end');
     $frappe->reset;
+    noticed();
     is(health($nginx)->{active_connections}, 0, 'no streams of them');
 
     my $stream = open_stream($nginx);
@@ -81,11 +98,11 @@ for my $how (qw(close abort shutdown)) {
             . 'Authorization: ' . MCPTest::credential() . "\r\n"
             . 'Content-Length: ' . length($body) . "\r\n\r\n"
             . substr($body, 0, $cut));
-        sleep_for(0.1);
+        noticed();
         $conn->abort;
     }
 
-    sleep_for(0.3);
+    noticed();
     is($frappe->calls, 0, 'half a message does not run');
     ok(call($nginx, $stream, $body), 'a whole one does');
     $stream->close;
@@ -98,14 +115,17 @@ for my $how (qw(close abort shutdown)) {
     my $stream = open_stream($nginx);
 
     $frappe->reset;
-    accepted(post($nginx, $stream, tool($_, 'sleep', { seconds => 0.3,
+    accepted(post($nginx, $stream, tool($_, 'hold', { gate => 'queue',
         key => "q$_" })), "call $_") for 1 .. 4;
     $stream->close;
-    ok(run_until(sub { $frappe->tool_count('sleep') == 4 }, 15),
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
+        'the stream is gone');
+    $frappe->open_gate('queue');
+    ok(run_until(sub { $frappe->tool_count('hold') == 4 }),
         'what was accepted runs');
-    sleep_for(0.5);
-    is($frappe->tool_count('sleep'), 4, 'once');
-    is(health($nginx)->{pending_requests}, 0, 'nothing is pending');
+    ok(run_until(sub { health($nginx)->{pending_requests} == 0 }) && idle(),
+        'nothing is pending');
+    is($frappe->tool_count('hold'), 4, 'nothing ran twice');
 }
 
 # end of nginx with calls whose clients are gone
@@ -114,9 +134,9 @@ for my $how (qw(close abort shutdown)) {
     my $stream = open_stream($nginx);
 
     post($nginx, $stream, tool(1, 'sleep', { seconds => 2 }));
-    run_until(sub { $frappe->tool_count('sleep') >= 1 }, 10);
+    run_until(sub { $frappe->tool_count('sleep') >= 1 });
     $stream->close;
-    ok($nginx->quit(20), 'nginx ends');
+    ok($nginx->quit, 'nginx ends');
 }
 
 finish();

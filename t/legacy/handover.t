@@ -39,7 +39,7 @@ is(scalar @workers, 4, 'four workers');
 
     for my $owner (@workers) {
         for my $id (@{ $expected{$owner} }) {
-            like($stream{$owner}->wait_answer($id, 15) || '', qr/m$id\b/,
+            like($stream{$owner}->wait_answer($id) || '', qr/m$id\b/,
                 "answer $id");
         }
 
@@ -55,14 +55,14 @@ is(scalar @workers, 4, 'four workers');
     accepted(post($nginx, $stream{$here}, tool(1000, 'echo',
         { text => $text }), conn => $conn{$there}),
         'a message of 300 kB for another worker');
-    ok(index($stream{$here}->wait_answer(1000, 20) || '', $text) >= 0,
+    ok(index($stream{$here}->wait_answer(1000) || '', $text) >= 0,
         'arrives whole');
 
     # order of local answers of one producer
 
     post($nginx, $stream{$here}, request(2000 + $_, 'ping'),
         conn => $conn{$there}) for 1 .. 50;
-    $stream{$here}->wait_answer(2050, 10);
+    $stream{$here}->wait_answer(2050);
     is_deeply([ grep { $_ > 2000 } map { $_->{raw_id} }
         grep { defined $_->{raw_id} } $stream{$here}->messages ],
         [ 2001 .. 2050 ], 'messages of one client keep their order');
@@ -75,11 +75,12 @@ is(scalar @workers, 4, 'four workers');
         conn => $conn{$there}) for 1 .. 20;
     is(scalar(grep { $stream{$here}->answers(3000 + $_) } 1 .. 20), 20,
         '20 pings for another worker, one after the other');
-    cmp_ok(now() - $from, '<', 5, 'take less than they would if nobody woke it');
+    cmp_ok(now() - $from, '<', 19,
+        'take less than they would if nobody woke it');
 
     $_->close for values %stream;
     $_->close for values %conn;
-    run_until(sub { health($nginx)->{active_connections} == 0 }, 10);
+    run_until(sub { health($nginx)->{active_connections} == 0 });
 }
 
 # 100 sessions, POSTs from all workers at once
@@ -110,16 +111,16 @@ is(scalar @workers, 4, 'four workers');
         }
     }
 
-    ok(run_until(sub { !grep { !$_->ended } @responses }, 60),
+    ok(run_until(sub { !grep { !$_->ended } @responses }),
         '400 POSTs are answered');
     is(scalar(grep { ($_->status || 0) == 202 } @responses), 400,
         'all of them 202');
 
     ok(run_until(sub {
         return !grep { $_->messages < 4 } @opened;
-    }, 60), 'all answers came');
+    }), 'all answers came');
 
-    sleep_for(0.3);
+    ok(!(grep { !passed($nginx, $_) } @opened), 'and a ping on each stream');
 
     my (@wrong, @foreign);
 
@@ -139,7 +140,7 @@ is(scalar @workers, 4, 'four workers');
 
     $_->close for @opened, values %conn;
 
-    ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
         'no streams are left');
 }
 

@@ -7,17 +7,56 @@ use lib 't/lib';
 use MCPTest;
 use Test::More;
 
+my $frappe = start_frappe();
 my $nginx  = start_nginx(stream => 'mcp_sse_progress 1s;');
 my $stream = open_stream($nginx);
 
 
-sub slow {
-    my ($id, $token, $seconds) = @_;
+# A call that ends when the gate is opened, or at once.
+
+sub held {
+    my ($id, $token, $gate) = @_;
+
+    my $tool = defined $gate ? qq("hold","arguments":{"gate":"$gate"})
+        : '"echo","arguments":{}';
 
     return qq({"jsonrpc":"2.0","id":$id,"method":"tools/call","params":)
-        . qq({"name":"sleep","arguments":{"seconds":$seconds})
+        . qq({"name":$tool)
         . (defined $token ? qq(,"_meta":{"progressToken":$token}) : '')
         . '}}';
+}
+
+
+# The progress that has come: token => [ value, time ], ...
+
+sub progress {
+    my ($from) = @_;
+
+    my %seen;
+
+    for my $event ($from->messages) {
+        next if defined $event->{raw_id};
+
+        my ($members) = members($event->{data});
+        my ($params)  = members($members->{params} || '{}');
+
+        push @{ $seen{ $params->{progressToken} // 'none' } },
+            [ $params->{progress}, $event->{time} ];
+    }
+
+    return \%seen;
+}
+
+
+# Waits until so much has come for each of these tokens.
+
+sub wait_progress {
+    my ($from, $n, @tokens) = @_;
+
+    return run_until(sub {
+        my $seen = progress($from);
+        return !grep { @{ $seen->{$_} || [] } < $n } @tokens;
+    });
 }
 
 
@@ -34,37 +73,37 @@ my %token = (
     10 => 0,
 );
 
+my @good = @token{1, 2, 3, 4, 10};
+
 for my $id (sort { $a <=> $b } keys %token) {
-    accepted(post($nginx, $stream, slow($id, $token{$id}, 4)), "call $id");
+    accepted(post($nginx, $stream, held($id, $token{$id}, 'all')),
+        "call $id");
 }
 
-ok($stream->wait_answer($_, 20), "answer $_") for keys %token;
+ok(wait_progress($stream, 2, @good), 'progress comes');
+$frappe->open_gate('all');
+ok($stream->wait_answer($_), "answer $_") for keys %token;
 
-my $answered = now();
+# while another call has progress, none comes for these
 
-sleep_for(2.5);
+post($nginx, $stream, held(11, '"after"', 'after'));
+ok(wait_progress($stream, 2, '"after"'), 'progress of a later call');
+$frappe->open_gate('after');
+$stream->wait_answer(11);
 
-my %seen;
+my %seen = %{ progress($stream) };
 
-for my $event ($stream->messages) {
-    next if defined $event->{raw_id};
-
+for my $event (grep { !defined $_->{raw_id} } $stream->messages) {
     my ($members) = members($event->{data});
-    my ($params)  = members($members->{params} || '{}');
 
     is($members->{method}, '"notifications/progress"',
         'a notification of progress');
     is($members->{jsonrpc}, '"2.0"', 'in JSON-RPC');
-    push @{ $seen{ $params->{progressToken} } },
-        [ $params->{progress}, $event->{time} ];
 }
 
 for my $id (1, 2, 3, 4, 10) {
     my @beats = @{ $seen{ $token{$id} } || [] };
-
-    cmp_ok(scalar @beats, '>=', 2, "token $token{$id}: progress came");
-
-    my @not = grep { $beats[$_][0] <= $beats[$_ - 1][0] } 1 .. $#beats;
+    my @not   = grep { $beats[$_][0] <= $beats[$_ - 1][0] } 1 .. $#beats;
 
     is_deeply(\@not, [], "token $token{$id}: it increases");
 
@@ -74,26 +113,38 @@ for my $id (1, 2, 3, 4, 10) {
         "token $token{$id}: none after the answer");
 }
 
-is(scalar keys %seen, 5, 'none for what is no token');
+is(scalar keys %seen, 6, 'none for what is no token');
 
-# a quick call has none
+# a quick call has none; it is as slow as the machine, and has one a second
 
-my $n = $stream->messages;
+{
+    my $from = now();
 
-call($nginx, $stream, slow(20, '"quick"', 0));
-sleep_for(1.5);
-is(scalar $stream->messages, $n + 1, 'a quick call has no progress');
+    call($nginx, $stream, held(20, '"quick"'));
+
+    my $seconds = int(now() - $from);
+
+    cmp_ok(scalar @{ progress($stream)->{'"quick"'} || [] }, '<=', $seconds,
+        'a quick call has no progress');
+}
 
 # a cancelled one has no more
 
-post($nginx, $stream, slow(21, '"gone"', 10));
-run_until(sub { ($stream->messages)[-1]{data} =~ /"gone"/ }, 10);
+post($nginx, $stream, held(21, '"gone"', 'never'));
+ok(wait_progress($stream, 1, '"gone"'), 'progress of a call');
 post($nginx, $stream, notification('notifications/cancelled',
     { requestId => 21 }));
-sleep_for(0.5);
-$n = $stream->messages;
-sleep_for(2);
-is(scalar $stream->messages, $n, 'a cancelled one has no more');
+ok(passed($nginx, $stream), 'which is cancelled');
+
+{
+    my $n = @{ progress($stream)->{'"gone"'} };
+
+    post($nginx, $stream, held(22, '"then"', 'then'));
+    ok(wait_progress($stream, 2, '"then"'), 'a later one has progress');
+    is(scalar @{ progress($stream)->{'"gone"'} }, $n,
+        'a cancelled one has no more');
+    $frappe->open_gate('then');
+}
 
 $stream->close;
 
@@ -101,13 +152,14 @@ $stream->close;
 
 $nginx  = start_nginx(stream => 'mcp_sse_progress 300ms;');
 $stream = open_stream($nginx);
-call($nginx, $stream, slow(1, '"often"', 1.6));
+post($nginx, $stream, held(1, '"often"', 'often'));
+ok(wait_progress($stream, 4, '"often"'), 'every 300 ms: progress comes');
+$frappe->open_gate('often');
+ok($stream->wait_answer(1), 'every 300 ms: an answer');
 
 {
-    my @values = map { $_->{data} =~ /"progress":([\d.]+)/ ? $1 : () }
-        grep { !defined $_->{raw_id} } $stream->messages;
+    my @values = map { $_->[0] } @{ progress($stream)->{'"often"'} };
 
-    cmp_ok(scalar @values, '>=', 2, 'every 300 ms: progress came');
     is_deeply([ grep { $values[$_] <= $values[$_ - 1] } 1 .. $#values ], [],
         'every 300 ms: it increases') or diag("@values");
 }
@@ -118,19 +170,22 @@ $stream->close;
 
 $nginx  = start_nginx(stream => 'mcp_sse_progress off;');
 $stream = open_stream($nginx);
-call($nginx, $stream, slow(1, '"t"', 2));
+call($nginx, $stream, tool(1, 'sleep', { seconds => 2 },
+    _meta => { progressToken => 't' }));
 is(scalar $stream->messages, 1, 'mcp_sse_progress off');
 $stream->close;
 
-# it needs nothing of the backend, and comes while the call waits for a place
+# it needs nothing of the backend, and comes while another call waits for a
+# place
 
 $nginx  = start_nginx(stream => 'mcp_sse_progress 1s; mcp_sse_max_calls 1;');
 $stream = open_stream($nginx);
-post($nginx, $stream, slow(1, '"first"', 3));
-post($nginx, $stream, slow(2, '"second"', 0));
-ok($stream->wait_answer(2, 15), 'a call that waited');
-ok((grep { ($_->{data} || '') =~ /"first"/ } $stream->messages),
-    'progress of the running one');
+post($nginx, $stream, held(1, '"first"', 'first'));
+post($nginx, $stream, held(2, '"second"'));
+ok(wait_progress($stream, 1, '"first"'), 'progress of the running one');
+ok(!$stream->answers(2), 'while another waits');
+$frappe->open_gate('first');
+ok($stream->wait_answer(2), 'which is answered then');
 $stream->close;
 
 finish();

@@ -206,7 +206,7 @@ refused('x' x 70000, 413, -32600, 'Message too large', 'size before JSON');
     my $id   = $gone->session;
 
     $gone->close;
-    run_until(sub { health($nginx)->{active_connections} == 1 }, 10);
+    run_until(sub { health($nginx)->{active_connections} == 1 });
 
     is_rejected(post($nginx, $id, 'no JSON'), 400, -32700, 'Parse error',
         'JSON before a session that is gone');
@@ -241,7 +241,7 @@ for my $case (
     accepted(post($nginx, $stream, $chunked,
         headers => [ 'Transfer-Encoding' => 'chunked' ]),
         'accepted: a chunked body');
-    ok($stream->wait_answer(200, 10), 'and answered');
+    ok($stream->wait_answer(200), 'and answered');
 }
 
 accepted(post($nginx, $stream, " \r\n\t" . request(201, 'ping') . " \r\n "),
@@ -250,12 +250,12 @@ accepted(post($nginx, $stream, $deep), 'accepted: 64 deep');
 accepted(post($nginx, $stream,
     qq({"jsonrpc":"2.0","id":202,"method":"\\u0070ing"})),
     'accepted: an escaped method');
-ok($stream->wait_answer(202, 10), 'which is the same method');
+ok($stream->wait_answer(202), 'which is the same method');
 accepted(post($nginx, $stream, request(203, 'ping', [])),
     'accepted: params an array');
 accepted(post($nginx, $stream, request(-5, 'ping')),
     'accepted: a negative id');
-ok($stream->wait_answer(-5, 10), 'and answered');
+ok($stream->wait_answer(-5), 'and answered');
 
 # one body after the other on one connection: an unread one does not remain
 

@@ -13,22 +13,22 @@ my $frappe = start_frappe();
 # idle
 
 {
-    my $nginx  = start_nginx(stream => 'mcp_sse_idle_timeout 2s; '
+    my $nginx  = start_nginx(stream => 'mcp_sse_idle_timeout 5s; '
         . 'mcp_sse_keepalive 500ms; mcp_sse_retry 2500ms; '
-        . 'mcp_sse_grace 14s;');
+        . 'mcp_sse_grace 300s;');
     my $stream = open_stream($nginx);
     my $alive  = open_stream($nginx);
 
-    for (1 .. 6) {
-        sleep_for(0.7);
+    for (1 .. 7) {
+        sleep_for(1);
         call($nginx, $alive, request($_, 'ping'));
     }
 
-    ok($stream->wait_ended(10), 'a stream without messages is ended');
+    ok($stream->wait_ended, 'a stream without messages is ended');
     is($stream->ended, 'clean', 'with its last chunk');
     is($stream->retry, 2500, 'with retry:');
     ok(!$alive->ended, 'one with messages is not');
-    ok($nginx->wait_log(qr/SSE connection closed: \w+, [^,]*idle/, 5),
+    ok($nginx->wait_log(qr/SSE connection closed: \w+, [^,]*idle/),
         'the log says why');
 
     my ($last) = reverse $stream->events;
@@ -41,16 +41,15 @@ my $frappe = start_frappe();
     my $late = post($nginx, $stream, request(1, 'ping'));
 
     is_rejected($late, 400, -32001, 'Invalid session ID',
-        'its session is gone');
-    cmp_ok($late->took, '<', 5, 'without grace');
-    ok($alive->wait_ended(15), 'later it is ended, too');
+        'its session is gone, without grace');
+    ok($alive->wait_ended, 'later it is ended, too');
 
     # a call keeps it
 
     my $busy = open_stream($nginx);
 
-    post($nginx, $busy, tool(1, 'sleep', { seconds => 4 }));
-    ok($busy->wait_answer(1, 15), 'not while a call runs');
+    post($nginx, $busy, tool(1, 'sleep', { seconds => 7 }));
+    ok($busy->wait_answer(1), 'not while a call runs');
     ok(!error_of(($busy->answers(1))[0]), 'whose answer comes');
     $busy->close;
 }
@@ -63,14 +62,13 @@ my $frappe = start_frappe();
     my $stream = open_stream($nginx);
 
     $frappe->reset;
-    accepted(post($nginx, $stream, tool(1, 'sleep', { seconds => 20 })),
-        'a call that runs');
+    accepted(post($nginx, $stream, tool(1, 'hang', {})), 'a call that runs');
     accepted(post($nginx, $stream, tool(2, 'echo', { key => 'waits' })),
         'one that waits');
-    ok(run_until(sub { $frappe->tool_count('sleep') == 1 }, 10),
+    ok(run_until(sub { $frappe->tool_count('hang') == 1 }),
         'the first has started');
     $frappe->set(revoke => 'alice-key');
-    is($stream->wait_ended(15), 'clean', 'the credential is revoked: the end');
+    is($stream->wait_ended, 'clean', 'the credential is revoked: the end');
 
     for my $case ([ 1, 'unknown' ], [ 2, 'no' ]) {
         my ($id, $executed) = @$case;

@@ -51,7 +51,7 @@ my $id = qr/[A-Za-z0-9_-]{50}/;
     is(health($nginx)->{active_connections}, 1, 'counted by /health');
 
     $stream->close;
-    ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+    ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
         'and no more after it left');
 }
 
@@ -92,7 +92,7 @@ my $id = qr/[A-Za-z0-9_-]{50}/;
         $conn->request('GET', '/mcp/sse', response => $stream,
             headers => [ Accept => $accept, Authorization =>
                 MCPTest::credential() ]);
-        $stream->wait_headers(10);
+        $stream->wait_headers;
         is($stream->status, 200, "Accept: $accept is not examined");
         $conn->close;
     }
@@ -170,8 +170,8 @@ EOT
     call($nginx, $stream, request(1, 'ping'));
     $stream->close;
 
-    ok($nginx->wait_log(qr/SSE connection closed: \Q$hash\E, [^,]+, [\d.]+[^,]*, 1 messages/,
-        10), 'log: closed, with reason, seconds and messages');
+    ok($nginx->wait_log(qr/SSE connection closed: \Q$hash\E, [^,]+, [\d.]+[^,]*, 1 messages/),
+        'log: closed, with reason, seconds and messages');
 
     my $log = $nginx->error_log;
 

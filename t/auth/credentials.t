@@ -110,7 +110,6 @@ GET /mcp/sse?access_token=alice-token
 Authorization: token alice-key:alice-secret
 --- request
 GET /mcp/sse
---- timeout: 8s
 --- error_code: 503
 --- response_body_like: ^\{"jsonrpc":"2.0","id":null,"error":\{"code":-32003,"message":"Backend unavailable"\}\}\n?$
 

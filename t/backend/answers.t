@@ -55,7 +55,7 @@ EOT
 
         accepted(post($nginx, $stream, request($id, 'tools/list', {})),
             "$dialect: id $id of a call");
-        run_until(sub { $stream->messages > $n }, 10);
+        run_until(sub { $stream->messages > $n });
 
         my $event = ($stream->messages)[$n];
         my $got   = decode($event ? $event->{data} : '{}') || {};
@@ -73,7 +73,7 @@ EOT
         delete $stream->{answers}{'"1"'};
         post($nginx, $stream, request(1, 'tools/list', {}));
         post($nginx, $stream, request('"1"', 'tools/list', {}));
-        ok($stream->wait_answer(1, 10) && $stream->wait_answer('"1"', 10),
+        ok($stream->wait_answer(1) && $stream->wait_answer('"1"'),
             "$dialect: 1 and \"1\" are different ids");
     }
 
@@ -122,7 +122,7 @@ EOT
     for my $size (1, 4000, 4096, 8192, 65536, 300_000, 1_000_000, 8_000_000) {
         for my $tool (qw(big big_chunked)) {
             my $raw = call($nginx, $stream, tool(++$id, $tool,
-                { bytes => $size }), answer_timeout => 60);
+                { bytes => $size }));
             my ($x) = ($raw || '') =~ /(x+)\W*"/;
             my $length = 0;
 
@@ -140,7 +140,7 @@ EOT
     for my $size (10, 4096, 70_000, 1_000_000) {
         my $text = join '', map { chr(65 + $_ % 26) } 1 .. $size;
         my $raw = call($nginx, $stream, tool(++$id, 'echo',
-            { text => $text }), answer_timeout => 60);
+            { text => $text }));
 
         ok(index($raw || '', $text) >= 0, "$dialect: a message of $size");
     }

@@ -42,7 +42,7 @@ my $frappe = start_frappe();
 
 for my $dialect (qw(new old)) {
     my $nginx = start_nginx(dialect => $dialect, http => <<'EOT');
-    mcp_sse_call_timeout 2s;
+    mcp_sse_call_timeout 5s;
     mcp_sse_max_answer 100k;
     mcp_sse_auth_cache 1h;
 EOT
@@ -120,7 +120,7 @@ EOT
 
     fault($nginx, $stream, tool(++$id, 'hang', {}), -32008,
         'Request timed out', "$d: no answer within mcp_sse_call_timeout",
-        { timeout_ms => 2000 });
+        { timeout_ms => 5000 });
 
     {
         my $raw = call($nginx, $stream, tool(++$id, 'slow_body',
@@ -222,7 +222,7 @@ EOT
         return @$reply;
     });
     my $nginx = start_nginx(backend => $backend->port, http =>
-        'mcp_sse_call_timeout 2s; mcp_sse_max_answer 100k;');
+        'mcp_sse_call_timeout 5s; mcp_sse_max_answer 100k;');
     my $stream = open_stream($nginx);
     my $json   = '{"jsonrpc":"2.0","id":null,"result":{}}';
 
@@ -302,7 +302,7 @@ EOT
 # 100 MB from Frappe against the default of 32m: memory stays bounded
 
 {
-    my $nginx  = start_nginx(http => 'mcp_sse_call_timeout 30s;');
+    my $nginx  = start_nginx(http => 'mcp_sse_call_timeout 300s;');
     my $stream = open_stream($nginx);
     my ($pid)  = $nginx->wait_workers;
 
@@ -345,7 +345,7 @@ EOT
     my $stream = open_stream($nginx);
     my $post   = post($nginx, $stream, request(++$id, 'tools/list', {}));
 
-    like($stream->wait_answer($id, 10) || '', qr/"a":1/,
+    like($stream->wait_answer($id) || '', qr/"a":1/,
         'headers of all kinds: the answer');
 
     for my $name ('Set-Cookie', 'Location', 'Refresh', 'WWW-Authenticate',
@@ -375,7 +375,7 @@ EOT
 
 {
     my $nginx = start_nginx(http =>
-        'mcp_sse_call_timeout 3s; mcp_sse_auth_cache 1h;');
+        'mcp_sse_call_timeout 5s; mcp_sse_auth_cache 1h;');
     my $stream = open_stream($nginx);
 
     for my $case (
@@ -429,7 +429,7 @@ EOT
     my $nginx = start_nginx(backend => $slow->port, config => sub {
         my ($self) = @_;
         my $config = $self->template;
-        $config =~ s/proxy_read_timeout 60s;/proxy_read_timeout 1s;/;
+        $config =~ s/proxy_read_timeout 600s;/proxy_read_timeout 1s;/;
         return $config;
     });
 
@@ -466,8 +466,7 @@ for my $case (
         return if $_[0]{path} =~ /get_logged_user/;
         return ref $reply eq 'ARRAY' ? @$reply : $reply;
     });
-    my $nginx  = start_nginx(backend => $backend->port, http =>
-        'mcp_sse_call_timeout 3s;');
+    my $nginx  = start_nginx(backend => $backend->port);
     my $stream = open_stream($nginx);
 
     my $http = \&MCPTest::Backend::http;

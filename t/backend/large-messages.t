@@ -25,7 +25,7 @@ for my $pid ($nginx->wait_workers) {
     accepted(post($nginx, $stream, tool($id, 'echo', { text => $text }),
         worker => $pid), "3 MB by worker $id");
 
-    my $raw = $stream->wait_answer($id, 20) || '';
+    my $raw = $stream->wait_answer($id) || '';
 
     ok(index($raw, $text) > 0, "and it comes back whole");
 }
@@ -38,7 +38,7 @@ for my $path ('/if', '/limited') {
     $id++;
     accepted(post($nginx, undef, tool($id, 'echo', { text => $text }),
         path => $uri), "3 MB to $path");
-    ok(index($stream->wait_answer($id, 20) || '', $text) > 0, 'answered');
+    ok(index($stream->wait_answer($id) || '', $text) > 0, 'answered');
 }
 
 is_rejected(post($nginx, $stream, ' ' x 4_194_305), 413, -32600,
@@ -59,7 +59,7 @@ EOT
     my $stream = open_stream($nginx);
 
     post($nginx, $stream, tool(1, 'echo', { text => $text }));
-    ok(index($stream->wait_answer(1, 20) || '', $text) > 0,
+    ok(index($stream->wait_answer(1) || '', $text) > 0,
         '3 MB to another location');
 }
 

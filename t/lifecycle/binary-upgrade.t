@@ -29,7 +29,7 @@ sub alive {
 sub gone {
     my (@pids) = @_;
 
-    return run_until(sub { !grep { alive($_) } @pids }, 15);
+    return run_until(sub { !grep { alive($_) } @pids });
 }
 
 
@@ -74,7 +74,7 @@ sub start_daemon {
         return $_[0]->template =~ s/daemon off/daemon on/r;
     });
 
-    $nginx->{pid} = run_until(sub { master($nginx) }, 10);
+    $nginx->{pid} = run_until(sub { master($nginx) });
     ok($nginx->{pid}, 'a daemon') or diag($nginx->stderr);
     wait_ready($nginx) if $opt{redis};
 
@@ -89,8 +89,7 @@ sub upgrade {
 
     kill USR2 => $old;
 
-    return run_until(sub { my $new = master($nginx); $new != $old && $new },
-        15);
+    return run_until(sub { my $new = master($nginx); $new != $old && $new });
 }
 
 
@@ -107,7 +106,7 @@ sub refused_alive {
         my $end      = $end{ $_->{session} };
 
         $response->status == 400
-            && !(defined $end && $end < $response->{done} + 2);
+            && !(defined $end && $end < $response->{done} + 10);
     } grep { $_->{response} && $_->{response}->status }
         $load->history->posts;
 }
@@ -122,13 +121,13 @@ for my $way ('onward', 'back') {
     my $load  = MCPTest::Load->new(instances => [ $nginx ], fresh => 1,
         reopen => 1, rate => 60, frappe => $frappe)->start;
 
-    sleep_for(0.5);
+    $load->more(30);
 
     my $new = upgrade($nginx);
 
     ok($new, "$way: another master");
     wait_ready($nginx) if $redis;
-    sleep_for(0.5);
+    $load->more(30);
     kill WINCH => $old;
     ok(gone(@old), "$way: the old workers end after WINCH");
     ok(alive($old), "$way: the old master does not");
@@ -137,26 +136,28 @@ for my $way ('onward', 'back') {
 
     if ($way eq 'back') {
         kill HUP => $old;
-        ok(run_until(sub { workers_of($old) == 2 }, 10),
+        ok(run_until(sub { workers_of($old) == 2 }),
             "$way: workers of the old master again");
     }
 
     my @leave = workers_of($leave);
 
-    sleep_for(0.3);
+    $load->more(20);
     kill QUIT => $leave;
     ok(gone($leave, @leave), "$way: one master ends");
     $nginx->{pid} = $stay;
 
+    ok(run_until(sub { $load->well }), "$way: messages are accepted");
+
     my $from = now();
 
-    sleep_for(1);
+    $load->more(60);
     $load->stop;
     $load->history->ok("$way: each accepted message has its one answer");
 
     my %all = %{ $load->statuses($load->sent(0, $from)) };
 
-    cmp_ok($all{202} || 0, '>', 30, "$way: messages were accepted")
+    cmp_ok($all{202} || 0, '>', 30, "$way: as they were before")
         or diag(explain(\%all));
 
     # a session may have ended a moment ago

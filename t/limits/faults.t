@@ -37,25 +37,23 @@ sub h2 { return MCPTest::H2->connect_to($_[0]{h2}) }
 
 
 sub pending {
-    my ($nginx, $n, $timeout) = @_;
+    my ($nginx, $n) = @_;
 
-    return run_until(sub { health($nginx)->{pending_requests} == $n },
-        $timeout || 15);
+    return run_until(sub { health($nginx)->{pending_requests} == $n });
 }
 
 
 sub active {
-    my ($nginx, $n, $timeout) = @_;
+    my ($nginx, $n) = @_;
 
-    return run_until(sub { health($nginx)->{active_connections} == $n },
-        $timeout || 15);
+    return run_until(sub { health($nginx)->{active_connections} == $n });
 }
 
 
 # 1,000 held POSTs
 
 {
-    my $nginx = start(http => 'mcp_sse_grace 6s; mcp_sse_max_inbox 1200; '
+    my $nginx = start(http => 'mcp_sse_grace 300s; mcp_sse_max_inbox 1200; '
         . 'mcp_sse_zone zone=mcp_sse:32m;');
     my $other  = open_stream($nginx);
     my $stream = open_stream($nginx);
@@ -85,27 +83,38 @@ sub active {
         path => '/mcp/sse?session_id=' . $stream->session);
 
     is($again->session, $stream->session, 'the session is back');
-    run_until(sub { !grep { !$_->ended } @held }, 20);
+    run_until(sub { !grep { !$_->ended } @held });
     is(scalar(grep { ($_->status || 0) == 202 } @held[50 .. 99, 150 .. 999]),
         900, '900 are accepted');
-    ok(run_until(sub { $again->messages >= 900 }, 20), 'and answered')
+    ok(run_until(sub { $again->messages >= 900 }), 'and answered')
         or diag(scalar $again->messages);
     is(scalar(grep { $again->answers($_) != 1 } 51 .. 100, 151 .. 1000), 0,
         'each once');
     is(scalar(grep { $again->answers($_) } 1 .. 50, 101 .. 150), 0,
         'not those that left');
     ok(pending($nginx, 0), 'nothing is pending');
-    $_->close for $again, @h1, @h2;
+    $_->close for $again, $other, @h1, @h2;
+}
 
-    # the same, but the grace ends
+# the same, but the grace ends
 
+{
+    my $nginx = start(http => 'mcp_sse_grace 15s; mcp_sse_max_inbox 1200; '
+        . 'mcp_sse_zone zone=mcp_sse:32m;');
+    my $other  = open_stream($nginx);
+    my $stream = open_stream($nginx);
+
+    $stream->close;
     active($nginx, 1);
-    @h2   = (h2($nginx));
+
+    my @h2 = (h2($nginx));
+    my @held;
+
     $frappe->reset;
     @held = map { post($nginx, $stream, tool($_, 'echo', {}),
         conn => $h2[0], async => 1) } 1 .. 1000;
     ok(pending($nginx, 1000), 'again 1,000');
-    ok(run_until(sub { !grep { !$_->ended } @held }, 25),
+    ok(run_until(sub { !grep { !$_->ended } @held }),
         'the grace ends: all have an answer');
     is(scalar(grep { ($_->status || 0) == 400 } @held), 1000, 'which is 400');
     ok(pending($nginx, 0), 'nothing is pending');
@@ -129,10 +138,10 @@ sub active {
 
         my @old = $nginx->reload;
 
-        is($stream->wait_ended(15), 'clean', "zone to $size: the end");
+        is($stream->wait_ended, 'clean', "zone to $size: the end");
         like(($stream->answers(1))[0] || '', qr/slept/,
             "zone to $size: behind the answer");
-        ok($nginx->wait_gone(\@old, 10), "zone to $size: the workers go");
+        ok($nginx->wait_gone(\@old), "zone to $size: the workers go");
 
         my $again = open_stream($nginx,
             headers => [ 'Last-Event-ID', $stream->session ]);
@@ -175,7 +184,7 @@ for my $case (
     };
 
     my $nginx   = start(config => $limit, allow => [ $line ],
-        http => 'mcp_sse_call_timeout 5s;');
+        http => 'mcp_sse_call_timeout 60s;');
     my @workers = $nginx->wait_workers;
 
     # messages come over HTTP/2: no connection is needed for each
@@ -193,9 +202,21 @@ for my $case (
 
     my @streams = map { open_stream($nginx, wait => 0) } 1 .. 70;
 
-    sleep_for(2);
+    # until nothing has changed for two seconds
 
-    my @open = grep { $_->session && !$_->ended } @streams;
+    ok($nginx->wait_log($line), "no $what: the log says so");
+
+    my @open;
+    my $since = now();
+
+    run_until(sub {
+        my $before = @open;
+
+        @open  = grep { $_->session && !$_->ended } @streams;
+        $since = now() if @open != $before;
+
+        return now() - $since > 2;
+    });
 
     cmp_ok(scalar @open, '>', 10, "no $what: some streams");
     cmp_ok(scalar @open, '<', 70, "no $what: not all");
@@ -219,13 +240,13 @@ for my $case (
 
     $_->close for @open[0 .. 9];
     $_->close for grep { !$_->session } @streams;
-    ok(run_until(sub { $health->() <= @open - 9 }, 15),
+    ok(run_until(sub { $health->() <= @open - 9 }),
         "no $what: some leave");
     ok(run_until(sub {
         delete $stream->{answers}{6};
         my $raw = call($nginx, $stream, tool(6, 'echo', {}), conn => $h2);
         return $raw && !error_of($raw);
-    }, 15), "no $what: calls work again");
+    }), "no $what: calls work again");
 
     my $new = open_stream($nginx);
 
@@ -237,7 +258,6 @@ for my $case (
     my @loud = grep { /\[(?:warn|error|crit|alert|emerg)\]/ }
         split /\n/, $nginx->error_log;
 
-    ok((grep { $_ =~ $line } @loud), "no $what: the log says so");
     cmp_ok(scalar @loud, '<', 300, "no $what: not too often");
     is(scalar(grep { /mcp sse/ && /\[(?:crit|alert|emerg)\]/ } @loud), 0,
         "no $what: nothing alarming of ours");
@@ -252,7 +272,7 @@ for my $case (
         mcp_sse_zone          zone=mcp_sse:1100k;
         mcp_sse_max_message   4k;
         mcp_sse_grace         1s;
-        mcp_sse_drain         60s;
+        mcp_sse_drain         1h;
         mcp_sse_call_timeout  60s;
 EOT
 
@@ -277,9 +297,7 @@ EOT
         $h2->close;
         active($nginx, 0);
 
-        # the tombstones go, too
-
-        sleep_for(2.5);
+        run_until(sub { metrics($nginx)->{nginx_mcp_sse_tombstones} == 0 });
 
         return $full ? $n : -1;
     };
@@ -315,14 +333,11 @@ EOT
         post($nginx, $streams[$_], tool(2, 'echo', { text => 'x' x 1000 }),
             $exiting ? () : (conn => $from)) for 10 .. 19;
         $nginx->kill_worker($victim);
-        ok(run_until(sub { !grep { !$_->ended } @streams }, 10),
+        ok(run_until(sub { !grep { !$_->ended } @streams }),
             "$name: killed with " . @streams . ' sessions');
 
-        my $at = now();
-
         ok(run_until(sub { post($nginx, $streams[30],
-            request(3, 'ping'))->status == 400 }, 8), "$name: they are gone");
-        cmp_ok(now() - $at, '<', 6, "$name: soon");
+            request(3, 'ping'))->status == 400 }), "$name: they are gone");
         is(scalar(grep { post($nginx, $_, request(3, 'ping'))->status != 400 }
             @streams[0 .. 25]), 0, "$name: all of them");
         ok(active($nginx, 1), "$name: the streams are not counted")
@@ -333,10 +348,10 @@ EOT
             "$name: another worker's session is not affected");
         $_->close for $safe, $h2, $from;
         active($nginx, 0);
-        run_until(sub { $nginx->worker_pids(exiting => 1) == 2 }, 15);
+        run_until(sub { $nginx->worker_pids(exiting => 1) == 2 });
     }
 
-    sleep_for(2);
+    run_until(sub { metrics($nginx)->{nginx_mcp_sse_tombstones} == 0 });
 
     my $after = $room->();
 

@@ -58,13 +58,13 @@ like(get($nginx, '/health')->body, qr/^\{"status":"degraded",
 
 accepted(post($nginx, $stream, request(2, 'ping'), conn => $own),
     'a message that lands at its owner');
-ok($stream->wait_answer(2, 10), 'is answered');
+ok($stream->wait_answer(2), 'is answered');
 
 my $post = post($nginx, $stream, tool(3, 'echo', { text => 'x' x 3000 }),
     conn => $foreign);
 
 if ($post->status == 202) {
-    ok($stream->wait_answer(3, 10), 'another worker found room');
+    ok($stream->wait_answer(3), 'another worker found room');
 
 } else {
     is_rejected($post, 429, -32004, 'Too many messages',

@@ -73,7 +73,7 @@ my @json = ('-H', 'Content-Type: application/json');
 
 my $stream = curl('/mcp/sse', @auth);
 
-ok(run_until(sub { slurp($stream, 'out') =~ /\n\n/ }, 10),
+ok(run_until(sub { slurp($stream, 'out') =~ /\n\n/ }),
     'the first block comes');
 like(slurp($stream, 'head'), qr/^HTTP\/2 200/, 'over HTTP/2');
 like(slurp($stream, 'head'), qr/^content-type: text\/event-stream\r?$/mi,
@@ -96,17 +96,17 @@ for my $case (
     my $post = curl("/mcp/messages?session_id=$id", @auth, @json,
         '-d', $message);
 
-    is(ended($post, 10), 0, "$name: curl is content");
+    is(ended($post), 0, "$name: curl is content");
     like(slurp($post, 'head'), qr/^HTTP\/2 202/, "$name: 202");
     is(slurp($post, 'out'), '{"status":"accepted"}', "$name: accepted");
-    ok(run_until(sub { slurp($stream, 'out') =~ $answer }, 20),
+    ok(run_until(sub { slurp($stream, 'out') =~ $answer }),
         "$name: answered on the stream");
 }
 
 my ($big) = slurp($stream, 'out') =~ /(x{1000,})/;
 
 is(length($big || ''), 1_000_000, 'all of it');
-ok(run_until(sub { slurp($stream, 'out') =~ /^: ping 2 at /m }, 10),
+ok(run_until(sub { slurp($stream, 'out') =~ /^: ping 2 at /m }),
     'the heartbeat');
 
 # nginx resets a stream, with NO_ERROR, whose answer is complete before the
@@ -131,35 +131,36 @@ for my $case (
 
     my $curl = curl($path, @arg);
 
-    is(ended($curl, 10), 0, "@arg $path: curl is content");
+    is(ended($curl), 0, "@arg $path: curl is content");
     like(slurp($curl, 'head'), qr/^HTTP\/2 $status/, "$path: $status");
 }
 
 # two streams on one connection would be a browser's way; here: the end
 
 my $slow = curl("/mcp/messages?session_id=$id", @auth, @json, '-d',
-    tool(9, 'sleep', { seconds => 3 }));
+    tool(9, 'hold', { gate => 'reload' }));
 
-ended($slow, 10);
-frappe()->tool_count('sleep') or run_until(sub {
-    frappe()->tool_count('sleep') }, 10);
+ended($slow);
+run_until(sub { frappe()->tool_count('hold') });
 
 my @old = $nginx->reload;
 
-is(ended($stream, 20), 0, 'a reload ends the stream in good order');
-like(slurp($stream, 'out'), qr/"slept.*\n\n(?:.*\n)*retry: \d+\n\n\z/,
+frappe()->open_gate('reload');
+
+is(ended($stream), 0, 'a reload ends the stream in good order');
+like(slurp($stream, 'out'), qr/"held.*\n\n(?:.*\n)*retry: \d+\n\n\z/,
     'after the answer of its call, with retry:');
-ok($nginx->wait_gone(\@old, 10), 'and the worker goes');
+ok($nginx->wait_gone(\@old), 'and the worker goes');
 
 # the client leaves
 
 my $again = curl('/mcp/sse', @auth);
 
-ok(run_until(sub { health($nginx)->{active_connections} == 1 }, 10),
+ok(run_until(sub { health($nginx)->{active_connections} == 1 }),
     'a new stream');
 kill TERM => $again->{pid};
-ended($again, 5);
-ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+ended($again);
+ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
     'it leaves');
 
 finish();

@@ -36,7 +36,7 @@ for my $rate ('64k', '1m') {
     post_many($nginx, $stream,
         map { tool($_, 'big', { bytes => 20_000 }) } 1 .. 4);
 
-    ok(run_until(sub { 4 == grep { $stream->answers($_) } 1 .. 4 }, 20),
+    ok(run_until(sub { 4 == grep { $stream->answers($_) } 1 .. 4 }),
         "limit_rate $rate: 4 times 20 kB");
     is(scalar(grep { length(($stream->answers($_))[0] || '') < 20_000 }
         1 .. 4), 0, "limit_rate $rate: whole");
@@ -44,18 +44,18 @@ for my $rate ('64k', '1m') {
     my $pings = grep { $_->{type} eq 'comment' } $stream->events;
 
     ok(run_until(sub { $pings < grep { $_->{type} eq 'comment' }
-        $stream->events }, 10), "limit_rate $rate: the heartbeat");
+        $stream->events }), "limit_rate $rate: the heartbeat");
     ok(!$stream->ended, "limit_rate $rate: the stream stays");
 
     # the end of such a stream
 
     post($nginx, $stream, tool(9, 'big', { bytes => 60_000 }));
-    $stream->wait_answer(9, 15);
+    $stream->wait_answer(9);
 
     my @old = $nginx->reload;
 
-    is($stream->wait_ended(15), 'clean', "limit_rate $rate: a clean end");
-    ok($nginx->wait_gone(\@old, 10), "limit_rate $rate: the worker goes");
+    is($stream->wait_ended, 'clean', "limit_rate $rate: a clean end");
+    ok($nginx->wait_gone(\@old), "limit_rate $rate: the worker goes");
 }
 
 # a rate that the first block does not fit in, and limit_rate_after

@@ -59,7 +59,7 @@ my %open;
 sub left {
     my ($n) = @_;
 
-    return run_until(sub { health($nginx)->{active_connections} == $n }, 10);
+    return run_until(sub { health($nginx)->{active_connections} == $n });
 }
 
 
@@ -104,7 +104,7 @@ for my $way (sort keys %connect) {
 
         accepted(post($nginx, $stream, $message, conn => $conn, @version),
             "$way: $name: accepted");
-        ok($stream->wait_answer(raw_id($message), 15), "$way: $name: answer");
+        ok($stream->wait_answer(raw_id($message)), "$way: $name: answer");
     }
 
     is($frappe->last_headers->{'x-forwarded-proto'},
@@ -121,8 +121,7 @@ for my $way (sort keys %connect) {
 
     # large answers, whole and in order
 
-    my $big = call($nginx, $stream, tool(5, 'big', { bytes => 8_000_000 }),
-        answer_timeout => 40) || '';
+    my $big = call($nginx, $stream, tool(5, 'big', { bytes => 8_000_000 })) || '';
 
     my ($letters) = $big =~ /"(x{1000,})\b/;
 
@@ -134,7 +133,7 @@ for my $way (sort keys %connect) {
 
     post_many($nginx, $stream,
         map { tool("1$_", 'big', { bytes => 100_000 }) } 0 .. 9);
-    ok(run_until(sub { 10 == grep { $stream->answers("1$_") } 0 .. 9 }, 20),
+    ok(run_until(sub { 10 == grep { $stream->answers("1$_") } 0 .. 9 }),
         "$way: 10 answers of 100 kB");
     is(scalar(grep { $_->{type} ne 'message' && $_->{type} ne 'endpoint' }
         $stream->events), 0, "$way: nothing else on the stream");
@@ -144,7 +143,7 @@ for my $way (sort keys %connect) {
     my $beat = open_stream($nginx, conn => $connect{$way}->(), @version,
         path => '/beat');
 
-    ok(run_until(sub { ($beat->{count}{comment} || 0) >= 2 }, 10),
+    ok(run_until(sub { ($beat->{count}{comment} || 0) >= 2 }),
         "$way: the heartbeat");
 
     # the client leaves
@@ -160,7 +159,7 @@ for my $way (sort keys %connect) {
         headers => [ 'Last-Event-ID', $stream->session ]);
 
     is($again->session, $stream->session, "$way: the id is taken over");
-    is($stream->wait_ended(10), @version ? 'eof' : 'clean',
+    is($stream->wait_ended, @version ? 'eof' : 'clean',
         "$way: the first stream ends in good order");
     is($stream->retry, undef, "$way: without retry:");
     ok(call($nginx, $again, request(7, 'ping')), "$way: the second works");
@@ -185,7 +184,7 @@ for my $way (sort keys %connect) {
 
     ok(left($open - 1), "$way: one that does not read is dropped");
     $slow->resume;
-    ok($slow->wait_ended(10), "$way: and sees the end");
+    ok($slow->wait_ended, "$way: and sees the end");
     isnt($slow->ended, 'clean', "$way: which is not an orderly one");
     $slow->close;
 
@@ -202,7 +201,7 @@ for my $way (sort keys %connect) {
         'two streams on one connection over TLS');
     accepted(post($nginx, $two[0], tool(1, 'echo', {}), conn => $h2),
         'a message on the same');
-    ok($two[0]->wait_answer(1, 10), 'is answered');
+    ok($two[0]->wait_answer(1), 'is answered');
     is(scalar $two[1]->messages, 0, 'on its own stream');
     $h2->reset($two[0]);
     ok(left(5), 'one is reset');
@@ -215,24 +214,26 @@ for my $way (sort keys %connect) {
 
 {
     for my $way (sort keys %open) {
-        accepted(post($nginx, $open{$way}, tool(99, 'sleep',
-            { seconds => 1.5 })), "$way: a call before the reload");
+        accepted(post($nginx, $open{$way}, tool(99, 'hold',
+            { gate => 'end' })), "$way: a call before the reload");
     }
 
     my @old = $nginx->reload;
+
+    $frappe->open_gate('end');
 
     for my $way (sort keys %open) {
         my $stream = $open{$way};
         my ($last) = sort { $b <=> $a } map { $_->{time} } $stream->events;
 
-        is($stream->wait_ended(20), $way =~ /1\.0/ ? 'eof' : 'clean', "$way: "
+        is($stream->wait_ended, $way =~ /1\.0/ ? 'eof' : 'clean', "$way: "
             . 'a reload ends the stream in good order');
-        like(($stream->answers(99))[0] || '', qr/slept/,
+        like(($stream->answers(99))[0] || '', qr/held/,
             "$way: after the answer");
         is($stream->retry, 1500, "$way: with retry:");
     }
 
-    ok($nginx->wait_gone(\@old, 10), 'the old workers go');
+    ok($nginx->wait_gone(\@old), 'the old workers go');
 
     my $new = open_stream($nginx, conn => $connect{'TLS, HTTP/2'}->());
 

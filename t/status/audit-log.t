@@ -9,7 +9,7 @@ use Test::More;
 
 my $frappe = start_frappe();
 my $nginx  = start_nginx(workers => 2, stream => 'mcp_sse_max_calls 4;',
-    http => 'mcp_sse_call_timeout 2s; mcp_sse_max_answer 50k;',
+    http => 'mcp_sse_call_timeout 5s; mcp_sse_max_answer 50k;',
     call => 'proxy_set_header X-Method $mcp_sse_method;');
 my $stream = open_stream($nginx);
 
@@ -30,14 +30,14 @@ sub line {
 
 
 my (undef, $hash) = $nginx->wait_log(
-    qr/SSE connection established: (\S+) for user/, 5);
+    qr/SSE connection established: (\S+) for user/);
 
 {
     my $trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
     post($nginx, $stream, tool('"x-1"', 'echo', {}),
         headers => [ traceparent => $trace ]);
-    $stream->wait_answer('"x-1"', 10);
+    $stream->wait_answer('"x-1"');
 
     my $line = line('a call');
 
@@ -123,7 +123,7 @@ is(line('a tool error')->{result}, 'error', 'a tool error: result');
 # cancelled
 
 post($nginx, $stream, tool(++$id, 'hang', {}));
-run_until(sub { $frappe->tool_count('hang') == 2 }, 10);
+run_until(sub { $frappe->tool_count('hang') == 2 });
 post($nginx, $stream, notification('notifications/cancelled',
     { requestId => $id }));
 is(line('cancelled')->{result}, 'cancelled', 'cancelled: result');
@@ -145,13 +145,15 @@ post($nginx, $stream, notification('notifications/roots/list_changed'));
 {
     my $leaving = open_stream($nginx);
 
-    post($nginx, $leaving, tool(1, 'sleep', { seconds => 1 }));
-    run_until(sub { $frappe->tool_count('sleep') == 1 }, 10);
+    post($nginx, $leaving, tool(1, 'hold', { gate => 'leaving' }));
+    run_until(sub { $frappe->tool_count('hold') == 1 });
     $leaving->close;
+    run_until(sub { health($nginx)->{active_connections} == 1 });
+    $frappe->open_gate('leaving');
 
     my $line = line('the client left');
 
-    is($line->{tool}, 'sleep', 'the client left: tool');
+    is($line->{tool}, 'hold', 'the client left: tool');
     is($line->{result}, 'dropped', 'the client left: result');
 }
 
@@ -159,11 +161,16 @@ post($nginx, $stream, notification('notifications/roots/list_changed'));
 
 {
     call($nginx, $stream, request(++$id, 'ping'));
-    sleep_for(0.3);
+
+    my @posts;
+
+    run_until(sub {
+        @posts = $nginx->audit(1, 'post.log');
+        return $posts[-1]{id} eq $id;
+    });
     is(scalar(my @all = $nginx->audit(0)), $lines, 'a ping: no call');
 
-    my @posts = $nginx->audit(1, 'post.log');
-    my $last  = $posts[-1];
+    my $last = $posts[-1];
 
     is($last->{user}, 'alice@example.com', 'POST: user');
     is($last->{site}, 'erp.example.com', 'POST: site');
@@ -172,7 +179,7 @@ post($nginx, $stream, notification('notifications/roots/list_changed'));
     is($last->{id}, $id, 'POST: id');
 
     post($nginx, 'A' x 50, request(1, 'ping'));
-    run_until(sub { $nginx->audit(0, 'post.log') > @posts }, 5);
+    run_until(sub { $nginx->audit(0, 'post.log') > @posts });
     @posts = $nginx->audit(0, 'post.log');
     is($posts[-1]{result}, 'refused', 'POST with a bad id: refused');
     is($posts[-1]{user}, 'alice@example.com', 'with the user');
@@ -194,14 +201,14 @@ for my $name ('audit.log', 'post.log', 'error.log') {
         http => 'mcp_sse_drain 1s;');
     my $stream = open_stream($nginx);
 
-    post($nginx, $stream, tool(1, 'sleep', { seconds => 20, key => 's' }));
-    run_until(sub { $frappe->key_count('sleep', 's') == 1 }, 10);
-    $nginx->quit(15);
+    post($nginx, $stream, tool(1, 'hang', { key => 's' }));
+    run_until(sub { $frappe->key_count('hang', 's') == 1 });
+    $nginx->quit;
 
     my @all = $nginx->audit(1);
 
     is(scalar @all, 1, 'a call that a shutdown ends has a line');
-    is(($all[0] || {})->{tool}, 'sleep', 'with its tool');
+    is(($all[0] || {})->{tool}, 'hang', 'with its tool');
 }
 
 $stream->close;

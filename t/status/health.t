@@ -9,7 +9,7 @@ use Test::More;
 
 my $frappe = start_frappe();
 my $nginx  = start_nginx(workers => 2, stream => 'mcp_sse_max_calls 1;',
-    http => 'mcp_sse_grace 2s;');
+    http => 'mcp_sse_grace 10s;');
 
 my $got = get($nginx, '/health');
 
@@ -49,42 +49,44 @@ for my $worker (@workers) {
     $conn->close;
 }
 
-post($nginx, $streams[0], tool($_, 'sleep', { seconds => 1 })) for 1 .. 4;
+post($nginx, $streams[0], tool($_, 'hold', { gate => 'first' })) for 1 .. 4;
 
-ok(run_until(sub { health($nginx)->{pending_requests} == 3 }, 3),
+ok(run_until(sub { health($nginx)->{pending_requests} == 3 }),
     'calls that wait for a place are pending');
 
 for my $worker (@workers) {
     my $conn = connect_worker($nginx, $worker);
 
-    cmp_ok($conn->get('/health')->json->{pending_requests}, '>=', 1,
+    is($conn->get('/health')->json->{pending_requests}, 3,
         "also asked at $worker");
     $conn->close;
 }
 
-$streams[0]->wait_answer(4, 15);
+$frappe->open_gate('first');
+$streams[0]->wait_answer(4);
 is(health($nginx)->{pending_requests}, 0, 'answered: none pending');
 
 $streams[$_]->close for 1 .. 3;
-ok(run_until(sub { health($nginx)->{active_connections} == 3 }, 10),
+ok(run_until(sub { health($nginx)->{active_connections} == 3 }),
     '3 streams leave');
 
 my $held = post($nginx, $streams[1], request(1, 'ping'), async => 1);
 
-ok(run_until(sub { health($nginx)->{pending_requests} == 1 }, 2),
+ok(run_until(sub { health($nginx)->{pending_requests} == 1 }),
     'a held message is pending');
-$held->wait(10);
+$held->wait;
 is(health($nginx)->{pending_requests}, 0, 'and no more after the grace');
 
 # across a reload
 
-post($nginx, $streams[4], tool(1, 'sleep', { seconds => 3 }));
+post($nginx, $streams[4], tool(1, 'hold', { gate => 'reload' }));
 $nginx->reload;
 cmp_ok(health($nginx)->{active_connections}, '>=', 1,
     'streams of exiting workers count');
+$frappe->open_gate('reload');
 
-run_until(sub { !grep { !$_->ended } @streams }, 20);
-ok(run_until(sub { health($nginx)->{active_connections} == 0 }, 10),
+run_until(sub { !grep { !$_->ended } @streams });
+ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
     'until they end');
 
 my $new = open_stream($nginx);
@@ -104,7 +106,7 @@ $new->close;
     my $nginx  = start_nginx(http => 'mcp_sse_drain 1s;');
     my $stream = open_stream($nginx);
 
-    post($nginx, $stream, tool(1, 'sleep', { seconds => 2 }));
+    post($nginx, $stream, tool(1, 'hold', { gate => 'exiting' }));
 
     my @asked = map { [ $_, connect_to($nginx) ] } '/health',
         '/health?ready=1', '/health?ready=strict';
@@ -118,14 +120,16 @@ $new->close;
         $response;
     } @asked;
 
-    sleep_for(0.3);
+    # the one worker has read them when it answers what came later
+
+    get($nginx, '/health');
 
     my @old = $nginx->reload;
 
     is(get($nginx, '/health?ready=1')->status, 200,
         'a reload: the new worker is ready');
     $_->[1]->send_raw("\r\n") for @asked;
-    $_->wait(10) for @responses;
+    $_->wait for @responses;
 
     is($responses[0]->status, 200, 'an exiting worker is healthy');
     is($responses[1]->status, 503, 'but not ready');
@@ -133,8 +137,9 @@ $new->close;
     is($responses[0]->header('X-Worker'), $stream->header('X-Worker'),
         'it was the exiting one');
     $_->[1]->close for @asked;
-    ok($stream->wait_answer(1, 10), 'its call ends');
-    ok($nginx->wait_gone(\@old, 15), 'and it goes');
+    $frappe->open_gate('exiting');
+    ok($stream->wait_answer(1), 'its call ends');
+    ok($nginx->wait_gone(\@old), 'and it goes');
     $stream->close;
 }
 

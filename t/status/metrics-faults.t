@@ -48,24 +48,26 @@ sub reasons {
     # each has two calls that run and one that waits
 
     for my $s (@streams) {
-        post($nginx, $s, tool($_, 'sleep', { seconds => 2 })) for 1 .. 3;
+        post($nginx, $s, tool($_, 'hold', { gate => 'run' })) for 1 .. 3;
     }
 
-    run_until(sub { gauge($nginx, 'calls_running') == 4 }, 5);
-    is(gauge($nginx, 'messages_waiting'), 2, 'two messages wait');
+    run_until(sub { gauge($nginx, 'calls_running') == 4 });
+    ok(run_until(sub { gauge($nginx, 'messages_waiting') == 2 }),
+        'two messages wait');
 
     my $before = counters($nginx);
 
     $nginx->kill_worker($victim);
 
     ok(run_until(sub { gauge($nginx, 'workers') == 2
-        && gauge($nginx, 'streams') == 1 }, 10),
+        && gauge($nginx, 'streams') == 1 }),
         'kill -9: its stream is not counted any more');
     is(gauge($nginx, 'sessions'), 1, 'nor its session');
     cmp_ok(gauge($nginx, 'calls_running'), '<=', 2, 'nor its calls');
     cmp_ok(gauge($nginx, 'messages_waiting'), '<=', 1, 'nor what waits there');
-    ok($streams[1]->wait_answer($_, 10), "the other's call $_") for 1 .. 3;
-    run_until(sub { gauge($nginx, 'calls_running') == 0 }, 5);
+    $frappe->open_gate('run');
+    ok($streams[1]->wait_answer($_), "the other's call $_") for 1 .. 3;
+    run_until(sub { gauge($nginx, 'calls_running') == 0 });
     is(gauge($nginx, 'calls_running'), 0, 'no call runs');
     is(gauge($nginx, 'messages_waiting'), 0, 'nothing waits');
     is_deeply(since($nginx, $before), { 'calls tools/call ok' => 3,
@@ -78,8 +80,8 @@ sub reasons {
     my $new = open_stream($nginx);
 
     call($nginx, $new, request(1, 'ping'));
-    $streams[1]->wait_ended(15);
-    $nginx->wait_gone(\@old, 15);
+    $streams[1]->wait_ended;
+    $nginx->wait_gone(\@old);
 
     my $got  = since($nginx, $before);
     my $path = exists $got->{'handovers own'} ? 'own' : 'zone';
@@ -93,7 +95,7 @@ sub reasons {
     is(gauge($nginx, 'sessions'), 1, 'and sessions');
     $new->close;
 
-    ok(run_until(sub { gauge($nginx, 'streams') == 0 }, 10),
+    ok(run_until(sub { gauge($nginx, 'streams') == 0 }),
         'no stream is left');
     is(reasons($nginx, 'killed'), 1, 'of one the end was not seen');
 }
@@ -110,7 +112,7 @@ sub reasons {
         streams_opened => 2, 'limit_refusals sessions' => 1,
         'requests_refused 429' => 1, 'streams_ended idle' => 2 }, sub {
             @streams = map { open_stream($nginx) } 1 .. 3;
-            $_->wait_ended(10) for @streams;
+            $_->wait_ended for @streams;
         });
     is(reasons($nginx, 'idle'), 0, 'all ended');
     $_->close for @streams;
@@ -123,7 +125,7 @@ sub reasons {
     my $before = counters($nginx);
 
     $frappe->set(revoke => 'alice-key');
-    $stream->wait_ended(15);
+    $stream->wait_ended;
 
     my $got = since($nginx, $before);
 
@@ -138,7 +140,7 @@ sub reasons {
     my $nginx  = start_nginx(http => 'mcp_sse_session_ttl 2s;');
     my $stream = open_stream($nginx);
 
-    $stream->wait_ended(15);
+    $stream->wait_ended;
     is(counters($nginx)->{'streams_ended expired'}, 1, 'an old id');
     is(reasons($nginx, 'expired'), 0, 'all ended');
     $stream->close;
@@ -168,7 +170,7 @@ sub reasons {
     ok($refused, 'the zone is full');
     is($got->{'limit_refusals zone'}, $refused, 'which is counted');
     is($got->{'requests_refused 503'}, $refused, 'with its status');
-    run_until(sub { gauge($nginx, 'streams') == 1 }, 10);
+    run_until(sub { gauge($nginx, 'streams') == 1 });
     is(gauge($nginx, 'sessions'), 1, 'one session');
     is(gauge($nginx, 'tombstones'), $got->{streams_opened},
         'all others are tombstones');
@@ -200,7 +202,7 @@ for my $case ([ queue_full => 4 ], [ send_timeout => 1 ]) {
     $slow->pause;
     post($nginx, $slow, tool($_, 'big', { bytes => 2_000_000 }))
         for 1 .. $n;
-    ok(run_until(sub { gauge($nginx, 'streams') == 0 }, 15),
+    ok(run_until(sub { gauge($nginx, 'streams') == 0 }),
         "$reason: dropped");
 
     my $got = since($nginx, $before);
@@ -216,7 +218,7 @@ for my $case ([ queue_full => 4 ], [ send_timeout => 1 ]) {
 
 {
     my $nginx = start_nginx(
-        http   => 'mcp_sse_auth_cache 1s; mcp_sse_auth_wait 1s;',
+        http   => 'mcp_sse_auth_cache 5s; mcp_sse_auth_wait 1s;',
         config => sub {
             my $text = $_[0]->template;
 
@@ -231,7 +233,7 @@ for my $case ([ queue_full => 4 ], [ send_timeout => 1 ]) {
         'auth_cache_requests good' => 1 },
         sub { call($nginx, $s, tool(1, 'echo', {})) });
 
-    sleep_for(1.5);
+    sleep_for(6);
     $frappe->set(down => '503');
 
     moves($nginx, 'Frappe is down, an old entry is used', {

@@ -1,8 +1,12 @@
 
 /*
- * The body is collected in the pool of its request.  It is read unbuffered,
- * as for a proxied request: nginx would write a large one to a file, and
- * answer one that is too large with a page of its own.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Reads a request body into memory, limited by mcp_sse_max_message.
+ *
+ * The body is read unbuffered and collected in the pool of its request:
+ * otherwise nginx writes a large body to a file, and answers one that is too
+ * large with an HTML page.
  */
 
 #include "ngx_mcp_body.h"
@@ -19,7 +23,7 @@ static ngx_int_t ngx_mcp_body_reserve(ngx_http_request_t *r,
     ngx_mcp_ctx_t *ctx, size_t size);
 
 
-#define NGX_MCP_BODY_MIN_SIZE  4096
+#define NGX_MCP_BODY_MIN_SIZE  4096    /* bytes, if the length is unknown */
 
 
 ngx_int_t
@@ -32,17 +36,19 @@ ngx_mcp_body_read(ngx_http_request_t *r, size_t max, ngx_mcp_body_pt done)
     ctx->body_done = done;
     ctx->max_body = max;
 
-    /* nginx throws it away, as when it found it too large elsewhere */
+    /* nginx has found the body too large in another location: discard it */
 
     if (r->discard_body) {
         return done(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
     }
 
-    /* a part may have gone to an upstream, and nobody knows which */
+    /* the first part of the body may be gone to an upstream */
 
     if (r->request_body && r->reading_body) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "mcp sse: the body is being read by another location");
+                      "mcp sse: another location has begun to read the body "
+                      "of the request, check the configuration of internal "
+                      "redirects");
         r->keepalive = 0;
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -62,7 +68,7 @@ ngx_mcp_body_read(ngx_http_request_t *r, size_t max, ngx_mcp_body_pt done)
 
     rc = ngx_http_read_client_request_body(r, ngx_mcp_body_begin);
 
-    /* what has come with the headers is no body: who knows where it ends? */
+    /* broken framing: the end of the body is unknown, close the connection */
 
     if (rc == NGX_HTTP_BAD_REQUEST || rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE)
     {
@@ -103,6 +109,9 @@ ngx_mcp_body_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp body: %uz bytes, rc:%i", ctx->body.len, rc);
+
     switch (rc) {
 
     case NGX_OK:
@@ -119,7 +128,8 @@ ngx_mcp_body_handler(ngx_http_request_t *r)
 
 
 /*
- * NGX_OK: all is there; NGX_AGAIN: more is to come; or an HTTP status.
+ * Returns NGX_OK if the body is complete, NGX_AGAIN if more will come, or an
+ * HTTP status.
  */
 
 static ngx_int_t
@@ -165,7 +175,7 @@ ngx_mcp_body_collect(ngx_http_request_t *r)
             return rc;
         }
 
-        /* what another module has read before us, it may want again */
+        /* buffers that another module has read stay as they are */
 
         if (!ctx->foreign_body) {
             cl->buf->pos = cl->buf->last;

@@ -1,6 +1,8 @@
 
 /*
- * Reads the body of a POST into memory, bounded by our own limit.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Reads the body of a POST into memory, with a limit of the module.
  */
 
 #ifndef _NGX_MCP_BODY_H_INCLUDED_
@@ -11,17 +13,18 @@
 
 
 /*
- * Runs when ctx->body is complete (status 0), more than the limit was sent
+ * Runs once: when ctx->body is complete (status 0), is longer than the limit
  * (NGX_HTTP_REQUEST_ENTITY_TOO_LARGE), or its chunks are malformed
- * (NGX_HTTP_BAD_REQUEST).  May run before body_read() has
- * returned, and returns what the request is finalized with.
+ * (NGX_HTTP_BAD_REQUEST).  Returns the code with which the request is
+ * finalized.
  */
 
 typedef ngx_int_t (*ngx_mcp_body_pt)(ngx_http_request_t *r, ngx_int_t status);
 
 /*
- * Returns what the content handler is to return, or the request is to be
- * finalized with.
+ * Reads the body of r, at most "max" bytes, into ctx->body, which is in r's
+ * pool, and runs done(), maybe before this returns.  Returns the code that the
+ * content handler returns, or with which the request is finalized.
  */
 
 ngx_int_t ngx_mcp_body_read(ngx_http_request_t *r, size_t max,

@@ -1,6 +1,11 @@
 
 /*
- * Everything is in the pool of the request.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * WWW-Authenticate (RFC 9110, 11.6.1), with the metadata of the protected
+ * resource (RFC 9728).
+ *
+ * All values are in the pool of the request.
  */
 
 #include "ngx_mcp_challenge.h"
@@ -22,6 +27,9 @@ ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given)
     ngx_str_t  value;
 
     value = *given;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp challenge of %s", value.len ? "Frappe" : "the module");
 
     if (value.len == 0 && ngx_mcp_challenge_own(r, &value) != NGX_OK) {
         return NGX_ERROR;
@@ -64,8 +72,8 @@ ngx_mcp_challenge_own(ngx_http_request_t *r, ngx_str_t *value)
 
 
 /*
- * A challenge that says nothing of the metadata, or is of another scheme, is
- * left as it is, except that of Bearer.
+ * Adds resource_metadata (RFC 9728, 5.1) to a Bearer challenge that has none,
+ * at an endpoint of Streamable HTTP.  Other challenges stay as they are.
  */
 
 static ngx_int_t
@@ -113,7 +121,7 @@ ngx_mcp_challenge_complete(ngx_http_request_t *r, ngx_str_t *value)
 
 
 /*
- * "https://HOST/mcp" has its metadata at
+ * RFC 9728, 3.1: the metadata of "https://HOST/mcp" are at
  * "https://HOST/.well-known/oauth-protected-resource/mcp".
  */
 
@@ -174,7 +182,8 @@ ngx_mcp_challenge_metadata(ngx_http_request_t *r, ngx_str_t *url)
 
 
 /*
- * Whether a text of the client's can stand in a quoted string, and in a URL.
+ * Returns whether a text of the client may be used in a quoted string and in
+ * a URL.
  */
 
 static ngx_uint_t

@@ -1,5 +1,7 @@
 
 /*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
  * WWW-Authenticate.
  */
 
@@ -11,10 +13,11 @@
 
 
 /*
- * Adds the header to the response: "given", the backend's, which must live
- * as long as the request, or one of our own if that is empty.  On an endpoint
- * of Streamable HTTP it names the metadata of the protected resource
- * (RFC 9728) by an absolute URL.  NGX_OK or NGX_ERROR.
+ * Adds the header to the response: "given", the challenge of Frappe, which
+ * must be valid as long as the request, or, if that is empty, Bearer with a
+ * realm (RFC 6750, 3).  At an endpoint of Streamable HTTP a Bearer challenge
+ * names the metadata of the protected resource (RFC 9728) by an absolute URL.
+ * Returns NGX_OK, or NGX_ERROR if memory is short.
  */
 
 ngx_int_t ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given);

@@ -1,6 +1,8 @@
 
 /*
- * Nothing is kept here.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Selects the headers that go to Frappe, and builds the envelope of a POST.
  */
 
 #include "ngx_mcp_forward_headers.h"
@@ -12,13 +14,13 @@ static ngx_int_t ngx_mcp_forward_headers_client(ngx_http_request_t *r,
     ngx_array_t *headers);
 static ngx_uint_t ngx_mcp_forward_headers_allowed(ngx_mcp_loc_conf_t *conf,
     ngx_table_elt_t *h);
-static ngx_uint_t ngx_mcp_forward_headers_in(ngx_str_t *list,
+static ngx_uint_t ngx_mcp_forward_headers_listed(ngx_str_t *list,
     ngx_table_elt_t *h);
 static ngx_int_t ngx_mcp_forward_headers_add(ngx_array_t *headers,
     ngx_str_t *name, ngx_str_t *value);
 
 
-/* passed for everybody, besides mcp-* */
+/* headers that are always forwarded, besides mcp-*; in lower case */
 
 static ngx_str_t  ngx_mcp_forward_headers_always[] = {
     ngx_string("user-agent"),
@@ -28,6 +30,8 @@ static ngx_str_t  ngx_mcp_forward_headers_always[] = {
     ngx_string("x-request-id"),
     ngx_null_string
 };
+
+/* headers that mcp_sse_pass_header does not accept */
 
 static ngx_str_t  ngx_mcp_forward_headers_never[] = {
     ngx_string("accept"),
@@ -59,7 +63,7 @@ static ngx_str_t  ngx_mcp_forward_headers_never[] = {
     ngx_null_string
 };
 
-/* no header has such a name */
+/* a header with an empty name is the address of the client */
 
 static ngx_str_t  ngx_mcp_forward_headers_address = ngx_string("");
 
@@ -107,6 +111,10 @@ ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
         return NGX_DECLINED;
     }
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp envelope: %ui messages, %ui headers of %uz bytes",
+                   messages->nelts, headers->nelts, size);
+
     *env = ngx_mcp_envelope_make(headers, messages, r->connection->log);
 
     return *env ? NGX_OK : NGX_ERROR;
@@ -114,8 +122,8 @@ ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
 
 
 /*
- * What the client may have said of its address is not believed: Frappe
- * would, and lets users in by it.
+ * Headers that the module sets.  The client's own X-Forwarded-* are replaced:
+ * Frappe trusts them, and can restrict users to addresses.
  */
 
 static ngx_int_t
@@ -225,19 +233,19 @@ ngx_mcp_forward_headers_allowed(ngx_mcp_loc_conf_t *conf, ngx_table_elt_t *h)
         return 1;
     }
 
-    if (ngx_mcp_forward_headers_in(ngx_mcp_forward_headers_always, h)) {
+    if (ngx_mcp_forward_headers_listed(ngx_mcp_forward_headers_always, h)) {
         return 1;
     }
 
-    /* an array of the configuration ends with an empty name, too */
+    /* the array ends with an empty name, as the list above */
 
     return conf->pass_headers
-           && ngx_mcp_forward_headers_in(conf->pass_headers->elts, h);
+           && ngx_mcp_forward_headers_listed(conf->pass_headers->elts, h);
 }
 
 
 static ngx_uint_t
-ngx_mcp_forward_headers_in(ngx_str_t *list, ngx_table_elt_t *h)
+ngx_mcp_forward_headers_listed(ngx_str_t *list, ngx_table_elt_t *h)
 {
     for ( /* void */ ; list->len; list++) {
 
@@ -260,7 +268,7 @@ ngx_mcp_forward_headers_allowed_name(ngx_str_t *name)
     h.key = *name;
     h.lowcase_key = name->data;
 
-    return !ngx_mcp_forward_headers_in(ngx_mcp_forward_headers_never, &h);
+    return !ngx_mcp_forward_headers_listed(ngx_mcp_forward_headers_never, &h);
 }
 
 

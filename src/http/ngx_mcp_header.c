@@ -1,6 +1,10 @@
 
 /*
- * Elements belong to the lists they are in, the strings to the callers.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Helpers for lists of headers; the one place that depends on nginx's version.
+ *
+ * An element is owned by its list, its strings by the caller.
  */
 
 #include "ngx_mcp_header.h"
@@ -63,7 +67,7 @@ ngx_mcp_header_push(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
     h->next = NULL;
 #endif
 
-    /* the handler of Host would look for a virtual server */
+    /* nginx's handler of Host would select another server */
 
     if (name->len == 4 && ngx_strncmp(name->data, "host", 4) == 0) {
         r->headers_in.host = h;
@@ -77,6 +81,21 @@ ngx_mcp_header_push(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
                        h->key.len);
 
     return hh ? hh->handler(r, h, hh->offset) : NGX_OK;
+}
+
+
+ngx_table_elt_t *
+ngx_mcp_header_first(ngx_list_t *headers, const char *name)
+{
+    ngx_str_t             s;
+    ngx_mcp_header_pos_t  pos;
+
+    s.data = (u_char *) name;
+    s.len = ngx_strlen(name);
+
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
+
+    return ngx_mcp_header_find(headers, &s, &pos);
 }
 
 

@@ -1,6 +1,8 @@
 
 /*
- * Helpers for header lists.  The one place that depends on nginx's version.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Helpers for lists of headers; the one place that depends on nginx's version.
  */
 
 #ifndef _NGX_MCP_HEADER_H_INCLUDED_
@@ -11,8 +13,9 @@
 
 
 /*
- * Adds a header to the response.  "name" must be a literal; the value of the
- * first function too, that of the second must live as long as the request.
+ * Add a header to the response of r.  "name" is a literal.  The value of the
+ * first is a literal; that of the second must be valid as long as r.  Return
+ * NGX_OK, or NGX_ERROR if memory is short.
  */
 
 ngx_int_t ngx_mcp_header_add(ngx_http_request_t *r, const char *name,
@@ -21,17 +24,18 @@ ngx_int_t ngx_mcp_header_set(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
 
 /*
- * Adds a header to the request, and fills the slot of headers_in that
- * variables read.  "name" is in lower case; the bytes of both must live as long
- * as the request.
+ * Adds a header to the request r, and sets the member of headers_in that
+ * variables read.  "name" is in lower case; the bytes of name and value must
+ * be valid as long as r.  Returns NGX_OK, or an error of nginx's handler.
  */
 
 ngx_int_t ngx_mcp_header_push(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
 /*
- * Finds a header of the request by its name in lower case, from *pos on:
- * zero it for the first one.  NULL if there is none.
+ * Return the first header with a name, or the next one from *pos on, which the
+ * caller zeroes before the first call; NULL if there is none.  Names are
+ * compared without case.
  */
 
 typedef struct {
@@ -39,12 +43,13 @@ typedef struct {
     ngx_uint_t         i;
 } ngx_mcp_header_pos_t;
 
+ngx_table_elt_t *ngx_mcp_header_first(ngx_list_t *headers, const char *name);
 ngx_table_elt_t *ngx_mcp_header_find(ngx_list_t *headers, ngx_str_t *name,
     ngx_mcp_header_pos_t *pos);
 
 /*
- * The value of the cookie "name" of the client's request; NGX_OK or
- * NGX_DECLINED.
+ * Sets *value to the cookie "name" of the client's request.  Returns NGX_OK,
+ * or NGX_DECLINED if there is none.
  */
 
 ngx_int_t ngx_mcp_header_cookie(ngx_http_request_t *r, ngx_str_t *name,

@@ -1,16 +1,18 @@
 
 /*
- * Nothing is kept here.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Negotiation at Streamable HTTP: MCP-Protocol-Version and Accept.
  */
 
 #include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_header.h"
 
 
-/* how well a media range of Accept names a type */
+/* how specific a media range of Accept is (RFC 9110, 12.5.1) */
 
-#define NGX_MCP_NEGOTIATE_ANY_TYPE     1    /* both wildcards */
-#define NGX_MCP_NEGOTIATE_ANY_SUBTYPE  2
+#define NGX_MCP_NEGOTIATE_ANY_TYPE     1    /* two wildcards */
+#define NGX_MCP_NEGOTIATE_ANY_SUBTYPE  2    /* one */
 #define NGX_MCP_NEGOTIATE_NAMED        3
 
 
@@ -22,23 +24,23 @@ typedef struct {
 
 typedef struct {
     ngx_str_t      name;
-    size_t         type;       /* its part of the name, with the slash */
-    ngx_uint_t     least;      /* range that counts */
+    size_t         type;       /* length of the type, with the slash */
+    ngx_uint_t     least;      /* less specific ranges are ignored */
 
-    ngx_uint_t     best;       /* range so far */
+    ngx_uint_t     best;       /* most specific range so far */
     ngx_uint_t     accepted;
 } ngx_mcp_negotiate_media_t;
 
 
-static ngx_mcp_negotiate_version_t *ngx_mcp_negotiate_served(ngx_str_t *name);
+static ngx_mcp_negotiate_version_t *ngx_mcp_negotiate_find(ngx_str_t *name);
 static void ngx_mcp_negotiate_range(ngx_mcp_negotiate_media_t *media,
     u_char *p, u_char *last);
 static ngx_uint_t ngx_mcp_negotiate_match(ngx_mcp_negotiate_media_t *media,
     u_char *p, size_t len);
-static ngx_uint_t ngx_mcp_negotiate_zero(u_char *p, u_char *last);
+static ngx_uint_t ngx_mcp_negotiate_q_zero(u_char *p, u_char *last);
 
 
-/* oldest first */
+/* versions of MCP, oldest first; JSON-RPC batches were removed in 2025-06-18 */
 
 static ngx_mcp_negotiate_version_t  ngx_mcp_negotiate_versions[] = {
     { ngx_string("2024-11-05"), 1 },
@@ -54,7 +56,8 @@ static ngx_str_t  ngx_mcp_accept_header = ngx_string("accept");
 
 
 /*
- * Without the header it is 2025-03-26, or an initialize.
+ * A request without the header is an initialize, or of 2025-03-26 (MCP
+ * 2025-11-25, Transports, Protocol version header).
  */
 
 ngx_int_t
@@ -75,10 +78,13 @@ ngx_mcp_negotiate_version(ngx_http_request_t *r)
                                 &ngx_mcp_protocol_version_header,
                                 &pos);
         if (h == NULL) {
+            ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                           "mcp protocol version: batches:%d",
+                           (int) ctx->batches);
             return NGX_OK;
         }
 
-        version = ngx_mcp_negotiate_served(&h->value);
+        version = ngx_mcp_negotiate_find(&h->value);
 
         if (version->name.len == 0) {
             return NGX_DECLINED;
@@ -92,11 +98,11 @@ ngx_mcp_negotiate_version(ngx_http_request_t *r)
 
 
 /*
- * The end of the list, if it is none of them.
+ * Returns the version with a name, or the empty one that ends the list.
  */
 
 static ngx_mcp_negotiate_version_t *
-ngx_mcp_negotiate_served(ngx_str_t *name)
+ngx_mcp_negotiate_find(ngx_str_t *name)
 {
     ngx_mcp_negotiate_version_t  *version;
 
@@ -118,7 +124,7 @@ ngx_mcp_negotiate_limit(ngx_str_t *offered)
 {
     ngx_mcp_negotiate_version_t  *version;
 
-    version = ngx_mcp_negotiate_served(offered);
+    version = ngx_mcp_negotiate_find(offered);
 
     if (version->name.len == 0) {
         version--;
@@ -129,8 +135,8 @@ ngx_mcp_negotiate_limit(ngx_str_t *offered)
 
 
 /*
- * RFC 9110, section 12.5.1, except that an event stream is to be asked for by
- * its name: whoever takes anything may not know what to do with one.
+ * RFC 9110, 12.5.1, except that wildcards do not accept an event stream: a
+ * client that accepts any type may not be able to read one.
  */
 
 void
@@ -165,7 +171,7 @@ ngx_mcp_negotiate_accept(ngx_http_request_t *r)
             break;
         }
 
-        /* without any Accept everything is accepted */
+        /* a request without Accept accepts JSON */
 
         if (json->best == 0 && h->value.len) {
             json->accepted = 0;
@@ -185,6 +191,10 @@ ngx_mcp_negotiate_accept(ngx_http_request_t *r)
 
     ctx->accept_json = json->accepted;
     ctx->accept_stream = stream->accepted;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp accept: json:%ui stream:%ui",
+                   json->accepted, stream->accepted);
 }
 
 
@@ -193,7 +203,7 @@ ngx_mcp_negotiate_range(ngx_mcp_negotiate_media_t *media, u_char *p,
     u_char *last)
 {
     u_char      *end, *params;
-    ngx_uint_t   i, how;
+    ngx_uint_t   i, specific;
 
     params = ngx_strlchr(p, last, ';');
     params = params ? params : last;
@@ -207,13 +217,13 @@ ngx_mcp_negotiate_range(ngx_mcp_negotiate_media_t *media, u_char *p,
     }
 
     for (i = 0; i < 2; i++) {
-        how = ngx_mcp_negotiate_match(&media[i], p, end - p);
+        specific = ngx_mcp_negotiate_match(&media[i], p, end - p);
 
-        /* the range that names it best decides */
+        /* the most specific range has precedence */
 
-        if (how >= media[i].least && how >= media[i].best) {
-            media[i].best = how;
-            media[i].accepted = !ngx_mcp_negotiate_zero(params, last);
+        if (specific >= media[i].least && specific >= media[i].best) {
+            media[i].best = specific;
+            media[i].accepted = !ngx_mcp_negotiate_q_zero(params, last);
         }
     }
 }
@@ -242,11 +252,12 @@ ngx_mcp_negotiate_match(ngx_mcp_negotiate_media_t *media, u_char *p,
 
 
 /*
- * Whether parameters say that it is not accepted: q=0, or 0.000.
+ * Returns whether parameters have a weight of zero, "q=0" or "q=0.000", which
+ * means "not acceptable" (RFC 9110, 12.4.2).
  */
 
 static ngx_uint_t
-ngx_mcp_negotiate_zero(u_char *p, u_char *last)
+ngx_mcp_negotiate_q_zero(u_char *p, u_char *last)
 {
     u_char  *end;
 

@@ -1,7 +1,9 @@
 
 /*
- * What a request of Streamable HTTP says of itself in headers: the version
- * of the protocol, what answers it takes.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Negotiation at Streamable HTTP: the version of the protocol and the types of
+ * answers that a client accepts.
  */
 
 #ifndef _NGX_MCP_NEGOTIATE_H_INCLUDED_
@@ -12,22 +14,22 @@
 
 
 /*
- * Checks MCP-Protocol-Version and sets ctx->batches.  NGX_OK, also if there
- * is none; NGX_DECLINED: not a version that is served.
+ * Checks MCP-Protocol-Version and sets ctx->batches.  Returns NGX_OK, also
+ * without the header, or NGX_DECLINED if a version is not supported.
  */
 
 ngx_int_t ngx_mcp_negotiate_version(ngx_http_request_t *r);
 
 /*
- * The newest version that may be the answer to an initialize that offers
- * this one, or none if it is empty: of another, the next request would be
- * refused.
+ * Returns the newest version that may answer an initialize that offers this
+ * one: the same if it is supported, else the newest supported one.  With any
+ * other the next request of the client would be refused.
  */
 
 ngx_str_t ngx_mcp_negotiate_limit(ngx_str_t *offered);
 
 /*
- * Sets ctx->accept_json and ctx->accept_stream by Accept.
+ * Sets ctx->accept_json and ctx->accept_stream from Accept.
  */
 
 void ngx_mcp_negotiate_accept(ngx_http_request_t *r);

@@ -1,6 +1,8 @@
 
 /*
- * Nothing is kept here.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Origin (RFC 6454), CORS (Fetch standard) and the comparison of URLs.
  */
 
 #include "ngx_mcp_origin.h"
@@ -11,9 +13,6 @@ static ngx_int_t ngx_mcp_origin_parse(ngx_str_t *url, ngx_str_t *scheme,
     ngx_str_t *host, ngx_uint_t *port);
 static ngx_int_t ngx_mcp_origin_host(ngx_str_t *text, ngx_str_t *host,
     ngx_uint_t *port);
-
-
-static ngx_str_t  ngx_mcp_origin_name = ngx_string("origin");
 
 
 ngx_int_t
@@ -78,7 +77,7 @@ ngx_mcp_origin_parse(ngx_str_t *url, ngx_str_t *scheme, ngx_str_t *host,
 
 
 /*
- * Takes HOST[:PORT] apart; port keeps its value if there is none.
+ * Parses HOST[:PORT].  *port keeps its value if there is no port.
  */
 
 static ngx_int_t
@@ -171,8 +170,8 @@ ngx_mcp_origin_match(ngx_http_request_t *r, ngx_str_t *url,
     }
 
     /*
-     * Which port a Host without one means, the scheme of the URL says: that
-     * of this connection may be another behind a proxy that ends TLS.
+     * The scheme of the URL gives the port of a Host without one.  The scheme
+     * of this connection differs behind a proxy that terminates TLS.
      */
 
     own_port = (scheme.len == 4) ? 80 : 443;
@@ -202,12 +201,8 @@ ngx_mcp_origin_check(ngx_http_request_t *r)
     ngx_table_elt_t                *h;
     ngx_mcp_ctx_t                  *ctx;
     ngx_mcp_loc_conf_t             *conf;
-    ngx_mcp_header_pos_t            pos;
 
-    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
-
-    h = ngx_mcp_header_find(&r->headers_in.headers,
-                            &ngx_mcp_origin_name, &pos);
+    h = ngx_mcp_header_first(&r->headers_in.headers, "origin");
     if (h == NULL) {
         return NGX_OK;
     }
@@ -217,6 +212,9 @@ ngx_mcp_origin_check(ngx_http_request_t *r)
 
     if (!conf->any_origin) {
         rc = ngx_mcp_origin_match(r, &h->value, conf->origins);
+
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "mcp origin: %s", rc == NGX_OK ? "allowed" : "refused");
 
         if (rc != NGX_OK) {
             return rc;

@@ -1,6 +1,9 @@
 
 /*
- * URLs and origins that clients name, compared with what is served here.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Origins and URLs that clients send, compared with those of the location;
+ * CORS.
  */
 
 #ifndef _NGX_MCP_ORIGIN_H_INCLUDED_
@@ -12,31 +15,34 @@
 
 /*
  * Normalizes "http[s]://HOST[:PORT][/]" to "http[s]://host:port" in pool.
- * NGX_OK; NGX_DECLINED: it is no such URL (another scheme, user-info, path,
- * query, fragment, a bad port); NGX_ERROR: memory is short.
+ * Returns NGX_OK; NGX_DECLINED if the URL has another form (another scheme,
+ * user-info, path, query, fragment, an invalid port); NGX_ERROR if memory is
+ * short.
  */
 
 ngx_int_t ngx_mcp_origin_normalize(ngx_pool_t *pool, ngx_str_t *url,
     ngx_str_t *normal);
 
 /*
- * Whether a URL is one of "allowed" (of normalized ngx_str_t) or, where that
- * is NULL, has the host and port of the request's Host.  NGX_OK,
- * NGX_DECLINED, NGX_ERROR.
+ * Returns NGX_OK if a URL is one of "allowed" (of normalized ngx_str_t) or, if
+ * that is NULL, has the host and port of the request's Host; else
+ * NGX_DECLINED; NGX_ERROR if memory is short.
  */
 
 ngx_int_t ngx_mcp_origin_match(ngx_http_request_t *r, ngx_str_t *url,
     ngx_array_t *allowed);
 
 /*
- * Checks the request's Origin; sets ctx->origin if there is one and it is
- * allowed.  NGX_OK, NGX_DECLINED, NGX_ERROR.
+ * Checks the request's Origin and sets ctx->origin if it is allowed.  Returns
+ * NGX_OK, also without Origin; NGX_DECLINED if it is not allowed; NGX_ERROR if
+ * memory is short.
  */
 
 ngx_int_t ngx_mcp_origin_check(ngx_http_request_t *r);
 
 /*
- * Adds the headers of CORS, once, to an answer to an allowed origin.
+ * Adds the headers of CORS to the answer to an allowed origin; may be called
+ * more than once.  Returns NGX_OK, or NGX_ERROR if memory is short.
  */
 
 ngx_int_t ngx_mcp_origin_headers(ngx_http_request_t *r);

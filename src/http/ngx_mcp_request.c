@@ -1,6 +1,9 @@
 
 /*
- * The context lives in the pool of its request.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The first checks of every endpoint: method, Origin, site; creates the
+ * context of a request, which is in the pool of the request.
  */
 
 #include "ngx_mcp_request.h"
@@ -16,10 +19,6 @@ static ngx_int_t ngx_mcp_request_site(ngx_http_request_t *r, ngx_str_t *site);
 static ngx_int_t ngx_mcp_request_options(ngx_http_request_t *r);
 
 
-static ngx_str_t  ngx_mcp_requested_headers =
-                              ngx_string("access-control-request-headers");
-
-
 ngx_mcp_ctx_t *
 ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
     const char *methods, ngx_int_t *rc)
@@ -33,8 +32,8 @@ ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
 
     if (r != r->main || r->post_action) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "mcp sse: an endpoint serves clients, not subrequests "
-                      "or post_action");
+                      "mcp sse: endpoints do not serve subrequests and "
+                      "post_action, check the configuration");
         *rc = NGX_HTTP_NOT_FOUND;
         return NULL;
     }
@@ -46,7 +45,7 @@ ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
         return NULL;
     }
 
-    /* asked first, told second: a refused method may have its headers, too */
+    /* check Origin first: a 405 response needs CORS headers as well */
 
     *rc = ngx_mcp_origin_check(r);
 
@@ -88,7 +87,8 @@ ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
 static ngx_mcp_ctx_t *
 ngx_mcp_request_create_ctx(ngx_http_request_t *r, const char *methods)
 {
-    ngx_mcp_ctx_t  *ctx;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_mcp_ctx_t));
     if (ctx == NULL) {
@@ -101,7 +101,12 @@ ngx_mcp_request_create_ctx(ngx_http_request_t *r, const char *methods)
 
     ngx_http_set_ctx(r, ctx, ngx_http_mcp_sse_module);
 
-    /* If-Match and its kin ask for what is stored, and nothing is here */
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp request: \"%V\" %V", &r->method_name, &conf->handler);
+
+    /* responses have no validators: ignore If-Match and similar headers */
 
     r->disable_not_modified = 1;
 
@@ -110,8 +115,8 @@ ngx_mcp_request_create_ctx(ngx_http_request_t *r, const char *methods)
 
 
 /*
- * nginx puts the request line into each line of its error log, and a session
- * id must not get there.
+ * nginx adds the request line to each line of the error log.  Its query, which
+ * may have a session id, is removed.
  */
 
 static ngx_int_t
@@ -173,9 +178,8 @@ ngx_mcp_request_site(ngx_http_request_t *r, ngx_str_t *site)
 static ngx_int_t
 ngx_mcp_request_options(ngx_http_request_t *r)
 {
-    ngx_table_elt_t                *h;
-    ngx_mcp_ctx_t                  *ctx;
-    ngx_mcp_header_pos_t            pos;
+    ngx_table_elt_t  *h;
+    ngx_mcp_ctx_t    *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -196,11 +200,8 @@ ngx_mcp_request_options(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
-
-    h = ngx_mcp_header_find(&r->headers_in.headers,
-                            &ngx_mcp_requested_headers,
-                            &pos);
+    h = ngx_mcp_header_first(&r->headers_in.headers,
+                             "access-control-request-headers");
     if (h
         && ngx_mcp_header_set(r, "Access-Control-Allow-Headers", &h->value)
            != NGX_OK)
@@ -224,11 +225,12 @@ ngx_mcp_request_denied(ngx_http_request_t *r)
     if (ctx->verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
 
         if (conf->principal) {
-            ctx->reason = "mcp_sse_principal is empty, or not one line";
+            ctx->reason = "mcp_sse_principal is empty or has a control "
+                          "character";
 
         } else if (ctx->credential.value.len) {
-            ctx->reason = "Frappe does not take the credential, are key and "
-                          "secret right and is the user enabled?";
+            ctx->reason = "Frappe does not take the credential, check that "
+                          "key and secret are right and the user is enabled";
 
         } else {
             ctx->reason = "there is no Authorization \"token KEY:SECRET\" "
@@ -261,6 +263,9 @@ ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text)
 
     ctx->vars.session.data = ctx->sid.hash;
     ctx->vars.session.len = NGX_MCP_HASH_LEN;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp session: %V", &ctx->vars.session);
 
     return ngx_time() - ctx->sid.issued < conf->session_ttl ? NGX_OK
                                                             : NGX_DECLINED;

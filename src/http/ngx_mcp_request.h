@@ -1,6 +1,8 @@
 
 /*
- * What all endpoints check first, in the order of CONTRACT.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The first checks of every endpoint, in the order of docs/PROTOCOL.md 1.
  */
 
 #ifndef _NGX_MCP_REQUEST_H_INCLUDED_
@@ -11,32 +13,35 @@
 
 
 /*
- * Makes the context of r and checks method ("allowed" is a mask of
- * NGX_HTTP_*, "methods" its text for Allow), Origin and site; answers
- * OPTIONS.  NULL: the request was answered, and *rc is what the handler
- * returns.
+ * Creates the context of r and checks method, Origin and site; answers
+ * OPTIONS.  "allowed" is a mask of NGX_HTTP_*, "methods" a literal with the
+ * same methods for Allow.  Returns the context, or NULL if the request was
+ * answered: the content handler returns *rc then.
  */
 
 ngx_mcp_ctx_t *ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
     const char *methods, ngx_int_t *rc);
 
 /*
- * The same for an endpoint that only tells how things are, to GET and HEAD of
- * anybody.  NGX_OK, or NGX_DECLINED: *rc is what the handler returns.
+ * The same for /health and /metrics, which serve GET and HEAD of any client
+ * and check nothing else.  Returns NGX_OK, or NGX_DECLINED if the request was
+ * answered: the content handler returns *rc then.
  */
 
 ngx_int_t ngx_mcp_request_status_page(ngx_http_request_t *r, ngx_int_t *rc);
 
 /*
- * Answers a request whose credential is not good: 401, or what says that
- * Frappe cannot be asked.
+ * Refuses a request whose credential is not accepted: with 401, or with 502,
+ * 503 or 504 if Frappe is unavailable.  Returns the code that the content
+ * handler returns.
  */
 
 ngx_int_t ngx_mcp_request_denied(ngx_http_request_t *r);
 
 /*
- * Takes the session id of r apart, notes it for the log, and looks whether
- * it is too old; the MAC is not checked.  NGX_OK or NGX_DECLINED.
+ * Parses the session id of r into ctx->sid and sets its name for logs.  Does
+ * not verify the MAC.  Returns NGX_OK, or NGX_DECLINED if the id is malformed
+ * or older than mcp_sse_session_ttl.
  */
 
 ngx_int_t ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text);

@@ -1,6 +1,10 @@
 
 /*
- * Everything is in the pool of the request.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Short answers and refusals to client requests.
+ *
+ * All values are in the pool of the request.
  */
 
 #include "ngx_mcp_response.h"
@@ -31,6 +35,9 @@ ngx_mcp_respond_as(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     ngx_int_t     rc;
     ngx_buf_t    *b;
     ngx_chain_t   out;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp response: %ui", status);
 
     rc = ngx_http_discard_request_body(r);
 
@@ -144,7 +151,7 @@ ngx_mcp_response_headers(ngx_http_request_t *r, ngx_uint_t status)
 
     case NGX_HTTP_UNAUTHORIZED:
 
-        /* Frappe's own challenge names its authorization server */
+        /* the challenge of Frappe may name its authorization server */
 
         return ngx_mcp_challenge(r, &ctx->verdict.challenge);
 

@@ -1,6 +1,8 @@
 
 /*
- * Short answers to client requests.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Short answers and refusals to client requests.
  */
 
 #ifndef _NGX_MCP_RESPONSE_H_INCLUDED_
@@ -10,16 +12,18 @@
 #include "ngx_mcp.h"
 
 
-#define NGX_MCP_HTTP_NOT_ACCEPTABLE    406
-#define NGX_MCP_HTTP_FIELDS_TOO_LARGE  431      /* RFC 6585 */
+/* status codes that nginx does not name */
+
+#define NGX_MCP_HTTP_NOT_ACCEPTABLE    406      /* RFC 9110, 15.5.7 */
+#define NGX_MCP_HTTP_FIELDS_TOO_LARGE  431      /* RFC 6585, 5 */
 
 
 /*
- * All send an answer and return what the content handler is to return, or
- * ngx_http_finalize_request() to be given.
+ * All functions below send an answer.  They return the code that the content
+ * handler returns, or that ngx_http_finalize_request() gets.
  *
- * The first sends JSON, which must live as long as the request, or only
- * headers if "body" is NULL; the second what is of another type.
+ * The first sends JSON, the second a body of another type.  "body" must be
+ * valid as long as the request; if it is NULL, only headers are sent.
  */
 
 ngx_int_t ngx_mcp_respond(ngx_http_request_t *r, ngx_uint_t status,
@@ -28,24 +32,24 @@ ngx_int_t ngx_mcp_respond_as(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *body);
 
 /*
- * The third refuses the request with a JSON-RPC error whose id is null, and
- * says so in the log.  It adds what goes with the status: Allow, Retry-After,
- * WWW-Authenticate.
+ * Refuses the request with a JSON-RPC error whose id is null, and logs it with
+ * ctx->reason.  Adds the header that belongs to the status: Allow, Retry-After
+ * or WWW-Authenticate.  "message" is a literal that needs no escapes.
  */
 
 ngx_int_t ngx_mcp_refuse(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t code, const char *message);
 
 /*
- * The same with "data", a JSON value, in the error; NULL: none.
+ * The same, with "data", raw JSON or NULL, in the error.
  */
 
 ngx_int_t ngx_mcp_refuse_data(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t code, const char *message, ngx_str_t *data);
 
 /*
- * What a handler returns, or a request is finalized with, instead of "rc":
- * an internal fault is told as a JSON-RPC error as long as that is possible.
+ * Returns rc; for NGX_HTTP_INTERNAL_SERVER_ERROR, as long as no header was
+ * sent, sends a JSON-RPC error first and returns its code.
  */
 
 ngx_int_t ngx_mcp_error_result(ngx_http_request_t *r, ngx_int_t rc);

@@ -1,7 +1,11 @@
 
 /*
- * A sleeping request belongs to nginx; the list only links its context, and
- * the request's cleanup takes it out.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Client requests that wait: suspends and resumes them.
+ *
+ * A suspended request is owned by nginx.  The list links its context, and the
+ * cleanup of the request removes it from the list.
  */
 
 #include "ngx_mcp_suspend.h"
@@ -38,7 +42,7 @@ ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume)
         ctx->cleanup = 1;
     }
 
-    /* the client may have left before anybody looked, as limit_req knows */
+    /* the client may have closed the connection already; as limit_req does */
 
     rev = r->connection->read;
 
@@ -53,6 +57,9 @@ ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume)
     r->write_event_handler = ngx_http_request_empty_handler;
 
     r->main->count++;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp request suspended");
 
     ctx->resume = resume;
     ctx->suspended = 1;
@@ -76,6 +83,8 @@ ngx_mcp_resume(ngx_http_request_t *r)
     ngx_http_set_log_request(c->log, r);
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "mcp request resumed");
 
     ngx_mcp_suspend_end(ctx);
 

@@ -1,6 +1,8 @@
 
 /*
- * Client requests that wait for something.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Client requests that wait.
  */
 
 #ifndef _NGX_MCP_SUSPEND_H_INCLUDED_
@@ -11,23 +13,26 @@
 
 
 /*
- * Puts r to sleep until ngx_mcp_resume(), which runs ctx->resume()
- * and finalizes r with its result.  The caller's handler returns NGX_DONE
- * after NGX_OK; NGX_ERROR: memory is short.  If the client leaves meanwhile,
- * nginx ends r, and its cleanup disarms ctx->timer.
+ * Suspends r until ngx_mcp_resume().  resume() runs then, and r is finalized
+ * with the code that it returns.  A suspended request holds the worker
+ * (ngx_mcp_timer_hold()).
+ *
+ * Returns NGX_OK: the content handler returns NGX_DONE; or NGX_ERROR if memory
+ * is short.  If the client leaves, nginx frees r, and the cleanup of r removes
+ * ctx->timer; resume() does not run.
  */
 
 ngx_int_t ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume);
 
 /*
- * Nothing of r may be touched afterwards.
+ * Resumes r, which may be freed when this returns.
  */
 
 void ngx_mcp_resume(ngx_http_request_t *r);
 
 /*
- * Wakes all: the worker stops, and resume() finds that out by itself.  A
- * verdict that is waited for is 503 then.
+ * The worker stops: resumes all requests.  A request that waits for a user
+ * look-up gets 503 as its result.
  */
 
 void ngx_mcp_resume_all(void);

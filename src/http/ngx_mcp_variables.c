@@ -1,7 +1,11 @@
 
 /*
- * Values point to the facts of a request or call, or are in its pool, and
- * live as long as it.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Variables: $mcp_sse_*.
+ *
+ * Values point into the context of a request or call, or are in its pool, and
+ * are valid as long as it.
  */
 
 #include "ngx_mcp_variables.h"
@@ -13,7 +17,7 @@ static ngx_int_t ngx_mcp_variables_get(ngx_http_request_t *r,
 static ngx_int_t ngx_mcp_variables_result(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static u_char *ngx_mcp_variables_one_line(ngx_http_request_t *r, ngx_str_t *s);
-static void ngx_mcp_vars_name(ngx_str_t *fact, ngx_str_t *name);
+static void ngx_mcp_vars_name(ngx_str_t *var, ngx_str_t *name);
 
 
 static ngx_http_variable_t  ngx_mcp_variables[] = {
@@ -49,7 +53,7 @@ static ngx_http_variable_t  ngx_mcp_variables[] = {
 };
 
 
-/* by ngx_mcp_result_e */
+/* values of $mcp_sse_result, in the order of ngx_mcp_result_e */
 
 static ngx_str_t  ngx_mcp_variables_results[] = {
     ngx_null_string,
@@ -86,7 +90,8 @@ ngx_mcp_variables_add(ngx_conf_t *cf)
 
 
 /*
- * In a call the facts are those of its stub, the main request.
+ * A subrequest reads the variables of its main request, which is the fake
+ * request of a call.
  */
 
 static ngx_int_t
@@ -120,8 +125,8 @@ ngx_mcp_variables_get(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
 
 /*
- * A client's JSON may name anything, and a line break in proxy_set_header
- * would begin a header of the client's own.
+ * Replaces control characters: a line break in a name that a client sends
+ * would begin another header in proxy_set_header.
  */
 
 static u_char *
@@ -186,35 +191,36 @@ ngx_mcp_variables_result_name(ngx_uint_t result)
 
 
 void
-ngx_mcp_vars_set(ngx_mcp_vars_t *facts, ngx_mcp_jsonrpc_message_t *message)
+ngx_mcp_vars_set(ngx_mcp_vars_t *vars, ngx_mcp_jsonrpc_message_t *message)
 {
-    ngx_mcp_vars_name(&facts->method, &message->method);
+    ngx_mcp_vars_name(&vars->method, &message->method);
 
-    facts->raw_method = message->raw_method;
-    facts->id = message->id;
+    vars->raw_method = message->raw_method;
+    vars->id = message->id;
 
     if (ngx_mcp_str_is(&message->method, "tools/call")) {
-        ngx_mcp_vars_name(&facts->tool, &message->name);
+        ngx_mcp_vars_name(&vars->tool, &message->name);
     }
 }
 
 
 /*
- * Cut between two characters of UTF-8, or a line of a log would be no JSON.
+ * A long name is cut at the end of a UTF-8 character, so that a log in JSON
+ * stays valid.
  */
 
 static void
-ngx_mcp_vars_name(ngx_str_t *fact, ngx_str_t *name)
+ngx_mcp_vars_name(ngx_str_t *var, ngx_str_t *name)
 {
-    *fact = *name;
+    *var = *name;
 
-    if (fact->len <= NGX_MCP_MAX_NAME_LEN) {
+    if (var->len <= NGX_MCP_MAX_NAME_LEN) {
         return;
     }
 
-    fact->len = NGX_MCP_MAX_NAME_LEN;
+    var->len = NGX_MCP_MAX_NAME_LEN;
 
-    while (fact->len && (fact->data[fact->len] & 0xc0) == 0x80) {
-        fact->len--;
+    while (var->len && (var->data[var->len] & 0xc0) == 0x80) {
+        var->len--;
     }
 }

@@ -149,8 +149,8 @@ for my $case (
     my $begin = 'mcp sse: refused with 401, "Invalid authorization":';
     my $none  = line($begin, 'there is no Authorization "token KEY:SECRET"',
         'or "Bearer TOKEN"');
-    my $wrong = line($begin, 'Frappe does not take the credential, are key',
-        'and secret right and is the user enabled?');
+    my $wrong = line($begin, 'Frappe does not take the credential, check',
+        'that key and secret are right and the user is enabled');
 
     says('no credential', $nginx, 401, $none, auth => undef);
     says('a key alone', $nginx, 401, $none, auth => 'alice-key');

@@ -1,6 +1,42 @@
 
 /*
- * What is found out belongs to the request's context.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Authentication of client requests: the cache, the look-up at Frappe, stale
+ * entries, the recheck of open streams.
+ *
+ * DESIGN
+ *
+ * The result is known at once without a credential, with mcp_sse_principal, or
+ * from the cache.  Otherwise the request is suspended and waits for a look-up,
+ * which all requests with the same credential share:
+ *
+ *     ngx_mcp_auth()
+ *       |
+ *       +---- the result is known: step()
+ *       |
+ *       | suspend
+ *       v
+ *     look-up runs ---- slow(): 1 s, there is a stale entry: resume
+ *       |      ^
+ *       |      |
+ *       |      +---------------------------------------------------- retry()
+ *       v                                                               ^
+ *     answered() ---- accepted, or refused (401): resume                |
+ *       |                                                               |
+ *       +---- Frappe is unavailable, there is a stale entry: resume     |
+ *       |                                                               |
+ *       +---- it is a GET, and ctx->deadline is more than 1 s away -----+
+ *       |     (ctx->retry_lookup): wait 1 s
+ *       |
+ *       +---- else: resume, the status is 502, 503 or 504
+ *
+ * Resuming runs step().  ctx->timer is the timer of slow() while a look-up
+ * runs, and of retry() between two look-ups.  A request whose client leaves, or
+ * that is resumed because the worker stops, leaves its look-up; the look-up
+ * completes for the cache.
+ *
+ * The result is in the context of the request, its strings in the pool.
  */
 
 #include "ngx_mcp_auth.h"
@@ -15,15 +51,20 @@
 #include "ngx_mcp_zone.h"
 
 
+/* the pause between look-ups of a GET (docs/PROTOCOL.md 2.10) */
+
 #define NGX_MCP_AUTH_RETRY_MS        1000
+
+/* how long a request with a stale entry waits (docs/PROTOCOL.md 2.9) */
+
 #define NGX_MCP_AUTH_STALE_AFTER_MS  1000
 
 
-/* a look-up for an open stream */
+/* a look-up for an open stream; freed when it is answered */
 
 typedef struct {
     ngx_mcp_auth_waiter_t       waiter;
-    u_char                      key[NGX_MCP_DIGEST_LEN];
+    u_char                      key[NGX_MCP_DIGEST_LEN];    /* of session */
     u_char                      credential[NGX_MCP_DIGEST_LEN];
 } ngx_mcp_auth_recheck_t;
 
@@ -31,18 +72,18 @@ typedef struct {
 static ngx_int_t ngx_mcp_auth_begin(ngx_http_request_t *r,
     ngx_mcp_resume_pt step);
 static ngx_int_t ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step);
-static ngx_int_t ngx_mcp_auth_given(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
-    ngx_http_complex_value_t *principal);
-static ngx_int_t ngx_mcp_auth_ask(ngx_mcp_ctx_t *ctx);
+static ngx_int_t ngx_mcp_auth_principal(ngx_http_request_t *r,
+    ngx_mcp_ctx_t *ctx, ngx_http_complex_value_t *principal);
+static ngx_int_t ngx_mcp_auth_start_lookup(ngx_mcp_ctx_t *ctx);
 static ngx_int_t ngx_mcp_auth_stale(ngx_mcp_ctx_t *ctx);
-static void ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *verdict);
+static void ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result);
 static ngx_int_t ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx,
-    ngx_mcp_auth_result_t *verdict);
-static void ngx_mcp_auth_again(void *data);
-static void ngx_mcp_auth_late(void *data);
-static void ngx_mcp_auth_wake(ngx_mcp_ctx_t *ctx);
+    ngx_mcp_auth_result_t *result);
+static void ngx_mcp_auth_retry(void *data);
+static void ngx_mcp_auth_slow(void *data);
+static void ngx_mcp_auth_resume(ngx_mcp_ctx_t *ctx);
 static void ngx_mcp_auth_cleanup(void *data);
-static void ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *verdict);
+static void ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *result);
 
 
 ngx_int_t
@@ -63,7 +104,8 @@ ngx_mcp_auth(ngx_http_request_t *r, ngx_mcp_resume_pt step)
 
 
 /*
- * NGX_OK: ctx->verdict is there; NGX_AGAIN: it is waited for.
+ * Returns NGX_OK if the result is known, NGX_AGAIN if the request waits for
+ * it.
  */
 
 static ngx_int_t
@@ -85,10 +127,13 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
     }
 
     if (conf->principal) {
-        return ngx_mcp_auth_given(r, ctx, conf->principal);
+        return ngx_mcp_auth_principal(r, ctx, conf->principal);
     }
 
     if (rc == NGX_DECLINED) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "mcp auth: no credential");
+
         ctx->verdict.status = NGX_HTTP_UNAUTHORIZED;
         return NGX_OK;
     }
@@ -110,6 +155,9 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
                   : ctx->verdict.status
                                ? NGX_MCP_COUNT_AUTH_BAD
                                : NGX_MCP_COUNT_AUTH_GOOD);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp auth: cache:%i status:%ui", rc, ctx->verdict.status);
 
     if (rc != NGX_DECLINED) {
         ctx->vars.user = ctx->verdict.principal;
@@ -133,7 +181,7 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
         return NGX_ERROR;
     }
 
-    rc = ngx_mcp_auth_ask(ctx);
+    rc = ngx_mcp_auth_start_lookup(ctx);
 
     if (rc == NGX_BUSY) {
         ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -148,10 +196,10 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
     cln->handler = ngx_mcp_auth_cleanup;
     cln->data = ctx;
 
-    /* one that was good a moment ago need not wait long for a slow Frappe */
+    /* with a stale entry the request does not wait long for a slow Frappe */
 
     if (ngx_mcp_auth_stale(ctx) == NGX_OK) {
-        ctx->timer.handler = ngx_mcp_auth_late;
+        ctx->timer.handler = ngx_mcp_auth_slow;
         ctx->timer.data = ctx;
         ngx_mcp_timer_set(&ctx->timer, NGX_MCP_AUTH_STALE_AFTER_MS);
     }
@@ -161,11 +209,12 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
 
 
 /*
- * nginx has authenticated the client; a credential only goes along.
+ * With mcp_sse_principal nginx has authenticated the client.  A credential is
+ * only forwarded to Frappe.
  */
 
 static ngx_int_t
-ngx_mcp_auth_given(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
+ngx_mcp_auth_principal(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
     ngx_http_complex_value_t *principal)
 {
     if (ngx_http_complex_value(r, principal, &ctx->vars.user) != NGX_OK) {
@@ -183,90 +232,93 @@ ngx_mcp_auth_given(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
 
 
 static ngx_int_t
-ngx_mcp_auth_ask(ngx_mcp_ctx_t *ctx)
+ngx_mcp_auth_start_lookup(ngx_mcp_ctx_t *ctx)
 {
-    ngx_http_request_t           *r;
-    ngx_mcp_auth_question_t       question;
+    ngx_http_request_t          *r;
+    ngx_mcp_auth_lookup_args_t   args;
 
     r = ctx->request;
 
-    question.cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-    question.conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
-    question.credential = &ctx->credential;
-    question.site = ctx->vars.site;
-    question.address = r->connection->addr_text;
+    args.cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    args.conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+    args.credential = &ctx->credential;
+    args.site = ctx->vars.site;
+    args.address = r->connection->addr_text;
 
     ctx->waiter.handler = ngx_mcp_auth_answered;
     ctx->waiter.data = ctx;
 
-    return ngx_mcp_auth_lookup(&question, &ctx->waiter);
+    return ngx_mcp_auth_lookup(&args, &ctx->waiter);
 }
 
 
 static void
-ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *verdict)
+ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result)
 {
     ngx_mcp_ctx_t  *ctx = data;
 
-    /* the worker stops, and the request was resumed for that */
+    /* the request was resumed already, since the worker stops */
 
     if (!ctx->suspended) {
         return;
     }
 
-    if (verdict->status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                   "mcp auth: look-up answered, status:%ui", result->status);
 
-        if (ngx_mcp_auth_copy(ctx, verdict) != NGX_OK) {
+    if (result->status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
+
+        if (ngx_mcp_auth_copy(ctx, result) != NGX_OK) {
             ngx_memzero(&ctx->verdict, sizeof(ngx_mcp_auth_result_t));
             ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 
-        ngx_mcp_auth_wake(ctx);
+        ngx_mcp_auth_resume(ctx);
         return;
     }
 
-    /* Frappe authenticates each call itself, so that an old word will do */
+    /* a stale result is acceptable: Frappe authenticates every call */
 
     if (ngx_mcp_auth_stale(ctx) == NGX_OK) {
         ngx_mcp_count(NGX_MCP_COUNT_AUTH_STALE);
-        ngx_mcp_auth_wake(ctx);
+        ngx_mcp_auth_resume(ctx);
         return;
     }
 
-    ctx->verdict.status = verdict->status;
+    ctx->verdict.status = result->status;
 
     if (ctx->retry_lookup
         && (ngx_msec_int_t) (ctx->deadline - ngx_current_msec)
            > NGX_MCP_AUTH_RETRY_MS)
     {
-        ctx->timer.handler = ngx_mcp_auth_again;
+        ctx->timer.handler = ngx_mcp_auth_retry;
         ctx->timer.data = ctx;
         ngx_mcp_timer_set(&ctx->timer, NGX_MCP_AUTH_RETRY_MS);
         return;
     }
 
-    ngx_mcp_auth_wake(ctx);
+    ngx_mcp_auth_resume(ctx);
 }
 
 
 static ngx_int_t
-ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx, ngx_mcp_auth_result_t *verdict)
+ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx, ngx_mcp_auth_result_t *result)
 {
     ngx_pool_t  *pool;
 
     pool = ctx->request->pool;
 
-    ctx->verdict = *verdict;
+    ctx->verdict = *result;
 
-    if (verdict->principal.len) {
-        ctx->verdict.principal.data = ngx_pstrdup(pool, &verdict->principal);
+    if (result->principal.len) {
+        ctx->verdict.principal.data = ngx_pstrdup(pool, &result->principal);
         if (ctx->verdict.principal.data == NULL) {
             return NGX_ERROR;
         }
     }
 
-    if (verdict->challenge.len) {
-        ctx->verdict.challenge.data = ngx_pstrdup(pool, &verdict->challenge);
+    if (result->challenge.len) {
+        ctx->verdict.challenge.data = ngx_pstrdup(pool, &result->challenge);
         if (ctx->verdict.challenge.data == NULL) {
             return NGX_ERROR;
         }
@@ -277,57 +329,64 @@ ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx, ngx_mcp_auth_result_t *verdict)
 
 
 /*
- * NGX_OK if the credential was good not too long ago.
+ * Uses a stale entry of the cache, which is younger than mcp_sse_auth_stale.
+ * Returns NGX_OK, or NGX_DECLINED if there is none or it is a refusal.
  */
 
 static ngx_int_t
 ngx_mcp_auth_stale(ngx_mcp_ctx_t *ctx)
 {
-    ngx_mcp_auth_result_t  verdict;
+    ngx_mcp_auth_result_t  result;
     ngx_mcp_loc_conf_t    *conf;
 
     conf = ngx_http_get_module_loc_conf(ctx->request,
                                         ngx_http_mcp_sse_module);
 
     if (ngx_mcp_auth_cache_get(ctx->credential.digest, conf->auth_stale,
-                               ctx->request->pool, &verdict)
+                               ctx->request->pool, &result)
         != NGX_OK
-        || verdict.status)
+        || result.status)
     {
         return NGX_DECLINED;
     }
 
-    ctx->verdict = verdict;
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                   "mcp auth: there is a stale entry");
+
+    ctx->verdict = result;
 
     return NGX_OK;
 }
 
 
 static void
-ngx_mcp_auth_again(void *data)
+ngx_mcp_auth_retry(void *data)
 {
     ngx_mcp_ctx_t  *ctx = data;
 
-    if (ngx_mcp_auth_ask(ctx) != NGX_OK) {
-        ngx_mcp_auth_wake(ctx);
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                   "mcp auth: repeat look-up");
+
+    if (ngx_mcp_auth_start_lookup(ctx) != NGX_OK) {
+        ngx_mcp_auth_resume(ctx);
     }
 }
 
 
 static void
-ngx_mcp_auth_late(void *data)
+ngx_mcp_auth_slow(void *data)
 {
     ngx_mcp_ctx_t  *ctx = data;
 
     if (ngx_mcp_auth_stale(ctx) == NGX_OK) {
         ngx_mcp_count(NGX_MCP_COUNT_AUTH_STALE);
-        ngx_mcp_auth_wake(ctx);
+        ngx_mcp_auth_resume(ctx);
     }
 }
 
 
 static void
-ngx_mcp_auth_wake(ngx_mcp_ctx_t *ctx)
+ngx_mcp_auth_resume(ngx_mcp_ctx_t *ctx)
 {
     ngx_mcp_auth_lookup_leave(&ctx->waiter);
 
@@ -349,8 +408,8 @@ ngx_mcp_auth_cleanup(void *data)
 void
 ngx_mcp_auth_recheck(ngx_mcp_session_t *s)
 {
-    ngx_mcp_auth_recheck_t       *recheck;
-    ngx_mcp_auth_question_t       question;
+    ngx_mcp_auth_recheck_t      *recheck;
+    ngx_mcp_auth_lookup_args_t   args;
 
     if (s->conf->principal) {
         return;
@@ -367,24 +426,28 @@ ngx_mcp_auth_recheck(ngx_mcp_session_t *s)
     recheck->waiter.handler = ngx_mcp_auth_rechecked;
     recheck->waiter.data = recheck;
 
-    question.cscf = s->cscf;
-    question.conf = s->conf;
-    question.credential = &s->credential;
-    question.site = s->site;
-    ngx_str_null(&question.address);
+    args.cscf = s->cscf;
+    args.conf = s->conf;
+    args.credential = &s->credential;
+    args.site = s->site;
+    ngx_str_null(&args.address);
 
-    if (ngx_mcp_auth_lookup(&question, &recheck->waiter) != NGX_OK) {
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp auth: recheck session %*s",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
+    if (ngx_mcp_auth_lookup(&args, &recheck->waiter) != NGX_OK) {
         ngx_free(recheck);
     }
 }
 
 
 static void
-ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *verdict)
+ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *result)
 {
     ngx_mcp_auth_recheck_t  *recheck = data;
 
     ngx_mcp_session_timers_rechecked(recheck->key, recheck->credential,
-                                     verdict->status, &verdict->principal);
+                                     result->status, &result->principal);
     ngx_free(recheck);
 }

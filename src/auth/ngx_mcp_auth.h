@@ -1,6 +1,8 @@
 
 /*
- * Whose request it is.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Authentication of client requests.
  */
 
 #ifndef _NGX_MCP_AUTH_H_INCLUDED_
@@ -11,18 +13,21 @@
 
 
 /*
- * Finds out whose the request is and runs step(), now or later: what that
- * returns the request is finalized with.  Returns what the content handler is
- * to return.
+ * Finds the user of a request and runs step(), maybe before this returns; the
+ * request is finalized with the code that step() returns.  If ctx->retry_lookup
+ * is set, the request waits up to mcp_sse_auth_wait for Frappe.  Returns the
+ * code that the content handler returns.
  *
- * ctx->verdict.status is then 0, and facts.user is set; 401; or 502, 503 or
- * 504: nobody knows.
+ * When step() runs, ctx->verdict.status is 0, and ctx->vars.user is set; or
+ * 401; or 502, 503 or 504 if Frappe is unavailable.
  */
 
 ngx_int_t ngx_mcp_auth(ngx_http_request_t *r, ngx_mcp_resume_pt step);
 
 /*
- * Looks a session's credential up again, see _session.h.
+ * Looks up the credential of an open session again.  The result goes to
+ * ngx_mcp_session_timers_rechecked() later, even if the session has ended; no
+ * result comes if memory is short or too many look-ups wait.
  */
 
 void ngx_mcp_auth_recheck(ngx_mcp_session_t *s);

@@ -1,60 +1,70 @@
 
 /*
- * Entries belong to the zone.  Refusals have a queue of their own with a
- * quarter of the room, so that guessing does not push good ones out.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The cache of user look-ups in the zone: a bounded LRU.
+ *
+ * Entries are owned by the zone.  Refusals have a queue of their own with a
+ * quarter of the room: an attacker who tries credentials does not evict the
+ * entries of users.
  */
 
 #include "ngx_mcp_auth_cache.h"
 #include "ngx_mcp_zone.h"
 
 
-#define NGX_MCP_AUTH_CACHE_BYTES_PER_ENTRY  2048    /* of the zone */
-#define NGX_MCP_AUTH_CACHE_MAX_TEXT         512     /* of its text */
+/* the cache has one entry for so many bytes of the zone */
+
+#define NGX_MCP_AUTH_CACHE_BYTES_PER_ENTRY  2048
+
+/* the longest user or challenge that is cached, bytes */
+
+#define NGX_MCP_AUTH_CACHE_MAX_TEXT         512
 
 
-static ngx_mcp_auth_cache_entry_t *ngx_mcp_auth_cache_find(
+static ngx_mcp_auth_cache_entry_t *ngx_mcp_auth_cache_find_locked(
     ngx_mcp_zone_t *zone, u_char *digest);
-static void ngx_mcp_auth_cache_free(ngx_mcp_zone_t *zone,
-    ngx_mcp_auth_cache_entry_t *v);
-static void ngx_mcp_auth_cache_trim(ngx_mcp_zone_t *zone);
+static void ngx_mcp_auth_cache_free_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_auth_cache_entry_t *entry);
+static void ngx_mcp_auth_cache_trim_locked(ngx_mcp_zone_t *zone);
 
 
 ngx_int_t
-ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t good, ngx_pool_t *pool,
-    ngx_mcp_auth_result_t *verdict)
+ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t max_age, ngx_pool_t *pool,
+    ngx_mcp_auth_result_t *result)
 {
     u_char                       text[NGX_MCP_AUTH_CACHE_MAX_TEXT];
     ngx_msec_int_t               age, max;
     ngx_str_t                    s;
     ngx_mcp_zone_t              *zone;
-    ngx_mcp_auth_cache_entry_t  *v;
+    ngx_mcp_auth_cache_entry_t  *entry;
 
     zone = ngx_mcp_zone();
 
-    ngx_memzero(verdict, sizeof(ngx_mcp_auth_result_t));
+    ngx_memzero(result, sizeof(ngx_mcp_auth_result_t));
 
     ngx_mcp_zone_lock(zone);
 
-    v = ngx_mcp_auth_cache_find(zone, digest);
+    entry = ngx_mcp_auth_cache_find_locked(zone, digest);
 
-    /* another worker's clock may be a little ahead of this one's */
+    /* signed: the cached clock of another worker may be ahead */
 
-    age = v ? (ngx_msec_int_t) (ngx_current_msec - v->when) : 0;
-    max = (v && v->status) ? NGX_MCP_AUTH_CACHE_BAD_AGE_MS
-                           : (ngx_msec_int_t) good;
+    age = entry ? (ngx_msec_int_t) (ngx_current_msec - entry->when) : 0;
+    max = (entry && entry->status) ? NGX_MCP_AUTH_CACHE_BAD_AGE_MS
+                                   : (ngx_msec_int_t) max_age;
 
-    if (v == NULL || age >= max) {
+    if (entry == NULL || age >= max) {
         ngx_mcp_zone_unlock(zone);
         return NGX_DECLINED;
     }
 
-    ngx_queue_remove(&v->queue);
-    ngx_queue_insert_head(v->status ? &zone->root->bad : &zone->root->good,
-                          &v->queue);
+    ngx_queue_remove(&entry->queue);
+    ngx_queue_insert_head(entry->status ? &zone->root->bad : &zone->root->good,
+                          &entry->queue);
 
-    verdict->status = v->status;
-    s.len = v->len;
-    ngx_memcpy(text, v->text, v->len);
+    result->status = entry->status;
+    s.len = entry->len;
+    ngx_memcpy(text, entry->text, entry->len);
 
     ngx_mcp_zone_unlock(zone);
 
@@ -68,11 +78,11 @@ ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t good, ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    if (verdict->status) {
-        verdict->challenge = s;
+    if (result->status) {
+        result->challenge = s;
 
     } else {
-        verdict->principal = s;
+        result->principal = s;
     }
 
     return NGX_OK;
@@ -80,15 +90,15 @@ ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t good, ngx_pool_t *pool,
 
 
 void
-ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *verdict)
+ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result)
 {
     ngx_str_t                   *text;
     ngx_mcp_zone_t              *zone;
-    ngx_mcp_auth_cache_entry_t  *v;
+    ngx_mcp_auth_cache_entry_t  *entry;
 
     zone = ngx_mcp_zone();
 
-    text = verdict->status ? &verdict->challenge : &verdict->principal;
+    text = result->status ? &result->challenge : &result->principal;
 
     if (text->len > NGX_MCP_AUTH_CACHE_MAX_TEXT) {
         return;
@@ -96,54 +106,55 @@ ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *verdict)
 
     ngx_mcp_zone_lock(zone);
 
-    v = ngx_mcp_auth_cache_find(zone, digest);
+    entry = ngx_mcp_auth_cache_find_locked(zone, digest);
 
-    if (v) {
-        ngx_mcp_auth_cache_free(zone, v);
+    if (entry) {
+        ngx_mcp_auth_cache_free_locked(zone, entry);
     }
 
-    ngx_mcp_auth_cache_trim(zone);
+    ngx_mcp_auth_cache_trim_locked(zone);
 
-    v = ngx_mcp_zone_alloc_locked(zone,
-                       offsetof(ngx_mcp_auth_cache_entry_t, text)
-                       + ngx_max(text->len, 1));
-    if (v == NULL) {
+    entry = ngx_mcp_zone_alloc_locked(zone,
+                                      offsetof(ngx_mcp_auth_cache_entry_t,
+                                               text)
+                                      + ngx_max(text->len, 1));
+    if (entry == NULL) {
         ngx_mcp_zone_unlock(zone);
         return;
     }
 
-    ngx_memcpy(v->key, digest, NGX_MCP_DIGEST_LEN);
+    ngx_memcpy(entry->key, digest, NGX_MCP_DIGEST_LEN);
 
     if (text->len) {
-        ngx_memcpy(v->text, text->data, text->len);
+        ngx_memcpy(entry->text, text->data, text->len);
     }
 
-    v->len = text->len;
-    v->status = verdict->status;
-    v->when = ngx_current_msec;
+    entry->len = text->len;
+    entry->status = result->status;
+    entry->when = ngx_current_msec;
 
-    if (v->status) {
-        ngx_queue_insert_head(&zone->root->bad, &v->queue);
+    if (entry->status) {
+        ngx_queue_insert_head(&zone->root->bad, &entry->queue);
         zone->root->nbad++;
 
     } else {
-        ngx_queue_insert_head(&zone->root->good, &v->queue);
+        ngx_queue_insert_head(&zone->root->good, &entry->queue);
         zone->root->ngood++;
     }
 
-    ngx_mcp_zone_insert(&zone->root->auth_entries, &v->node, v->key);
+    ngx_mcp_zone_insert(&zone->root->auth_entries, &entry->node, entry->key);
 
     ngx_mcp_zone_unlock(zone);
 }
 
 
 static ngx_mcp_auth_cache_entry_t *
-ngx_mcp_auth_cache_find(ngx_mcp_zone_t *zone, u_char *digest)
+ngx_mcp_auth_cache_find_locked(ngx_mcp_zone_t *zone, u_char *digest)
 {
     ngx_rbtree_node_t  *node;
 
     node = ngx_mcp_zone_find(&zone->root->auth_entries, digest,
-                            offsetof(ngx_mcp_auth_cache_entry_t, key));
+                             offsetof(ngx_mcp_auth_cache_entry_t, key));
 
     return node ? ngx_rbtree_data(node, ngx_mcp_auth_cache_entry_t, node)
                 : NULL;
@@ -151,7 +162,7 @@ ngx_mcp_auth_cache_find(ngx_mcp_zone_t *zone, u_char *digest)
 
 
 static void
-ngx_mcp_auth_cache_trim(ngx_mcp_zone_t *zone)
+ngx_mcp_auth_cache_trim_locked(ngx_mcp_zone_t *zone)
 {
     ngx_uint_t    max;
     ngx_queue_t  *q;
@@ -168,22 +179,25 @@ ngx_mcp_auth_cache_trim(ngx_mcp_zone_t *zone)
         return;
     }
 
-    ngx_mcp_auth_cache_free(zone,
-                  ngx_queue_data(q, ngx_mcp_auth_cache_entry_t, queue));
+    ngx_mcp_auth_cache_free_locked(zone,
+                                   ngx_queue_data(q,
+                                                  ngx_mcp_auth_cache_entry_t,
+                                                  queue));
 }
 
 
 static void
-ngx_mcp_auth_cache_free(ngx_mcp_zone_t *zone, ngx_mcp_auth_cache_entry_t *v)
+ngx_mcp_auth_cache_free_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_auth_cache_entry_t *entry)
 {
-    if (v->status) {
+    if (entry->status) {
         zone->root->nbad--;
 
     } else {
         zone->root->ngood--;
     }
 
-    ngx_queue_remove(&v->queue);
-    ngx_rbtree_delete(&zone->root->auth_entries, &v->node);
-    ngx_mcp_zone_free_locked(zone, v);
+    ngx_queue_remove(&entry->queue);
+    ngx_rbtree_delete(&zone->root->auth_entries, &entry->node);
+    ngx_mcp_zone_free_locked(zone, entry);
 }

@@ -1,7 +1,9 @@
 
 /*
- * The cache of look-ups in the zone: a bounded LRU of verdicts, by the digest
- * of the credential.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The cache of user look-ups in the zone: a bounded LRU of results, by the
+ * digest of the credential.
  */
 
 #ifndef _NGX_MCP_AUTH_CACHE_H_INCLUDED_
@@ -11,22 +13,27 @@
 #include "ngx_mcp.h"
 
 
-/*
- * The verdict on that credential if it is not older than "good" ms, or, if
- * it is a refusal, not older than NGX_MCP_AUTH_CACHE_BAD_AGE_MS.  Strings are
- * put into pool.  NGX_OK; NGX_DECLINED: none; NGX_ERROR: memory is short.
- */
+/* how long a refusal is used (docs/PROTOCOL.md 2.8) */
 
 #define NGX_MCP_AUTH_CACHE_BAD_AGE_MS  5000
 
-ngx_int_t ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t good,
-    ngx_pool_t *pool, ngx_mcp_auth_result_t *verdict);
 
 /*
- * Remembers a verdict, good or bad.  If the zone is full nothing happens.
+ * Fills *result for a credential from an entry that is younger than "max_age"
+ * ms or, if it is a refusal, than NGX_MCP_AUTH_CACHE_BAD_AGE_MS.  Strings are
+ * copied to pool.  Returns NGX_OK; NGX_DECLINED if there is none; NGX_ERROR if
+ * memory is short.
  */
 
-void ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *verdict);
+ngx_int_t ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t max_age,
+    ngx_pool_t *pool, ngx_mcp_auth_result_t *result);
+
+/*
+ * Caches a result, accepted or refused, in place of an older one.  All bytes
+ * are copied.  Does nothing if the zone is full or the text is too long.
+ */
+
+void ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result);
 
 
 #endif /* _NGX_MCP_AUTH_CACHE_H_INCLUDED_ */

@@ -1,7 +1,12 @@
 
 /*
- * A look-up is freed when its call has ended and its waiters were told.  It
- * does not own them: each leaves it before it goes away.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * User look-up at Frappe: one runs for a credential and worker, and at most
+ * NGX_MCP_AUTH_LOOKUP_MAX in a worker; others wait in a queue.
+ *
+ * A look-up is freed when its call has ended and its waiters have got the
+ * result.  It does not own the waiters: each leaves before it is freed.
  */
 
 #include "ngx_mcp_auth_lookup.h"
@@ -12,16 +17,19 @@
 #include "ngx_mcp_auth_cache.h"
 
 
+/* docs/PROTOCOL.md 2.8: look-ups that run, and that wait, in a worker */
+
 #define NGX_MCP_AUTH_LOOKUP_MAX         32
 #define NGX_MCP_AUTH_LOOKUP_MAX_QUEUED  1024
-#define NGX_MCP_AUTH_LOOKUP_TIMEOUT_MS  10000
-#define NGX_MCP_AUTH_LOOKUP_MAX_ANSWER  65536
+
+#define NGX_MCP_AUTH_LOOKUP_TIMEOUT_MS  10000      /* docs/PROTOCOL.md 2.12 */
+#define NGX_MCP_AUTH_LOOKUP_MAX_ANSWER  65536      /* bytes */
 
 
 struct ngx_mcp_auth_lookup_s {
     ngx_queue_t                     queue;      /* running or waiting */
     ngx_queue_t                     waiters;
-    ngx_mcp_call_t                 *call;       /* NULL: it waits to start */
+    ngx_mcp_call_t                 *call;       /* NULL: not started */
 
     ngx_http_core_srv_conf_t       *cscf;
     ngx_mcp_loc_conf_t             *conf;
@@ -29,23 +37,23 @@ struct ngx_mcp_auth_lookup_s {
     ngx_str_t                       site;
     ngx_str_t                       address;
 
-    unsigned                        queued:1;
+    unsigned                        queued:1;   /* waits to start */
 };
 
 
 static ngx_mcp_auth_lookup_t *ngx_mcp_auth_lookup_find(u_char *digest);
 static ngx_mcp_auth_lookup_t *ngx_mcp_auth_lookup_create(
-    ngx_mcp_auth_question_t *question);
+    ngx_mcp_auth_lookup_args_t *args);
 static ngx_int_t ngx_mcp_auth_lookup_start(ngx_mcp_auth_lookup_t *lookup);
 static ngx_int_t ngx_mcp_auth_lookup_headers(ngx_mcp_auth_lookup_t *lookup,
     ngx_mcp_call_t *call);
-static void ngx_mcp_auth_lookup_done(ngx_mcp_call_t *call);
-static void ngx_mcp_auth_lookup_next(void);
-static void ngx_mcp_auth_lookup_read(ngx_mcp_call_t *call,
-    ngx_mcp_auth_result_t *verdict);
-static ngx_uint_t ngx_mcp_auth_lookup_fault(ngx_mcp_call_t *call);
-static void ngx_mcp_auth_lookup_tell(ngx_mcp_auth_lookup_t *lookup,
-    ngx_mcp_auth_result_t *verdict);
+static void ngx_mcp_auth_lookup_handler(ngx_mcp_call_t *call);
+static void ngx_mcp_auth_lookup_start_queued(void);
+static void ngx_mcp_auth_lookup_result(ngx_mcp_call_t *call,
+    ngx_mcp_auth_result_t *result);
+static ngx_uint_t ngx_mcp_auth_lookup_status(ngx_mcp_call_t *call);
+static void ngx_mcp_auth_lookup_notify(ngx_mcp_auth_lookup_t *lookup,
+    ngx_mcp_auth_result_t *result);
 
 
 static ngx_queue_t  ngx_mcp_auth_lookups_running = {
@@ -69,12 +77,12 @@ static ngx_str_t  ngx_mcp_auth_lookup_authorization =
 
 
 ngx_int_t
-ngx_mcp_auth_lookup(ngx_mcp_auth_question_t *question,
+ngx_mcp_auth_lookup(ngx_mcp_auth_lookup_args_t *args,
     ngx_mcp_auth_waiter_t *waiter)
 {
     ngx_mcp_auth_lookup_t  *lookup;
 
-    lookup = ngx_mcp_auth_lookup_find(question->credential->digest);
+    lookup = ngx_mcp_auth_lookup_find(args->credential->digest);
 
     if (lookup == NULL) {
 
@@ -84,7 +92,7 @@ ngx_mcp_auth_lookup(ngx_mcp_auth_question_t *question,
             return NGX_BUSY;
         }
 
-        lookup = ngx_mcp_auth_lookup_create(question);
+        lookup = ngx_mcp_auth_lookup_create(args);
         if (lookup == NULL) {
             return NGX_ERROR;
         }
@@ -100,6 +108,11 @@ ngx_mcp_auth_lookup(ngx_mcp_auth_question_t *question,
             return NGX_ERROR;
         }
     }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp look-up: queued:%d running:%ui joined:%d",
+                   (int) lookup->queued, ngx_mcp_auth_nlookups,
+                   !ngx_queue_empty(&lookup->waiters));
 
     waiter->lookup = lookup;
     ngx_queue_insert_tail(&lookup->waiters, &waiter->queue);
@@ -122,7 +135,7 @@ ngx_mcp_auth_lookup_leave(ngx_mcp_auth_waiter_t *waiter)
     ngx_queue_remove(&waiter->queue);
     waiter->lookup = NULL;
 
-    /* one in flight goes on for the cache, one for nobody does not begin */
+    /* a running look-up completes for the cache; a queued one is dropped */
 
     if (lookup->call == NULL
         && lookup->queued
@@ -167,16 +180,16 @@ ngx_mcp_auth_lookup_find(u_char *digest)
 
 
 static ngx_mcp_auth_lookup_t *
-ngx_mcp_auth_lookup_create(ngx_mcp_auth_question_t *question)
+ngx_mcp_auth_lookup_create(ngx_mcp_auth_lookup_args_t *args)
 {
     u_char                 *p;
     ngx_str_t              *value;
     ngx_mcp_auth_lookup_t  *lookup;
 
-    value = &question->credential->value;
+    value = &args->credential->value;
 
     lookup = ngx_calloc(sizeof(ngx_mcp_auth_lookup_t) + value->len
-                        + question->site.len + question->address.len,
+                        + args->site.len + args->address.len,
                         ngx_cycle->log);
     if (lookup == NULL) {
         return NULL;
@@ -184,9 +197,9 @@ ngx_mcp_auth_lookup_create(ngx_mcp_auth_question_t *question)
 
     ngx_queue_init(&lookup->waiters);
 
-    lookup->cscf = question->cscf;
-    lookup->conf = question->conf;
-    lookup->credential = *question->credential;
+    lookup->cscf = args->cscf;
+    lookup->conf = args->conf;
+    lookup->credential = *args->credential;
     ngx_str_null(&lookup->credential.csrf_token);
 
     p = (u_char *) (lookup + 1);
@@ -195,14 +208,14 @@ ngx_mcp_auth_lookup_create(ngx_mcp_auth_question_t *question)
     p = ngx_cpymem(p, value->data, value->len);
 
     lookup->site.data = p;
-    lookup->site.len = question->site.len;
-    p = ngx_cpymem(p, question->site.data, question->site.len);
+    lookup->site.len = args->site.len;
+    p = ngx_cpymem(p, args->site.data, args->site.len);
 
     lookup->address.data = p;
-    lookup->address.len = question->address.len;
+    lookup->address.len = args->address.len;
 
-    if (question->address.len) {
-        ngx_memcpy(p, question->address.data, question->address.len);
+    if (args->address.len) {
+        ngx_memcpy(p, args->address.data, args->address.len);
     }
 
     return lookup;
@@ -224,7 +237,7 @@ ngx_mcp_auth_lookup_start(ngx_mcp_auth_lookup_t *lookup)
     call->address = lookup->address;
     call->timeout = NGX_MCP_AUTH_LOOKUP_TIMEOUT_MS;
     call->max_answer = NGX_MCP_AUTH_LOOKUP_MAX_ANSWER;
-    call->handler = ngx_mcp_auth_lookup_done;
+    call->handler = ngx_mcp_auth_lookup_handler;
     call->data = lookup;
 
     call->ctx.vars.site = lookup->site;
@@ -263,8 +276,8 @@ ngx_mcp_auth_lookup_headers(ngx_mcp_auth_lookup_t *lookup,
            != NGX_OK
         || (lookup->address.len
             && ngx_mcp_header_push(r,
-                                        &ngx_mcp_auth_lookup_forwarded,
-                                        &lookup->address)
+                                   &ngx_mcp_auth_lookup_forwarded,
+                                   &lookup->address)
                != NGX_OK))
     {
         return NGX_ERROR;
@@ -279,42 +292,45 @@ ngx_mcp_auth_lookup_headers(ngx_mcp_auth_lookup_t *lookup,
 
 
 static void
-ngx_mcp_auth_lookup_done(ngx_mcp_call_t *call)
+ngx_mcp_auth_lookup_handler(ngx_mcp_call_t *call)
 {
     ngx_mcp_auth_lookup_t       *lookup;
-    ngx_mcp_auth_result_t        verdict;
+    ngx_mcp_auth_result_t        result;
 
     lookup = call->data;
 
     ngx_queue_remove(&lookup->queue);
     ngx_mcp_auth_nlookups--;
 
-    ngx_mcp_auth_lookup_read(call, &verdict);
+    ngx_mcp_auth_lookup_result(call, &result);
 
-    ngx_mcp_count(verdict.status == 0
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &call->log, 0,
+                   "mcp look-up: ended, status:%ui", result.status);
+
+    ngx_mcp_count(result.status == 0
                                ? NGX_MCP_COUNT_LOOKUP_GOOD
-                  : verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR
+                  : result.status < NGX_HTTP_INTERNAL_SERVER_ERROR
                                ? NGX_MCP_COUNT_LOOKUP_BAD
                                : NGX_MCP_COUNT_LOOKUP_FAILED);
 
-    if (verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
-        ngx_mcp_auth_cache_put(lookup->credential.digest, &verdict);
+    if (result.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        ngx_mcp_auth_cache_put(lookup->credential.digest, &result);
     }
 
-    ngx_mcp_auth_lookup_tell(lookup, &verdict);
+    ngx_mcp_auth_lookup_notify(lookup, &result);
 
     ngx_free(lookup);
 
-    ngx_mcp_auth_lookup_next();
+    ngx_mcp_auth_lookup_start_queued();
 }
 
 
 static void
-ngx_mcp_auth_lookup_next(void)
+ngx_mcp_auth_lookup_start_queued(void)
 {
     ngx_queue_t                 *q;
     ngx_mcp_auth_lookup_t       *lookup;
-    ngx_mcp_auth_result_t        verdict;
+    ngx_mcp_auth_result_t        result;
 
     while (ngx_mcp_auth_nlookups < NGX_MCP_AUTH_LOOKUP_MAX
            && !ngx_mcp_auth_lookups_stopped
@@ -332,17 +348,18 @@ ngx_mcp_auth_lookup_next(void)
             continue;
         }
 
-        ngx_memzero(&verdict, sizeof(ngx_mcp_auth_result_t));
-        verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        ngx_memzero(&result, sizeof(ngx_mcp_auth_result_t));
+        result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
 
-        ngx_mcp_auth_lookup_tell(lookup, &verdict);
+        ngx_mcp_auth_lookup_notify(lookup, &result);
         ngx_free(lookup);
     }
 }
 
 
 /*
- * Those that wait to start have no waiters any more: all were woken.
+ * Queued look-ups do not start any more; the requests that waited for them
+ * were resumed.
  */
 
 void
@@ -365,8 +382,8 @@ ngx_mcp_auth_lookup_stop(void)
 
 
 static void
-ngx_mcp_auth_lookup_tell(ngx_mcp_auth_lookup_t *lookup,
-    ngx_mcp_auth_result_t *verdict)
+ngx_mcp_auth_lookup_notify(ngx_mcp_auth_lookup_t *lookup,
+    ngx_mcp_auth_result_t *result)
 {
     ngx_queue_t            *q;
     ngx_mcp_auth_waiter_t  *waiter;
@@ -378,30 +395,30 @@ ngx_mcp_auth_lookup_tell(ngx_mcp_auth_lookup_t *lookup,
 
         ngx_mcp_auth_lookup_leave(waiter);
 
-        waiter->handler(waiter->data, verdict);
+        waiter->handler(waiter->data, result);
     }
 }
 
 
 /*
- * Guest is nobody, and a refusal is only what Frappe itself says: anything
- * else means that it cannot be asked.
+ * Sets *result from the answer.  Guest is not authenticated.  Only 401 and 403
+ * of Frappe are refusals; any other status means that Frappe is unavailable.
  */
 
 static void
-ngx_mcp_auth_lookup_read(ngx_mcp_call_t *call, ngx_mcp_auth_result_t *verdict)
+ngx_mcp_auth_lookup_result(ngx_mcp_call_t *call, ngx_mcp_auth_result_t *result)
 {
     ngx_int_t   rc;
     ngx_str_t   body;
 
-    ngx_memzero(verdict, sizeof(ngx_mcp_auth_result_t));
+    ngx_memzero(result, sizeof(ngx_mcp_auth_result_t));
 
     if (call->end == NGX_MCP_CALL_DONE
         && (call->status == NGX_HTTP_UNAUTHORIZED
             || call->status == NGX_HTTP_FORBIDDEN))
     {
-        verdict->status = NGX_HTTP_UNAUTHORIZED;
-        verdict->challenge = call->challenge;
+        result->status = NGX_HTTP_UNAUTHORIZED;
+        result->challenge = call->challenge;
         return;
     }
 
@@ -409,7 +426,7 @@ ngx_mcp_auth_lookup_read(ngx_mcp_call_t *call, ngx_mcp_auth_result_t *verdict)
         || call->status != NGX_HTTP_OK
         || call->answer == NULL)
     {
-        verdict->status = ngx_mcp_auth_lookup_fault(call);
+        result->status = ngx_mcp_auth_lookup_status(call);
         return;
     }
 
@@ -417,26 +434,27 @@ ngx_mcp_auth_lookup_read(ngx_mcp_call_t *call, ngx_mcp_auth_result_t *verdict)
     body.len = call->answer->last - call->answer->pos;
 
     rc = ngx_mcp_jsonrpc_string(call->pool, &body, "message",
-                                &verdict->principal);
+                                &result->principal);
 
     if (rc != NGX_OK) {
-        verdict->status = NGX_HTTP_BAD_GATEWAY;
+        result->status = NGX_HTTP_BAD_GATEWAY;
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
                       "mcp sse: user look-up at \"%V\" answered without a "
-                      "user", &call->uri);
+                      "user, check that it leads to get_logged_user",
+                      &call->uri);
         return;
     }
 
-    if (!ngx_mcp_json_text_one_line(&verdict->principal)
-        || ngx_mcp_str_is(&verdict->principal, "Guest"))
+    if (!ngx_mcp_json_text_one_line(&result->principal)
+        || ngx_mcp_str_is(&result->principal, "Guest"))
     {
-        verdict->status = NGX_HTTP_UNAUTHORIZED;
+        result->status = NGX_HTTP_UNAUTHORIZED;
     }
 }
 
 
 static ngx_uint_t
-ngx_mcp_auth_lookup_fault(ngx_mcp_call_t *call)
+ngx_mcp_auth_lookup_status(ngx_mcp_call_t *call)
 {
     if (call->end == NGX_MCP_CALL_CANCELLED) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;

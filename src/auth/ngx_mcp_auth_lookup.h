@@ -1,7 +1,9 @@
 
 /*
- * Asking Frappe whose a credential is: one look-up per credential and worker
- * in flight, whoever waits for it.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * User look-up at Frappe: one runs for a credential and worker, for all that
+ * wait for it.
  */
 
 #ifndef _NGX_MCP_AUTH_LOOKUP_H_INCLUDED_
@@ -11,35 +13,39 @@
 #include "ngx_mcp.h"
 
 
-/* what a look-up needs; strings are copied */
+/* the arguments of a look-up; strings are copied */
 
 typedef struct {
     ngx_http_core_srv_conf_t       *cscf;
     ngx_mcp_loc_conf_t             *conf;
     ngx_mcp_credential_t           *credential;
     ngx_str_t                       site;
-    ngx_str_t                       address;
-} ngx_mcp_auth_question_t;
+    ngx_str_t                       address;    /* of the client */
+} ngx_mcp_auth_lookup_args_t;
 
 
 /*
- * Joins, or starts, the look-up of a credential.  waiter->handler() runs
- * once, when there is a verdict, never before this has returned.  NGX_OK;
- * NGX_BUSY: too many wait already, or the worker stops; NGX_ERROR: memory is
- * short.
+ * Joins or starts the look-up of a credential.  The caller owns the waiter,
+ * and sets handler and data.  waiter->handler() runs once with the result,
+ * never before this returns, and not after ngx_mcp_auth_lookup_leave().  The
+ * result is valid while the handler runs.
+ *
+ * Returns NGX_OK; NGX_BUSY if too many look-ups wait or the worker stops;
+ * NGX_ERROR if memory is short.
  */
 
-ngx_int_t ngx_mcp_auth_lookup(ngx_mcp_auth_question_t *question,
+ngx_int_t ngx_mcp_auth_lookup(ngx_mcp_auth_lookup_args_t *args,
     ngx_mcp_auth_waiter_t *waiter);
 
 /*
- * The waiter does not wait any more; the look-up goes on for the cache.
+ * Removes a waiter; does nothing if it does not wait.  A running look-up
+ * completes for the cache.
  */
 
 void ngx_mcp_auth_lookup_leave(ngx_mcp_auth_waiter_t *waiter);
 
 /*
- * The worker stops: look-ups in flight are cut, no more begin.
+ * The worker stops: cancels running look-ups; no others start.
  */
 
 void ngx_mcp_auth_lookup_stop(void);

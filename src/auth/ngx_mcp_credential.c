@@ -1,6 +1,10 @@
 
 /*
- * Values live in the pool of the request they are read from.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Reads Authorization or Frappe's cookie into the form that Frappe gets.
+ *
+ * Values are in the pool of the request.
  */
 
 #include "ngx_mcp_credential.h"
@@ -9,24 +13,24 @@
 
 static ngx_int_t ngx_mcp_credential_header(ngx_http_request_t *r,
     ngx_str_t *header);
-static ngx_int_t ngx_mcp_credential_word(ngx_http_request_t *r,
-    ngx_str_t *word, ngx_mcp_credential_t *cred);
+static ngx_int_t ngx_mcp_credential_key(ngx_http_request_t *r,
+    ngx_str_t *key, ngx_mcp_credential_t *cred);
 static ngx_int_t ngx_mcp_credential_pair(ngx_http_request_t *r,
     ngx_str_t *pair, ngx_mcp_credential_t *cred);
 static ngx_int_t ngx_mcp_credential_basic(ngx_http_request_t *r,
     ngx_str_t *value, ngx_mcp_credential_t *cred);
-static ngx_int_t ngx_mcp_credential_make(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_credential_set(ngx_http_request_t *r,
     const char *fmt, ngx_str_t *a, ngx_str_t *b, ngx_mcp_credential_t *cred);
 static ngx_int_t ngx_mcp_credential_cookie(ngx_http_request_t *r,
     ngx_mcp_credential_t *cred);
 static ngx_uint_t ngx_mcp_credential_visible(ngx_str_t *s);
 
 
-static ngx_str_t  ngx_mcp_authorization = ngx_string("authorization");
-static ngx_str_t  ngx_mcp_session_id_cookie = ngx_string("sid");
-static ngx_str_t  ngx_mcp_fetch_site = ngx_string("sec-fetch-site");
-static ngx_str_t  ngx_mcp_csrf = ngx_string("x-frappe-csrf-token");
+static ngx_str_t  ngx_mcp_credential_header_name = ngx_string("authorization");
+static ngx_str_t  ngx_mcp_credential_cookie_name = ngx_string("sid");
 
+
+/* whether an ngx_str_t * equals a literal, without case (RFC 9110, 11.1) */
 
 #define ngx_mcp_scheme_is(s, text)                                            \
     ((s)->len == sizeof(text) - 1                                             \
@@ -53,7 +57,7 @@ ngx_mcp_credential_read(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
     p = ngx_strlchr(header.data, header.data + header.len, ' ');
 
     if (p == NULL) {
-        return ngx_mcp_credential_word(r, &header, cred);
+        return ngx_mcp_credential_key(r, &header, cred);
     }
 
     scheme.data = header.data;
@@ -61,14 +65,14 @@ ngx_mcp_credential_read(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
     value.data = p + 1;
     value.len = header.data + header.len - value.data;
 
-    /* neither a third word nor a second blank is visible */
+    /* also excludes a third word and a second blank */
 
     if (!ngx_mcp_credential_visible(&value)) {
         return NGX_DECLINED;
     }
 
     if (ngx_mcp_scheme_is(&scheme, "bearer")) {
-        return ngx_mcp_credential_make(r, "Bearer %V%V", &value, NULL, cred);
+        return ngx_mcp_credential_set(r, "Bearer %V%V", &value, NULL, cred);
     }
 
     if (ngx_mcp_scheme_is(&scheme, "basic")) {
@@ -83,12 +87,13 @@ ngx_mcp_credential_read(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
         return ngx_mcp_credential_pair(r, &value, cred);
     }
 
-    return ngx_mcp_credential_word(r, &value, cred);
+    return ngx_mcp_credential_key(r, &value, cred);
 }
 
 
 /*
- * NGX_OK; NGX_DECLINED: there is none; NGX_ERROR: there are several.
+ * Returns NGX_OK; NGX_DECLINED if there is no header; NGX_ERROR if there are
+ * several.
  */
 
 static ngx_int_t
@@ -100,7 +105,7 @@ ngx_mcp_credential_header(ngx_http_request_t *r, ngx_str_t *header)
     ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
     h = ngx_mcp_header_find(&r->headers_in.headers,
-                            &ngx_mcp_authorization, &pos);
+                            &ngx_mcp_credential_header_name, &pos);
     if (h == NULL) {
         return NGX_DECLINED;
     }
@@ -108,18 +113,18 @@ ngx_mcp_credential_header(ngx_http_request_t *r, ngx_str_t *header)
     *header = h->value;
 
     h = ngx_mcp_header_find(&r->headers_in.headers,
-                            &ngx_mcp_authorization, &pos);
+                            &ngx_mcp_credential_header_name, &pos);
 
     return h ? NGX_ERROR : NGX_OK;
 }
 
 
 /*
- * A bare key, of clients that know only that; the secret is the operator's.
+ * An API key without a secret: mcp_sse_api_secret is added.
  */
 
 static ngx_int_t
-ngx_mcp_credential_word(ngx_http_request_t *r, ngx_str_t *word,
+ngx_mcp_credential_key(ngx_http_request_t *r, ngx_str_t *key,
     ngx_mcp_credential_t *cred)
 {
     ngx_mcp_loc_conf_t  *conf;
@@ -127,14 +132,14 @@ ngx_mcp_credential_word(ngx_http_request_t *r, ngx_str_t *word,
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     if (conf->api_secret.len == 0
-        || !ngx_mcp_credential_visible(word)
-        || ngx_strlchr(word->data, word->data + word->len, ':'))
+        || !ngx_mcp_credential_visible(key)
+        || ngx_strlchr(key->data, key->data + key->len, ':'))
     {
         return NGX_DECLINED;
     }
 
-    return ngx_mcp_credential_make(r, "token %V:%V", word,
-                                   &conf->api_secret, cred);
+    return ngx_mcp_credential_set(r, "token %V:%V", key, &conf->api_secret,
+                                  cred);
 }
 
 
@@ -165,7 +170,7 @@ ngx_mcp_credential_pair(ngx_http_request_t *r, ngx_str_t *pair,
         return NGX_DECLINED;
     }
 
-    return ngx_mcp_credential_make(r, "token %V:%V", &key, &secret, cred);
+    return ngx_mcp_credential_set(r, "token %V:%V", &key, &secret, cred);
 }
 
 
@@ -189,7 +194,7 @@ ngx_mcp_credential_basic(ngx_http_request_t *r, ngx_str_t *value,
 
 
 static ngx_int_t
-ngx_mcp_credential_make(ngx_http_request_t *r, const char *fmt, ngx_str_t *a,
+ngx_mcp_credential_set(ngx_http_request_t *r, const char *fmt, ngx_str_t *a,
     ngx_str_t *b, ngx_mcp_credential_t *cred)
 {
     u_char     *p;
@@ -213,25 +218,25 @@ ngx_mcp_credential_make(ngx_http_request_t *r, const char *fmt, ngx_str_t *a,
 
 
 /*
- * A cookie comes without the client's doing: it counts only where the
- * browser says that the page is the site's own, and for a POST only with
- * what another site cannot know.  A wrong Origin was refused before.
+ * A browser sends cookies with requests of other sites, too.  A cookie is
+ * accepted if Sec-Fetch-Site, when it is sent, is "same-origin" and, for POST
+ * and DELETE, with an Origin and the CSRF token, which other sites do not know.
+ * A request with another Origin was refused before.
  */
 
 static ngx_int_t
 ngx_mcp_credential_cookie(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
 {
-    ngx_str_t                       sid;
-    ngx_table_elt_t                *h;
-    ngx_mcp_ctx_t                  *ctx;
-    ngx_mcp_loc_conf_t             *conf;
-    ngx_mcp_header_pos_t            pos;
+    ngx_str_t            sid;
+    ngx_table_elt_t     *h;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (!conf->cookie
-        || ngx_mcp_header_cookie(r, &ngx_mcp_session_id_cookie, &sid)
+        || ngx_mcp_header_cookie(r, &ngx_mcp_credential_cookie_name, &sid)
            != NGX_OK
         || !ngx_mcp_credential_visible(&sid)
         || ngx_mcp_scheme_is(&sid, "guest"))
@@ -239,9 +244,7 @@ ngx_mcp_credential_cookie(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
         return NGX_DECLINED;
     }
 
-    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
-
-    h = ngx_mcp_header_find(&r->headers_in.headers, &ngx_mcp_fetch_site, &pos);
+    h = ngx_mcp_header_first(&r->headers_in.headers, "sec-fetch-site");
 
     if (h && !ngx_mcp_scheme_is(&h->value, "same-origin")) {
         return NGX_DECLINED;
@@ -251,9 +254,8 @@ ngx_mcp_credential_cookie(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
 
     if (r->method & (NGX_HTTP_POST|NGX_HTTP_DELETE)) {
 
-        ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
-
-        h = ngx_mcp_header_find(&r->headers_in.headers, &ngx_mcp_csrf, &pos);
+        h = ngx_mcp_header_first(&r->headers_in.headers,
+                                 "x-frappe-csrf-token");
 
         if (h == NULL
             || ctx->origin.len == 0
@@ -265,7 +267,7 @@ ngx_mcp_credential_cookie(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
         cred->csrf_token = h->value;
     }
 
-    if (ngx_mcp_credential_make(r, "sid=%V%V", &sid, NULL, cred) != NGX_OK) {
+    if (ngx_mcp_credential_set(r, "sid=%V%V", &sid, NULL, cred) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -1,6 +1,9 @@
 
 /*
- * The credential of a request, brought into the form that every Frappe takes.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The credential of a request, in the form that every version of Frappe
+ * accepts.
  */
 
 #ifndef _NGX_MCP_CREDENTIAL_H_INCLUDED_
@@ -11,22 +14,22 @@
 
 
 /*
- * Reads r's credential: "Bearer T", "token K:S" or "Basic base64(K:S)", the
- * scheme in any case; with mcp_sse_api_secret also "KEY" and "token KEY";
- * with mcp_sse_cookie and without Authorization the cookie "sid".  The value
- * is in r->pool.  NGX_OK; NGX_DECLINED: there is none, or none that Frappe
- * would look at; NGX_ERROR: memory is short.
+ * Reads r's credential: "Bearer T" (RFC 6750), "token K:S" or "Basic
+ * base64(K:S)" (RFC 7617), the scheme in any case; with mcp_sse_api_secret
+ * also "KEY" and "token KEY"; with mcp_sse_cookie and without Authorization
+ * the cookie "sid".  The value is in r->pool.  Returns NGX_OK; NGX_DECLINED if
+ * there is none, or none of these forms; NGX_ERROR if memory is short.
  *
- * Frappe ignores a header that has not exactly two words and runs the
- * request as Guest, which is why such a one must not reach it.
+ * Other forms must not reach Frappe: it ignores a header that does not have
+ * exactly two words, and runs the request as Guest.
  */
 
 ngx_int_t ngx_mcp_credential_read(ngx_http_request_t *r,
     ngx_mcp_credential_t *cred);
 
 /*
- * Fills cred->digest, the key under which look-ups are cached: over site,
- * look-up URI, kind and value.
+ * Sets cred->digest, the key of the cache of look-ups: a digest of site, URI
+ * of the look-up, type and value, with "secret".  Returns NGX_OK or NGX_ERROR.
  */
 
 ngx_int_t ngx_mcp_credential_digest(ngx_mcp_credential_t *cred,

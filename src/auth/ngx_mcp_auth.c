@@ -157,7 +157,8 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
                                : NGX_MCP_COUNT_AUTH_GOOD);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "mcp auth: cache:%i status:%ui", rc, ctx->verdict.status);
+                   "mcp auth: cache %s, status:%ui",
+                   rc == NGX_DECLINED ? "miss" : "hit", ctx->verdict.status);
 
     if (rc != NGX_DECLINED) {
         ctx->vars.user = ctx->verdict.principal;

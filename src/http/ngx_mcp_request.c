@@ -87,8 +87,7 @@ ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
 static ngx_mcp_ctx_t *
 ngx_mcp_request_create_ctx(ngx_http_request_t *r, const char *methods)
 {
-    ngx_mcp_ctx_t       *ctx;
-    ngx_mcp_loc_conf_t  *conf;
+    ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_mcp_ctx_t));
     if (ctx == NULL) {
@@ -101,10 +100,16 @@ ngx_mcp_request_create_ctx(ngx_http_request_t *r, const char *methods)
 
     ngx_http_set_ctx(r, ctx, ngx_http_mcp_sse_module);
 
+#if (NGX_DEBUG)
+    {
+    ngx_mcp_loc_conf_t  *conf;
+
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp request: \"%V\" %V", &r->method_name, &conf->handler);
+    }
+#endif
 
     /* responses have no validators: ignore If-Match and similar headers */
 

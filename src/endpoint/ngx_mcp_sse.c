@@ -28,9 +28,6 @@ static ngx_int_t ngx_mcp_sse_old_id(ngx_http_request_t *r, ngx_str_t *text,
 static ngx_uint_t ngx_mcp_sse_events(ngx_http_request_t *r);
 
 
-static ngx_str_t  ngx_mcp_last_event_id = ngx_string("last-event-id");
-
-
 ngx_int_t
 ngx_mcp_sse_handler(ngx_http_request_t *r)
 {
@@ -237,7 +234,6 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
     ngx_table_elt_t                *h;
     ngx_mcp_ctx_t                  *ctx;
     ngx_mcp_zone_t                 *zone;
-    ngx_mcp_header_pos_t            pos;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -247,11 +243,9 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
         return NGX_OK;
     }
 
-    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
     ngx_str_null(&old);
 
-    h = ngx_mcp_header_find(&r->headers_in.headers,
-                            &ngx_mcp_last_event_id, &pos);
+    h = ngx_mcp_header_first(&r->headers_in.headers, "last-event-id");
 
     if (h) {
         old = h->value;

@@ -33,9 +33,6 @@ static ngx_int_t ngx_mcp_streamable_get(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_delete(ngx_http_request_t *r);
 
 
-static ngx_str_t  ngx_mcp_session_header = ngx_string("mcp-session-id");
-
-
 ngx_int_t
 ngx_mcp_streamable_handler(ngx_http_request_t *r)
 {
@@ -71,13 +68,7 @@ ngx_mcp_streamable_handler(ngx_http_request_t *r)
 static ngx_table_elt_t *
 ngx_mcp_streamable_header(ngx_http_request_t *r)
 {
-    ngx_mcp_header_pos_t  pos;
-
-    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
-
-    return ngx_mcp_header_find(&r->headers_in.headers,
-                               &ngx_mcp_session_header,
-                               &pos);
+    return ngx_mcp_header_first(&r->headers_in.headers, "mcp-session-id");
 }
 
 

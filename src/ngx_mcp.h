@@ -29,6 +29,8 @@
 typedef struct ngx_mcp_call_s      ngx_mcp_call_t;
 typedef struct ngx_mcp_stream_s    ngx_mcp_stream_t;
 typedef struct ngx_mcp_session_s   ngx_mcp_session_t;
+typedef struct ngx_mcp_task_s      ngx_mcp_task_t;
+typedef struct ngx_mcp_sink_s      ngx_mcp_sink_t;
 typedef struct ngx_mcp_auth_lookup_s    ngx_mcp_auth_lookup_t;
 typedef struct ngx_mcp_auth_waiter_s    ngx_mcp_auth_waiter_t;
 typedef struct ngx_mcp_exchange_s  ngx_mcp_exchange_t;
@@ -318,6 +320,42 @@ struct ngx_mcp_ctx_s {
 
 
 /*
+ * Where the answers to messages go: to the stream of a session, or to a POST
+ * of Streamable HTTP.  Embedded in its owner, which outlives the tasks or
+ * calls ngx_mcp_task_detach().  The functions end no request; they post
+ * events.
+ */
+
+struct ngx_mcp_sink_s {
+    ngx_queue_t                  tasks;        /* that are to answer */
+    ngx_mcp_loc_conf_t          *conf;
+
+    /*
+     * Takes ev over: a framed notification, or the answer, which is NULL if
+     * memory is short.  Runs only while the sink is open.  "task" is NULL for
+     * an answer without a call; task->call is there if a call was made.
+     */
+
+    void                       (*tell)(ngx_mcp_sink_t *sink,
+                                     ngx_mcp_task_t *task,
+                                     ngx_mcp_event_t *ev,
+                                     ngx_uint_t is_answer);
+
+    /* or NULL: a task, answered or not, is no longer in "tasks" */
+
+    void                       (*ended)(ngx_mcp_sink_t *sink);
+
+    /* Streamable HTTP: cancellations are announced for this session */
+
+    u_char                      *session_key;  /* or NULL: ignored */
+
+    unsigned                     open:1;       /* answers are wanted */
+    unsigned                     progress:1;   /* notifications, too */
+    unsigned                     streamable:1; /* of Streamable HTTP */
+};
+
+
+/*
  * A session is an actor: it is owned by the worker that holds its stream and
  * only that worker touches it.  Created by _session.c, freed there when it
  * has no stream, no call and nothing waiting.
@@ -344,6 +382,7 @@ struct ngx_mcp_session_s {
     ngx_uint_t                       close_reason; /* after it: why, or 0 */
 
     ngx_mcp_stream_t                *stream;
+    ngx_mcp_sink_t                   sink;     /* open while stream is */
     ngx_http_core_srv_conf_t        *cscf;
     ngx_mcp_loc_conf_t              *conf;
 

@@ -52,14 +52,19 @@ ngx_mcp_exchange_create(ngx_http_request_t *r)
         return NULL;
     }
 
-    ngx_queue_init(&x->sink.tasks);
-    x->sink.tell = ngx_mcp_exchange_tell;
-    x->sink.ended = ngx_mcp_exchange_ended;
-
     x->request = r;
     x->ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     x->ctx->exchange = x;
     x->conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    ngx_queue_init(&x->sink.tasks);
+    x->sink.conf = x->conf;
+    x->sink.tell = ngx_mcp_exchange_tell;
+    x->sink.ended = ngx_mcp_exchange_ended;
+    x->sink.session_key = x->ctx->has_session_id ? x->ctx->sid.key : NULL;
+    x->sink.progress = x->ctx->accept_stream;
+    x->sink.streamable = 1;
+    x->sink.open = 1;
 
     ngx_queue_init(&x->events);
 
@@ -81,23 +86,6 @@ ngx_mcp_exchange_create(ngx_http_request_t *r)
 
 
 /*
- * An answer, or a notification, for the client.
- */
-
-void
-ngx_mcp_exchange_push(ngx_mcp_exchange_t *x, ngx_mcp_event_t *ev)
-{
-    if (ev == NULL) {
-        x->failed = 1;
-        return;
-    }
-
-    ngx_queue_insert_tail(&x->events, &ev->queue);
-    x->size += ev->last - ev->pos;
-}
-
-
-/*
  * An event answers the request: this may run inside a handler of another one.
  */
 
@@ -109,13 +97,8 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
 
     x = (ngx_mcp_exchange_t *) sink;
 
-    if (x->answered) {
-        ngx_free(ev);
-        return;
-    }
-
-    if (is_answer && ev && ngx_mcp_exchange_check_version(x, task, ev)
-                           != NGX_OK)
+    if (task && is_answer && ev
+        && ngx_mcp_exchange_check_version(x, task, ev) != NGX_OK)
     {
         x->failed = 1;
     }
@@ -127,7 +110,7 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
 
     /* an array is as large as one answer may be */
 
-    if (is_answer && ev && x->size
+    if (task && is_answer && ev && x->size
         && x->size + (ev->last - ev->pos) > x->conf->max_answer)
     {
         ngx_free(ev);
@@ -136,7 +119,13 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
                                  "Answer too large", "");
     }
 
-    ngx_mcp_exchange_push(x, ev);
+    if (ev == NULL) {
+        x->failed = 1;
+        return;
+    }
+
+    ngx_queue_insert_tail(&x->events, &ev->queue);
+    x->size += ev->last - ev->pos;
 
     if (!is_answer || (x->ctx->accept_stream && x->size >= x->conf->queue)) {
         x->slow = 1;
@@ -204,7 +193,7 @@ ngx_mcp_exchange_ended(ngx_mcp_sink_t *sink)
 
     x = (ngx_mcp_exchange_t *) sink;
 
-    if (--x->ntasks) {
+    if (!ngx_queue_empty(&sink->tasks)) {
         return;
     }
 
@@ -233,7 +222,9 @@ ngx_mcp_exchange_event(ngx_event_t *ev)
 {
     ngx_mcp_exchange_t  *x = ev->data;
 
-    if (x->ctx->suspended && (x->ntasks == 0 || x->slow)) {
+    if (x->ctx->suspended
+        && (ngx_queue_empty(&x->sink.tasks) || x->slow))
+    {
         ngx_mcp_resume(x->request);
     }
 }
@@ -242,11 +233,11 @@ ngx_mcp_exchange_event(ngx_event_t *ev)
 ngx_int_t
 ngx_mcp_exchange_wait(ngx_mcp_exchange_t *x)
 {
-    if (!x->ctx->accept_json) {
+    if (x->asked && !x->ctx->accept_json) {
         return ngx_mcp_exchange_stream(x);
     }
 
-    if (x->ntasks == 0) {
+    if (ngx_queue_empty(&x->sink.tasks)) {
         return ngx_mcp_exchange_answer(x);
     }
 
@@ -275,7 +266,10 @@ ngx_mcp_exchange_resume(ngx_http_request_t *r)
 
     /* when the worker stops, all tasks have answered and none has ended */
 
-    if (x->slow || (x->ntasks && !ngx_mcp_session_timers_stopped())) {
+    if (x->slow
+        || (!ngx_queue_empty(&x->sink.tasks)
+            && !ngx_mcp_session_timers_stopped()))
+    {
         return ngx_mcp_exchange_stream(x);
     }
 
@@ -286,10 +280,14 @@ ngx_mcp_exchange_resume(ngx_http_request_t *r)
 static ngx_int_t
 ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x)
 {
-    x->answered = 1;
+    x->sink.open = 0;
 
     if (x->failed) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!x->asked) {
+        return ngx_mcp_respond(x->request, NGX_HTTP_ACCEPTED, NULL);
     }
 
     return ngx_queue_empty(&x->events) ? ngx_mcp_exchange_nothing(x)
@@ -457,7 +455,7 @@ ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x)
                             ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
 
-    if (x->ntasks == 0) {
+    if (ngx_queue_empty(&x->sink.tasks)) {
         ngx_mcp_exchange_end(x);
     }
 
@@ -472,7 +470,7 @@ ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x)
 static void
 ngx_mcp_exchange_end(ngx_mcp_exchange_t *x)
 {
-    x->answered = 1;
+    x->sink.open = 0;
 
     ngx_mcp_stream_end(x->stream, NULL);
 }
@@ -494,7 +492,7 @@ ngx_mcp_exchange_stream_closed(void *data, ngx_uint_t reason)
 {
     ngx_mcp_exchange_t  *x = data;
 
-    x->answered = 1;
+    x->sink.open = 0;
 }
 
 

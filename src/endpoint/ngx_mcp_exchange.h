@@ -18,7 +18,6 @@ struct ngx_mcp_exchange_s {
     ngx_mcp_ctx_t                *ctx;
     ngx_mcp_loc_conf_t           *conf;
 
-    ngx_uint_t                    ntasks;      /* that are to answer */
     ngx_queue_t                   events;      /* not yet given to a stream */
     size_t                        size;        /* of them */
 
@@ -38,7 +37,6 @@ struct ngx_mcp_exchange_s {
     unsigned                      initialized:1; /* initialize succeeded */
     unsigned                      slow:1;      /* is to become a stream */
     unsigned                      failed:1;    /* memory was short */
-    unsigned                      answered:1;
 };
 
 
@@ -47,13 +45,6 @@ struct ngx_mcp_exchange_s {
  */
 
 ngx_mcp_exchange_t *ngx_mcp_exchange_create(ngx_http_request_t *r);
-
-/*
- * Takes an event over: an answer, or a notification, for the client; NULL if
- * memory was short.
- */
-
-void ngx_mcp_exchange_push(ngx_mcp_exchange_t *x, ngx_mcp_event_t *ev);
 
 /*
  * Answers r, now or when its tasks have.  Returns what r is finalized with.

@@ -20,33 +20,27 @@
 
 static ngx_int_t ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
     ngx_mcp_jsonrpc_message_t *message);
-static ngx_uint_t ngx_mcp_submit_calls(ngx_http_request_t *r,
+static ngx_uint_t ngx_mcp_submit_forwards(ngx_mcp_exchange_t *x,
     ngx_array_t *messages);
-static ngx_uint_t ngx_mcp_submit_forwards(ngx_mcp_loc_conf_t *conf,
-    ngx_mcp_jsonrpc_message_t *message);
 static ngx_int_t ngx_mcp_submit_envelope(ngx_http_request_t *r,
     ngx_array_t *messages, ngx_mcp_session_t **s, ngx_mcp_envelope_t **env);
-static void ngx_mcp_submit_run(ngx_mcp_exchange_t *x, ngx_array_t *messages,
-    ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
-static void ngx_mcp_submit_one(ngx_mcp_exchange_t *x, ngx_mcp_session_t *s,
-    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message);
-static void ngx_mcp_submit_own(ngx_mcp_exchange_t *x,
-    ngx_mcp_jsonrpc_message_t *message);
-static void ngx_mcp_submit_task(ngx_mcp_exchange_t *x, ngx_mcp_session_t *s,
-    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message);
 
 
 ngx_int_t
 ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
 {
-    ngx_int_t            rc;
-    ngx_mcp_session_t   *s;
-    ngx_mcp_exchange_t  *x;
-    ngx_mcp_envelope_t  *env;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    ngx_mcp_session_t          *s;
+    ngx_mcp_exchange_t         *x;
+    ngx_mcp_envelope_t         *env;
+    ngx_mcp_jsonrpc_message_t  *message;
+
+    message = messages->elts;
 
     x = ngx_mcp_exchange_create(r);
 
-    if (x == NULL || ngx_mcp_submit_session(x, messages->elts) != NGX_OK) {
+    if (x == NULL || ngx_mcp_submit_session(x, message) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -55,7 +49,9 @@ ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
     s = NULL;
     env = NULL;
 
-    rc = ngx_mcp_submit_envelope(r, messages, &s, &env);
+    rc = ngx_mcp_submit_forwards(x, messages)
+         ? ngx_mcp_submit_envelope(r, messages, &s, &env)
+         : NGX_OK;
 
     switch (rc) {
 
@@ -86,13 +82,15 @@ ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
         ngx_mcp_registry_active(x->ctx->sid.key, messages->nelts);
     }
 
-    ngx_mcp_submit_run(x, messages, s, env);
+    if (env) {
+        ngx_mcp_dispatch(s, env, &x->sink);
+        ngx_mcp_session_check(s);
 
-    if (!x->asked) {
-        x->answered = 1;
+        return ngx_mcp_exchange_wait(x);
+    }
 
-        return x->failed ? NGX_HTTP_INTERNAL_SERVER_ERROR
-                         : ngx_mcp_respond(r, NGX_HTTP_ACCEPTED, NULL);
+    for (i = 0; i < messages->nelts; i++) {
+        ngx_mcp_dispatch_message(NULL, NULL, &x->sink, &message[i]);
     }
 
     return ngx_mcp_exchange_wait(x);
@@ -170,10 +168,6 @@ ngx_mcp_submit_envelope(ngx_http_request_t *r, ngx_array_t *messages,
 {
     ngx_int_t  rc;
 
-    if (!ngx_mcp_submit_calls(r, messages)) {
-        return NGX_OK;
-    }
-
     rc = ngx_mcp_forward_headers(r, messages, env);
     if (rc != NGX_OK) {
         return rc;
@@ -182,7 +176,7 @@ ngx_mcp_submit_envelope(ngx_http_request_t *r, ngx_array_t *messages,
     rc = ngx_mcp_session_http_get(r, s);
 
     if (rc == NGX_OK) {
-        rc = ngx_mcp_session_http_room(*s, *env);
+        rc = ngx_mcp_session_http_accept(*s, *env);
     }
 
     if (rc != NGX_OK) {
@@ -197,187 +191,29 @@ ngx_mcp_submit_envelope(ngx_http_request_t *r, ngx_array_t *messages,
 }
 
 
+/*
+ * Whether any of the messages is for the backend, or wants an answer.
+ */
+
 static ngx_uint_t
-ngx_mcp_submit_calls(ngx_http_request_t *r, ngx_array_t *messages)
+ngx_mcp_submit_forwards(ngx_mcp_exchange_t *x, ngx_array_t *messages)
 {
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, forwards;
     ngx_mcp_jsonrpc_message_t  *message;
-    ngx_mcp_loc_conf_t         *conf;
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
-
-    message = messages->elts;
-
-    for (i = 0; i < messages->nelts; i++) {
-        if (ngx_mcp_submit_forwards(conf, &message[i])) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/*
- * Whether a message is for the backend.
- */
-
-static ngx_uint_t
-ngx_mcp_submit_forwards(ngx_mcp_loc_conf_t *conf,
-    ngx_mcp_jsonrpc_message_t *message)
-{
-    switch (message->type) {
-
-    case NGX_MCP_JSONRPC_REQUEST:
-        return (ngx_mcp_dispatch_flag(&message->method) & conf->local) == 0;
-
-    case NGX_MCP_JSONRPC_NOTIFICATION:
-        return !ngx_mcp_str_is(&message->method, "notifications/initialized")
-               && !ngx_mcp_str_is(&message->method, "notifications/cancelled");
-
-    default: /* NGX_MCP_JSONRPC_RESPONSE */
-        return 0;
-    }
-}
-
-
-/*
- * Releases the caller's reference to env.
- */
-
-static void
-ngx_mcp_submit_run(ngx_mcp_exchange_t *x, ngx_array_t *messages,
-    ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
-{
-    u_char                     *pos;
-    ngx_uint_t                  i;
-    ngx_mcp_jsonrpc_message_t  *message, copy;
-
-    pos = NULL;
+    forwards = 0;
     message = messages->elts;
 
     for (i = 0; i < messages->nelts; i++) {
 
-        if (env == NULL) {
-            ngx_mcp_submit_one(x, NULL, NULL, &message[i]);
-            continue;
+        if (message[i].type == NGX_MCP_JSONRPC_REQUEST) {
+            x->asked = 1;
         }
 
-        if (ngx_mcp_envelope_message(env, &pos, &copy) != NGX_OK) {
-            x->failed = 1;
-            break;
+        if (ngx_mcp_dispatch_forwards(x->conf, &message[i])) {
+            forwards = 1;
         }
-
-        ngx_mcp_submit_one(x, s, env, &copy);
     }
 
-    if (env) {
-        ngx_mcp_envelope_free(env);
-
-        ngx_mcp_dispatch_next(s);
-        ngx_mcp_session_check(s);
-    }
-}
-
-
-static void
-ngx_mcp_submit_one(ngx_mcp_exchange_t *x, ngx_mcp_session_t *s,
-    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message)
-{
-    ngx_mcp_count(NGX_MCP_COUNT_REQUESTS
-                  + message->type - NGX_MCP_JSONRPC_REQUEST);
-
-    if (message->type == NGX_MCP_JSONRPC_REQUEST) {
-        x->asked = 1;
-    }
-
-    /* without an actor none of them is for the backend */
-
-    if (s == NULL || !ngx_mcp_submit_forwards(x->conf, message)) {
-        ngx_mcp_submit_own(x, message);
-        return;
-    }
-
-    /* within a session, an id stands for one request at a time */
-
-    if (message->type == NGX_MCP_JSONRPC_REQUEST
-        && !s->anonymous
-        && ngx_mcp_dispatch_known(s, &message->id))
-    {
-        ngx_log_error(NGX_LOG_INFO, x->request->connection->log, 0,
-                      "mcp sse: session %*s repeats a request whose answer is "
-                      "still to come, not run",
-                      (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
-
-        ngx_mcp_count(NGX_MCP_COUNT_REPEATED);
-
-        ngx_mcp_exchange_push(x,
-            ngx_mcp_reply_error(&message->id,
-                                NGX_MCP_ERR_INVALID_REQUEST,
-                                "Request id is in use", ""));
-        return;
-    }
-
-    ngx_mcp_submit_task(x, s, env, message);
-}
-
-
-/*
- * What is not for the backend.
- */
-
-static void
-ngx_mcp_submit_own(ngx_mcp_exchange_t *x, ngx_mcp_jsonrpc_message_t *message)
-{
-    if (message->type == NGX_MCP_JSONRPC_REQUEST) {
-        ngx_mcp_count_call(&message->method, NGX_MCP_RESULT_LOCAL);
-
-        ngx_mcp_exchange_push(x,
-            ngx_mcp_reply_local(x->conf, &message->id,
-                          ngx_mcp_dispatch_flag(&message->method)));
-        return;
-    }
-
-    /* whichever worker has it; this one, too, learns of it by an event */
-
-    if (message->type == NGX_MCP_JSONRPC_NOTIFICATION
-        && message->request_id.data
-        && x->ctx->has_session_id
-        && ngx_mcp_str_is(&message->method, "notifications/cancelled"))
-    {
-        ngx_mcp_bus_announce(NGX_MCP_ANNOUNCE_CANCEL,
-                             x->ctx->sid.key,
-                             message->request_id.data,
-                             message->request_id.len);
-    }
-}
-
-
-static void
-ngx_mcp_submit_task(ngx_mcp_exchange_t *x, ngx_mcp_session_t *s,
-    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message)
-{
-    ngx_mcp_task_t  *task;
-
-    task = ngx_mcp_task_create(s, env, message);
-
-    if (task == NULL) {
-        x->failed = 1;
-        return;
-    }
-
-    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_self()->pending, 1);
-
-    if (task->silent) {
-        return;
-    }
-
-    x->ntasks++;
-    ngx_mcp_task_attach(task, &x->sink);
-
-    /* progress needs a stream */
-
-    if (!x->ctx->accept_stream) {
-        ngx_mcp_timer_del(&task->progress);
-    }
+    return forwards;
 }

@@ -15,11 +15,12 @@ typedef struct {
 } ngx_mcp_local_method_t;
 
 
-static void ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
+static ngx_mcp_task_t *ngx_mcp_dispatch_one(ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env, ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message);
-static ngx_uint_t ngx_mcp_dispatch_notification(ngx_mcp_session_t *s,
-    ngx_mcp_jsonrpc_message_t *message);
-static ngx_uint_t ngx_mcp_dispatch_local(ngx_mcp_session_t *s,
+static ngx_uint_t ngx_mcp_dispatch_repeated(ngx_mcp_session_t *s,
+    ngx_mcp_sink_t *sink, ngx_str_t *id);
+static void ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_uint_t ngx_mcp_dispatch_late(ngx_mcp_task_t *task);
 static ngx_mcp_task_t *ngx_mcp_dispatch_find(ngx_queue_t *tasks,
@@ -39,11 +40,12 @@ static ngx_mcp_local_method_t  ngx_mcp_local_methods[] = {
 
 
 void
-ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
+ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
+    ngx_mcp_sink_t *sink)
 {
-    u_char                      *pos;
-    ngx_int_t                    rc;
-    ngx_mcp_jsonrpc_message_t    message;
+    u_char                     *pos;
+    ngx_int_t                   rc;
+    ngx_mcp_jsonrpc_message_t   message;
 
     ngx_mcp_count_time(NGX_MCP_HAND_OVER_TIME, env->received);
 
@@ -58,16 +60,17 @@ ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 
         s->messages++;
 
-        ngx_mcp_count(NGX_MCP_COUNT_REQUESTS
-                      + message.type - NGX_MCP_JSONRPC_REQUEST);
-
-        ngx_mcp_dispatch_one(s, env, &message);
+        ngx_mcp_dispatch_message(s, env, sink, &message);
     }
 
     if (rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "mcp sse: damaged envelope for session %*s",
                       (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
+        if (sink->open) {
+            sink->tell(sink, NULL, NULL, 1);
+        }
     }
 
     ngx_mcp_envelope_free(env);
@@ -76,79 +79,155 @@ ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 }
 
 
-static void
-ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
-    ngx_mcp_jsonrpc_message_t *message)
+void
+ngx_mcp_dispatch_message(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
+    ngx_mcp_sink_t *sink, ngx_mcp_jsonrpc_message_t *message)
 {
-    ngx_mcp_event_t  *ev;
+    ngx_mcp_count(NGX_MCP_COUNT_REQUESTS
+                  + message->type - NGX_MCP_JSONRPC_REQUEST);
 
-    switch (message->type) {
-
-    case NGX_MCP_JSONRPC_RESPONSE:
+    if (ngx_mcp_dispatch_one(s, env, sink, message) == NULL && env) {
         ngx_mcp_inbox_started(s, env);
-        return;
-
-    case NGX_MCP_JSONRPC_NOTIFICATION:
-
-        if (ngx_mcp_dispatch_notification(s, message)) {
-            ngx_mcp_inbox_started(s, env);
-            return;
-        }
-
-        break;
-
-    default: /* NGX_MCP_JSONRPC_REQUEST */
-
-        if (ngx_mcp_dispatch_known(s, &message->id)) {
-            ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                          "mcp sse: session %*s repeats a request whose "
-                          "answer is still to come, not run",
-                          (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
-
-            ngx_mcp_count(NGX_MCP_COUNT_REPEATED);
-            ngx_mcp_inbox_started(s, env);
-            return;
-        }
-
-        if (ngx_mcp_dispatch_local(s, message)) {
-            ngx_mcp_inbox_started(s, env);
-            return;
-        }
-    }
-
-    if (ngx_mcp_task_create(s, env, message)) {
-        return;
-    }
-
-    ngx_mcp_inbox_started(s, env);
-
-    if (s->stream && message->type == NGX_MCP_JSONRPC_REQUEST) {
-        ev = ngx_mcp_reply_error(&message->id,
-                                 NGX_MCP_ERR_INTERNAL,
-                                 "Internal server error", "");
-        ngx_mcp_stream_send(s->stream, ev);
     }
 }
 
 
 /*
- * Returns whether the notification was dealt with here.
+ * Returns the task of a message that waits for its call.
+ */
+
+static ngx_mcp_task_t *
+ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
+    ngx_mcp_sink_t *sink, ngx_mcp_jsonrpc_message_t *message)
+{
+    ngx_uint_t       forwards, request;
+    ngx_mcp_task_t  *task;
+
+    request = (message->type == NGX_MCP_JSONRPC_REQUEST);
+    forwards = ngx_mcp_dispatch_forwards(sink->conf, message);
+
+    /* Streamable HTTP answers local methods without a session */
+
+    if (request
+        && (forwards || !sink->streamable)
+        && ngx_mcp_dispatch_repeated(s, sink, &message->id))
+    {
+        return NULL;
+    }
+
+    if (!forwards) {
+        ngx_mcp_dispatch_local(s, sink, message);
+        return NULL;
+    }
+
+    task = ngx_mcp_task_create(s, env, message, sink);
+
+    if (task == NULL && sink->open) {
+        sink->tell(sink, NULL,
+                   request ? ngx_mcp_reply_error(&message->id,
+                                                 NGX_MCP_ERR_INTERNAL,
+                                                 "Internal server error", "")
+                           : NULL, 1);
+    }
+
+    return task;
+}
+
+
+ngx_uint_t
+ngx_mcp_dispatch_forwards(ngx_mcp_loc_conf_t *conf,
+    ngx_mcp_jsonrpc_message_t *message)
+{
+    switch (message->type) {
+
+    case NGX_MCP_JSONRPC_REQUEST:
+        return (ngx_mcp_dispatch_flag(&message->method) & conf->local) == 0;
+
+    case NGX_MCP_JSONRPC_NOTIFICATION:
+        return !ngx_mcp_str_is(&message->method, "notifications/initialized")
+               && !ngx_mcp_str_is(&message->method, "notifications/cancelled");
+
+    default: /* NGX_MCP_JSONRPC_RESPONSE */
+        return 0;
+    }
+}
+
+
+/*
+ * Within a session, an id stands for one request at a time.
  */
 
 static ngx_uint_t
-ngx_mcp_dispatch_notification(ngx_mcp_session_t *s,
+ngx_mcp_dispatch_repeated(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
+    ngx_str_t *id)
+{
+    if (s->anonymous
+        || (ngx_mcp_dispatch_find(&s->running, id) == NULL
+            && ngx_mcp_dispatch_find(&s->waiting, id) == NULL))
+    {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "mcp sse: session %*s repeats a request whose answer is "
+                  "still to come, not run",
+                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
+    ngx_mcp_count(NGX_MCP_COUNT_REPEATED);
+
+    /* legacy: the answer to the first one is the answer to both */
+
+    if (sink->streamable) {
+        sink->tell(sink, NULL,
+                   ngx_mcp_reply_error(id, NGX_MCP_ERR_INVALID_REQUEST,
+                                       "Request id is in use", ""), 1);
+    }
+
+    return 1;
+}
+
+
+/*
+ * A message that is not for the backend.
+ */
+
+static void
+ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message)
 {
-    if (ngx_mcp_str_is(&message->method, "notifications/initialized")) {
-        return 1;
+    if (message->type == NGX_MCP_JSONRPC_REQUEST) {
+        ngx_mcp_count_call(&message->method,
+                           sink->open ? NGX_MCP_RESULT_LOCAL
+                                      : NGX_MCP_RESULT_DROPPED);
+
+        if (sink->open) {
+            sink->tell(sink, NULL,
+                       ngx_mcp_reply_local(sink->conf, &message->id,
+                                     ngx_mcp_dispatch_flag(&message->method)),
+                       1);
+        }
+
+        return;
     }
 
-    if (ngx_mcp_str_is(&message->method, "notifications/cancelled")) {
+    if (message->request_id.data == NULL
+        || !ngx_mcp_str_is(&message->method, "notifications/cancelled"))
+    {
+        return;
+    }
+
+    if (!sink->streamable) {
         ngx_mcp_dispatch_cancel(s, &message->request_id);
-        return 1;
+        return;
     }
 
-    return 0;
+    /* any worker may run the call; this one, too, learns of it by an event */
+
+    if (sink->session_key) {
+        ngx_mcp_bus_announce(NGX_MCP_ANNOUNCE_CANCEL, sink->session_key,
+                             message->request_id.data,
+                             message->request_id.len);
+    }
 }
 
 
@@ -156,10 +235,6 @@ void
 ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id)
 {
     ngx_mcp_task_t  *task;
-
-    if (id->data == NULL) {
-        return;
-    }
 
     task = ngx_mcp_dispatch_find(&s->waiting, id);
 
@@ -186,14 +261,6 @@ ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id)
 }
 
 
-ngx_uint_t
-ngx_mcp_dispatch_known(ngx_mcp_session_t *s, ngx_str_t *id)
-{
-    return ngx_mcp_dispatch_find(&s->running, id)
-           || ngx_mcp_dispatch_find(&s->waiting, id);
-}
-
-
 static ngx_mcp_task_t *
 ngx_mcp_dispatch_find(ngx_queue_t *tasks, ngx_str_t *id)
 {
@@ -215,36 +282,6 @@ ngx_mcp_dispatch_find(ngx_queue_t *tasks, ngx_str_t *id)
     }
 
     return NULL;
-}
-
-
-/*
- * Returns whether the request was answered without the backend.
- */
-
-static ngx_uint_t
-ngx_mcp_dispatch_local(ngx_mcp_session_t *s,
-    ngx_mcp_jsonrpc_message_t *message)
-{
-    ngx_uint_t        flag;
-    ngx_mcp_event_t  *ev;
-
-    flag = ngx_mcp_dispatch_flag(&message->method);
-
-    if ((s->conf->local & flag) == 0) {
-        return 0;
-    }
-
-    ngx_mcp_count_call(&message->method,
-                       s->stream ? NGX_MCP_RESULT_LOCAL
-                                          : NGX_MCP_RESULT_DROPPED);
-
-    if (s->stream) {
-        ev = ngx_mcp_reply_local(s->conf, &message->id, flag);
-        ngx_mcp_stream_send(s->stream, ev);
-    }
-
-    return 1;
 }
 
 

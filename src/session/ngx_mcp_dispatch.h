@@ -11,21 +11,35 @@
 
 
 /*
- * Looks at the messages of an envelope, all of which count as pending, and
- * releases the caller's reference.  Local methods, notifications and
- * cancellations act at once; calls wait.  Neither ends the stream of the
- * session nor frees the session.
+ * Dispatches the messages of an envelope, all of which count as pending, and
+ * releases the caller's reference.  Answers go to the sink.  Local methods,
+ * notifications and cancellations act at once; calls wait for their turn.
+ * Neither ends the stream of the session nor frees the session.
  */
 
-void ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
+void ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
+    ngx_mcp_sink_t *sink);
+
+/*
+ * Dispatches one message.  "s" and "env" are NULL if it is not forwarded.
+ */
+
+void ngx_mcp_dispatch_message(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
+    ngx_mcp_sink_t *sink, ngx_mcp_jsonrpc_message_t *message);
+
+/*
+ * Whether a message is for the backend.
+ */
+
+ngx_uint_t ngx_mcp_dispatch_forwards(ngx_mcp_loc_conf_t *conf,
+    ngx_mcp_jsonrpc_message_t *message);
 
 /*
  * Cancels the request of the session that has this raw id, if there is one
- * and it may be; whether there is one.
+ * that may be cancelled.
  */
 
 void ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id);
-ngx_uint_t ngx_mcp_dispatch_known(ngx_mcp_session_t *s, ngx_str_t *id);
 
 /*
  * The flag of a method that can be answered without the backend

@@ -29,6 +29,8 @@ static ngx_mcp_event_t *ngx_mcp_session_first(ngx_mcp_session_t *s);
 static void ngx_mcp_session_receive(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env);
 static void ngx_mcp_session_event(ngx_event_t *ev);
+static void ngx_mcp_session_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
+    ngx_mcp_event_t *ev, ngx_uint_t is_answer);
 static void ngx_mcp_session_stream_closed(void *data, ngx_uint_t reason);
 static void ngx_mcp_session_ended(ngx_mcp_session_t *s);
 static void ngx_mcp_session_end_stream(ngx_mcp_session_t *s,
@@ -115,6 +117,11 @@ ngx_mcp_session_create(ngx_http_request_t *r, ngx_mcp_session_id_t *sid,
 
     s->sid = *sid;
     ngx_memcpy(s->text, text, NGX_MCP_SESSION_ID_LEN);
+
+    ngx_queue_init(&s->sink.tasks);
+    s->sink.conf = s->conf;
+    s->sink.tell = ngx_mcp_session_tell;
+    s->sink.progress = 1;
 
     s->created = ngx_current_msec;
     s->open = 1;
@@ -219,6 +226,8 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
         ngx_post_event(&s->event, &ngx_posted_events);
         return rc;
     }
+
+    s->sink.open = 1;
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "SSE connection established: %*s for user: %V",
@@ -328,7 +337,8 @@ ngx_mcp_session_event(ngx_event_t *ev)
         q = ngx_queue_head(&s->inbox);
         ngx_queue_remove(q);
 
-        ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue));
+        ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue),
+                         &s->sink);
     }
 
     if (!s->open && !ngx_mcp_session_busy(s)) {
@@ -337,6 +347,19 @@ ngx_mcp_session_event(ngx_event_t *ev)
     }
 
     ngx_mcp_session_check(s);
+}
+
+
+static void
+ngx_mcp_session_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
+    ngx_mcp_event_t *ev, ngx_uint_t is_answer)
+{
+    ngx_mcp_session_t  *s;
+
+    s = (ngx_mcp_session_t *)
+            ((u_char *) sink - offsetof(ngx_mcp_session_t, sink));
+
+    ngx_mcp_stream_send(s->stream, ev);
 }
 
 
@@ -429,6 +452,8 @@ ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason)
         ngx_mcp_session_end_stream(s, reason);
     }
 
+    s->sink.open = 0;
+
     ngx_post_event(&s->event, &ngx_posted_events);
 }
 
@@ -446,7 +471,8 @@ ngx_mcp_session_end_stream(ngx_mcp_session_t *s, ngx_uint_t reason)
         q = ngx_queue_head(&s->inbox);
         ngx_queue_remove(q);
 
-        ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue));
+        ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue),
+                         &s->sink);
     }
 
     ngx_mcp_dispatch_abandon(s, ngx_mcp_session_timers_stopped());

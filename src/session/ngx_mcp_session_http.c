@@ -19,8 +19,8 @@ static ngx_mcp_session_t *ngx_mcp_session_http_create(ngx_http_request_t *r,
     ngx_queue_t *list);
 static ngx_uint_t ngx_mcp_session_http_too_many(ngx_http_request_t *r);
 static ngx_queue_t *ngx_mcp_session_http_list(ngx_uint_t hash);
-static ngx_uint_t ngx_mcp_session_http_waiting(ngx_mcp_session_t *s,
-    size_t *size);
+static ngx_uint_t ngx_mcp_session_http_full(ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env);
 static void ngx_mcp_session_http_event(ngx_event_t *ev);
 static void ngx_mcp_session_http_announced(ngx_uint_t kind, u_char *key,
     u_char *data, size_t len);
@@ -210,36 +210,49 @@ ngx_mcp_session_http_list(ngx_uint_t hash)
 }
 
 
+ngx_int_t
+ngx_mcp_session_http_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
+{
+    if (s->ncalls + env->nmessages > (ngx_uint_t) s->conf->max_calls
+        && ngx_mcp_session_http_full(s, env))
+    {
+        return NGX_BUSY;
+    }
+
+    s->pending += env->nmessages;
+    s->bytes += env->size;
+
+    (void) ngx_atomic_fetch_add(&ngx_mcp_workers_self()->pending,
+                                env->nmessages);
+
+    return NGX_OK;
+}
+
+
 /*
- * As for the inboxes of legacy sessions: what waits of one session is bounded
+ * As for the inboxes of legacy sessions: what waits of one session is limited
  * in number and bytes, what waits of all only in bytes.
  */
 
-ngx_int_t
-ngx_mcp_session_http_room(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
+static ngx_uint_t
+ngx_mcp_session_http_full(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
-    size_t              size, all;
-    ngx_uint_t          i, n;
+    size_t              all;
+    ngx_uint_t          i;
     ngx_queue_t        *q, *list;
     ngx_mcp_zone_t     *zone;
     ngx_mcp_session_t  *other;
 
-    if (s->ncalls + env->nmessages <= (ngx_uint_t) s->conf->max_calls) {
-        return NGX_OK;
-    }
-
     zone = ngx_mcp_zone();
-    size = 0;
-    all = 0;
 
-    n = ngx_mcp_session_http_waiting(s, &size);
-
-    if (n
-        && (n + env->nmessages > (ngx_uint_t) zone->conf->max_inbox
-            || size + env->size > zone->size / 8))
+    if (s->pending
+        && (s->pending + env->nmessages > (ngx_uint_t) zone->conf->max_inbox
+            || s->bytes + env->size > zone->size / 8))
     {
-        return NGX_BUSY;
+        return 1;
     }
+
+    all = 0;
 
     for (i = 0; i < NGX_MCP_SESSION_HTTP_LISTS; i++) {
         list = &ngx_mcp_session_http_lists[i];
@@ -249,46 +262,11 @@ ngx_mcp_session_http_room(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
              q = ngx_queue_next(q))
         {
             other = ngx_queue_data(q, ngx_mcp_session_t, queue);
-            (void) ngx_mcp_session_http_waiting(other, &all);
+            all += other->bytes;
         }
     }
 
-    return (all && all + env->size > zone->size / 2) ? NGX_BUSY : NGX_OK;
-}
-
-
-/*
- * How many tasks wait; the bytes of their envelopes are added to "size".
- */
-
-static ngx_uint_t
-ngx_mcp_session_http_waiting(ngx_mcp_session_t *s, size_t *size)
-{
-    ngx_uint_t           n;
-    ngx_queue_t         *q;
-    ngx_mcp_task_t      *task;
-    ngx_mcp_envelope_t  *last;
-
-    n = 0;
-    last = NULL;
-
-    for (q = ngx_queue_head(&s->waiting);
-         q != ngx_queue_sentinel(&s->waiting);
-         q = ngx_queue_next(q))
-    {
-        n++;
-
-        task = ngx_queue_data(q, ngx_mcp_task_t, queue);
-
-        /* those of a batch stand together */
-
-        if (task->envelope != last) {
-            last = task->envelope;
-            *size += last->size;
-        }
-    }
-
-    return n;
+    return all && all + env->size > zone->size / 2;
 }
 
 

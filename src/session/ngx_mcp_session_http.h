@@ -31,11 +31,11 @@ ngx_int_t ngx_mcp_session_http_get(ngx_http_request_t *r,
     ngx_mcp_session_t **actor);
 
 /*
- * Whether an envelope whose messages may have to wait can be taken: NGX_OK
- * or NGX_BUSY.
+ * Accepts an envelope, whose messages count as pending from then on: NGX_OK;
+ * NGX_BUSY: too many messages wait.
  */
 
-ngx_int_t ngx_mcp_session_http_room(ngx_mcp_session_t *s,
+ngx_int_t ngx_mcp_session_http_accept(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env);
 
 /*

@@ -40,7 +40,7 @@ ngx_mcp_task_init(void (*ended)(ngx_mcp_session_t *s))
 
 ngx_mcp_task_t *
 ngx_mcp_task_create(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
-    ngx_mcp_jsonrpc_message_t *message)
+    ngx_mcp_jsonrpc_message_t *message, ngx_mcp_sink_t *sink)
 {
     ngx_mcp_task_t  *task;
 
@@ -59,8 +59,15 @@ ngx_mcp_task_create(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
 
     ngx_queue_insert_tail(&s->waiting, &task->queue);
 
-    if (!task->silent
-        && message->token.data
+    if (task->silent) {
+        return task;
+    }
+
+    task->sink = sink;
+    ngx_queue_insert_tail(&sink->tasks, &task->siblings);
+
+    if (message->token.data
+        && sink->progress
         && s->conf->progress != NGX_MCP_OFF)
     {
         task->progress.handler = ngx_mcp_task_progress;
@@ -69,14 +76,6 @@ ngx_mcp_task_create(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
     }
 
     return task;
-}
-
-
-void
-ngx_mcp_task_attach(ngx_mcp_task_t *task, ngx_mcp_sink_t *sink)
-{
-    task->sink = sink;
-    ngx_queue_insert_tail(&sink->tasks, &task->siblings);
 }
 
 
@@ -101,9 +100,7 @@ ngx_mcp_task_detach(ngx_mcp_sink_t *sink)
 ngx_uint_t
 ngx_mcp_task_has_receiver(ngx_mcp_task_t *task)
 {
-    return !task->silent
-           && !task->cancelled
-           && (task->sink || task->session->stream);
+    return task->sink && task->sink->open && !task->cancelled;
 }
 
 
@@ -111,12 +108,7 @@ void
 ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
     ngx_uint_t is_answer)
 {
-    if (task->sink) {
-        task->sink->tell(task->sink, task, ev, is_answer);
-        return;
-    }
-
-    ngx_mcp_stream_send(task->session->stream, ev);
+    task->sink->tell(task->sink, task, ev, is_answer);
 }
 
 
@@ -387,7 +379,10 @@ ngx_mcp_task_free(ngx_mcp_task_t *task)
 
     if (task->sink) {
         ngx_queue_remove(&task->siblings);
-        task->sink->ended(task->sink);
+
+        if (task->sink->ended) {
+            task->sink->ended(task->sink);
+        }
     }
 
     ngx_mcp_envelope_free(task->envelope);

@@ -11,37 +11,10 @@
 #include "ngx_mcp_stream.h"
 
 
-typedef struct ngx_mcp_task_s  ngx_mcp_task_t;
-typedef struct ngx_mcp_sink_s  ngx_mcp_sink_t;
-
-
-/*
- * Where the answers of tasks go, if not to the stream of their session: part
- * of its owner, who goes away only after ngx_mcp_task_detach().  Its functions
- * end no request; they post events.
- */
-
-struct ngx_mcp_sink_s {
-    ngx_queue_t                   tasks;       /* by their member mates */
-
-    /* takes ev over: a framed notification, or the answer, which is NULL if
-       memory is short; task->call is there if it was made */
-
-    void                        (*tell)(ngx_mcp_sink_t *sink,
-                                     ngx_mcp_task_t *task,
-                                     ngx_mcp_event_t *ev,
-                                     ngx_uint_t is_answer);
-
-    /* the task is about to be freed, answered or not */
-
-    void                        (*ended)(ngx_mcp_sink_t *sink);
-};
-
-
 struct ngx_mcp_task_s {
     ngx_queue_t                   queue;       /* s->waiting or s->running */
     ngx_queue_t                   siblings;    /* in sink->tasks */
-    ngx_mcp_sink_t               *sink;        /* or NULL */
+    ngx_mcp_sink_t               *sink;        /* or NULL: no answer */
     ngx_mcp_session_t            *session;
     ngx_mcp_envelope_t           *envelope;    /* a reference */
     ngx_mcp_jsonrpc_message_t     message;     /* points into it */
@@ -68,18 +41,18 @@ void ngx_mcp_task_init(void (*ended)(ngx_mcp_session_t *s));
 
 /*
  * Makes a task of a message of env, at the end of the session's waiting
- * list.  Takes a reference of its own.  NULL if memory is short.
+ * list; a request is answered to "sink".  Takes a reference of its own.  NULL
+ * if memory is short.
  */
 
 ngx_mcp_task_t *ngx_mcp_task_create(ngx_mcp_session_t *s,
-    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message);
+    ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message,
+    ngx_mcp_sink_t *sink);
 
 /*
- * Sends the answers of a new task to a sink; from now on nobody hears what
- * the tasks of a sink have to say.
+ * The sink goes away: from now on the answers of its tasks are dropped.
  */
 
-void ngx_mcp_task_attach(ngx_mcp_task_t *task, ngx_mcp_sink_t *sink);
 void ngx_mcp_task_detach(ngx_mcp_sink_t *sink);
 
 /*

@@ -41,12 +41,17 @@ for my $at ($owner, @others) {
 
     # of 100, all are accepted; of 101 none
 
+    my $before = length $stream->{raw};
+
     $stream->{answers} = {};
     accepted(post($nginx, $stream, [ map { { jsonrpc => '2.0', id => $_,
         method => 'ping' } } 1 .. 100 ], worker => $at), "$name: 100");
     ok($stream->wait_answer($_), "answer $_") for 1, 50, 100;
 
-    my $n = $stream->messages;
+    my $n      = $stream->messages;
+    my @chunks = substr($stream->{raw}, $before) =~ /^[0-9a-f]+\r\n/mg;
+
+    is(scalar @chunks, 1, "$name: in one write");
 
     is_rejected(post($nginx, $stream, [ map { { jsonrpc => '2.0', id => $_,
         method => 'ping' } } 1 .. 101 ], worker => $at), 400, -32600,

@@ -1,9 +1,13 @@
 
 /*
- * A call owns its stub request, its pool, its answer, and itself: it is freed
- * in its own event, after its handler.  The structs are used again, for
- * ngx_http_run_posted_requests() looks at the connection after the request
- * on it is gone.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Calls of the backend: start, deadline, end, logging.
+ *
+ * A call owns its fake request, its pool, its answer and itself.  Its own
+ * event runs the handler and frees the call.  Freed structs are kept and
+ * used again: ngx_http_run_posted_requests() reads the connection, which is
+ * part of the call, after the request on it has been freed.
  */
 
 #include "ngx_mcp_call.h"
@@ -11,7 +15,7 @@
 #include "ngx_mcp_fake_request.h"
 
 
-/* with this nginx a sanitizer is to see what happens to a freed call */
+/* under a sanitizer the structs are freed, so that it sees a use after free */
 
 #ifdef NGX_DEBUG_PALLOC
 #define NGX_MCP_CALL_MAX_FREE  0
@@ -19,9 +23,9 @@
 #define NGX_MCP_CALL_MAX_FREE  64
 #endif
 
-#define NGX_MCP_CALL_CONNECTION_RETRY_MS  10
+#define NGX_MCP_CALL_BLOCKED_RETRY_MS  10    /* poll until it has been read */
 
-/* what Frappe says of a method that it does not have */
+/* Frappe: a method does not exist (frappe.exceptions.ValidationError) */
 
 #define NGX_MCP_CALL_NO_METHOD  417
 
@@ -105,6 +109,10 @@ ngx_mcp_call_start(ngx_mcp_call_t *call)
         return NGX_ERROR;
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, &call->log, 0,
+                   "mcp call start: \"%V\", body: %uz",
+                   &call->uri, call->body.len);
+
     call->started = ngx_current_msec;
     call->began = ngx_mcp_count_clock();
 
@@ -158,13 +166,13 @@ ngx_mcp_call_subrequest(ngx_mcp_call_t *call)
 
     call->subrequest = sr;
 
-    /* the copied list would go on growing in its parent's part */
+    /* the list was copied: without this it would grow in the parent's part */
 
     if (r->headers_in.headers.last == &r->headers_in.headers.part) {
         sr->headers_in.headers.last = &sr->headers_in.headers.part;
     }
 
-    /* answers spooled to files are to be read back into memory */
+    /* nginx reads responses that it has spooled to files back into memory */
 
     sr->filter_need_in_memory = 1;
 
@@ -177,9 +185,9 @@ ngx_mcp_call_subrequest(ngx_mcp_call_t *call)
 
 
 /*
- * The method must really be POST, not only be named so: for any other nginx
- * would send the request again to the next server when one fails, and the
- * tool would run twice.
+ * r->method must be POST, not only its name: nginx repeats requests with
+ * another method on the next server when one fails, and the tool would run
+ * twice.
  */
 
 static ngx_int_t
@@ -244,8 +252,8 @@ ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what)
 {
     if (call->proxied && call->status == NGX_HTTP_NOT_FOUND) {
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                      "mcp sse: %s at \"%V\" answered 404: does Frappe know "
-                      "the site \"%V\" of mcp_sse_site (FRAPPE_SITE)?",
+                      "mcp sse: %s at \"%V\" answered 404, check that Frappe "
+                      "has the site \"%V\" of mcp_sse_site (FRAPPE_SITE)",
                       what, &call->uri, &call->ctx.vars.site);
         return;
     }
@@ -257,7 +265,7 @@ ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what)
 
 
 /*
- * What to look at, for the operator.
+ * Returns what the operator should check.
  */
 
 static const char *
@@ -265,8 +273,8 @@ ngx_mcp_call_hint(ngx_mcp_call_t *call)
 {
     if (!call->proxied) {
         return (call->status == NGX_HTTP_NOT_FOUND)
-               ? " by nginx itself: is there a location with proxy_pass for "
-                 "it?"
+               ? " by nginx itself, check that a location with proxy_pass "
+                 "matches it"
                : " by nginx itself";
     }
 
@@ -280,19 +288,20 @@ ngx_mcp_call_hint(ngx_mcp_call_t *call)
     case NGX_HTTP_MOVED_TEMPORARILY:
     case NGX_HTTP_TEMPORARY_REDIRECT:
     case NGX_HTTP_PERMANENT_REDIRECT:
-        return ": it redirects, does proxy_pass (FRAPPE_URL) lead to Frappe "
-               "itself, and by https if it has to be?";
+        return ", a redirect: check that proxy_pass (FRAPPE_URL) has the "
+               "address of Frappe itself, with https if it requires that";
 
     case NGX_MCP_CALL_NO_METHOD:
-        return ": does Frappe have the method that proxy_pass "
-               "(FRAPPE_METHOD) names?";
+        return ", check that Frappe has the method in proxy_pass "
+               "(FRAPPE_METHOD)";
 
     case NGX_HTTP_BAD_GATEWAY:
     case NGX_HTTP_GATEWAY_TIME_OUT:
-        return ": does Frappe run where proxy_pass (FRAPPE_URL) says?";
+        return ", check that Frappe runs at the address in proxy_pass "
+               "(FRAPPE_URL)";
 
     case NGX_HTTP_SERVICE_UNAVAILABLE:
-        return ": is the site in maintenance (bench migrate)?";
+        return ", check whether the site is in maintenance (bench migrate)";
 
     default:
         return "";
@@ -301,8 +310,8 @@ ngx_mcp_call_hint(ngx_mcp_call_t *call)
 
 
 /*
- * The post subrequest handler.  Of rc it is only believed that an error is
- * one: a body that was cut short comes as NGX_OK.
+ * The post_subrequest handler: the subrequest is finalized.  NGX_OK does not
+ * mean that the body is complete.
  */
 
 static ngx_int_t
@@ -312,13 +321,17 @@ ngx_mcp_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
 
-        /* no page is made of it, so that nginx does not know it yet */
+        /* nginx has not sent an error page, so the status is not set yet */
 
         sr->headers_out.status = rc;
         call->status = rc;
     }
 
     call->proxied = (sr->upstream != NULL);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &call->log, 0,
+                   "mcp call subrequest done: %i, status: %ui, proxied: %ui",
+                   rc, call->status, call->proxied);
 
     if (call->end == 0) {
         call->end = (rc == NGX_ERROR || call->status == 0)
@@ -330,10 +343,7 @@ ngx_mcp_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         call->classify(call);
     }
 
-    /*
-     * What went wrong went wrong for the stub only.  The error must not
-     * stay, or nginx would end the stub by itself.
-     */
+    /* with an error on its connection nginx would end the fake request */
 
     sr->connection->error = 0;
 
@@ -342,7 +352,7 @@ ngx_mcp_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
 
 /*
- * The stub's write handler: the subrequest has ended.
+ * The write handler of the fake request: runs when the subrequest has ended.
  */
 
 static void
@@ -359,7 +369,7 @@ ngx_mcp_call_write_handler(ngx_http_request_t *r)
 
 
 /*
- * The stub goes away: by call_free(), or because nginx gave it up.
+ * The fake request is freed: by ngx_mcp_call_free(), or by nginx.
  */
 
 static void
@@ -384,6 +394,9 @@ ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end)
     }
 
     if (!call->posted) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &call->log, 0,
+                       "mcp call end: %ui", call->end);
+
         call->posted = 1;
         ngx_post_event(&call->event, &ngx_posted_events);
     }
@@ -404,11 +417,11 @@ ngx_mcp_call_event(ngx_event_t *ev)
 {
     ngx_mcp_call_t  *call = ev->data;
 
-    /* somebody uses the stub's memory: a file operation in a thread */
+    /* a file operation in a thread uses the memory of the request */
 
     if (call->request && call->request->blocked) {
         call->posted = 0;
-        ngx_mcp_timer_set(&call->timer, NGX_MCP_CALL_CONNECTION_RETRY_MS);
+        ngx_mcp_timer_set(&call->timer, NGX_MCP_CALL_BLOCKED_RETRY_MS);
         return;
     }
 
@@ -418,7 +431,7 @@ ngx_mcp_call_event(ngx_event_t *ev)
         ngx_mcp_call_log_aborted(call);
     }
 
-    /* each is logged by now, and passes here once; look-ups have no judge */
+    /* every call passes here once, after it was logged */
 
     if (call->classify) {
         ngx_mcp_count_call(&call->ctx.vars.method, call->ctx.vars.result);
@@ -434,8 +447,8 @@ ngx_mcp_call_event(ngx_event_t *ev)
 
 
 /*
- * nginx logs a subrequest when it is finalized and never one that is torn
- * down.
+ * Logs a call that was ended while its subrequest ran: nginx logs only
+ * subrequests that are finalized.
  */
 
 static void
@@ -484,7 +497,7 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
     call->posted = 1;
     call->started = 0;
 
-    /* the caller may have freed the strings that an error log would show */
+    /* the caller may have freed strings that an error log line shows */
 
     ngx_memzero(&call->ctx.vars, sizeof(ngx_mcp_vars_t));
     ngx_str_null(&call->connection.addr_text);

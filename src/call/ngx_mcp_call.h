@@ -1,8 +1,10 @@
 
 /*
- * A detached call: a subrequest to an internal location on a private stub
- * request, so that neither the client's POST nor its stream waits for it or
- * pays for it.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * A call of the backend: a subrequest to an internal location.  It runs on a
+ * fake request of its own, so that neither the client's POST nor its stream
+ * waits for it.
  *
  * A call never points to a request that it did not create.
  */
@@ -15,10 +17,10 @@
 
 
 typedef enum {
-    NGX_MCP_CALL_DONE = 1,             /* there is an answer; see status */
-    NGX_MCP_CALL_FAILED,               /* cut, or a fault of our own */
-    NGX_MCP_CALL_TIMED_OUT,
-    NGX_MCP_CALL_OVERSIZE,
+    NGX_MCP_CALL_DONE = 1,             /* there is a response; see status */
+    NGX_MCP_CALL_FAILED,               /* connection closed, no memory */
+    NGX_MCP_CALL_TIMED_OUT,            /* after timeout */
+    NGX_MCP_CALL_OVERSIZE,             /* larger than max_answer */
     NGX_MCP_CALL_CANCELLED
 } ngx_mcp_call_end_e;
 
@@ -28,52 +30,53 @@ typedef void (*ngx_mcp_call_pt)(ngx_mcp_call_t *call);
 
 struct ngx_mcp_call_s {
 
-    /* set by the caller between _create() and _start() */
+    /* set by the caller between ngx_mcp_call_create() and _start() */
 
     ngx_http_core_srv_conf_t     *cscf;        /* server of the location */
     ngx_str_t                     uri;
     ngx_str_t                     args;
-    ngx_str_t                     body;        /* len 0: a GET */
+    ngx_str_t                     body;        /* of a POST; len 0: a GET */
     ngx_str_t                     address;     /* of the client, or empty */
-    ngx_msec_t                    timeout;
-    size_t                        max_answer;
+    ngx_msec_t                    timeout;     /* 0: none */
+    size_t                        max_answer;  /* bytes */
     void                         *data;
 
     /*
      * Runs when the call has ended, from an event of its own: never inside
-     * _start() or _cancel().  It may take "answer" over by setting it to
-     * NULL.  The call is freed when it returns.
+     * ngx_mcp_call_start() or _end().  It may take over "answer" by setting
+     * it to NULL.  The call is freed when the handler returns.
      */
 
     ngx_mcp_call_pt               handler;
 
     /*
-     * Runs just before nginx logs the call, to set facts.result.  It is
-     * inside ngx_http_finalize_request() and must not touch any request.
+     * Runs before nginx logs the call and sets ctx.vars.result; NULL: the
+     * call is in no metric.  It runs inside ngx_http_finalize_request() and
+     * must not touch any request.
      */
 
     ngx_mcp_call_pt               classify;
 
-    /* the end */
+    /* set when the call has ended */
 
-    ngx_uint_t                    end;         /* ngx_http_mcp_..._call_end_e */
+    ngx_uint_t                    end;         /* ngx_mcp_call_end_e; 0: runs */
     ngx_uint_t                    status;      /* HTTP status */
-    off_t                         length;      /* announced, or -1 */
+    off_t                         length;      /* Content-Length, or -1 */
     ngx_uint_t                    proxied;     /* not answered by nginx */
     ngx_mcp_event_t              *answer;      /* the body, or NULL */
     ngx_str_t                     challenge;   /* WWW-Authenticate */
-    ngx_msec_t                    started;
-    uint64_t                      began;       /* on the counters' clock */
+    ngx_msec_t                    started;     /* 0: not yet */
+    uint64_t                      began;       /* ngx_mcp_count_clock() */
 
-    /* of the engine */
+    /* private, except for ctx.vars and pool */
 
-    ngx_mcp_ctx_t                 ctx;         /* of the stub; facts in it */
-    ngx_pool_t                   *pool;        /* the stub's: for requests */
-    ngx_http_request_t           *request;     /* the stub */
+    ngx_mcp_ctx_t                 ctx;         /* of the fake request */
+    ngx_pool_t                   *pool;        /* of the fake request */
+    ngx_http_request_t           *request;     /* the fake request, or NULL */
     ngx_http_request_t           *subrequest;
     ngx_mcp_timer_t               timer;
-    ngx_event_t                   event;
-    ngx_queue_t                   queue;       /* running, or free */
+    ngx_event_t                   event;       /* the call has ended */
+    ngx_queue_t                   queue;       /* in the free list */
 
     ngx_connection_t              connection;
     ngx_event_t                   read;
@@ -82,43 +85,45 @@ struct ngx_mcp_call_s {
     ngx_http_log_ctx_t            log_ctx;
     ngx_http_connection_t         hc;
 
-    unsigned                      posted:1;
+    unsigned                      posted:1;    /* event, once */
 };
 
 
 /*
- * Makes a call on the server "cscf": the stub request and its pool exist,
- * and headers may be added with ngx_mcp_header_push(call->request,
- * ...).  NULL if memory is short.  Either start or free it.
+ * Creates a call on the server "cscf", with its fake request and pool; add
+ * headers with ngx_mcp_header_push(call->request, ...).  Returns NULL if
+ * memory is short.  The caller starts or frees the call.
  */
 
 ngx_mcp_call_t *ngx_mcp_call_create(ngx_http_core_srv_conf_t *cscf,
     ngx_log_t *log);
 
 /*
- * Starts it.  On NGX_ERROR handler() will not run and the call is freed.
+ * Starts the call.  On NGX_ERROR (memory is short) the call is freed and
+ * handler() does not run.
  */
 
 ngx_int_t ngx_mcp_call_start(ngx_mcp_call_t *call);
 
 /*
- * A handler of the preaccess phase: tells a call's subrequest how long its
- * body is.  Not earlier, or nginx would compare it with client_max_body_size
- * when it chooses the location, and again after a rewrite.
+ * A handler of the preaccess phase: sets the content length of a call's
+ * subrequest.  Set earlier, nginx would compare it with client_max_body_size
+ * when it finds the location.
  */
 
 ngx_int_t ngx_mcp_call_length_handler(ngx_http_request_t *r);
 
 /*
- * Ends the call for the reason "end", unless it has ended: the connection to
- * the backend is closed.  handler() runs soon.
+ * Ends the call with "end" (ngx_mcp_call_end_e), unless it has ended already,
+ * and posts the event that runs handler() and closes the connection to the
+ * backend.
  */
 
 void ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end);
 
 /*
- * Logs, at level error, that "what" has ended with a status that is no use,
- * and what may be the matter.
+ * Logs, at level error, the status of a call without a usable answer and what
+ * to check.  "what" names the call.
  */
 
 void ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what);

@@ -1,6 +1,11 @@
 
 /*
- * The collected bytes belong to the call.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The output filter that collects the response of a call: status, length,
+ * challenge and body.
+ *
+ * The body belongs to the call.
  */
 
 #include "ngx_mcp_call_filter.h"
@@ -8,10 +13,10 @@
 #include "ngx_mcp_header.h"
 
 
-#define NGX_MCP_CALL_FILTER_MIN_SIZE  4096
+#define NGX_MCP_CALL_FILTER_MIN_SIZE  4096    /* bytes */
 
 
-static ngx_mcp_call_t *ngx_mcp_captured(ngx_http_request_t *r);
+static ngx_mcp_call_t *ngx_mcp_call_filter_call(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_call_filter_header(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_call_filter_body(ngx_http_request_t *r,
     ngx_chain_t *in);
@@ -38,12 +43,12 @@ ngx_mcp_call_filter_init(void)
 
 
 /*
- * The call is known by the stub: an internal redirect, of error_page for
- * example, clears the contexts of the subrequest itself.
+ * Finds the call by the fake request, the main one: an internal redirect, of
+ * error_page for example, clears the contexts of the subrequest.
  */
 
 static ngx_mcp_call_t *
-ngx_mcp_captured(ngx_http_request_t *r)
+ngx_mcp_call_filter_call(ngx_http_request_t *r)
 {
     ngx_mcp_ctx_t  *ctx;
 
@@ -60,11 +65,11 @@ ngx_mcp_captured(ngx_http_request_t *r)
 static ngx_int_t
 ngx_mcp_call_filter_header(ngx_http_request_t *r)
 {
-    ngx_table_elt_t                *h;
-    ngx_mcp_call_t                 *call;
-    ngx_mcp_header_pos_t            pos;
+    ngx_mcp_call_t        *call;
+    ngx_table_elt_t       *h;
+    ngx_mcp_header_pos_t   pos;
 
-    call = ngx_mcp_captured(r);
+    call = ngx_mcp_call_filter_call(r);
 
     if (call == NULL) {
         return ngx_http_next_header_filter(r);
@@ -72,7 +77,7 @@ ngx_mcp_call_filter_header(ngx_http_request_t *r)
 
     r->header_sent = 1;
 
-    /* one of its own subrequests, of SSI for example, says nothing */
+    /* ignore nested subrequests, of SSI for example */
 
     if (r->parent != r->main) {
         return NGX_OK;
@@ -81,22 +86,25 @@ ngx_mcp_call_filter_header(ngx_http_request_t *r)
     call->status = r->headers_out.status;
     call->length = r->headers_out.content_length_n;
 
-    /* to nginx it is the answer, and what follows a body without an end */
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, &call->log, 0,
+                   "mcp call header: status: %ui, length: %O",
+                   call->status, call->length);
+
+    /* nginx takes a 1xx for the final response, with a body without an end */
 
     if (call->status >= NGX_HTTP_CONTINUE && call->status < NGX_HTTP_OK) {
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                      "mcp sse: call at \"%V\" answered %ui, which is no "
-                      "final answer", &call->uri, call->status);
+                      "mcp sse: call at \"%V\" answered %ui, which is not a "
+                      "final status", &call->uri, call->status);
         return NGX_ERROR;
     }
 
-    /* upstream fills the slot of this header only to intercept errors */
+    /* headers_out.www_authenticate is set only where errors are intercepted */
 
     ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
     h = ngx_mcp_header_find(&r->headers_out.headers,
-                            &ngx_mcp_www_authenticate,
-                            &pos);
+                            &ngx_mcp_www_authenticate, &pos);
     if (h) {
         call->challenge = h->value;
     }
@@ -119,7 +127,7 @@ ngx_mcp_call_filter_body(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_chain_t     *cl;
     ngx_mcp_call_t  *call;
 
-    call = ngx_mcp_captured(r);
+    call = ngx_mcp_call_filter_call(r);
 
     if (call == NULL) {
         return ngx_http_next_body_filter(r, in);

@@ -1,7 +1,9 @@
 
 /*
- * The filter that collects the answer of a call.  It stands before all
- * filters that would write or change it, and swallows everything.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The output filter that collects the response of a call.  It runs before
+ * all filters that would change or write it, and passes nothing on.
  */
 
 #ifndef _NGX_MCP_CALL_FILTER_H_INCLUDED_
@@ -12,7 +14,7 @@
 
 
 /*
- * In postconfiguration.
+ * Installs the filter.  Runs in postconfiguration.
  */
 
 void ngx_mcp_call_filter_init(void);

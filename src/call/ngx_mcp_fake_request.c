@@ -1,10 +1,11 @@
 
 /*
- * The stub request of a call, and the connection that it seems to have, are
- * part of the call and are taken apart by it.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * nginx's own stub requests: ngx_http_js_periodic_handler() of njs,
- * ngx_http_v2_create_stream().
+ * The fake request of a call and its connection without a socket, as in
+ * ngx_http_js_periodic_handler() of njs and ngx_http_v2_create_stream().
+ *
+ * The connection is part of the call.  The call frees both.
  */
 
 #include "ngx_mcp_fake_request.h"
@@ -17,14 +18,15 @@ static u_char *ngx_mcp_fake_request_log_error(ngx_log_t *log, u_char *buf,
     size_t len);
 
 
-/* what variables such as $server_addr see: a call comes in nowhere */
+/* 127.0.0.1, for $server_addr, and $remote_addr without a client address */
 
 static struct sockaddr_in  ngx_mcp_fake_request_sockaddr;
 
 
 ngx_int_t
 ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
-    ngx_http_event_handler_pt woken, ngx_http_cleanup_pt gone, ngx_log_t *log)
+    ngx_http_event_handler_pt write_handler, ngx_http_cleanup_pt cleanup,
+    ngx_log_t *log)
 {
     ngx_connection_t    *c;
     ngx_http_cleanup_t  *cln;
@@ -34,7 +36,7 @@ ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
 
     c = &call->connection;
 
-    /* nginx would destroy it, were it to close this connection by itself */
+    /* nginx destroys this pool if it closes the connection by itself */
 
     c->pool = ngx_create_pool(256, c->log);
     if (c->pool == NULL) {
@@ -61,13 +63,13 @@ ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
         return NGX_ERROR;
     }
 
-    cln->handler = gone;
+    cln->handler = cleanup;
     cln->data = call;
 
     r->http_version = NGX_HTTP_VERSION_11;
     r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
     r->read_event_handler = ngx_http_request_empty_handler;
-    r->write_event_handler = woken;
+    r->write_event_handler = write_handler;
     r->internal = 1;
 
     ngx_str_set(&r->http_protocol, "HTTP/1.1");
@@ -83,9 +85,10 @@ ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
 
 
 /*
- * The connection of a stub has no socket: fd -1 and active events keep nginx
- * from using one, ready ones let output never block.  With select and poll it
- * is an inactive write event that nginx leaves alone.
+ * The connection has no socket, so nginx must not add or delete its events:
+ * it does not add the read event, which is active, nor the write event, which
+ * is ready.  With select and poll it would delete a write event that is
+ * active and ready.
  */
 
 static void
@@ -163,8 +166,8 @@ ngx_mcp_fake_request_address(ngx_mcp_call_t *call)
 
 
 /*
- * Nothing is ever read or written, but a delay of limit_req is a timer of
- * the write event.
+ * Runs for timers only, the delay of limit_req for example: nothing is read
+ * or written.
  */
 
 static void
@@ -197,15 +200,15 @@ ngx_mcp_fake_request_event(ngx_event_t *ev)
 static u_char *
 ngx_mcp_fake_request_log_error(ngx_log_t *log, u_char *buf, size_t len)
 {
-    u_char              *p;
+    u_char              *last;
+    ngx_mcp_ctx_t       *mctx;
     ngx_http_request_t  *r;
     ngx_http_log_ctx_t  *ctx;
-    ngx_mcp_ctx_t       *mctx;
+
+    last = buf + len;
 
     if (log->action) {
-        p = ngx_snprintf(buf, len, " while %s", log->action);
-        len -= p - buf;
-        buf = p;
+        buf = ngx_slprintf(buf, last, " while %s", log->action);
     }
 
     ctx = log->data;
@@ -221,10 +224,20 @@ ngx_mcp_fake_request_log_error(ngx_log_t *log, u_char *buf, size_t len)
         return buf;
     }
 
-    p = ngx_snprintf(buf, len, ", client: %V, session: %V, method: %V",
-                     &ctx->connection->addr_text, &mctx->vars.session,
-                     &mctx->vars.raw_method);
-    len -= p - buf;
+    /* a look-up has no session and no method */
 
-    return r->log_handler(r, ctx->current_request, p, len);
+    if (ctx->connection->addr_text.len) {
+        buf = ngx_slprintf(buf, last, ", client: %V",
+                           &ctx->connection->addr_text);
+    }
+
+    if (mctx->vars.session.len) {
+        buf = ngx_slprintf(buf, last, ", session: %V", &mctx->vars.session);
+    }
+
+    if (mctx->vars.raw_method.len) {
+        buf = ngx_slprintf(buf, last, ", method: %V", &mctx->vars.raw_method);
+    }
+
+    return r->log_handler(r, ctx->current_request, buf, last - buf);
 }

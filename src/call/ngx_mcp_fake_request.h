@@ -1,6 +1,8 @@
 
 /*
- * The stub request on which a call's subrequest runs.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The fake request on which the subrequest of a call runs.
  */
 
 #ifndef _NGX_MCP_FAKE_REQUEST_H_INCLUDED_
@@ -11,17 +13,18 @@
 
 
 /*
- * Makes the connection and the request of a call whose cscf is set.
- * "woken" is the request's write handler: it runs when the subrequest has
- * ended; "gone" its cleanup, with the call as data.  On NGX_ERROR what was
- * made is left for the call to free.
+ * Creates the connection and the request of a call whose cscf is set.
+ * write_handler() runs when the subrequest has ended, cleanup() when the
+ * request is freed, with the call as data.  On NGX_ERROR (memory is short)
+ * the call frees what was created.
  */
 
 ngx_int_t ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
-    ngx_http_event_handler_pt woken, ngx_http_cleanup_pt gone, ngx_log_t *log);
+    ngx_http_event_handler_pt write_handler, ngx_http_cleanup_pt cleanup,
+    ngx_log_t *log);
 
 /*
- * Lets the stub seem to come from call->address.
+ * Sets the client address of the fake request to call->address.
  */
 
 void ngx_mcp_fake_request_address(ngx_mcp_call_t *call);

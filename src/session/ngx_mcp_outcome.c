@@ -111,6 +111,10 @@ ngx_mcp_outcome_classify(ngx_mcp_call_t *call)
         result = NGX_MCP_RESULT_DROPPED;
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, &call->log, 0,
+                   "mcp call outcome: %ui, result: %ui",
+                   task->outcome, result);
+
     call->ctx.vars.result = result;
 }
 
@@ -223,22 +227,22 @@ ngx_mcp_outcome_log(ngx_mcp_task_t *task)
 
     case NGX_MCP_OUTCOME_TIMED_OUT:
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                      "mcp sse: call at \"%V\" was ended after %M ms: does a "
-                      "tool need a longer mcp_sse_call_timeout?",
+                      "mcp sse: call at \"%V\" timed out after %M ms, increase "
+                      "mcp_sse_call_timeout if a tool needs more time",
                       &call->uri, call->timeout);
         return;
 
     case NGX_MCP_OUTCOME_TOO_LARGE:
         ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                      "mcp sse: call at \"%V\" answered more than %uz bytes: "
-                      "does a tool need a larger mcp_sse_max_answer?",
+                      "mcp sse: call at \"%V\" answered more than %uz bytes, "
+                      "increase mcp_sse_max_answer if a tool needs more",
                       &call->uri, call->max_answer);
         return;
 
     case NGX_MCP_OUTCOME_REFUSED:
         ngx_log_error(NGX_LOG_INFO, &call->log, 0,
-                      "mcp sse: call at \"%V\" answered %ui: is the user "
-                      "\"%V\" enabled, and allowed to use the assistant?",
+                      "mcp sse: call at \"%V\" answered %ui, check that the "
+                      "user \"%V\" is enabled and may use the assistant",
                       &call->uri, call->status, &call->ctx.vars.user);
         return;
 

@@ -67,8 +67,8 @@ sub says {
         backend => MCPTest::Nginx::free_port());
 
     my $got = says('Frappe is not there', $nginx, 502, 
-        line('mcp sse: user look-up at "/_mcp/user" answered 502: does Frappe',
-            'run where proxy_pass (FRAPPE_URL) says?'));
+        line('mcp sse: user look-up at "/_mcp/user" answered 502, check that',
+            'Frappe runs at the address in proxy_pass (FRAPPE_URL)'));
 
     is_rejected($got, 502, -32003, 'Backend unavailable', 'and the answer');
 }
@@ -78,9 +78,9 @@ sub says {
         settings => "$sites mcp_sse_site nosuch.example.com;");
 
     my $got = says('an unknown site', $nginx, 502, 
-        line('mcp sse: user look-up at "/_mcp/user" answered 404: does Frappe',
-            'know the site "nosuch.example.com" of mcp_sse_site',
-            '(FRAPPE_SITE)?'));
+        line('mcp sse: user look-up at "/_mcp/user" answered 404, check that',
+            'Frappe has the site "nosuch.example.com" of mcp_sse_site',
+            '(FRAPPE_SITE)'));
 
     is_rejected($got, 502, -32003, 'Backend unavailable', 'and the answer');
 }
@@ -90,8 +90,8 @@ sub says {
         call => 'rewrite ^ /api/method/no.such.method break;');
 
     my $got = says('a method that Frappe does not have', $nginx, 200,
-        line('mcp sse: call at "/_mcp/call" answered 417: does Frappe have',
-            'the method that proxy_pass (FRAPPE_METHOD) names?'));
+        line('mcp sse: call at "/_mcp/call" answered 417, check that Frappe',
+            'has the method in proxy_pass (FRAPPE_METHOD)'));
 
     is_error($got->body, -32603, 'Backend error', 'and the answer');
 }
@@ -99,9 +99,10 @@ sub says {
 # FRAPPE_URL is not Frappe, but an nginx that wants https; bench migrate
 
 for my $case (
-    [ 301, 502, ': it redirects, does proxy_pass (FRAPPE_URL) lead to Frappe'
-        . ' itself, and by https if it has to be?' ],
-    [ 503, 503, ': is the site in maintenance (bench migrate)?' ])
+    [ 301, 502, ', a redirect: check that proxy_pass (FRAPPE_URL) has the'
+        . ' address of Frappe itself, with https if it requires that' ],
+    [ 503, 503,
+        ', check whether the site is in maintenance (bench migrate)' ])
 {
     my ($status, $answer, $hint) = @{$case};
 
@@ -125,11 +126,11 @@ for my $case (
         'mcp_sse_call_timeout 3s; mcp_sse_max_answer 10k;');
 
     for my $case (
-        [ hang => line('mcp sse: call at "/_mcp/call" was ended after 3000 ms:',
-            'does a tool need a longer mcp_sse_call_timeout?'),
+        [ hang => line('mcp sse: call at "/_mcp/call" timed out after 3000 ms,',
+            'increase mcp_sse_call_timeout if a tool needs more time'),
             'Request timed out' ],
         [ big => line('mcp sse: call at "/_mcp/call" answered more than 10240',
-            'bytes: does a tool need a larger mcp_sse_max_answer?'),
+            'bytes, increase mcp_sse_max_answer if a tool needs more'),
             'Answer too large' ],
     ) {
         my ($name, $line, $message) = @$case;
@@ -162,8 +163,8 @@ for my $case (
     says('a wrong key', $nginx, 401, $wrong, auth => 'token nobody:secret-x');
     says('a wrong token', $nginx, 401, $wrong, auth => 'Bearer wrong-token');
 
-    my $user = line('mcp sse: call at "/_mcp/call" answered 401: is the user',
-        '"disabled@example.com" enabled, and allowed to use the assistant?');
+    my $user = line('mcp sse: call at "/_mcp/call" answered 401, check that',
+        'the user "disabled@example.com" is enabled and may use the assistant');
 
     my $got = says('a disabled user', $nginx, 401, $user,
         auth => 'token disabled-key:disabled-secret');
@@ -388,8 +389,8 @@ for my $fine (
         . ' mcp_sse_site erp.example.com;');
 
     my $got = says('no location for mcp_sse_call', $nginx, 200,
-        line('mcp sse: call at "/_mcp/none" answered 404 by nginx itself: is',
-            'there a location with proxy_pass for it?'));
+        line('mcp sse: call at "/_mcp/none" answered 404 by nginx itself,',
+            'check that a location with proxy_pass matches it'));
 
     is_error($got->body, -32603, 'Backend error', 'and the answer');
 
@@ -399,7 +400,7 @@ for my $fine (
 
     says('no location for mcp_sse_user', $nginx, 502,
         line('mcp sse: user look-up at "/_mcp/none" answered 404 by nginx',
-            'itself: is there a location with proxy_pass for it?'));
+            'itself, check that a location with proxy_pass matches it'));
 }
 
 # ---- the launcher

@@ -1,6 +1,10 @@
 
 /*
- * Everything is in the pool of the request.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * GET /health: whether the instance works and may get new clients.
+ *
+ * All memory is of the pool of the request.
  */
 
 #include "ngx_mcp_health.h"
@@ -46,8 +50,8 @@ ngx_mcp_health_handler(ngx_http_request_t *r)
 
 
 /*
- * Alive as long as it answers; ready for more is another question.  With
- * trouble that is not grave, only a strict one is told "no".
+ * The status is 200, since the worker answers.  With ?ready=1 it is 503 for
+ * grave trouble, with ?ready=strict for any.
  */
 
 static ngx_uint_t
@@ -81,7 +85,7 @@ ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *grave)
 
     zone = ngx_mcp_zone();
 
-    /* full: another message of the largest size would be refused */
+    /* there is no room for another message of mcp_sse_max_message */
 
     if (zone->root->pool->pfree * ngx_pagesize < zone->conf->max_message) {
         return "zone is full";
@@ -96,7 +100,7 @@ ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *grave)
 
     *grave = 0;
 
-    /* sessions of this instance go on, and it takes new ones */
+    /* without Redis the sessions of this instance work, and so do new ones */
 
     return lost ? "redis is lost" : NULL;
 }

@@ -1,5 +1,7 @@
 
 /*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
  * GET /health.
  */
 
@@ -11,7 +13,8 @@
 
 
 /*
- * The content handler of mcp_sse_health.
+ * The content handler of mcp_sse_health: the state of the instance as JSON;
+ * with ?ready=1, 503 while it should get no new clients.
  */
 
 ngx_int_t ngx_mcp_health_handler(ngx_http_request_t *r);

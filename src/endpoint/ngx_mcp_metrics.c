@@ -1,6 +1,10 @@
 
 /*
- * Everything is in the pool of the request.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * GET /metrics: names, labels and values in the text format of Prometheus.
+ *
+ * All memory is of the pool of the request.
  */
 
 #include "ngx_mcp_metrics.h"
@@ -11,14 +15,14 @@
 #include "ngx_mcp_variables.h"
 
 
-/* twice what is needed when all numbers have 20 digits */
+/* bytes; twice the size of the page if all numbers have 20 digits */
 
 #define NGX_MCP_METRICS_PAGE_SIZE  65536
 
 #define NGX_MCP_METRICS_PREFIX  "nginx_mcp_sse_"
 
 
-/* what is printed is appended at pos, which stops at last */
+/* text is appended at pos; pos == last: the page is full */
 
 typedef struct {
     u_char       *pos;
@@ -26,14 +30,14 @@ typedef struct {
 } ngx_mcp_metrics_page_t;
 
 
-/* counters that differ in a label only, one for each value */
+/* counters that differ in one label only, next to each other */
 
 typedef struct {
     const char   *name;
     const char   *help;
     ngx_uint_t    first;         /* ngx_mcp_count_e */
     const char   *label;         /* NULL: one counter, without a label */
-    const char  **values;        /* up to NULL */
+    const char  **values;        /* of the label; the last one is NULL */
 } ngx_mcp_metrics_family_t;
 
 
@@ -104,7 +108,7 @@ static const char  *ngx_mcp_acknowledged[] = {
     "accepted", "full", "unknown", NULL
 };
 
-static const char  *ngx_mcp_envelopes[] = {
+static const char  *ngx_mcp_rejected[] = {
     "forged", "replayed", "expired", "malformed", NULL
 };
 
@@ -118,64 +122,61 @@ static ngx_mcp_metrics_family_t  ngx_mcp_families[] = {
       NGX_MCP_COUNT_ENDED, "reason", ngx_mcp_reasons },
 
     { "queue_drops_total",
-      "Streams dropped because their client reads too slowly.",
+      "Streams closed because their client reads too slowly.",
       NGX_MCP_COUNT_QUEUE_FULL, "reason", ngx_mcp_drops },
 
     { "handovers_total",
-      "POSTs accepted, by the way to the owner of their session.",
+      "POSTs accepted, by the path to the owner of their session.",
       NGX_MCP_COUNT_OWN, "path", ngx_mcp_paths },
 
-    { "messages_total", "Messages that owners took up, by kind.",
+    { "messages_total", "Messages received by the owner, by type.",
       NGX_MCP_COUNT_REQUESTS, "type", ngx_mcp_types },
 
     { "messages_not_run_total",
-      "Messages taken up that were not run, by reason.",
+      "Messages received and not executed, by reason.",
       NGX_MCP_COUNT_REPEATED, "reason", ngx_mcp_not_run },
 
     { "limit_refusals_total",
-      "Requests refused because there was no room, by what was full.",
+      "Requests refused because a limit was reached, by limit.",
       NGX_MCP_COUNT_INBOX_FULL, "limit", ngx_mcp_limits },
 
     { "requests_refused_total", "Requests refused, by status.",
       NGX_MCP_COUNT_400, "status", ngx_mcp_statuses },
 
     { "auth_cache_requests_total",
-      "Credentials looked for in the cache, by what was found.",
+      "Credentials looked up in the cache, by result.",
       NGX_MCP_COUNT_AUTH_GOOD, "result", ngx_mcp_hits },
 
     { "auth_cache_stale_total",
-      "Old entries used because Frappe could not be asked.",
+      "Expired entries used while Frappe was unavailable.",
       NGX_MCP_COUNT_AUTH_STALE, NULL, NULL },
 
     { "auth_lookups_total", "Users looked up at Frappe, by result.",
-      NGX_MCP_COUNT_LOOKUP_GOOD, "result",
-      ngx_mcp_looked_up },
+      NGX_MCP_COUNT_LOOKUP_GOOD, "result", ngx_mcp_looked_up },
 
-    { "redis_sent_total", "Envelopes published.",
+    { "redis_sent_total", "Messages published.",
       NGX_MCP_COUNT_REDIS_SENT, NULL, NULL },
 
-    { "redis_acknowledgements_total", "Acknowledgements that came, by result.",
-      NGX_MCP_COUNT_REDIS_ACCEPTED, "result",
-      ngx_mcp_acknowledged },
+    { "redis_acknowledgements_total", "Acknowledgements received, by result.",
+      NGX_MCP_COUNT_REDIS_ACCEPTED, "result", ngx_mcp_acknowledged },
 
-    { "redis_resent_total", "Envelopes published again.",
+    { "redis_resent_total", "Messages published again.",
       NGX_MCP_COUNT_REDIS_RESENT, NULL, NULL },
 
-    { "redis_unanswered_total", "Envelopes given up unacknowledged.",
+    { "redis_unanswered_total", "Messages without an acknowledgement.",
       NGX_MCP_COUNT_REDIS_UNANSWERED, NULL, NULL },
 
-    { "redis_received_total", "Envelopes that came and were accepted.",
+    { "redis_received_total", "Messages received and accepted.",
       NGX_MCP_COUNT_REDIS_RECEIVED, NULL, NULL },
 
-    { "redis_duplicates_total", "Envelopes that came again, and were not run.",
+    { "redis_duplicates_total", "Messages received again, not executed.",
       NGX_MCP_COUNT_REDIS_DUPLICATE, NULL, NULL },
 
     { "redis_refused_total",
-      "Envelopes and acknowledgements that were not believed, by reason.",
-      NGX_MCP_COUNT_REDIS_FORGED, "reason",
-      ngx_mcp_envelopes },
+      "Messages and acknowledgements rejected, by reason.",
+      NGX_MCP_COUNT_REDIS_FORGED, "reason", ngx_mcp_rejected },
 
-    { "redis_connects_total", "Connections to Redis made ready.",
+    { "redis_connects_total", "Connections to Redis established.",
       NGX_MCP_COUNT_REDIS_CONNECTS, NULL, NULL },
 
     { "redis_connections_lost_total", "Connections to Redis lost.",
@@ -220,7 +221,7 @@ ngx_mcp_metrics_handler(ngx_http_request_t *r)
 
     if (page.pos == page.last) {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "mcp sse: metrics need more than %d bytes",
+                      "mcp sse: the page of metrics is larger than %d bytes",
                       NGX_MCP_METRICS_PAGE_SIZE);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -260,8 +261,8 @@ ngx_mcp_metrics_counters(ngx_mcp_metrics_page_t *page,
 
 
 /*
- * All of them, those that are 0 as well: what appears with its first call
- * has no rate before the second.
+ * Prints all combinations, those that are 0 too: a series that appears with
+ * its first call has no rate before the second.
  */
 
 static void
@@ -271,8 +272,8 @@ ngx_mcp_metrics_calls(ngx_mcp_metrics_page_t *page,
     ngx_uint_t  i, result;
 
     ngx_mcp_metrics_head(page, "calls_total", "counter",
-                     "Calls that ended, and requests answered without one "
-                     "(local), by method and result.");
+                     "Calls that ended and requests answered locally, by "
+                     "method and result.");
 
     for (i = 0; i < NGX_MCP_METHODS; i++) {
 
@@ -301,13 +302,13 @@ ngx_mcp_metrics_time(ngx_mcp_metrics_page_t *page,
     if (which == NGX_MCP_CALL_TIME) {
         name = "call_duration_seconds";
         ngx_mcp_metrics_head(page, name, "histogram",
-                     "How long calls of Frappe took.");
+                     "Duration of calls of Frappe.");
 
     } else {
         name = "delivery_duration_seconds";
         ngx_mcp_metrics_head(page, name, "histogram",
-                     "How long POSTs took from their last byte to where the "
-                     "owner of the session took them up.");
+                     "Time from the last byte of a POST to the owner of its "
+                     "session.");
     }
 
     h = &counters->times[which];
@@ -341,7 +342,7 @@ ngx_mcp_metrics_time(ngx_mcp_metrics_page_t *page,
 
 
 /*
- * What vanishes with a worker.
+ * Gauges that are the sum over all workers.
  */
 
 static void
@@ -359,15 +360,15 @@ ngx_mcp_metrics_workers(ngx_mcp_metrics_page_t *page)
                    NGX_MCP_VERSION "\"} 1\n");
 
     ngx_mcp_metrics_gauge(page, "workers", gauges.workers,
-                     "Worker processes, those that shut down included.");
+                     "Worker processes, including those that shut down.");
     ngx_mcp_metrics_gauge(page, "streams", gauges.streams, "Open streams.");
     ngx_mcp_metrics_gauge(page, "calls_running", gauges.calls,
-                     "Calls of Frappe that run.");
+                     "Running calls of Frappe.");
     ngx_mcp_metrics_gauge(page, "messages_waiting",
                      gauges.pending - gauges.held,
                      "Messages accepted and not yet started.");
     ngx_mcp_metrics_gauge(page, "posts_held", gauges.held,
-                     "POSTs that wait for a lost stream to come back.");
+                     "POSTs pending until a lost stream is restored.");
 
     workers = gauges.redis[NGX_MCP_REDIS_NEVER]
               + gauges.redis[NGX_MCP_REDIS_LOST]
@@ -403,16 +404,16 @@ ngx_mcp_metrics_zone(ngx_mcp_metrics_page_t *page, ngx_mcp_zone_t *zone)
     ngx_mcp_zone_unlock(zone);
 
     ngx_mcp_metrics_gauge(page, "sessions", sessions,
-                     "Sessions that can take messages.");
+                     "Sessions that accept messages.");
     ngx_mcp_metrics_gauge(page, "tombstones", tombstones,
-                     "Sessions whose stream was lost and may come back.");
+                     "Sessions whose stream was lost and may be restored.");
     ngx_mcp_metrics_gauge(page, "zone_bytes", zone->size,
                      "Size of the shared memory zone.");
     ngx_mcp_metrics_gauge(page, "zone_free_bytes", free_size,
                      "Free pages of the shared memory zone.");
 
     ngx_mcp_metrics_head(page, "auth_cache_entries", "gauge",
-                     "Entries of the cache of look-ups, by what they say.");
+                     "Entries of the cache of look-ups, by result.");
     ngx_mcp_metrics_print(page,
                    NGX_MCP_METRICS_PREFIX "auth_cache_entries"
                    "{result=\"good\"} %ui\n", good);
@@ -444,7 +445,7 @@ ngx_mcp_metrics_gauge(ngx_mcp_metrics_page_t *page, const char *name,
 
 
 /*
- * Without zeroes at its end, as others write it.
+ * Prints seconds without trailing zeros, as client libraries do.
  */
 
 static void

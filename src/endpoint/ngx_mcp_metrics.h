@@ -1,5 +1,7 @@
 
 /*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
  * GET /metrics.
  */
 

@@ -1,6 +1,9 @@
 
 /*
- * Nothing is kept here.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Builds the events that a client gets: answers of the backend, errors, local
+ * results, progress.
  */
 
 #include "ngx_mcp_reply.h"
@@ -29,7 +32,7 @@ ngx_mcp_reply_answer(ngx_mcp_task_t *task)
 
 
 /*
- * The bytes of the backend are framed where they were collected.
+ * Frames the backend's response in the buffer where it was collected.
  */
 
 static ngx_mcp_event_t *
@@ -52,7 +55,8 @@ ngx_mcp_reply_raw(ngx_mcp_task_t *task)
 
 
 /*
- * The id is put in by us: it is missing or null, or there is only a value.
+ * Copies a response whose id is missing or null, and adds the id, or makes a
+ * response of a value.
  */
 
 static ngx_mcp_event_t *
@@ -63,18 +67,14 @@ ngx_mcp_reply_with_id(ngx_mcp_task_t *task)
 
     id = &task->message.id;
 
-    if (task->answer.response) {
-        rest = task->answer.object;
-
-    } else {
-        rest = task->answer.value;
-    }
+    rest = task->answer.response ? task->answer.object : task->answer.value;
 
     ngx_mcp_jsonrpc_one_line(&rest);
 
-    ev = ngx_mcp_event_alloc(rest.len + id->len
-                        + sizeof("{\"jsonrpc\":\"2.0\",\"id\":,\"result\":}"),
-                        ngx_cycle->log);
+    ev = ngx_mcp_event_alloc(
+             rest.len + id->len
+             + sizeof("{\"jsonrpc\":\"2.0\",\"id\":,\"result\":}"),
+             ngx_cycle->log);
     if (ev == NULL) {
         return NULL;
     }
@@ -129,11 +129,11 @@ ngx_mcp_reply_error(ngx_str_t *id, ngx_int_t code, const char *message,
 ngx_mcp_event_t *
 ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id, ngx_uint_t which)
 {
-    const char                *result;
-    u_char                     ping[sizeof("{\"_meta\":{\"status\":\"ok\","
-                                    "\"timestamp\":,\"service\":"
-                                    "\"frappe-mcp-sse-bridge\",\"message\":"
-                                    "\"pong\"}}") + NGX_TIME_T_LEN];
+    const char       *result;
+    u_char            ping[sizeof("{\"_meta\":{\"status\":\"ok\","
+                           "\"timestamp\":,\"service\":"
+                           "\"frappe-mcp-sse-bridge\",\"message\":"
+                           "\"pong\"}}") + NGX_TIME_T_LEN];
     ngx_mcp_event_t  *ev;
 
     switch (which) {
@@ -160,11 +160,9 @@ ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id, ngx_uint_t which)
         ngx_sprintf(ping, "%s{\"status\":\"ok\",\"timestamp\":%T,"
                     "\"service\":\"frappe-mcp-sse-bridge\","
                     "\"message\":\"pong\"}%s%Z",
-                    conf->ping_result == NGX_MCP_PING_META
-                        ? "{\"_meta\":" : "",
+                    conf->ping_result == NGX_MCP_PING_META ? "{\"_meta\":" : "",
                     ngx_time(),
-                    conf->ping_result == NGX_MCP_PING_META
-                        ? "}" : "");
+                    conf->ping_result == NGX_MCP_PING_META ? "}" : "");
 
         result = (const char *) ping;
     }
@@ -192,7 +190,7 @@ ngx_mcp_reply_progress(ngx_mcp_task_t *task)
 
     token = &task->message.token;
 
-    /* each must be larger than the one before */
+    /* MCP 2024-11-05, Progress: it increases with each notification */
 
     seconds = (ngx_current_msec - task->accepted) / 1000;
     task->seconds = ngx_max(task->seconds + 1, seconds);

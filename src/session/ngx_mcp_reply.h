@@ -1,9 +1,11 @@
 
 /*
- * What a client is answered: by the backend, for it, or without it.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * All functions that return an event return NULL if memory is short; the
- * caller owns the event.
+ * Events for clients: answers of the backend, errors, local results, progress.
+ *
+ * Each function returns an event that the caller owns, or NULL if memory is
+ * short.
  */
 
 #ifndef _NGX_MCP_REPLY_H_INCLUDED_
@@ -21,7 +23,7 @@
 ngx_mcp_event_t *ngx_mcp_reply_answer(ngx_mcp_task_t *task);
 
 /*
- * A JSON-RPC error; "data" is raw JSON or an empty string.
+ * A JSON-RPC error.  "id" is raw, "data" is raw JSON or an empty string.
  */
 
 ngx_mcp_event_t *ngx_mcp_reply_error(ngx_str_t *id, ngx_int_t code,
@@ -35,7 +37,7 @@ ngx_mcp_event_t *ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id,
     ngx_uint_t which);
 
 /*
- * A progress notification for the token of the task.
+ * The next progress notification for the token of the task.
  */
 
 ngx_mcp_event_t *ngx_mcp_reply_progress(ngx_mcp_task_t *task);

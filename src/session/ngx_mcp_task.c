@@ -1,8 +1,13 @@
 
 /*
- * A task belongs to the list of its session that it is in, and is freed when
- * its call has ended, or when it is taken from the waiting list without one.
- * A session stays until it has no task.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Tasks: the call of a message, its headers and body, its answer and its
+ * progress notifications.
+ *
+ * A task is owned by the list of its session that it is in, waiting or
+ * running.  It is freed when its call has ended, or when it is cancelled
+ * before.  A session is not freed while it has tasks.
  */
 
 #include "ngx_mcp_task.h"
@@ -17,7 +22,7 @@ static ngx_mcp_call_t *ngx_mcp_task_call(ngx_mcp_task_t *task);
 static ngx_int_t ngx_mcp_task_headers(ngx_mcp_task_t *task,
     ngx_mcp_call_t *call);
 static ngx_int_t ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
-static void ngx_mcp_task_facts(ngx_mcp_task_t *task, ngx_mcp_vars_t *facts);
+static void ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_vars_t *vars);
 static void ngx_mcp_task_done(ngx_mcp_call_t *call);
 static void ngx_mcp_task_progress(void *data);
 static void ngx_mcp_task_free(ngx_mcp_task_t *task);
@@ -129,6 +134,11 @@ ngx_mcp_task_start(ngx_mcp_task_t *task)
         task->call = call;
 
         if (ngx_mcp_call_start(call) == NGX_OK) {
+            ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &call->log, 0,
+                           "mcp task start: session %*s, waited: %M ms",
+                           (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
+                           ngx_current_msec - task->accepted);
+
             ngx_queue_insert_tail(&s->running, &task->queue);
             s->ncalls++;
             ngx_mcp_workers_calls(1);
@@ -139,7 +149,7 @@ ngx_mcp_task_start(ngx_mcp_task_t *task)
     }
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "mcp sse: no memory for a call of session %*s",
+                  "mcp sse: cannot start a call of session %*s: no memory",
                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
     if (ngx_mcp_task_has_receiver(task)) {
@@ -176,7 +186,7 @@ ngx_mcp_task_call(ngx_mcp_task_t *task)
     call->handler = ngx_mcp_task_done;
     call->classify = ngx_mcp_outcome_classify;
 
-    ngx_mcp_task_facts(task, &call->ctx.vars);
+    ngx_mcp_task_vars(task, &call->ctx.vars);
 
     if (ngx_mcp_task_headers(task, call) != NGX_OK
         || ngx_mcp_task_body(task, call) != NGX_OK)
@@ -190,24 +200,24 @@ ngx_mcp_task_call(ngx_mcp_task_t *task)
 
 
 static void
-ngx_mcp_task_facts(ngx_mcp_task_t *task, ngx_mcp_vars_t *facts)
+ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_vars_t *vars)
 {
     ngx_mcp_session_t  *s;
 
     s = task->session;
 
-    facts->session.data = s->sid.hash;
-    facts->session.len = s->anonymous ? 0 : NGX_MCP_HASH_LEN;
-    facts->user = s->user;
-    facts->site = s->site;
+    vars->session.data = s->sid.hash;
+    vars->session.len = s->anonymous ? 0 : NGX_MCP_HASH_LEN;
+    vars->user = s->user;
+    vars->site = s->site;
 
-    ngx_mcp_vars_set(facts, &task->message);
+    ngx_mcp_vars_set(vars, &task->message);
 }
 
 
 /*
- * What a client sends reaches the backend only by this list: the fixed part
- * of it, and what the POST's envelope carries.
+ * Adds the headers of the call: no others reach the backend.  The envelope
+ * has those that the client sent and may send.
  */
 
 static ngx_int_t
@@ -220,13 +230,9 @@ ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 
     r = call->request;
 
-    if (ngx_mcp_header_push(r, &ngx_mcp_host,
-                            &task->session->site)
-        != NGX_OK
-        || ngx_mcp_header_push(r, &ngx_mcp_accept, &ngx_mcp_json)
-           != NGX_OK
-        || ngx_mcp_header_push(r, &ngx_mcp_type, &ngx_mcp_json)
-           != NGX_OK)
+    if (ngx_mcp_header_push(r, &ngx_mcp_host, &task->session->site) != NGX_OK
+        || ngx_mcp_header_push(r, &ngx_mcp_accept, &ngx_mcp_json) != NGX_OK
+        || ngx_mcp_header_push(r, &ngx_mcp_type, &ngx_mcp_json) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -239,7 +245,7 @@ ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
             return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
         }
 
-        /* the address is no header: it is what $remote_addr says */
+        /* the client address, for $remote_addr, has no name */
 
         if (name.len == 0) {
             call->address = value;
@@ -254,8 +260,8 @@ ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 
 
 /*
- * The message is made anew of its known members: Frappe would take others,
- * "cmd" for one, as orders.
+ * Builds the body from the known members of the message: Frappe would execute
+ * others, "cmd" for example.
  */
 
 static ngx_int_t
@@ -314,13 +320,18 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
     s->ncalls--;
     ngx_mcp_workers_calls(-1);
 
-    /* none of these after the answer */
+    /* no progress after the answer */
 
     ngx_mcp_timer_del(&task->progress);
 
     ngx_mcp_outcome_log(task);
 
     if (ngx_mcp_task_has_receiver(task)) {
+        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &call->log, 0,
+                       "mcp task answer: session %*s, after: %M ms",
+                       (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
+                       ngx_current_msec - task->accepted);
+
         ngx_mcp_task_tell(task, ngx_mcp_reply_answer(task), 1);
     }
 
@@ -333,6 +344,11 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
 void
 ngx_mcp_task_cancel(ngx_mcp_task_t *task)
 {
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp task cancel: session %*s, running: %d",
+                   (size_t) NGX_MCP_HASH_LEN, task->session->sid.hash,
+                   task->call != NULL);
+
     task->cancelled = 1;
 
     ngx_mcp_timer_del(&task->progress);
@@ -361,6 +377,10 @@ ngx_mcp_task_progress(void *data)
     if (!ngx_mcp_task_has_receiver(task)) {
         return;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp task progress: session %*s",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
     ngx_mcp_timer_set(&task->progress, s->conf->progress);
 

@@ -1,6 +1,8 @@
 
 /*
- * A message of a session that is to be, or is being, run by the backend.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * A task: a message of a session that waits for, or runs as, a call.
  */
 
 #ifndef _NGX_MCP_TASK_H_INCLUDED_
@@ -24,10 +26,10 @@ struct ngx_mcp_task_s {
     ngx_uint_t                    outcome;     /* ngx_mcp_outcome_e */
 
     ngx_mcp_timer_t               progress;
-    ngx_uint_t                    seconds;     /* last progress told */
-    ngx_msec_t                    accepted;
+    ngx_uint_t                    seconds;     /* of the last progress */
+    ngx_msec_t                    accepted;    /* when it was created */
 
-    unsigned                      silent:1;    /* no answer is wanted */
+    unsigned                      silent:1;    /* a notification */
     unsigned                      cancelled:1;
 };
 
@@ -70,15 +72,16 @@ void ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
     ngx_uint_t is_answer);
 
 /*
- * Starts the call of a waiting task.  If that fails the client is answered
- * and the task is freed.
+ * Starts the call of a waiting task.  If memory is short the client gets an
+ * error and the task is freed.
  */
 
 void ngx_mcp_task_start(ngx_mcp_task_t *task);
 
 /*
- * Ends a task for which nothing is to be sent: a waiting one is freed, the
- * connection of a running one is closed and it ends soon.
+ * Cancels a task, which sends nothing more.  A waiting task is freed.  A
+ * running one ends by a posted event, which closes the connection to the
+ * backend.
  */
 
 void ngx_mcp_task_cancel(ngx_mcp_task_t *task);

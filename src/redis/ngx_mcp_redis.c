@@ -1,30 +1,53 @@
 
 /*
- * The connections are this file's, and live as long as the process.  Whoever
- * waits for a reply is known by what was given as "data", never by a pointer
- * to a request.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Redis client of a worker: command and subscriber connection, clock, probe.
+ *
+ * There are two connections, since one that has subscribed takes no commands:
+ * "cmd", and "sub" for the channels of this worker and of all workers.  This
+ * file owns both; each connects again by itself.  The "data" of a command is a
+ * number or a static object, never a request, which may be gone before the
+ * reply comes.
+ *
+ * Once a second the worker publishes a probe to itself.  It comes back only if
+ * both connections work.  Every 10 seconds it asks for the time of Redis, by
+ * which messages expire for all instances alike.
  */
 
 #include "ngx_mcp_redis.h"
 
 
+/* of probes, and of the bus's handler "second" */
+
 #define NGX_MCP_REDIS_CHECK_INTERVAL_MS  1000
+
+/* Linux slews a clock by 500 ppm at most, adjtimex(2): two drift by 10 ms */
+
 #define NGX_MCP_REDIS_CLOCK_INTERVAL_MS  10000
+
+/*
+ * The error of the clock is at most half of the round trip of TIME.  Two
+ * workers differ by twice that: NGX_MCP_REMOTE_SEND_GUARD_MS is larger.
+ */
+
 #define NGX_MCP_REDIS_MAX_ROUND_TRIP_MS  100
-#define NGX_MCP_REDIS_LOG_INTERVAL       10
+
+#define NGX_MCP_REDIS_LOG_INTERVAL       10     /* seconds */
 
 
 static void ngx_mcp_redis_cmd_ready(ngx_mcp_redis_conn_t *conn);
 static void ngx_mcp_redis_sub_ready(ngx_mcp_redis_conn_t *conn);
 static void ngx_mcp_redis_conn_lost(ngx_mcp_redis_conn_t *conn);
-static void ngx_mcp_redis_message(redisAsyncContext *ac, void *reply,
+static void ngx_mcp_redis_message_handler(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_mcp_redis_arrived(ngx_str_t *bytes);
-static void ngx_mcp_redis_hello(void);
-static void ngx_mcp_redis_ask_time(void);
-static void ngx_mcp_redis_time(redisAsyncContext *ac, void *reply, void *data);
-static void ngx_mcp_redis_check(void);
-static void ngx_mcp_redis_every_second(void *data);
+static void ngx_mcp_redis_receive(ngx_str_t *bytes);
+static void ngx_mcp_redis_probe(void);
+static void ngx_mcp_redis_request_time(void);
+static void ngx_mcp_redis_time_handler(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_mcp_redis_check_join(void);
+static void ngx_mcp_redis_timer_handler(void *data);
 static void ngx_mcp_redis_log_error(void);
 
 
@@ -32,22 +55,22 @@ static ngx_mcp_redis_conn_t  ngx_mcp_redis_cmd;
 static ngx_mcp_redis_conn_t  ngx_mcp_redis_sub;
 
 static ngx_mcp_redis_conf_t  *ngx_mcp_redis_conf;
-static ngx_mcp_redis_user_t  *ngx_mcp_redis_user;
+static ngx_mcp_redis_user_t  *ngx_mcp_redis_handlers;
 static ngx_mcp_worker_t      *ngx_mcp_redis_self;
 
 static ngx_mcp_timer_t  ngx_mcp_redis_timer;
 static ngx_uint_t       ngx_mcp_redis_up;
-static ngx_msec_t       ngx_mcp_redis_since;            /* not up */
+static ngx_msec_t       ngx_mcp_redis_down_since;
 static const u_char    *ngx_mcp_redis_reason =
-                               (u_char *) "it takes more than 100 ms to answer";
+                              (u_char *) "it takes more than 100 ms to answer";
 
-static ngx_msec_t  ngx_mcp_redis_asked;            /* hello */
-static ngx_uint_t  ngx_mcp_redis_asking;
-static ngx_uint_t  ngx_mcp_redis_pong;
+static ngx_msec_t  ngx_mcp_redis_probed_at;
+static ngx_uint_t  ngx_mcp_redis_probe_sent;       /* and not received yet */
+static ngx_uint_t  ngx_mcp_redis_probed;   /* since "sub" is ready */
 
-static int64_t     ngx_mcp_redis_offset;
+static int64_t     ngx_mcp_redis_clock_offset;     /* to ngx_current_msec */
 static ngx_msec_t  ngx_mcp_redis_clock_at;
-static ngx_uint_t  ngx_mcp_redis_clock;            /* is known */
+static ngx_uint_t  ngx_mcp_redis_has_clock;
 
 
 ngx_int_t
@@ -64,9 +87,9 @@ ngx_mcp_redis_init(ngx_mcp_worker_t *self, ngx_mcp_redis_user_t *user,
     }
 
     ngx_mcp_redis_conf = zone->conf->redis;
-    ngx_mcp_redis_user = user;
+    ngx_mcp_redis_handlers = user;
     ngx_mcp_redis_self = self;
-    ngx_mcp_redis_since = ngx_current_msec;
+    ngx_mcp_redis_down_since = ngx_current_msec;
 
     self->redis = NGX_MCP_REDIS_NEVER;
 
@@ -85,7 +108,7 @@ ngx_mcp_redis_init(ngx_mcp_worker_t *self, ngx_mcp_redis_user_t *user,
     ngx_mcp_redis_conn_open(cmd);
     ngx_mcp_redis_conn_open(sub);
 
-    ngx_mcp_redis_timer.handler = ngx_mcp_redis_every_second;
+    ngx_mcp_redis_timer.handler = ngx_mcp_redis_timer_handler;
     ngx_mcp_timer_set(&ngx_mcp_redis_timer, NGX_MCP_REDIS_CHECK_INTERVAL_MS);
 
     return NGX_OK;
@@ -121,19 +144,18 @@ ngx_mcp_redis_is_up(void)
 ngx_msec_t
 ngx_mcp_redis_down(void)
 {
-    return ngx_mcp_redis_up
-           ? 0 : ngx_current_msec - ngx_mcp_redis_since;
+    return ngx_mcp_redis_up ? 0 : ngx_current_msec - ngx_mcp_redis_down_since;
 }
 
 
 int64_t
 ngx_mcp_redis_now(void)
 {
-    /* what is decided by it must not be decided by the past */
+    /* a cached time could let an expired message start */
 
     ngx_time_update();
 
-    return (int64_t) ngx_current_msec + ngx_mcp_redis_offset;
+    return (int64_t) ngx_current_msec + ngx_mcp_redis_clock_offset;
 }
 
 
@@ -198,17 +220,17 @@ ngx_mcp_redis_cmd_ready(ngx_mcp_redis_conn_t *conn)
 {
     ngx_mcp_count(NGX_MCP_COUNT_REDIS_CONNECTS);
 
-    ngx_mcp_redis_clock = 0;
-    ngx_mcp_redis_ask_time();
+    ngx_mcp_redis_has_clock = 0;
+    ngx_mcp_redis_request_time();
 
-    ngx_mcp_redis_asking = 0;
-    ngx_mcp_redis_hello();
+    ngx_mcp_redis_probe_sent = 0;
+    ngx_mcp_redis_probe();
 }
 
 
 /*
- * This one is never told anything else: hiredis 0.14 would lose the reply,
- * and abort the worker when a message came after UNSUBSCRIBE.
+ * "sub" gets no other command: with hiredis 0.14, the reply to another command
+ * is lost while subscribed, and a message after UNSUBSCRIBE aborts the process.
  */
 
 static void
@@ -220,15 +242,14 @@ ngx_mcp_redis_sub_ready(ngx_mcp_redis_conn_t *conn)
 
     ngx_mcp_count(NGX_MCP_COUNT_REDIS_CONNECTS);
 
-    ngx_mcp_redis_pong = 0;
+    ngx_mcp_redis_probed = 0;
 
     ngx_str_set(&argv[0], "SUBSCRIBE");
     ngx_mcp_redis_word(&argv[1], all, "all");
     ngx_mcp_redis_key(&argv[2], own, 'w', ngx_mcp_redis_self->id);
 
-    if (ngx_mcp_redis_conn_command(conn,
-                                   ngx_mcp_redis_message,
-                                   NULL, 3, argv)
+    if (ngx_mcp_redis_conn_command(conn, ngx_mcp_redis_message_handler, NULL,
+                                   3, argv)
         != NGX_OK)
     {
         ngx_mcp_redis_conn_fail(conn, "no memory");
@@ -242,15 +263,15 @@ ngx_mcp_redis_conn_lost(ngx_mcp_redis_conn_t *conn)
     ngx_mcp_redis_reason = conn->reason;
 
     if (conn == &ngx_mcp_redis_sub) {
-        ngx_mcp_redis_pong = 0;
+        ngx_mcp_redis_probed = 0;
 
     } else {
-        ngx_mcp_redis_clock = 0;
+        ngx_mcp_redis_has_clock = 0;
     }
 
     if (ngx_mcp_redis_up) {
         ngx_mcp_redis_up = 0;
-        ngx_mcp_redis_since = ngx_current_msec;
+        ngx_mcp_redis_down_since = ngx_current_msec;
         ngx_mcp_redis_self->redis = NGX_MCP_REDIS_LOST;
 
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_LOST);
@@ -261,7 +282,7 @@ ngx_mcp_redis_conn_lost(ngx_mcp_redis_conn_t *conn)
 
 
 static void
-ngx_mcp_redis_message(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_message_handler(redisAsyncContext *ac, void *reply, void *data)
 {
     redisReply            *r = reply;
     ngx_str_t              bytes;
@@ -277,8 +298,11 @@ ngx_mcp_redis_message(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (ngx_strcmp(r->element[0]->str, "subscribe") == 0) {
-        ngx_mcp_redis_asking = 0;
-        ngx_mcp_redis_hello();
+        ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp redis: subscribed");
+
+        ngx_mcp_redis_probe_sent = 0;
+        ngx_mcp_redis_probe();
         return;
     }
 
@@ -286,13 +310,13 @@ ngx_mcp_redis_message(redisAsyncContext *ac, void *reply, void *data)
         bytes.len = r->element[2]->len;
         bytes.data = (u_char *) r->element[2]->str;
 
-        ngx_mcp_redis_arrived(&bytes);
+        ngx_mcp_redis_receive(&bytes);
     }
 }
 
 
 static void
-ngx_mcp_redis_arrived(ngx_str_t *bytes)
+ngx_mcp_redis_receive(ngx_str_t *bytes)
 {
     ngx_uint_t                 which;
     ngx_mcp_packet_received_t  received;
@@ -301,18 +325,22 @@ ngx_mcp_redis_arrived(ngx_str_t *bytes)
 
     case NGX_OK:
 
-        /* without the time of Redis nothing can be said of expiry */
+        ngx_log_debug3(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp redis: packet %uL of type %ui received, bytes %uz",
+                       received.number, received.type, bytes->len);
 
-        if (ngx_mcp_redis_clock) {
-            ngx_mcp_redis_user->packet(&received);
+        /* without the time of Redis, the packet may have expired */
+
+        if (ngx_mcp_redis_has_clock) {
+            ngx_mcp_redis_handlers->packet(&received);
         }
 
         return;
 
     case NGX_DONE:
-        ngx_mcp_redis_asking = 0;
-        ngx_mcp_redis_pong = 1;
-        ngx_mcp_redis_check();
+        ngx_mcp_redis_probe_sent = 0;
+        ngx_mcp_redis_probed = 1;
+        ngx_mcp_redis_check_join();
         return;
 
     case NGX_DECLINED:
@@ -323,7 +351,7 @@ ngx_mcp_redis_arrived(ngx_str_t *bytes)
         which = NGX_MCP_COUNT_REDIS_MALFORMED;
         break;
 
-    default: /* NGX_ERROR: it is sent again */
+    default: /* NGX_ERROR, no memory: the sender sends it again */
         return;
     }
 
@@ -333,20 +361,21 @@ ngx_mcp_redis_arrived(ngx_str_t *bytes)
                               NGX_MCP_REDIS_LOG_INTERVAL))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "mcp sse: redis \"%V\" brought a message that was not "
-                      "sealed for this worker with one of our keys; have all "
-                      "instances the same mcp_sse_key?",
+                      "mcp sse: redis \"%V\" delivered a message that is not "
+                      "sealed for this worker with a known key, check that all "
+                      "instances have the same \"mcp_sse_key\"",
                       &ngx_mcp_redis_conf->name);
     }
 }
 
 
 /*
- * Does what we publish come back?
+ * Publishes a probe to this worker.  The time-out counts from the first one
+ * that has not come back.
  */
 
 static void
-ngx_mcp_redis_hello(void)
+ngx_mcp_redis_probe(void)
 {
     u_char     data[NGX_MCP_PACKET_HEADER_LEN];
     ngx_str_t  bytes;
@@ -359,30 +388,31 @@ ngx_mcp_redis_hello(void)
     if (ngx_mcp_redis_publish(ngx_mcp_redis_self->id, &bytes,
                               ngx_mcp_redis_conn_check, NULL)
         == NGX_OK
-        && !ngx_mcp_redis_asking)
+        && !ngx_mcp_redis_probe_sent)
     {
-        ngx_mcp_redis_asking = 1;
-        ngx_mcp_redis_asked = ngx_current_msec;
+        ngx_mcp_redis_probe_sent = 1;
+        ngx_mcp_redis_probed_at = ngx_current_msec;
     }
 }
 
 
 static void
-ngx_mcp_redis_ask_time(void)
+ngx_mcp_redis_request_time(void)
 {
     ngx_str_t  argv[1];
 
     ngx_str_set(&argv[0], "TIME");
 
-    /* when this one was asked: others may be on their way */
+    /* "data" is the time of this request: several may be on their way */
 
-    (void) ngx_mcp_redis_command(ngx_mcp_redis_time,
-                              (void *) (uintptr_t) ngx_current_msec, 1, argv);
+    (void) ngx_mcp_redis_command(ngx_mcp_redis_time_handler,
+                                 (void *) (uintptr_t) ngx_current_msec, 1,
+                                 argv);
 }
 
 
 static void
-ngx_mcp_redis_time(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_time_handler(redisAsyncContext *ac, void *reply, void *data)
 {
     int64_t                now, sec, usec;
     ngx_msec_t             trip;
@@ -398,13 +428,12 @@ ngx_mcp_redis_time(redisAsyncContext *ac, void *reply, void *data)
         || r->element[0]->type != REDIS_REPLY_STRING
         || r->element[1]->type != REDIS_REPLY_STRING)
     {
-        ngx_mcp_redis_conn_fail(conn,
-                                r->type == REDIS_REPLY_ERROR
-                                ? r->str : "it does not tell time");
+        ngx_mcp_redis_conn_fail(conn, r->type == REDIS_REPLY_ERROR
+                                      ? r->str : "invalid reply to TIME");
         return;
     }
 
-    /* one that took too long says little; there will be another */
+    /* inexact: TIME is sent again within a second */
 
     ngx_time_update();
 
@@ -419,20 +448,23 @@ ngx_mcp_redis_time(redisAsyncContext *ac, void *reply, void *data)
 
     now = sec * 1000 + usec / 1000;
 
-    ngx_mcp_redis_offset = now
-                                    - (int64_t) (ngx_current_msec - trip / 2);
+    ngx_mcp_redis_clock_offset = now - (int64_t) (ngx_current_msec - trip / 2);
     ngx_mcp_redis_clock_at = ngx_current_msec;
-    ngx_mcp_redis_clock = 1;
+    ngx_mcp_redis_has_clock = 1;
 
-    ngx_mcp_redis_check();
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp redis: clock offset %L ms, round trip %M ms",
+                   ngx_mcp_redis_clock_offset, trip);
+
+    ngx_mcp_redis_check_join();
 }
 
 
 static void
-ngx_mcp_redis_check(void)
+ngx_mcp_redis_check_join(void)
 {
-    if (!ngx_mcp_redis_up && ngx_mcp_redis_pong && ngx_mcp_redis_clock) {
-        ngx_mcp_redis_user->join();
+    if (!ngx_mcp_redis_up && ngx_mcp_redis_probed && ngx_mcp_redis_has_clock) {
+        ngx_mcp_redis_handlers->join();
     }
 }
 
@@ -442,20 +474,20 @@ ngx_mcp_redis_joined(void)
 {
     ngx_mcp_zone_root_t  *root;
 
-    if (ngx_mcp_redis_up || !ngx_mcp_redis_pong || !ngx_mcp_redis_clock) {
+    if (ngx_mcp_redis_up || !ngx_mcp_redis_probed || !ngx_mcp_redis_has_clock) {
         return;
     }
 
+    root = ngx_mcp_zone()->root;
+
     ngx_mcp_redis_up = 1;
-    ngx_mcp_zone()->root->redis_reached = 1;
+    root->redis_reached = 1;
     ngx_mcp_redis_self->redis = NGX_MCP_REDIS_READY;
 
     ngx_mcp_redis_cmd.attempts = 0;
     ngx_mcp_redis_sub.attempts = 0;
 
-    root = ngx_mcp_zone()->root;
-
-    /* once for all workers, and not if nobody has said that it was lost */
+    /* once for all workers: not if the last state logged is "ready" */
 
     if (ngx_atomic_cmp_set(&root->redis_state_logged, 0, 2)
         || ngx_atomic_cmp_set(&root->redis_state_logged, 1, 2))
@@ -465,7 +497,7 @@ ngx_mcp_redis_joined(void)
                       &ngx_mcp_redis_conf->name);
     }
 
-    ngx_mcp_redis_user->up();
+    ngx_mcp_redis_handlers->up();
 }
 
 
@@ -492,10 +524,9 @@ ngx_mcp_redis_log_error(void)
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "mcp sse: redis \"%V\" is lost: %s; sessions of this "
-                  "instance go on, messages for those of others are answered "
-                  "503 until it is back",
-                  &ngx_mcp_redis_conf->name,
-                  ngx_mcp_redis_reason);
+                  "instance go on, messages for sessions of other instances "
+                  "are answered 503 until it is back",
+                  &ngx_mcp_redis_conf->name, ngx_mcp_redis_reason);
 }
 
 
@@ -504,8 +535,8 @@ ngx_mcp_redis_refused(redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_ERROR
         || !ngx_mcp_zone_log_once(
-                            &ngx_mcp_zone()->root->redis_refused_logged_at,
-                            NGX_MCP_REDIS_LOG_INTERVAL))
+                              &ngx_mcp_zone()->root->redis_refused_logged_at,
+                              NGX_MCP_REDIS_LOG_INTERVAL))
     {
         return;
     }
@@ -526,7 +557,7 @@ ngx_mcp_redis_ignore(redisAsyncContext *ac, void *reply, void *data)
 
 
 static void
-ngx_mcp_redis_every_second(void *data)
+ngx_mcp_redis_timer_handler(void *data)
 {
     ngx_mcp_redis_conn_t  *sub;
 
@@ -534,36 +565,35 @@ ngx_mcp_redis_every_second(void *data)
 
     ngx_mcp_timer_set(&ngx_mcp_redis_timer, NGX_MCP_REDIS_CHECK_INTERVAL_MS);
 
-    /* "now" is the last of a chain of events that may take its time */
+    /* twice: the probe takes one time-out on each connection */
 
-    if (ngx_mcp_redis_asking
+    if (ngx_mcp_redis_probe_sent
         && sub->is_ready
         && ngx_mcp_redis_cmd.is_ready
-        && ngx_current_msec - ngx_mcp_redis_asked
+        && ngx_current_msec - ngx_mcp_redis_probed_at
            > 2 * ngx_mcp_redis_conf->timeout)
     {
-        ngx_mcp_redis_asking = 0;
-        ngx_mcp_redis_conn_fail(sub, "what is published to a worker "
-                                              "does not come back");
+        ngx_mcp_redis_probe_sent = 0;
+        ngx_mcp_redis_conn_fail(sub, "published messages do not come back");
     }
 
     if (ngx_mcp_redis_down() > 2 * NGX_MCP_REDIS_CHECK_INTERVAL_MS) {
         ngx_mcp_redis_log_error();
     }
 
-    ngx_mcp_redis_hello();
+    ngx_mcp_redis_probe();
 
-    if (!ngx_mcp_redis_clock
+    if (!ngx_mcp_redis_has_clock
         || ngx_current_msec - ngx_mcp_redis_clock_at
            >= NGX_MCP_REDIS_CLOCK_INTERVAL_MS)
     {
-        ngx_mcp_redis_ask_time();
+        ngx_mcp_redis_request_time();
     }
 
     if (ngx_mcp_redis_up) {
-        ngx_mcp_redis_user->second();
+        ngx_mcp_redis_handlers->second();
 
     } else {
-        ngx_mcp_redis_check();
+        ngx_mcp_redis_check_join();
     }
 }

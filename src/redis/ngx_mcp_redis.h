@@ -1,10 +1,15 @@
 
 /*
- * Redis, as this worker sees it: two connections, its clock, one channel.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * It is "up" while both connections are ready, a message that this worker
- * has sent to itself has come back, the time of Redis is known, and the worker
- * was let in: redis_joined().
+ * Redis, as a worker sees it: two connections, its clock, publish.
+ *
+ * Redis is up while
+ *
+ *     - both connections are ready,
+ *     - a probe that this worker has published to itself has come back,
+ *     - the time of Redis is known,
+ *     - the bus has called ngx_mcp_redis_joined().
  */
 
 #ifndef _NGX_MCP_REDIS_H_INCLUDED_
@@ -17,23 +22,29 @@
 #include "ngx_mcp_redis_key.h"
 
 
-/* what the bus does; none of them runs before redis_init() has returned */
+/*
+ * Handlers of the bus.  None of them runs before ngx_mcp_redis_init() has
+ * returned.
+ */
 
 typedef struct {
 
-    /* all is there but the worker's key; runs until redis_joined() */
+    /*
+     * Writes the worker's key.  Runs when the rest is ready, and every second
+     * until ngx_mcp_redis_joined() is called.
+     */
 
     void      (*join)(void);
 
-    /* it has come up; called again after it was down */
+    /* Redis has come up, for the first time or again */
 
     void      (*up)(void);
 
-    /* a packet for this worker, opened; it is gone when this returns */
+    /* a packet for this worker, opened; valid until the handler returns */
 
     void      (*packet)(ngx_mcp_packet_received_t *received);
 
-    /* once a second while it is up */
+    /* once a second while Redis is up */
 
     void      (*second)(void);
 
@@ -41,8 +52,9 @@ typedef struct {
 
 
 /*
- * In init_process, where mcp_sse_redis is set, and exit_process.  "self" is
- * this worker's record, "user" must stay.
+ * Start, in init_process if mcp_sse_redis is set, and stop, in exit_process.
+ * "self" is the record of this worker.  "user" must live as long as the
+ * process.  ngx_mcp_redis_init() returns NGX_OK or NGX_ERROR.
  */
 
 ngx_int_t ngx_mcp_redis_init(ngx_mcp_worker_t *self,
@@ -50,14 +62,14 @@ ngx_int_t ngx_mcp_redis_init(ngx_mcp_worker_t *self,
 void ngx_mcp_redis_exit(void);
 
 /*
- * The worker is known to Redis; calls up(), if it was not up.
+ * The worker's key is in Redis.  Calls up(), if Redis was not up.
  */
 
 void ngx_mcp_redis_joined(void);
 
 /*
- * Whether it is configured; whether it is up; for how long it is not, in
- * milliseconds.
+ * Return whether Redis is configured; whether it is up; for how long it has not
+ * been up, in milliseconds.
  */
 
 ngx_uint_t ngx_mcp_redis_used(void);
@@ -65,20 +77,20 @@ ngx_uint_t ngx_mcp_redis_is_up(void);
 ngx_msec_t ngx_mcp_redis_down(void);
 
 /*
- * The time of Redis in milliseconds; only while it is up.
+ * Returns the time of Redis in unix milliseconds.  Valid while Redis is up.
  */
 
 int64_t ngx_mcp_redis_now(void);
 
 /*
- * See ngx_mcp_redis_conn_command().
+ * Sends a command on the command connection: see ngx_mcp_redis_conn_command().
  */
 
 ngx_int_t ngx_mcp_redis_command(redisCallbackFn *handler, void *data,
     ngx_uint_t argc, ngx_str_t *argv);
 
 /*
- * Publishes bytes to the worker with that id; the reply is the number of
+ * Publishes bytes to the worker with that id.  The reply is the number of
  * receivers.
  */
 
@@ -86,23 +98,23 @@ ngx_int_t ngx_mcp_redis_publish(u_char *id, ngx_str_t *bytes,
     redisCallbackFn *handler, void *data);
 
 /*
- * The same to all workers of all instances, this one included.
+ * The same, to all workers of all instances, including this one.
  */
 
 ngx_int_t ngx_mcp_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
     void *data);
 
 /*
- * Seals a packet, which it frees, for the worker with that id and publishes
- * it.  Nothing says so if it does not go.
+ * Seals a packet for the worker with that id, publishes it, and frees it.  The
+ * packet is lost without notice if Redis is not up.
  */
 
 void ngx_mcp_redis_send(ngx_mcp_packet_t *packet, ngx_uint_t type, u_char *id,
     redisCallbackFn *handler);
 
 /*
- * Says, not more than once in 10 seconds, what Redis answered instead; the
- * same as the handler of a reply that nobody waits for.
+ * Log an error reply, at most once in 10 seconds; the same, as the handler of a
+ * reply that is not needed.
  */
 
 void ngx_mcp_redis_refused(redisReply *reply);

@@ -1,44 +1,59 @@
 
 /*
- * A connection struct belongs to its user and is as good as static.  The
- * context belongs to hiredis from redisAsyncConnect() on: it is freed by
- * redisAsyncFree() or by hiredis itself, and conn->ac is cleared before or by
- * the callback that says so.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * A connection to Redis: resolve, connect, greet, time-outs, back-off.
+ *
+ * A connection is owned by its user and never freed.  Its context is owned by
+ * hiredis from redisAsyncConnect() on, and freed by redisAsyncFree() or by
+ * hiredis itself; conn->ac is cleared before, or by the callback that reports
+ * it.
+ *
+ * Facts about hiredis that the code rests on:
+ *
+ *     - it resolves names by getaddrinfo(), which blocks: it gets addresses
+ *     - 0.14 has no time-outs for asynchronous contexts: conn->timer has them
+ *     - before 1.1, a connect callback must not free or disconnect the context
+ *     - a context whose connection fails is freed without a disconnect callback
+ *     - redisAsyncFree() in a callback is deferred until the callback returns
  */
 
 #include "ngx_mcp_redis_conn.h"
 
 
+/* back-off: doubles from the first to the second, +- 20% */
+
 #define NGX_MCP_REDIS_RECONNECT_MIN_MS  50
 #define NGX_MCP_REDIS_RECONNECT_MAX_MS  2000
 
-/* more than that would be a Redis that does not read */
+/* bytes to write, beyond which commands are refused: Redis does not read */
 
-#define NGX_MCP_REDIS_MAX_QUEUED  (8 * 1024 * 1024)
+#define NGX_MCP_REDIS_MAX_QUEUED        (8 * 1024 * 1024)
 
-#define NGX_MCP_REDIS_MAX_ARGS  8
+#define NGX_MCP_REDIS_MAX_ARGS          8
 
 
-static void ngx_mcp_redis_conn_connect(void *data);
+static void ngx_mcp_redis_conn_start(void *data);
 static ngx_int_t ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn);
 static void ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx);
-static void ngx_mcp_redis_conn_to(ngx_mcp_redis_conn_t *conn, char *address);
+static void ngx_mcp_redis_conn_connect_to(ngx_mcp_redis_conn_t *conn,
+    char *address);
 static void ngx_mcp_redis_conn_connected(const redisAsyncContext *ac,
     int status);
 static void ngx_mcp_redis_conn_disconnected(const redisAsyncContext *ac,
     int status);
-static void ngx_mcp_redis_conn_gone(ngx_mcp_redis_conn_t *conn,
+static void ngx_mcp_redis_conn_freed(ngx_mcp_redis_conn_t *conn,
     const redisAsyncContext *ac);
 static ngx_int_t ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn);
-static void ngx_mcp_redis_conn_named(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_mcp_redis_conn_role(redisAsyncContext *ac, void *reply,
+static void ngx_mcp_redis_conn_setname_handler(redisAsyncContext *ac,
+    void *reply, void *data);
+static void ngx_mcp_redis_conn_role_handler(redisAsyncContext *ac, void *reply,
     void *data);
 static ngx_int_t ngx_mcp_redis_conn_send(ngx_mcp_redis_conn_t *conn,
     redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv);
-static void ngx_mcp_redis_conn_replied(void *data, ngx_uint_t good);
-static void ngx_mcp_redis_conn_watch(void *data);
-static void ngx_mcp_redis_conn_again(ngx_mcp_redis_conn_t *conn,
+static void ngx_mcp_redis_conn_replied(void *data, ngx_uint_t valid);
+static void ngx_mcp_redis_conn_timeout_handler(void *data);
+static void ngx_mcp_redis_conn_reconnect(ngx_mcp_redis_conn_t *conn,
     ngx_uint_t was_ready);
 
 
@@ -46,7 +61,7 @@ void
 ngx_mcp_redis_conn_open(ngx_mcp_redis_conn_t *conn)
 {
     conn->timer.data = conn;
-    conn->timer.handler = ngx_mcp_redis_conn_connect;
+    conn->timer.handler = ngx_mcp_redis_conn_start;
 
     ngx_mcp_timer_set(&conn->timer, 0);
 }
@@ -62,9 +77,9 @@ ngx_mcp_redis_conn_close(ngx_mcp_redis_conn_t *conn)
 
     ngx_mcp_timer_del(&conn->timer);
 
-    if (conn->resolving) {
-        ngx_resolve_name_done(conn->resolving);
-        conn->resolving = NULL;
+    if (conn->resolver_ctx) {
+        ngx_resolve_name_done(conn->resolver_ctx);
+        conn->resolver_ctx = NULL;
     }
 
     ac = conn->ac;
@@ -78,7 +93,7 @@ ngx_mcp_redis_conn_close(ngx_mcp_redis_conn_t *conn)
 
 
 static void
-ngx_mcp_redis_conn_connect(void *data)
+ngx_mcp_redis_conn_start(void *data)
 {
     ngx_mcp_redis_conn_t  *conn = data;
 
@@ -87,11 +102,11 @@ ngx_mcp_redis_conn_connect(void *data)
 
     conf = conn->conf;
 
-    conn->timer.handler = ngx_mcp_redis_conn_watch;
+    conn->timer.handler = ngx_mcp_redis_conn_timeout_handler;
     ngx_mcp_timer_set(&conn->timer, conf->connect_timeout);
 
     if (conf->host.len == 0) {
-        ngx_mcp_redis_conn_to(conn, (char *) conf->path.data);
+        ngx_mcp_redis_conn_connect_to(conn, (char *) conf->path.data);
         return;
     }
 
@@ -107,12 +122,13 @@ ngx_mcp_redis_conn_connect(void *data)
     address = conf->addresses->elts;
     address += conn->attempts % conf->addresses->nelts;
 
-    ngx_mcp_redis_conn_to(conn, (char *) address->data);
+    ngx_mcp_redis_conn_connect_to(conn, (char *) address->data);
 }
 
 
 /*
- * Each time anew: in containers the address changes with the process.
+ * Resolves the name before each connection: in containers the address changes
+ * with a restart of Redis.
  */
 
 static ngx_int_t
@@ -131,14 +147,14 @@ ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn)
     ctx->data = conn;
     ctx->timeout = conn->conf->resolver_timeout;
 
-    /* the resolver's own timer must not keep an exiting worker */
+    /* the timer of the resolver must not keep an exiting worker alive */
 
     ctx->cancelable = 1;
 
-    conn->resolving = ctx;
+    conn->resolver_ctx = ctx;
 
     if (ngx_resolve_name(ctx) != NGX_OK) {
-        conn->resolving = NULL;
+        conn->resolver_ctx = NULL;
         return NGX_ERROR;
     }
 
@@ -156,7 +172,7 @@ ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
     ngx_uint_t   i;
 
     state = ctx->state;
-    conn->resolving = NULL;
+    conn->resolver_ctx = NULL;
 
     if (state == NGX_OK) {
         i = conn->attempts % ctx->naddrs;
@@ -173,18 +189,21 @@ ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
         return;
     }
 
-    ngx_mcp_redis_conn_to(conn, (char *) text);
+    ngx_mcp_redis_conn_connect_to(conn, (char *) text);
 }
 
 
 /*
- * "address" is a number: hiredis would wait for a name.
+ * "address" is an IP address or the path of a socket.
  */
 
 static void
-ngx_mcp_redis_conn_to(ngx_mcp_redis_conn_t *conn, char *address)
+ngx_mcp_redis_conn_connect_to(ngx_mcp_redis_conn_t *conn, char *address)
 {
     redisAsyncContext  *ac;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp redis: %s connects to %s", conn->name, address);
 
     ac = conn->conf->host.len ? redisAsyncConnect(address, conn->conf->port)
                               : redisAsyncConnectUnix(address);
@@ -207,20 +226,16 @@ ngx_mcp_redis_conn_to(ngx_mcp_redis_conn_t *conn, char *address)
         return;
     }
 
-    conn->nonsense = 0;
+    conn->invalid_reply = 0;
     ngx_mcp_redis_reader(ac, ngx_mcp_redis_conn_replied);
 
     redisAsyncSetDisconnectCallback(ac, ngx_mcp_redis_conn_disconnected);
 
-    /* it begins to write with this one */
+    /* this call adds the write event, on which hiredis connects */
 
     redisAsyncSetConnectCallback(ac, ngx_mcp_redis_conn_connected);
 }
 
-
-/*
- * hiredis before 1.1 must not be told to disconnect from here.
- */
 
 static void
 ngx_mcp_redis_conn_connected(const redisAsyncContext *ac, int status)
@@ -233,13 +248,13 @@ ngx_mcp_redis_conn_connected(const redisAsyncContext *ac, int status)
 
     if (status != REDIS_OK) {
 
-        /* hiredis frees it, and calls nothing else */
+        /* hiredis frees the context, without a disconnect callback */
 
-        ngx_mcp_redis_conn_gone(conn, ac);
+        ngx_mcp_redis_conn_freed(conn, ac);
         return;
     }
 
-    /* what cannot be said now is missed by the timer */
+    /* on an error, the connection times out: hiredis before 1.1, see above */
 
     (void) ngx_mcp_redis_conn_greet(conn);
 }
@@ -251,13 +266,13 @@ ngx_mcp_redis_conn_disconnected(const redisAsyncContext *ac, int status)
     ngx_mcp_redis_conn_t  *conn = ac->data;
 
     if (conn->ac == ac) {
-        ngx_mcp_redis_conn_gone(conn, ac);
+        ngx_mcp_redis_conn_freed(conn, ac);
     }
 }
 
 
 static void
-ngx_mcp_redis_conn_gone(ngx_mcp_redis_conn_t *conn,
+ngx_mcp_redis_conn_freed(ngx_mcp_redis_conn_t *conn,
     const redisAsyncContext *ac)
 {
     ngx_uint_t   was_ready;
@@ -265,9 +280,9 @@ ngx_mcp_redis_conn_gone(ngx_mcp_redis_conn_t *conn,
 
     was_ready = conn->is_ready;
 
-    /* to hiredis what is refused is out of memory */
+    /* hiredis reports a reply that the reader refused as "Out of memory" */
 
-    reason = conn->nonsense ? "it sends what it was not asked for"
+    reason = conn->invalid_reply ? "unexpected reply"
              : ac->errstr && ac->errstr[0] ? ac->errstr : "connection lost";
 
     (void) ngx_cpystrn(conn->reason, (u_char *) reason, sizeof(conn->reason));
@@ -275,7 +290,7 @@ ngx_mcp_redis_conn_gone(ngx_mcp_redis_conn_t *conn,
     conn->ac = NULL;
     conn->is_ready = 0;
 
-    ngx_mcp_redis_conn_again(conn, was_ready);
+    ngx_mcp_redis_conn_reconnect(conn, was_ready);
 }
 
 
@@ -292,7 +307,7 @@ ngx_mcp_redis_conn_fail(ngx_mcp_redis_conn_t *conn, const char *reason)
 
     (void) ngx_cpystrn(conn->reason, (u_char *) reason, sizeof(conn->reason));
 
-    /* an unknown command is quoted with its arguments; AUTH's is a password */
+    /* "unknown command" quotes the arguments; that of AUTH is the password */
 
     p = (u_char *) ngx_strstr(conn->reason, ", with args");
 
@@ -307,37 +322,41 @@ ngx_mcp_redis_conn_fail(ngx_mcp_redis_conn_t *conn, const char *reason)
 
     if (ac) {
 
-        /* the callbacks of what it was asked run now, with no reply */
+        /* runs the handlers of all commands with NULL */
 
         conn->ac = NULL;
         redisAsyncFree(ac);
     }
 
-    ngx_mcp_redis_conn_again(conn, was_ready);
+    ngx_mcp_redis_conn_reconnect(conn, was_ready);
 }
 
 
 static void
-ngx_mcp_redis_conn_again(ngx_mcp_redis_conn_t *conn, ngx_uint_t was_ready)
+ngx_mcp_redis_conn_reconnect(ngx_mcp_redis_conn_t *conn, ngx_uint_t was_ready)
 {
     ngx_msec_t  wait;
 
     wait = NGX_MCP_REDIS_RECONNECT_MIN_MS << ngx_min(conn->attempts, 6);
     wait = ngx_min(wait, NGX_MCP_REDIS_RECONNECT_MAX_MS);
 
-    /* one fifth more or less, lest all workers come at once */
+    /* 20% more or less, so that workers do not connect at the same time */
 
     wait = wait * 4 / 5 + ngx_random() % (wait * 2 / 5);
 
     conn->attempts++;
 
-    if (conn->resolving) {
-        ngx_resolve_name_done(conn->resolving);
-        conn->resolving = NULL;
+    if (conn->resolver_ctx) {
+        ngx_resolve_name_done(conn->resolver_ctx);
+        conn->resolver_ctx = NULL;
     }
 
-    conn->timer.handler = ngx_mcp_redis_conn_connect;
+    conn->timer.handler = ngx_mcp_redis_conn_start;
     ngx_mcp_timer_set(&conn->timer, wait);
+
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp redis: %s failed: %s, attempt %ui, next in %M ms",
+                   conn->name, conn->reason, conn->attempts, wait);
 
     if (was_ready || conn->attempts == 1) {
         conn->lost(conn);
@@ -365,9 +384,8 @@ ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
 
         argv[n++] = conf->password;
 
-        if (ngx_mcp_redis_conn_send(conn,
-                              ngx_mcp_redis_conn_check, NULL, n,
-                              argv)
+        if (ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_check, NULL, n,
+                                    argv)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -379,9 +397,8 @@ ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
         argv[1].data = number;
         argv[1].len = ngx_sprintf(number, "%i", conf->database) - number;
 
-        if (ngx_mcp_redis_conn_send(conn,
-                              ngx_mcp_redis_conn_check, NULL, 2,
-                              argv)
+        if (ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_check, NULL, 2,
+                                    argv)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -393,8 +410,8 @@ ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
     argv[2].data = (u_char *) conn->name;
     argv[2].len = ngx_strlen(conn->name);
 
-    if (ngx_mcp_redis_conn_send(conn,
-                              ngx_mcp_redis_conn_named, NULL, 3, argv)
+    if (ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_setname_handler, NULL,
+                                3, argv)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -402,18 +419,20 @@ ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
 
     ngx_str_set(&argv[0], "ROLE");
 
-    return ngx_mcp_redis_conn_send(conn,
-                              ngx_mcp_redis_conn_role, NULL, 1, argv);
+    return ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_role_handler, NULL,
+                                   1, argv);
 }
 
 
 /*
- * The name is a courtesy, and a user may not be allowed to give one, but
- * whoever is not let in at all is told so here.
+ * The name is for CLIENT LIST only, so that a missing right is ignored.  Other
+ * errors fail the connection: this may be the first command, which Redis
+ * answers with NOAUTH if a password is missing.
  */
 
 static void
-ngx_mcp_redis_conn_named(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_conn_setname_handler(redisAsyncContext *ac, void *reply,
+    void *data)
 {
     redisReply  *r = reply;
 
@@ -440,11 +459,12 @@ ngx_mcp_redis_conn_check(redisAsyncContext *ac, void *reply, void *data)
 
 
 /*
- * The last of the greeting.  A replica takes no presence.
+ * Ends the greeting.  A replica is refused, since it takes no writes; without
+ * the right to call ROLE this is found out later.
  */
 
 static void
-ngx_mcp_redis_conn_role(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_conn_role_handler(redisAsyncContext *ac, void *reply, void *data)
 {
     redisReply            *r = reply;
     ngx_mcp_redis_conn_t  *conn = ac->data;
@@ -458,7 +478,7 @@ ngx_mcp_redis_conn_role(redisAsyncContext *ac, void *reply, void *data)
         && r->element[0]->type == REDIS_REPLY_STRING
         && ngx_strcmp(r->element[0]->str, "master") != 0)
     {
-        ngx_mcp_redis_conn_fail(conn, "it is a read-only replica");
+        ngx_mcp_redis_conn_fail(conn, "it is a replica");
         return;
     }
 
@@ -471,6 +491,9 @@ ngx_mcp_redis_conn_role(redisAsyncContext *ac, void *reply, void *data)
 
     conn->is_ready = 1;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp redis: %s is ready", conn->name);
+
     conn->ready(conn);
 }
 
@@ -480,8 +503,7 @@ ngx_mcp_redis_conn_command(ngx_mcp_redis_conn_t *conn,
     redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv)
 {
     if (!conn->is_ready
-        || ngx_mcp_redis_event_queued(conn->ac)
-           > NGX_MCP_REDIS_MAX_QUEUED)
+        || ngx_mcp_redis_event_queued(conn->ac) > NGX_MCP_REDIS_MAX_QUEUED)
     {
         return NGX_DECLINED;
     }
@@ -504,7 +526,7 @@ ngx_mcp_redis_conn_send(ngx_mcp_redis_conn_t *conn, redisCallbackFn *handler,
     }
 
     if (conn->ac->replies.head == NULL) {
-        conn->waiting = ngx_current_msec;
+        conn->waiting_since = ngx_current_msec;
     }
 
     return redisAsyncCommandArgv(conn->ac, handler, data, (int) argc, args,
@@ -515,25 +537,27 @@ ngx_mcp_redis_conn_send(ngx_mcp_redis_conn_t *conn, redisCallbackFn *handler,
 
 
 /*
- * Bytes alone do not count: of a reply without an end there may be many.
+ * Called by the reader for each reply, and for each element of one.  Bytes do
+ * not count as progress: a reply without an end may have any number of them.
  */
 
 static void
-ngx_mcp_redis_conn_replied(void *data, ngx_uint_t good)
+ngx_mcp_redis_conn_replied(void *data, ngx_uint_t valid)
 {
     ngx_mcp_redis_conn_t  *conn = data;
 
-    conn->waiting = ngx_current_msec;
-    conn->nonsense = !good;
+    conn->waiting_since = ngx_current_msec;
+    conn->invalid_reply = !valid;
 }
 
 
 /*
- * hiredis 0.14 has no time-outs.
+ * Fails a connection that is not ready in time, or that owes a reply for
+ * longer than the time-out; checks that four times within the time-out.
  */
 
 static void
-ngx_mcp_redis_conn_watch(void *data)
+ngx_mcp_redis_conn_timeout_handler(void *data)
 {
     ngx_mcp_redis_conn_t  *conn = data;
 
@@ -542,14 +566,14 @@ ngx_mcp_redis_conn_watch(void *data)
     timeout = conn->conf->timeout;
 
     if (!conn->is_ready) {
-        ngx_mcp_redis_conn_fail(conn, "timed out");
+        ngx_mcp_redis_conn_fail(conn, "connect timed out");
         return;
     }
 
     if (conn->ac->replies.head
-        && ngx_current_msec - conn->waiting >= timeout)
+        && ngx_current_msec - conn->waiting_since >= timeout)
     {
-        ngx_mcp_redis_conn_fail(conn, "timed out");
+        ngx_mcp_redis_conn_fail(conn, "reply timed out");
         return;
     }
 

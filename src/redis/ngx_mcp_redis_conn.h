@@ -1,6 +1,8 @@
 
 /*
- * One connection to Redis: it is made, greeted, watched and made again.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * A connection to Redis: resolve, connect, greet, time-outs, back-off.
  */
 
 #ifndef _NGX_MCP_REDIS_CONN_H_INCLUDED_
@@ -21,56 +23,62 @@ struct ngx_mcp_redis_conn_s {
     ngx_mcp_redis_conf_t            *conf;
     const char                      *name;      /* for CLIENT SETNAME */
 
-    /* it is ready for commands; it was ready and is not any more */
+    /*
+     * The connection is ready for commands; it was ready and is lost, or the
+     * first try to connect has failed.
+     */
 
     ngx_mcp_redis_conn_pt            ready;
     ngx_mcp_redis_conn_pt            lost;
 
-    /* below are the connection's own */
+    /* private */
 
     redisAsyncContext               *ac;
-    ngx_resolver_ctx_t              *resolving;
+    ngx_resolver_ctx_t              *resolver_ctx;
     ngx_mcp_timer_t                  timer;
-    ngx_msec_t                       waiting;   /* for a reply, since */
-    ngx_uint_t                       attempts;  /* the user sets it to 0 when
-                                                   the connection was of use */
+    ngx_msec_t                       waiting_since;  /* for the next reply */
+    ngx_uint_t                       attempts;  /* to connect; the user sets it
+                                                   to 0 after success */
     u_char                           reason[128];  /* of the last failure,
                                                       with a NUL */
     unsigned                         is_ready:1;
     unsigned                         closed:1;
-    unsigned                         nonsense:1;   /* it was refused */
+    unsigned                         invalid_reply:1; /* the last one was
+                                                         refused */
 };
 
 
 /*
- * The caller sets conf, name and the handlers, and zeroes the rest.  The
- * handlers never run before open() has returned.  It is connected again until
- * close(), which calls no handler of the connection.
+ * Open and close a connection.  The caller sets conf, name and the handlers,
+ * and zeroes the rest.  The handlers never run before open() has returned.  A
+ * lost connection connects again, until close(), which calls neither of them.
  */
 
 void ngx_mcp_redis_conn_open(ngx_mcp_redis_conn_t *conn);
 void ngx_mcp_redis_conn_close(ngx_mcp_redis_conn_t *conn);
 
 /*
- * Sends a command; "handler" runs with its reply and "data", or with NULL
- * when the connection is lost before.  NGX_OK; NGX_DECLINED, if it is not
- * ready or has too much to write, and handler is not called.  handler never
- * runs before the function has returned.
+ * Sends a command of at most 8 arguments, which are copied.  "handler" runs
+ * with the reply and "data", or with NULL if the connection is lost before; it
+ * never runs before the function has returned.  Returns NGX_OK, or NGX_DECLINED
+ * if the connection is not ready or too much is queued: then "handler" does not
+ * run.
  */
 
 ngx_int_t ngx_mcp_redis_conn_command(ngx_mcp_redis_conn_t *conn,
     redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv);
 
 /*
- * Gives it up and connects again after a while.  May be called from a reply's
- * handler, which must not touch the context afterwards.
+ * Closes the connection and connects again after the back-off.  "reason" is for
+ * the log.  Handlers of commands run with NULL before it returns; if it is
+ * called from a handler of a reply, after that handler has returned.  Such a
+ * handler must not touch the context afterwards.
  */
 
 void ngx_mcp_redis_conn_fail(ngx_mcp_redis_conn_t *conn, const char *reason);
 
 /*
- * The handler of a reply that must not be an error: then the connection is
- * given up.
+ * The handler of a reply: an error reply fails the connection.
  */
 
 void ngx_mcp_redis_conn_check(redisAsyncContext *ac, void *reply, void *data);

@@ -1,8 +1,13 @@
 
 /*
- * The descriptor belongs to hiredis, which closes it after cleanup().  The
- * nginx connection belongs to the context's ev.data; cleanup() gives it back
- * and does not close it: the number may be another connection's by then.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * hiredis adapter for nginx events.
+ *
+ * The descriptor is owned by hiredis, which closes it after cleanup().  The
+ * nginx connection, in ev.data of the context, is freed by cleanup() and not
+ * closed: the number of the descriptor may belong to another connection by
+ * then.
  */
 
 #include "ngx_mcp_redis_event.h"
@@ -39,8 +44,8 @@ ngx_mcp_redis_event_attach(redisAsyncContext *ac, ngx_log_t *log)
     c->write->log = log;
 
     /*
-     * as the channel to the master: not a client's, so that worker_shutdown_
-     * timeout leaves it to its owner, which closes it in exit_process
+     * nginx leaves connections of channels alone: worker_shutdown_timeout does
+     * not close it before exit_process, and no "open socket" is logged
      */
 
     c->read->channel = 1;
@@ -82,9 +87,9 @@ ngx_mcp_redis_event_write(ngx_event_t *wev)
 
 
 /*
- * hiredis reads 16k at a time and is not told to go on, so that the events
- * must be level-triggered; in epoll both directions of a descriptor have the
- * same mode.
+ * The events are level-triggered: hiredis reads at most 16k for an event, and
+ * does not read again before the next one.  In epoll both directions of a
+ * descriptor have the same mode.
  */
 
 static void
@@ -99,13 +104,14 @@ ngx_mcp_redis_event_add(ngx_event_t *ev, ngx_int_t type)
 
     if (ngx_add_event(ev, type, NGX_LEVEL_EVENT) != NGX_OK) {
 
-        /* its owner's timer finds out that nothing comes */
+        /* the connection times out */
 
         c = ev->data;
         ac = c->data;
 
         ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
-                      "mcp sse: no event for descriptor %d of redis", ac->c.fd);
+                      "mcp sse: cannot add an event for descriptor %d of redis",
+                      ac->c.fd);
     }
 }
 

@@ -1,6 +1,8 @@
 
 /*
- * hiredis, 0.14 and 1.x, on nginx's events.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * hiredis adapter for nginx events; for hiredis 0.14 and 1.x.
  */
 
 #ifndef _NGX_MCP_REDIS_EVENT_H_INCLUDED_
@@ -15,22 +17,21 @@
 
 
 /*
- * Attaches a new context to nginx's events.  hiredis closes the descriptor
- * itself; the nginx connection goes back when hiredis is through with it.
- * NGX_OK, or NGX_ERROR, and then the caller frees ac.
+ * Attaches a new context to the events of nginx.  hiredis closes the descriptor
+ * itself; the nginx connection is freed when hiredis has no more use for it.
+ * Returns NGX_OK, or NGX_ERROR: then the caller frees "ac".
  */
 
 ngx_int_t ngx_mcp_redis_event_attach(redisAsyncContext *ac, ngx_log_t *log);
 
 /*
- * Bytes that wait to be written.
+ * Returns the number of bytes that are not written yet.
  */
 
 size_t ngx_mcp_redis_event_queued(redisAsyncContext *ac);
 
 /*
- * Writes what can be written at once: for the last words of a worker that
- * exits.
+ * Writes what can be written without blocking, before a worker exits.
  */
 
 void ngx_mcp_redis_event_flush(redisAsyncContext *ac);

@@ -1,6 +1,10 @@
 
 /*
- * A name is in the caller's buffer.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Names of Redis keys and channels, and ids of workers in replies.
+ *
+ * docs/history.md lists the names.
  */
 
 #include "ngx_mcp_redis_key.h"

@@ -1,6 +1,8 @@
 
 /*
- * Names of keys and channels in Redis, and the ids that are in them.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Names of Redis keys and channels, and ids of workers in replies.
  */
 
 #ifndef _NGX_MCP_REDIS_KEY_H_INCLUDED_
@@ -11,12 +13,15 @@
 #include <hiredis/hiredis.h>
 
 
+/* 16 bytes of a worker or a session, in hexadecimal digits */
+
 #define NGX_MCP_REDIS_ID_LEN  (2 * NGX_MCP_DIGEST_LEN)
 
 
 /*
- * A key: the prefix, "kind", and the 16 bytes of "id" in hexadecimal digits.
- * "buf" has NGX_MCP_REDIS_MAX_KEY_LEN bytes.
+ * Builds a name in "buf", which has NGX_MCP_REDIS_MAX_KEY_LEN bytes, and sets
+ * "key" to it: the prefix, "kind", a colon, and the 16 bytes of "id" in
+ * hexadecimal digits.
  */
 
 #define NGX_MCP_REDIS_MAX_KEY_LEN     (NGX_MCP_REDIS_MAX_PREFIX_LEN           \
@@ -25,13 +30,14 @@
 void ngx_mcp_redis_key(ngx_str_t *key, u_char *buf, u_char kind, u_char *id);
 
 /*
- * Another: the prefix and a word of at most 32 characters.
+ * The same, of the prefix and a word of at most 32 characters.
  */
 
 void ngx_mcp_redis_word(ngx_str_t *key, u_char *buf, const char *word);
 
 /*
- * The worker's id in a reply: NGX_OK, or NGX_DECLINED if it is not one.
+ * Reads the id of a worker from a reply.  Returns NGX_OK, or NGX_DECLINED if
+ * the reply is not an id.
  */
 
 ngx_int_t ngx_mcp_redis_id(u_char *id, redisReply *reply);

@@ -1,13 +1,30 @@
 
 /*
- * Objects belong to hiredis, whose own functions make them; an object that is
- * not made is an error of its reader.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Validates replies while hiredis parses them.
+ *
+ * DESIGN
+ *
+ * hiredis takes the kind of a reply for granted.  If no command waits for a
+ * reply, redisProcessCallbacks() asserts that the context is subscribed, and
+ * __redisGetSubscribeCallback() asserts that the reply is an array whose
+ * elements are strings (0.14 and 1.x).  Debian builds hiredis with assertions,
+ * so that a reply which no Redis sends, from a proxy or another server at that
+ * port, would abort the worker.
+ *
+ * hiredis creates the object of each reply by functions that its user may
+ * replace: redisReplyObjectFunctions.  The functions of this file check a
+ * reply and call those of hiredis.  If a function returns NULL, the reader of
+ * hiredis reports "Out of memory" and the connection is given up.
+ *
+ * Objects are owned by hiredis.
  */
 
 #include "ngx_mcp_redis_reader.h"
 
 
-/* more than the ended ids and their ends, which are read at once */
+/* more than 10000 ended ids and their scores (NGX_MCP_REMOTE_ANNOUNCE_LIMIT) */
 
 #define NGX_MCP_REDIS_MAX_ELEMENTS  32768
 
@@ -32,26 +49,26 @@ static void *ngx_mcp_redis_reader_double(const redisReadTask *task,
 static void *ngx_mcp_redis_reader_bool(const redisReadTask *task, int value);
 #endif
 static ngx_uint_t ngx_mcp_redis_reader_check(const redisReadTask *task,
-    ngx_uint_t good);
-static ngx_uint_t ngx_mcp_redis_reader_asked(const redisReadTask *task);
+    ngx_uint_t valid);
+static ngx_uint_t ngx_mcp_redis_reader_expected(const redisReadTask *task);
 
 
-static redisReplyObjectFunctions  ngx_mcp_redis_reader_own;
+static redisReplyObjectFunctions  ngx_mcp_redis_reader_default;
 static redisReplyObjectFunctions  ngx_mcp_redis_reader_fn;
-static ngx_mcp_redis_reader_pt    ngx_mcp_redis_reader_replied;
+static ngx_mcp_redis_reader_pt    ngx_mcp_redis_reader_handler;
 
 
 void
-ngx_mcp_redis_reader(redisAsyncContext *ac, ngx_mcp_redis_reader_pt replied)
+ngx_mcp_redis_reader(redisAsyncContext *ac, ngx_mcp_redis_reader_pt handler)
 {
     redisReplyObjectFunctions  *fn;
 
-    ngx_mcp_redis_reader_replied = replied;
-    ngx_mcp_redis_reader_own = *ac->c.reader->fn;
+    ngx_mcp_redis_reader_handler = handler;
+    ngx_mcp_redis_reader_default = *ac->c.reader->fn;
 
     fn = &ngx_mcp_redis_reader_fn;
 
-    *fn = ngx_mcp_redis_reader_own;
+    *fn = ngx_mcp_redis_reader_default;
 
     fn->createString = ngx_mcp_redis_reader_string;
     fn->createArray = ngx_mcp_redis_reader_array;
@@ -71,30 +88,30 @@ ngx_mcp_redis_reader(redisAsyncContext *ac, ngx_mcp_redis_reader_pt replied)
 static void *
 ngx_mcp_redis_reader_string(const redisReadTask *task, char *text, size_t len)
 {
-    ngx_uint_t  good;
+    ngx_uint_t  valid;
 
-    if (ngx_mcp_redis_reader_asked(task)) {
-        good = 1;
+    if (ngx_mcp_redis_reader_expected(task)) {
+        valid = 1;
 
     } else if (task->parent == NULL) {
 
-        /* the last word of a server that closes the connection */
+        /* an error that Redis sends before it closes the connection */
 
-        good = (task->type == REDIS_REPLY_ERROR);
+        valid = (task->type == REDIS_REPLY_ERROR);
 
     } else if (task->idx == 0) {
-        good = task->type == REDIS_REPLY_STRING
+        valid = task->type == REDIS_REPLY_STRING
                && ((len == sizeof("message") - 1
                     && ngx_strncmp(text, "message", len) == 0)
                    || (len == sizeof("subscribe") - 1
                        && ngx_strncmp(text, "subscribe", len) == 0));
 
     } else {
-        good = (task->type == REDIS_REPLY_STRING);
+        valid = (task->type == REDIS_REPLY_STRING);
     }
 
-    return ngx_mcp_redis_reader_check(task, good)
-           ? ngx_mcp_redis_reader_own.createString(task, text, len)
+    return ngx_mcp_redis_reader_check(task, valid)
+           ? ngx_mcp_redis_reader_default.createString(task, text, len)
            : NULL;
 }
 
@@ -103,38 +120,40 @@ static void *
 ngx_mcp_redis_reader_array(const redisReadTask *task,
     ngx_mcp_redis_reader_elements_t n)
 {
-    ngx_uint_t          good;
+    ngx_uint_t          valid;
     redisAsyncContext  *ac;
 
     ac = task->privdata;
 
-    if (ngx_mcp_redis_reader_asked(task)) {
-        good = (n <= NGX_MCP_REDIS_MAX_ELEMENTS);
+    if (ngx_mcp_redis_reader_expected(task)) {
+        valid = (n <= NGX_MCP_REDIS_MAX_ELEMENTS);
 
     } else {
-        good = task->parent == NULL && (ac->c.flags & REDIS_SUBSCRIBED)
+        valid = task->parent == NULL && (ac->c.flags & REDIS_SUBSCRIBED)
                && n == 3;
     }
 
-    return ngx_mcp_redis_reader_check(task, good
-                                             && task->type
-                                                == REDIS_REPLY_ARRAY)
-           ? ngx_mcp_redis_reader_own.createArray(task, n) : NULL;
+    /* of RESP3: maps, sets, push messages */
+
+    valid = valid && task->type == REDIS_REPLY_ARRAY;
+
+    return ngx_mcp_redis_reader_check(task, valid)
+           ? ngx_mcp_redis_reader_default.createArray(task, n) : NULL;
 }
 
 
 static void *
 ngx_mcp_redis_reader_integer(const redisReadTask *task, long long value)
 {
-    ngx_uint_t  good;
+    ngx_uint_t  valid;
 
-    /* how many channels there are, behind "subscribe" and the channel */
+    /* the third element of a "subscribe" message: the number of channels */
 
-    good = ngx_mcp_redis_reader_asked(task)
-           || (task->parent && task->idx == 2);
+    valid = ngx_mcp_redis_reader_expected(task)
+            || (task->parent && task->idx == 2);
 
-    return ngx_mcp_redis_reader_check(task, good)
-           ? ngx_mcp_redis_reader_own.createInteger(task, value)
+    return ngx_mcp_redis_reader_check(task, valid)
+           ? ngx_mcp_redis_reader_default.createInteger(task, value)
            : NULL;
 }
 
@@ -142,14 +161,14 @@ ngx_mcp_redis_reader_integer(const redisReadTask *task, long long value)
 static void *
 ngx_mcp_redis_reader_nil(const redisReadTask *task)
 {
-    return ngx_mcp_redis_reader_check(task, ngx_mcp_redis_reader_asked(task))
-           ? ngx_mcp_redis_reader_own.createNil(task) : NULL;
+    return ngx_mcp_redis_reader_check(task, ngx_mcp_redis_reader_expected(task))
+           ? ngx_mcp_redis_reader_default.createNil(task) : NULL;
 }
 
 
 #if (HIREDIS_MAJOR >= 1)
 
-/* of RESP3, which nobody has asked for */
+/* types of RESP3, which Redis uses after HELLO only */
 
 static void *
 ngx_mcp_redis_reader_double(const redisReadTask *task, double value,
@@ -173,32 +192,32 @@ ngx_mcp_redis_reader_bool(const redisReadTask *task, int value)
 
 
 /*
- * Tells of each reply, of each element of it, of which there may be so many
- * that they take their time, and of what is refused in it.
+ * Calls the handler for a reply, for each of its elements, since a long reply
+ * may take longer than the time-out, and for anything refused.
  */
 
 static ngx_uint_t
-ngx_mcp_redis_reader_check(const redisReadTask *task, ngx_uint_t good)
+ngx_mcp_redis_reader_check(const redisReadTask *task, ngx_uint_t valid)
 {
     redisAsyncContext  *ac;
 
     ac = task->privdata;
 
-    if (task->parent == NULL || task->parent->parent == NULL || !good) {
-        ngx_mcp_redis_reader_replied(ac->data, good);
+    if (task->parent == NULL || task->parent->parent == NULL || !valid) {
+        ngx_mcp_redis_reader_handler(ac->data, valid);
     }
 
-    return good;
+    return valid;
 }
 
 
 /*
- * It is for a command; all else must be of a subscription: hiredis takes it
- * for that, and looks no closer.
+ * Returns whether a command waits for a reply.  Otherwise hiredis takes the
+ * reply for a message of a subscription.
  */
 
 static ngx_uint_t
-ngx_mcp_redis_reader_asked(const redisReadTask *task)
+ngx_mcp_redis_reader_expected(const redisReadTask *task)
 {
     redisAsyncContext  *ac;
 

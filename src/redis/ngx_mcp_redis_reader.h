@@ -1,8 +1,11 @@
 
 /*
- * hiredis, 0.14 and 1.x, aborts the process on replies that no Redis sends.
- * They are refused while they are read: to hiredis an error of the protocol,
- * by which it gives up the connection.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Validates replies while hiredis parses them.
+ *
+ * hiredis, 0.14 and 1.x, aborts the process on replies that no Redis sends.  A
+ * reply that is refused here is an error of the connection instead.
  */
 
 #ifndef _NGX_MCP_REDIS_READER_H_INCLUDED_
@@ -16,19 +19,19 @@
 
 
 /*
- * Called with ac->data for each reply, when its beginning is known, and for
- * each of its elements, before the handler of its command: "good" is 0 if it
- * is refused.  Must not touch the context.
+ * Called with ac->data when a reply begins, for each of its elements, and
+ * with "valid" 0 if it is refused; before the handler of its command runs.
+ * Must not touch the context.
  */
 
-typedef void (*ngx_mcp_redis_reader_pt)(void *data, ngx_uint_t good);
+typedef void (*ngx_mcp_redis_reader_pt)(void *data, ngx_uint_t valid);
 
 /*
- * Guards a new context, on which nothing has been read yet.
+ * Validates the replies of a new context, on which nothing has been read yet.
  */
 
 void ngx_mcp_redis_reader(redisAsyncContext *ac,
-    ngx_mcp_redis_reader_pt replied);
+    ngx_mcp_redis_reader_pt handler);
 
 
 #endif /* _NGX_MCP_REDIS_READER_H_INCLUDED_ */

@@ -24,7 +24,7 @@ my (@all, %patterns);
     ready    => qr/\[notice\] .*mcp sse: redis "[^"]*" is ready/,
     lost     => qr/\[error\] .*mcp sse: redis "[^"]*" is lost: /,
     trouble  => qr/\[(?:warn|error)\] .*mcp sse: redis "/,
-    dropped  => qr/\[(?:warn|error)\] .*mcp sse: redis "[^"]*" brought /,
+    dropped  => qr/\[(?:warn|error)\] .*mcp sse: redis "[^"]*" delivered /,
     reason   => qr/redis/i,
 );
 

@@ -1,22 +1,26 @@
-# ngx_http_mcp_sse_module
+# Builds, tests and packages ngx_http_mcp_sse_module.
 #
-#   make            build/ngx_http_mcp_sse_module.so, for this machine's nginx
-#   make run        run it in the foreground, before $FRAPPE_URL or a stand-in
-#   make test       run all tests; TEST="t/a.t t/b.t" runs these
-#   make conformance
-#                   the official conformance suite, for Streamable HTTP
-#   make lint       style, gcc -fanalyzer, cppcheck, clang-tidy, shellcheck
-#   make bench      build/load, the load generator; see bench/README.md
-#   make sanitize   the tests under ASan and UBSan; FULL=1: valgrind too
-#   make image      the image of the Dockerfile; see util/image
-#   make image-test build it and run it, and compose.yaml, with podman
-#   make install    DESTDIR, PREFIX, MODULESDIR, DOCDIR
-#   make deb        build/deb/libnginx-mod-http-mcp-sse_*.deb; REVISION
-#   make clean
+#   make              build build/ngx_http_mcp_sse_module.so for the installed
+#                     nginx
+#   make run          run it in the foreground, in front of $FRAPPE_URL or of a
+#                     stand-in for Frappe
+#   make test         run all tests; TEST="t/a/b.t t/c/d.t" runs these files
+#   make conformance  run the official conformance suite for Streamable HTTP
+#   make lint         check with util/check-style, gcc -fanalyzer, cppcheck,
+#                     clang-tidy, shellcheck, and the syntax of Perl and Python
+#   make bench        build build/load, the load generator; see bench/README.md
+#   make sanitize     run the tests with ASan and UBSan; FULL=1: valgrind as
+#                     well; TEST as above
+#   make image        build the container image; see util/image
+#   make image-test   build the image and test it and compose.yaml, with podman
+#   make install      install module and launcher; DESTDIR, PREFIX, MODULESDIR,
+#                     DOCDIR
+#   make deb          build the Debian package in build/deb; REVISION
+#   make clean        remove build/
 #
 # The variables of util/build (BUILD, NGINX_SRC, CFLAGS, CPPFLAGS, LDFLAGS)
 # and of the launcher (PORT, WORKERS, FRAPPE_URL; util/mcp-sse-bridge --help)
-# can be given in the environment or after "make".
+# can be set in the environment or as arguments of make.
 
 PREFIX     = /usr/local
 MODULESDIR = /usr/lib/nginx/modules

@@ -35,6 +35,37 @@ typedef struct ngx_mcp_auth_lookup_s    ngx_mcp_auth_lookup_t;
 typedef struct ngx_mcp_auth_waiter_s    ngx_mcp_auth_waiter_t;
 typedef struct ngx_mcp_exchange_s  ngx_mcp_exchange_t;
 typedef struct ngx_mcp_pending_session_s   ngx_mcp_pending_session_t;
+typedef struct ngx_mcp_remote_send_s   ngx_mcp_remote_send_t;
+
+
+/*
+ * The outcome of the delivery of a message.  The answers to the client are in
+ * endpoint/ngx_mcp_message.c, the acknowledgements between instances in
+ * bus/ngx_mcp_remote_send.c.
+ */
+
+typedef enum {
+    NGX_MCP_DELIVERY_ACCEPTED = 0,     /* the owner of the session has it */
+    NGX_MCP_DELIVERY_NO_SESSION,
+    NGX_MCP_DELIVERY_INBOX_FULL,
+    NGX_MCP_DELIVERY_ZONE_FULL,
+    NGX_MCP_DELIVERY_ERROR,            /* of this server: no memory */
+
+    /* not executed, may be tried again: */
+
+    NGX_MCP_DELIVERY_STREAM_LOST,      /* the stream may come back */
+    NGX_MCP_DELIVERY_RETRY,            /* the session may be alive */
+
+    /* another instance is being asked: */
+
+    NGX_MCP_DELIVERY_PENDING,          /* it does not have the message */
+    NGX_MCP_DELIVERY_SENT,             /* it may have the message */
+
+    /* no acknowledgement until the deadline: */
+
+    NGX_MCP_DELIVERY_UNREACHABLE,      /* not executed */
+    NGX_MCP_DELIVERY_UNACKNOWLEDGED    /* may have been executed */
+} ngx_mcp_delivery_e;
 
 
 /* the values of $mcp_sse_result; the names are in _var.c */
@@ -240,24 +271,6 @@ typedef ngx_int_t (*ngx_mcp_resume_pt)(ngx_http_request_t *r);
 
 
 /*
- * A message on its way to another instance; embedded in its owner, who sets
- * the first five.
- */
-
-typedef struct {
-    u_char                          *key;      /* of the session */
-    ngx_mcp_envelope_t              *envelope;
-    ngx_msec_t                       deadline;
-    void                             (*handler)(void *data, ngx_int_t rc);
-    void                            *data;
-
-    uint64_t                         attempt;  /* 0: none is under way */
-    unsigned                         maybe_executed:1;
-    unsigned                         maybe_alive:1; /* its session */
-} ngx_mcp_remote_send_t;
-
-
-/*
  * The module's context of a request.  It belongs to the request and lives in
  * its pool, except for a call's stub request, where it is part of the call.
  */
@@ -297,8 +310,8 @@ struct ngx_mcp_ctx_s {
     ngx_mcp_pending_session_t       *pending;  /* NULL: it is not held */
     size_t                           pending_size;
     ngx_uint_t                       round;    /* of deliveries: its last */
-    ngx_int_t                        outcome;  /* of its delivery */
-    ngx_mcp_remote_send_t            remote_send; /* to another instance */
+    ngx_mcp_delivery_e               outcome;
+    ngx_mcp_remote_send_t           *remote_send; /* NULL: none is asked */
     ngx_msec_t                       asked;    /* the other instances, last */
 
     ngx_int_t                        (*body_done)(ngx_http_request_t *r,

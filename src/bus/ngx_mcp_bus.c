@@ -1,6 +1,19 @@
 
 /*
- * The table links sessions and does not own them.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Delivers messages to the worker that owns their session.
+ *
+ * DESIGN.  The way to a session depends on where its owner is:
+ *
+ *     this worker      its table of sessions; the envelope is handed over
+ *     another worker   the inbox of the session in the zone, a copy, and a
+ *                      datagram that wakes the owner
+ *     another instance Redis, a sealed packet, ngx_mcp_remote_send.c
+ *
+ * ngx_mcp_bus_deliver() knows the first two, which are decided at once.  The
+ * third takes time, so endpoint/ngx_mcp_pending.c suspends its request for it.
+ * On the way in, a packet goes to the file that sends or receives its type.
  */
 
 #include "ngx_mcp_bus.h"
@@ -12,8 +25,6 @@
 static void ngx_mcp_bus_up(void);
 static void ngx_mcp_bus_packet(ngx_mcp_packet_received_t *received);
 static void ngx_mcp_bus_every_second(void);
-static ngx_int_t ngx_mcp_bus_put(u_char *key, ngx_mcp_envelope_t *env,
-    ngx_uint_t *path, ngx_log_t *log);
 
 
 static ngx_mcp_redis_user_t  ngx_mcp_bus_redis = {
@@ -64,10 +75,6 @@ ngx_mcp_bus_up(void)
 }
 
 
-/*
- * Puts all that Redis is to know there, for the first time or again.
- */
-
 void
 ngx_mcp_bus_restore(void)
 {
@@ -86,7 +93,7 @@ ngx_mcp_bus_packet(ngx_mcp_packet_received_t *received)
         return;
 
     case NGX_MCP_PACKET_ACK:
-        ngx_mcp_remote_send_ack(received);
+        ngx_mcp_remote_send_acked(received);
         return;
 
     case NGX_MCP_PACKET_ACK_RECEIVED:
@@ -155,7 +162,7 @@ ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
 void
 ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace)
 {
-    /* as long as it is listed here, it is told of a zone that is damaged */
+    /* recovery, which may run inside, finds it in the table of sessions */
 
     ngx_mcp_registry_leave(s, grace);
     ngx_mcp_presence_leave(s);
@@ -164,47 +171,21 @@ ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace)
 }
 
 
-ngx_int_t
-ngx_mcp_bus_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
-{
-    ngx_int_t   rc;
-    ngx_uint_t  path;
-
-    rc = ngx_mcp_bus_put(key, env, &path, log);
-
-    if (rc == NGX_OK) {
-        ngx_mcp_count(path);
-    }
-
-    return rc;
-}
-
-
-ngx_int_t
-ngx_mcp_bus_forward(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
-{
-    ngx_uint_t  path;
-
-    return ngx_mcp_bus_put(key, env, &path, log);
-}
-
-
-static ngx_int_t
-ngx_mcp_bus_put(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t *path,
+ngx_mcp_delivery_e
+ngx_mcp_bus_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t forwarded,
     ngx_log_t *log)
 {
-    ngx_int_t                  rc;
-    ngx_mcp_session_record_t  *record;
+    ngx_uint_t                 path;
     ngx_mcp_session_t         *s;
+    ngx_mcp_delivery_e         rc;
+    ngx_mcp_session_record_t  *record;
 
     s = ngx_mcp_sessions_find(key);
     record = s ? s->record : NULL;
 
-    /* a record that is not listed any more belongs to a replaced session */
-
     if (record && record->queued) {
 
-        /* what came by other workers came first; it may end the session */
+        /* other workers' messages came before; one of them may end it */
 
         ngx_mcp_workers_drain();
 
@@ -212,34 +193,32 @@ ngx_mcp_bus_put(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t *path,
         record = s ? s->record : NULL;
     }
 
+    /* a record that is not listed belongs to a replaced session */
+
     if (record && record->listed) {
-        *path = NGX_MCP_COUNT_OWN;
+        path = NGX_MCP_COUNT_OWN;
 
         rc = ngx_mcp_inbox_accept(s, env);
 
-        if (rc == NGX_OK) {
+        if (rc == NGX_MCP_DELIVERY_ACCEPTED) {
             ngx_mcp_sessions_receive(s, env);
         }
 
-        return rc;
+    } else {
+        path = NGX_MCP_COUNT_ZONE;
+
+        rc = ngx_mcp_inbox_deliver(key, env, log);
+
+        if (rc == NGX_MCP_DELIVERY_ACCEPTED) {
+            ngx_mcp_envelope_free(env);
+        }
     }
 
-    *path = NGX_MCP_COUNT_ZONE;
-
-    rc = ngx_mcp_inbox_deliver(key, env, log);
-
-    if (rc == NGX_OK) {
-        ngx_mcp_envelope_free(env);
+    if (rc == NGX_MCP_DELIVERY_ACCEPTED && !forwarded) {
+        ngx_mcp_count(path);
     }
 
     return rc;
-}
-
-
-ngx_int_t
-ngx_mcp_bus_deliver_far(ngx_mcp_remote_send_t *d)
-{
-    return ngx_mcp_redis_used() ? ngx_mcp_remote_send_start(d) : NGX_DECLINED;
 }
 
 

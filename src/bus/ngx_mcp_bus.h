@@ -1,7 +1,9 @@
 
 /*
- * Brings a message to the worker that owns its session: own worker's table,
- * else the zone, else Redis.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Delivers messages to the worker that owns their session, and announcements
+ * to all workers.
  */
 
 #ifndef _NGX_MCP_BUS_H_INCLUDED_
@@ -18,7 +20,7 @@
 
 /*
  * In init_process and exit_process.  "handlers" must live as long as the
- * process.
+ * process.  Returns NGX_OK or NGX_ERROR.
  */
 
 ngx_int_t ngx_mcp_bus_init(ngx_cycle_t *cycle,
@@ -26,70 +28,59 @@ ngx_int_t ngx_mcp_bus_init(ngx_cycle_t *cycle,
 void ngx_mcp_bus_exit(void);
 
 /*
- * Makes the session known: from now on handlers->receive() may be called for
- * it.  Another session of the same id is replaced; if this worker owns it,
- * handlers->close() has run for it when the function returns.  NGX_OK;
- * NGX_BUSY: the user has too many; NGX_DECLINED: zone full.
+ * Registers a session of "user" (a digest), which may have at most "max".
+ * From now on handlers->receive() may be called for it.  A session with the
+ * same id is replaced; if this worker owns it, handlers->close() has run for
+ * it when the function returns.  Returns NGX_OK; NGX_BUSY: the user has too
+ * many; NGX_DECLINED: the zone is full.
  */
 
 ngx_int_t ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user,
     ngx_uint_t max);
 
 /*
- * The session is closed: see ngx_mcp_registry_leave().
+ * Unregisters a session that is closed, see ngx_mcp_registry_leave().
  */
 
 void ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace);
 
 /*
- * Delivers an envelope and takes over the caller's reference if NGX_OK is
- * returned, see ngx_mcp_inbox_deliver().  Never runs a message before
- * it has returned.
+ * Delivers an envelope to a session of this instance.  "forwarded" is set if
+ * another instance has received the message and counts it.  If ACCEPTED is
+ * returned, the caller's reference to the envelope is taken over.  Otherwise
+ * returns NO_SESSION, STREAM_LOST, INBOX_FULL or ZONE_FULL.  The messages are
+ * executed after the function has returned.
  */
 
-ngx_int_t ngx_mcp_bus_deliver(u_char *key, ngx_mcp_envelope_t *env,
-    ngx_log_t *log);
+ngx_mcp_delivery_e ngx_mcp_bus_deliver(u_char *key, ngx_mcp_envelope_t *env,
+    ngx_uint_t forwarded, ngx_log_t *log);
 
 /*
- * The same for an envelope that another instance has sent: it is counted
- * there.
- */
-
-ngx_int_t ngx_mcp_bus_forward(u_char *key, ngx_mcp_envelope_t *env,
-    ngx_log_t *log);
-
-/*
- * Puts everything that Redis has to know of this worker there, for the first
- * time or after Redis has lost its data.
- */
-
-void ngx_mcp_bus_restore(void);
-
-/*
- * Delivers it to another instance, when this one does not have the session:
- * see ngx_mcp_remote_send_start(); NGX_DECLINED, if there is no Redis.
- */
-
-ngx_int_t ngx_mcp_bus_deliver_far(ngx_mcp_remote_send_t *d);
-
-/*
- * Whether a session that nobody knows may be alive nevertheless: Redis is
- * lost, or was a moment ago, or the zone is being repaired.
+ * Whether a session that is not found may be alive: Redis is lost or has been
+ * a moment ago, or the zone is being recovered.
  */
 
 ngx_uint_t ngx_mcp_bus_maybe_lost(void);
 
 /*
- * Tells every worker of every instance, see ngx_mcp_announce():
- * this one from an event of its own.
+ * Writes all that other instances look up in Redis: the sessions of this
+ * worker and the ended ids.  Called when Redis has come up or has lost its
+ * data.
+ */
+
+void ngx_mcp_bus_restore(void);
+
+/*
+ * Tells all workers of all instances, see ngx_mcp_announce(); this worker is
+ * told from an event.
  */
 
 void ngx_mcp_bus_announce(ngx_uint_t kind, u_char *key, u_char *data,
     size_t len);
 
 /*
- * Ends a session id before its time, everywhere: see
- * ngx_mcp_revocation_add() for what it takes and returns.
+ * Ends a session id in all instances.  See ngx_mcp_revocation_add() for the
+ * parameters and the result.
  */
 
 ngx_int_t ngx_mcp_bus_revoke(u_char *key, time_t end);

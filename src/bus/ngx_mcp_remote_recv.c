@@ -1,15 +1,28 @@
 
 /*
- * What has come belongs to hiredis and is gone when this returns: the
- * envelope is a copy, and the session's as soon as it is delivered; a doubt
- * has a reference to it.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Receives messages of other instances for sessions of this one, executes each
+ * once and acknowledges it.
+ *
+ * DESIGN.  The replay window of the sender keeps the acknowledgement of each
+ * packet until the packet expires, so that a packet that is sent again gets
+ * the same acknowledgement.
+ *
+ * A message that has to wait for its turn is acknowledged as waiting, and the
+ * sender confirms that.  Until then it is unconfirmed: if the acknowledgement
+ * was lost, the client is refused when the message expires, so the message
+ * must not start after that (ngx_mcp_dispatch.c).
+ *
+ * The packet belongs to hiredis.  The envelope is a copy, which the session
+ * owns as soon as it is delivered; an unconfirmed message has a reference.
  */
 
 #include "ngx_mcp_remote_recv.h"
 #include "ngx_mcp_bus.h"
 
 
-/* an accepted message whose sender is not known to know that */
+/* an accepted message whose acknowledgement is not confirmed */
 
 typedef struct {
     ngx_queue_t                   queue;
@@ -20,21 +33,21 @@ typedef struct {
 } ngx_mcp_remote_recv_unconfirmed_t;
 
 
-static ngx_int_t ngx_mcp_remote_recv_take(ngx_mcp_packet_received_t *received,
-    u_char *key, int64_t expires);
+static ngx_uint_t ngx_mcp_remote_recv_deliver(
+    ngx_mcp_packet_received_t *received, u_char *key, int64_t expires);
 static ngx_uint_t ngx_mcp_remote_recv_waiting(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env);
-static ngx_int_t ngx_mcp_remote_recv_unconfirmed(
+static ngx_int_t ngx_mcp_remote_recv_add_unconfirmed(
     ngx_mcp_packet_received_t *received, ngx_mcp_envelope_t *env,
     int64_t expires);
 static void ngx_mcp_remote_recv_remove(
-    ngx_mcp_remote_recv_unconfirmed_t *doubt);
-static void ngx_mcp_remote_recv_answer(ngx_mcp_packet_received_t *received,
-    u_char *job, ngx_int_t verdict);
+    ngx_mcp_remote_recv_unconfirmed_t *unconfirmed);
+static void ngx_mcp_remote_recv_ack(ngx_mcp_packet_received_t *received,
+    u_char *attempt, ngx_uint_t ack);
 
 
-static ngx_queue_t  ngx_mcp_remote_recv_list = {
-    &ngx_mcp_remote_recv_list, &ngx_mcp_remote_recv_list
+static ngx_queue_t  ngx_mcp_remote_recv_queue = {
+    &ngx_mcp_remote_recv_queue, &ngx_mcp_remote_recv_queue
 };
 
 
@@ -45,7 +58,7 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
     int64_t                         expires;
     ngx_mcp_replay_window_entry_t  *seen;
 
-    if (received->body.len < NGX_MCP_REMOTE_SEND_HEAD_LEN) {
+    if (received->body.len < NGX_MCP_REMOTE_HEAD_LEN) {
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_MALFORMED);
         return;
     }
@@ -53,7 +66,7 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
     p = received->body.data;
     expires = (int64_t) ngx_mcp_packet_get(p + 8);
 
-    if (ngx_mcp_redis_now() + NGX_MCP_REMOTE_SEND_GUARD_MS >= expires) {
+    if (ngx_mcp_redis_now() + NGX_MCP_REMOTE_GUARD_MS >= expires) {
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
         return;
     }
@@ -64,7 +77,7 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
     {
 
     case NGX_OK:
-        seen->verdict = ngx_mcp_remote_recv_take(received, p + 16, expires);
+        seen->verdict = ngx_mcp_remote_recv_deliver(received, p + 16, expires);
         break;
 
     case NGX_DONE:
@@ -79,78 +92,69 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
         return;
     }
 
-    ngx_mcp_remote_recv_answer(received, p, seen->verdict);
-}
-
-
-static ngx_int_t
-ngx_mcp_remote_recv_take(ngx_mcp_packet_received_t *received, u_char *key,
-    int64_t expires)
-{
-    size_t               size;
-    ngx_int_t            rc;
-    ngx_str_t           *body;
-    ngx_mcp_session_t   *s;
-    ngx_mcp_envelope_t  *env;
-
-    body = &received->body;
-    size = body->len - NGX_MCP_REMOTE_SEND_HEAD_LEN;
-
-    env = ngx_mcp_envelope_alloc(size,
-                                 ngx_mcp_packet_get(key + 16),
-                                 ngx_cycle->log);
-    if (env == NULL) {
-        return NGX_MCP_ACK_FULL;
-    }
-
-    ngx_memcpy(env->data, body->data + NGX_MCP_REMOTE_SEND_HEAD_LEN, size);
-
-    s = ngx_mcp_sessions_find(key);
-
-    /* it may go to another worker of this instance, which has a copy then */
-
-    env->refs++;
-
-    rc = ngx_mcp_bus_forward(key, env, ngx_cycle->log);
-
-    if (rc != NGX_OK) {
-        ngx_mcp_envelope_free(env);
-    }
-
-    switch (rc) {
-
-    case NGX_OK:
-        ngx_mcp_count(NGX_MCP_COUNT_REDIS_RECEIVED);
-
-        rc = (s
-              && s == ngx_mcp_sessions_find(key)
-              && ngx_mcp_remote_recv_waiting(s, env)
-              && ngx_mcp_remote_recv_unconfirmed(received, env, expires)
-                 == NGX_OK)
-             ? NGX_MCP_ACK_WAITING
-             : NGX_MCP_ACK_ACCEPTED;
-        break;
-
-    case NGX_AGAIN:
-        rc = NGX_MCP_ACK_STREAM_LOST;
-        break;
-
-    case NGX_DECLINED:
-        rc = NGX_MCP_ACK_UNKNOWN;
-        break;
-
-    default: /* NGX_BUSY, NGX_ERROR */
-        rc = NGX_MCP_ACK_FULL;
-    }
-
-    ngx_mcp_envelope_free(env);
-
-    return rc;
+    ngx_mcp_remote_recv_ack(received, p, seen->verdict);
 }
 
 
 /*
- * Whether what was put into the session's inbox will not start at once.
+ * Returns the acknowledgement.
+ */
+
+static ngx_uint_t
+ngx_mcp_remote_recv_deliver(ngx_mcp_packet_received_t *received, u_char *key,
+    int64_t expires)
+{
+    size_t               size;
+    ngx_str_t           *body;
+    ngx_uint_t           ack;
+    ngx_mcp_session_t   *s;
+    ngx_mcp_delivery_e   rc;
+    ngx_mcp_envelope_t  *env;
+
+    body = &received->body;
+    size = body->len - NGX_MCP_REMOTE_HEAD_LEN;
+
+    env = ngx_mcp_envelope_alloc(size, ngx_mcp_packet_get(key + 16),
+                                 ngx_cycle->log);
+    if (env == NULL) {
+        return ngx_mcp_remote_send_ack(NGX_MCP_DELIVERY_ERROR);
+    }
+
+    ngx_memcpy(env->data, body->data + NGX_MCP_REMOTE_HEAD_LEN, size);
+
+    s = ngx_mcp_sessions_find(key);
+
+    /* for the code below: another worker of this instance gets a copy */
+
+    env->refs++;
+
+    rc = ngx_mcp_bus_deliver(key, env, 1, ngx_cycle->log);
+    ack = ngx_mcp_remote_send_ack(rc);
+
+    if (rc != NGX_MCP_DELIVERY_ACCEPTED) {
+        ngx_mcp_envelope_free(env);
+
+    } else {
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_RECEIVED);
+
+        if (s
+            && s == ngx_mcp_sessions_find(key)
+            && ngx_mcp_remote_recv_waiting(s, env)
+            && ngx_mcp_remote_recv_add_unconfirmed(received, env, expires)
+               == NGX_OK)
+        {
+            ack = NGX_MCP_ACK_WAITING;
+        }
+    }
+
+    ngx_mcp_envelope_free(env);
+
+    return ack;
+}
+
+
+/*
+ * Whether an envelope in the inbox of the session does not start at once.
  */
 
 static ngx_uint_t
@@ -162,34 +166,30 @@ ngx_mcp_remote_recv_waiting(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 }
 
 
-/*
- * Should the sender never learn that it was accepted, its client is refused,
- * and it must not start after that.
- */
-
 static ngx_int_t
-ngx_mcp_remote_recv_unconfirmed(ngx_mcp_packet_received_t *received,
+ngx_mcp_remote_recv_add_unconfirmed(ngx_mcp_packet_received_t *received,
     ngx_mcp_envelope_t *env, int64_t expires)
 {
-    ngx_mcp_remote_recv_unconfirmed_t  *doubt;
+    ngx_mcp_remote_recv_unconfirmed_t  *unconfirmed;
 
-    doubt = ngx_alloc(sizeof(ngx_mcp_remote_recv_unconfirmed_t),
-                      ngx_cycle->log);
-    if (doubt == NULL) {
+    unconfirmed = ngx_alloc(sizeof(ngx_mcp_remote_recv_unconfirmed_t),
+                            ngx_cycle->log);
+    if (unconfirmed == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(doubt->sender, received->sender->id, NGX_MCP_PACKET_ID_LEN);
-    doubt->number = received->number;
-    doubt->expires = expires;
-    doubt->envelope = env;
+    ngx_memcpy(unconfirmed->sender, received->sender->id,
+               NGX_MCP_PACKET_ID_LEN);
+    unconfirmed->number = received->number;
+    unconfirmed->expires = expires;
+    unconfirmed->envelope = env;
 
     env->refs++;
     env->unconfirmed = 1;
     env->start_before = ngx_current_msec
-                + (ngx_msec_t) (expires - ngx_mcp_redis_now());
+                        + (ngx_msec_t) (expires - ngx_mcp_redis_now());
 
-    ngx_queue_insert_tail(&ngx_mcp_remote_recv_list, &doubt->queue);
+    ngx_queue_insert_tail(&ngx_mcp_remote_recv_queue, &unconfirmed->queue);
 
     return NGX_OK;
 }
@@ -200,7 +200,7 @@ ngx_mcp_remote_recv_confirmed(ngx_mcp_packet_received_t *received)
 {
     uint64_t                            number;
     ngx_queue_t                        *q;
-    ngx_mcp_remote_recv_unconfirmed_t  *doubt;
+    ngx_mcp_remote_recv_unconfirmed_t  *unconfirmed;
 
     if (received->body.len != 8) {
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_MALFORMED);
@@ -209,19 +209,20 @@ ngx_mcp_remote_recv_confirmed(ngx_mcp_packet_received_t *received)
 
     number = ngx_mcp_packet_get(received->body.data);
 
-    for (q = ngx_queue_head(&ngx_mcp_remote_recv_list);
-         q != ngx_queue_sentinel(&ngx_mcp_remote_recv_list);
+    for (q = ngx_queue_head(&ngx_mcp_remote_recv_queue);
+         q != ngx_queue_sentinel(&ngx_mcp_remote_recv_queue);
          q = ngx_queue_next(q))
     {
-        doubt = ngx_queue_data(q, ngx_mcp_remote_recv_unconfirmed_t, queue);
+        unconfirmed = ngx_queue_data(q, ngx_mcp_remote_recv_unconfirmed_t,
+                                     queue);
 
-        if (doubt->number == number
-            && ngx_memcmp(doubt->sender, received->sender->id,
+        if (unconfirmed->number == number
+            && ngx_memcmp(unconfirmed->sender, received->sender->id,
                           NGX_MCP_PACKET_ID_LEN)
                == 0)
         {
-            doubt->envelope->unconfirmed = 0;
-            ngx_mcp_remote_recv_remove(doubt);
+            unconfirmed->envelope->unconfirmed = 0;
+            ngx_mcp_remote_recv_remove(unconfirmed);
             return;
         }
     }
@@ -232,35 +233,40 @@ void
 ngx_mcp_remote_recv_expire(int64_t now)
 {
     ngx_queue_t                        *q, *next;
-    ngx_mcp_remote_recv_unconfirmed_t  *doubt;
+    ngx_mcp_remote_recv_unconfirmed_t  *unconfirmed;
 
-    for (q = ngx_queue_head(&ngx_mcp_remote_recv_list);
-         q != ngx_queue_sentinel(&ngx_mcp_remote_recv_list);
+    for (q = ngx_queue_head(&ngx_mcp_remote_recv_queue);
+         q != ngx_queue_sentinel(&ngx_mcp_remote_recv_queue);
          q = next)
     {
         next = ngx_queue_next(q);
 
-        doubt = ngx_queue_data(q, ngx_mcp_remote_recv_unconfirmed_t, queue);
+        unconfirmed = ngx_queue_data(q, ngx_mcp_remote_recv_unconfirmed_t,
+                                     queue);
 
-        if (doubt->expires <= now) {
-            ngx_mcp_remote_recv_remove(doubt);
+        if (unconfirmed->expires <= now) {
+            ngx_mcp_remote_recv_remove(unconfirmed);
         }
     }
 }
 
 
 static void
-ngx_mcp_remote_recv_remove(ngx_mcp_remote_recv_unconfirmed_t *doubt)
+ngx_mcp_remote_recv_remove(ngx_mcp_remote_recv_unconfirmed_t *unconfirmed)
 {
-    ngx_queue_remove(&doubt->queue);
-    ngx_mcp_envelope_free(doubt->envelope);
-    ngx_free(doubt);
+    ngx_queue_remove(&unconfirmed->queue);
+    ngx_mcp_envelope_free(unconfirmed->envelope);
+    ngx_free(unconfirmed);
 }
 
 
+/*
+ * The acknowledgement may be lost: the sender sends the packet again.
+ */
+
 static void
-ngx_mcp_remote_recv_answer(ngx_mcp_packet_received_t *received, u_char *job,
-    ngx_int_t verdict)
+ngx_mcp_remote_recv_ack(ngx_mcp_packet_received_t *received, u_char *attempt,
+    ngx_uint_t ack)
 {
     u_char            *p;
     ngx_mcp_packet_t  *packet;
@@ -270,13 +276,10 @@ ngx_mcp_remote_recv_answer(ngx_mcp_packet_received_t *received, u_char *job,
         return;
     }
 
-    p = ngx_cpymem(packet->body, job, 8);
+    p = ngx_cpymem(packet->body, attempt, 8);
     p = ngx_mcp_packet_put(p, received->number);
-    *p = (u_char) verdict;
+    *p = (u_char) ack;
 
-    /* what is lost is asked for again */
-
-    ngx_mcp_redis_send(packet, NGX_MCP_PACKET_ACK,
-                       received->sender->id,
+    ngx_mcp_redis_send(packet, NGX_MCP_PACKET_ACK, received->sender->id,
                        ngx_mcp_redis_ignore);
 }

@@ -1,6 +1,8 @@
 
 /*
- * The owner's side of a message that another instance has sent.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Receives messages of other instances for sessions of this one.
  */
 
 #ifndef _NGX_MCP_REMOTE_RECV_H_INCLUDED_
@@ -11,21 +13,22 @@
 
 
 /*
- * Takes a message and answers its sender.  One that was answered before gets
- * the same answer, and is not looked at again; one that has expired gets
- * none.
+ * Delivers a message and acknowledges it.  A message that was received before
+ * is acknowledged as before and not delivered again.  An expired one is
+ * ignored.
  */
 
 void ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received);
 
 /*
- * The sender knows that its message was accepted.
+ * The sender confirms that it has received the acknowledgement.
  */
 
 void ngx_mcp_remote_recv_confirmed(ngx_mcp_packet_received_t *received);
 
 /*
- * Forgets messages whose senders have not said so in time.
+ * Forgets the messages that were not confirmed before their expiry; "now" is
+ * the time of Redis, milliseconds.
  */
 
 void ngx_mcp_remote_recv_expire(int64_t now);

@@ -1,54 +1,74 @@
 
 /*
- * A job belongs to this file.  It is known to Redis's replies and to owners
- * by its number, so that it may end at any time; it points to the delivery it
- * is for, whose owner ends it with delivery_forget().
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * A packet is for one owner and has one number.  As long as nobody is known
- * to have received it, another one may be made for another owner; after that
- * only the same bytes are sent again, to the same owner, which runs them once.
+ * Sends a message to the instance that has its session and waits for the
+ * acknowledgement.
+ *
+ * DESIGN.  An attempt asks Redis which worker has the session, seals the
+ * message for that worker, publishes it and waits for the acknowledgement of
+ * the worker.  It belongs to this file.  Replies of Redis and acknowledgements
+ * carry the number of the attempt and find it in a tree, since it may have
+ * ended before they arrive.
+ *
+ * A packet is for one worker and has one number.  While no worker can have
+ * received it, the attempt may end with STREAM_LOST or RETRY, and the caller
+ * may start another one.  After that only the same bytes are sent again to the
+ * same worker, which executes them once, see ngx_mcp_remote_recv.c.
+ *
+ * The packet expires before the deadline.  A message that was not acknowledged
+ * until the deadline is therefore not started later.
  */
 
 #include "ngx_mcp_remote_send.h"
 #include "ngx_mcp_worker_lease.h"
 
 
+/* how often an unacknowledged packet is sent again */
+
 #define NGX_MCP_REMOTE_SEND_RESEND_MS  500
 
-/* how long a lost Redis is waited for */
+/* a Redis that is lost for longer is not waited for, docs/PROTOCOL.md 11.5 */
 
 #define NGX_MCP_REMOTE_SEND_DOWN_WAIT_MS  2000
 
 
-typedef struct {
-    ngx_rbtree_node_t              node;       /* key: the job's number */
-    ngx_mcp_remote_send_t         *delivery;
-    ngx_mcp_packet_t              *packet;     /* NULL: not made yet */
+struct ngx_mcp_remote_send_s {
+    ngx_rbtree_node_t              node;       /* key: number of the attempt */
+    u_char                        *key;        /* of the session */
+    ngx_mcp_envelope_t            *envelope;
+    ngx_msec_t                     deadline;
+    ngx_mcp_remote_send_pt         handler;
+    void                          *data;
+    ngx_mcp_packet_t              *packet;     /* NULL until it is sealed */
     u_char                         owner[NGX_MCP_WORKER_ID_LEN];
     ngx_uint_t                     sends;
     ngx_mcp_timer_t                timer;
-} ngx_mcp_remote_send_job_t;
+    unsigned                       maybe_received:1;
+};
 
 
-static ngx_mcp_remote_send_job_t *ngx_mcp_remote_send_find(void *number);
-static void ngx_mcp_remote_send_free(ngx_mcp_remote_send_job_t *job);
-static void ngx_mcp_remote_send_end(ngx_mcp_remote_send_job_t *job,
-    ngx_int_t rc);
-static ngx_int_t ngx_mcp_remote_send_ask(ngx_mcp_remote_send_job_t *job);
+static ngx_mcp_remote_send_t *ngx_mcp_remote_send_find(void *number);
+static void ngx_mcp_remote_send_free(ngx_mcp_remote_send_t *attempt);
+static void ngx_mcp_remote_send_end(ngx_mcp_remote_send_t *attempt,
+    ngx_mcp_delivery_e rc);
+static ngx_int_t ngx_mcp_remote_send_ask(ngx_mcp_remote_send_t *attempt);
 static void ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply,
     void *data);
-static ngx_int_t ngx_mcp_remote_send_owner(ngx_mcp_remote_send_job_t *job,
-    redisReply *reply);
-static ngx_int_t ngx_mcp_remote_send_seal(ngx_mcp_remote_send_job_t *job);
-static ngx_int_t ngx_mcp_remote_send_send(ngx_mcp_remote_send_job_t *job);
-static void ngx_mcp_remote_send_sent(redisAsyncContext *ac, void *reply,
+static ngx_mcp_delivery_e ngx_mcp_remote_send_owner(
+    ngx_mcp_remote_send_t *attempt, redisReply *reply);
+static ngx_mcp_delivery_e ngx_mcp_remote_send_seal(
+    ngx_mcp_remote_send_t *attempt);
+static ngx_mcp_delivery_e ngx_mcp_remote_send_publish(
+    ngx_mcp_remote_send_t *attempt);
+static void ngx_mcp_remote_send_published(redisAsyncContext *ac, void *reply,
     void *data);
-static ngx_int_t ngx_mcp_remote_send_alive(ngx_mcp_remote_send_job_t *job);
-static void ngx_mcp_remote_send_is_alive(redisAsyncContext *ac, void *reply,
+static ngx_int_t ngx_mcp_remote_send_ask_lease(ngx_mcp_remote_send_t *attempt);
+static void ngx_mcp_remote_send_lease_reply(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_mcp_remote_send_confirm(ngx_mcp_remote_send_job_t *job);
+static void ngx_mcp_remote_send_confirm(ngx_mcp_remote_send_t *attempt);
 static void ngx_mcp_remote_send_timer(void *data);
-static void ngx_mcp_remote_send_wait(ngx_mcp_remote_send_job_t *job);
+static void ngx_mcp_remote_send_wait(ngx_mcp_remote_send_t *attempt);
 
 
 static ngx_rbtree_node_t  ngx_mcp_remote_sends_sentinel;
@@ -58,66 +78,73 @@ static ngx_rbtree_t  ngx_mcp_remote_sends = {
     ngx_rbtree_insert_value
 };
 
-static uint64_t  ngx_mcp_remote_send_last_id;
+static ngx_rbtree_key_t  ngx_mcp_remote_send_last_number;
 
 
-ngx_int_t
-ngx_mcp_remote_send_start(ngx_mcp_remote_send_t *d)
+ngx_mcp_delivery_e
+ngx_mcp_remote_send(ngx_mcp_remote_send_t **attempt, u_char *key,
+    ngx_mcp_envelope_t *env, ngx_msec_t deadline,
+    ngx_mcp_remote_send_pt handler, void *data)
 {
-    ngx_mcp_remote_send_job_t  *job;
+    ngx_mcp_remote_send_t  *a;
 
-    d->maybe_alive = 1;
+    if (!ngx_mcp_redis_used()) {
+        return NGX_MCP_DELIVERY_NO_SESSION;
+    }
 
     if (!ngx_mcp_redis_is_up()) {
         return ngx_mcp_redis_down() < NGX_MCP_REMOTE_SEND_DOWN_WAIT_MS
-               ? NGX_AGAIN : NGX_ABORT;
+               ? NGX_MCP_DELIVERY_RETRY : NGX_MCP_DELIVERY_UNREACHABLE;
     }
 
-    job = ngx_calloc(sizeof(ngx_mcp_remote_send_job_t), ngx_cycle->log);
-    if (job == NULL) {
-        return NGX_ERROR;
+    a = ngx_calloc(sizeof(ngx_mcp_remote_send_t), ngx_cycle->log);
+    if (a == NULL) {
+        return NGX_MCP_DELIVERY_ERROR;
     }
 
-    job->node.key = (ngx_rbtree_key_t) ++ngx_mcp_remote_send_last_id;
-    job->delivery = d;
-    job->timer.handler = ngx_mcp_remote_send_timer;
-    job->timer.data = job;
+    a->node.key = ++ngx_mcp_remote_send_last_number;
+    a->key = key;
+    a->envelope = env;
+    a->deadline = deadline;
+    a->handler = handler;
+    a->data = data;
+    a->timer.handler = ngx_mcp_remote_send_timer;
+    a->timer.data = a;
 
-    ngx_rbtree_insert(&ngx_mcp_remote_sends, &job->node);
+    ngx_rbtree_insert(&ngx_mcp_remote_sends, &a->node);
 
-    if (ngx_mcp_remote_send_ask(job) != NGX_OK) {
-        ngx_mcp_remote_send_free(job);
-        return NGX_AGAIN;
+    if (ngx_mcp_remote_send_ask(a) != NGX_OK) {
+        ngx_mcp_remote_send_free(a);
+        return NGX_MCP_DELIVERY_RETRY;
     }
 
-    d->attempt = job->node.key;
-    d->maybe_executed = 0;
+    ngx_mcp_remote_send_wait(a);
 
-    ngx_mcp_remote_send_wait(job);
+    *attempt = a;
 
-    return NGX_DONE;
+    return NGX_MCP_DELIVERY_PENDING;
 }
 
 
-void
-ngx_mcp_remote_send_cancel(ngx_mcp_remote_send_t *d)
+ngx_mcp_delivery_e
+ngx_mcp_remote_send_cancel(ngx_mcp_remote_send_t *attempt)
 {
-    ngx_mcp_remote_send_job_t  *job;
+    ngx_mcp_delivery_e  rc;
 
-    if (d->attempt == 0) {
-        return;
-    }
+    rc = attempt->maybe_received ? NGX_MCP_DELIVERY_SENT
+                                 : NGX_MCP_DELIVERY_PENDING;
 
-    job = ngx_mcp_remote_send_find((void *) (uintptr_t) d->attempt);
-    d->attempt = 0;
+    ngx_mcp_remote_send_free(attempt);
 
-    if (job) {
-        ngx_mcp_remote_send_free(job);
-    }
+    return rc;
 }
 
 
-static ngx_mcp_remote_send_job_t *
+/*
+ * The data of a command is the number of its attempt.
+ */
+
+static ngx_mcp_remote_send_t *
 ngx_mcp_remote_send_find(void *number)
 {
     ngx_rbtree_key_t    key;
@@ -129,7 +156,7 @@ ngx_mcp_remote_send_find(void *number)
     while (node != &ngx_mcp_remote_sends_sentinel) {
 
         if (node->key == key) {
-            return ngx_rbtree_data(node, ngx_mcp_remote_send_job_t, node);
+            return ngx_rbtree_data(node, ngx_mcp_remote_send_t, node);
         }
 
         node = (key < node->key) ? node->left : node->right;
@@ -140,68 +167,66 @@ ngx_mcp_remote_send_find(void *number)
 
 
 static void
-ngx_mcp_remote_send_free(ngx_mcp_remote_send_job_t *job)
+ngx_mcp_remote_send_free(ngx_mcp_remote_send_t *attempt)
 {
-    ngx_mcp_timer_del(&job->timer);
-    ngx_rbtree_delete(&ngx_mcp_remote_sends, &job->node);
+    ngx_mcp_timer_del(&attempt->timer);
+    ngx_rbtree_delete(&ngx_mcp_remote_sends, &attempt->node);
 
-    if (job->packet) {
-        ngx_free(job->packet);
+    if (attempt->packet) {
+        ngx_free(attempt->packet);
     }
 
-    ngx_free(job);
+    ngx_free(attempt);
 }
 
 
 static void
-ngx_mcp_remote_send_end(ngx_mcp_remote_send_job_t *job, ngx_int_t rc)
+ngx_mcp_remote_send_end(ngx_mcp_remote_send_t *attempt, ngx_mcp_delivery_e rc)
 {
-    ngx_mcp_remote_send_t  *d;
+    void                    *data;
+    ngx_mcp_remote_send_pt   handler;
 
-    d = job->delivery;
-    d->attempt = 0;
+    handler = attempt->handler;
+    data = attempt->data;
 
-    if (rc == NGX_DECLINED) {
-        d->maybe_alive = 0;
-    }
+    ngx_mcp_remote_send_free(attempt);
 
-    ngx_mcp_remote_send_free(job);
-
-    d->handler(d->data, rc);
+    handler(data, rc);
 }
 
 
 /*
- * Who has the session, and does Redis still know us?
+ * Asks for the owner of the session and for the lease of this worker: without
+ * the lease, Redis has lost its data, and a missing owner proves nothing.
  */
 
 static ngx_int_t
-ngx_mcp_remote_send_ask(ngx_mcp_remote_send_job_t *job)
+ngx_mcp_remote_send_ask(ngx_mcp_remote_send_t *attempt)
 {
     u_char     s[NGX_MCP_REDIS_MAX_KEY_LEN];
     u_char     k[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[3];
 
     ngx_str_set(&argv[0], "MGET");
-    ngx_mcp_redis_key(&argv[1], s, 's', job->delivery->key);
+    ngx_mcp_redis_key(&argv[1], s, 's', attempt->key);
     ngx_mcp_redis_key(&argv[2], k, 'k', ngx_mcp_workers_self()->id);
 
     return ngx_mcp_redis_command(ngx_mcp_remote_send_owner_reply,
-                                   (void *) (uintptr_t) job->node.key, 3,
-                                   argv);
+                                 (void *) (uintptr_t) attempt->node.key, 3,
+                                 argv);
 }
 
 
 static void
 ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply, void *data)
 {
-    ngx_int_t                   rc;
-    redisReply                 *r = reply;
-    ngx_mcp_remote_send_job_t  *job;
+    redisReply             *r = reply;
+    ngx_mcp_delivery_e      rc;
+    ngx_mcp_remote_send_t  *attempt;
 
-    job = ngx_mcp_remote_send_find(data);
+    attempt = ngx_mcp_remote_send_find(data);
 
-    if (job == NULL) {
+    if (attempt == NULL) {
         return;
     }
 
@@ -211,7 +236,7 @@ ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply, void *data)
             ngx_mcp_redis_refused(r);
         }
 
-        ngx_mcp_remote_send_end(job, NGX_AGAIN);
+        ngx_mcp_remote_send_end(attempt, NGX_MCP_DELIVERY_RETRY);
         return;
     }
 
@@ -219,18 +244,18 @@ ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply, void *data)
         ngx_mcp_worker_lease_lost();
     }
 
-    rc = ngx_mcp_remote_send_owner(job, r->element[0]);
+    rc = ngx_mcp_remote_send_owner(attempt, r->element[0]);
 
-    if (rc == NGX_OK) {
-        rc = ngx_mcp_remote_send_seal(job);
+    if (rc == NGX_MCP_DELIVERY_PENDING) {
+        rc = ngx_mcp_remote_send_seal(attempt);
     }
 
-    if (rc == NGX_OK) {
-        rc = ngx_mcp_remote_send_send(job);
+    if (rc == NGX_MCP_DELIVERY_PENDING) {
+        rc = ngx_mcp_remote_send_publish(attempt);
     }
 
-    if (rc != NGX_OK) {
-        ngx_mcp_remote_send_end(job, rc);
+    if (rc != NGX_MCP_DELIVERY_PENDING) {
+        ngx_mcp_remote_send_end(attempt, rc);
         return;
     }
 
@@ -238,111 +263,109 @@ ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply, void *data)
 }
 
 
-static ngx_int_t
-ngx_mcp_remote_send_owner(ngx_mcp_remote_send_job_t *job, redisReply *reply)
+static ngx_mcp_delivery_e
+ngx_mcp_remote_send_owner(ngx_mcp_remote_send_t *attempt, redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_NIL) {
-        return ngx_mcp_worker_lease_maybe_lost() ? NGX_AGAIN : NGX_DECLINED;
+        return ngx_mcp_worker_lease_maybe_lost()
+               ? NGX_MCP_DELIVERY_RETRY : NGX_MCP_DELIVERY_NO_SESSION;
     }
 
-    if (ngx_mcp_redis_id(job->owner, reply) != NGX_OK) {
-        return NGX_DECLINED;
-    }
+    /* this worker had it, but the zone has it no more */
 
-    /* what was ours is not any more: the zone was asked before */
-
-    return ngx_memcmp(job->owner, ngx_mcp_workers_self()->id,
+    if (ngx_mcp_redis_id(attempt->owner, reply) != NGX_OK
+        || ngx_memcmp(attempt->owner, ngx_mcp_workers_self()->id,
                       NGX_MCP_WORKER_ID_LEN)
-           == 0
-           ? NGX_DECLINED : NGX_OK;
+           == 0)
+    {
+        return NGX_MCP_DELIVERY_NO_SESSION;
+    }
+
+    return NGX_MCP_DELIVERY_PENDING;
 }
 
 
-/*
- * It expires before its client is told that there was no answer.
- */
-
-static ngx_int_t
-ngx_mcp_remote_send_seal(ngx_mcp_remote_send_job_t *job)
+static ngx_mcp_delivery_e
+ngx_mcp_remote_send_seal(ngx_mcp_remote_send_t *attempt)
 {
-    u_char                 *p;
-    int64_t                 now, expires;
-    ngx_mcp_packet_t       *packet;
-    ngx_mcp_remote_send_t  *d;
-    ngx_mcp_envelope_t     *env;
+    u_char              *p;
+    int64_t              now, expires;
+    ngx_mcp_packet_t    *packet;
+    ngx_mcp_envelope_t  *env;
 
     if (!ngx_mcp_redis_is_up()) {
-        return NGX_AGAIN;
+        return NGX_MCP_DELIVERY_RETRY;
     }
 
-    d = job->delivery;
-    env = d->envelope;
+    env = attempt->envelope;
 
-    packet = ngx_mcp_packet_alloc(NGX_MCP_REMOTE_SEND_HEAD_LEN
-                                  + env->size, ngx_cycle->log);
+    packet = ngx_mcp_packet_alloc(NGX_MCP_REMOTE_HEAD_LEN + env->size,
+                                  ngx_cycle->log);
     if (packet == NULL) {
-        return NGX_ERROR;
+        return NGX_MCP_DELIVERY_ERROR;
     }
 
-    job->packet = packet;
+    attempt->packet = packet;
 
-    /* sets ngx_current_msec */
+    /* updates ngx_current_msec */
 
     now = ngx_mcp_redis_now();
 
-    expires = now + (ngx_msec_int_t) (d->deadline - ngx_current_msec)
-              - NGX_MCP_REMOTE_SEND_GUARD_MS;
+    expires = now + (ngx_msec_int_t) (attempt->deadline - ngx_current_msec)
+              - NGX_MCP_REMOTE_GUARD_MS;
 
-    p = ngx_mcp_packet_put(packet->body, job->node.key);
+    p = ngx_mcp_packet_put(packet->body, attempt->node.key);
     p = ngx_mcp_packet_put(p, (uint64_t) expires);
-    p = ngx_cpymem(p, d->key, NGX_MCP_DIGEST_LEN);
+    p = ngx_cpymem(p, attempt->key, NGX_MCP_DIGEST_LEN);
     p = ngx_mcp_packet_put(p, env->nmessages);
     ngx_memcpy(p, env->data, env->size);
 
-    return ngx_mcp_packet_seal(packet, NGX_MCP_PACKET_MESSAGE, job->owner);
+    return ngx_mcp_packet_seal(packet, NGX_MCP_PACKET_MESSAGE, attempt->owner)
+           == NGX_OK
+           ? NGX_MCP_DELIVERY_PENDING : NGX_MCP_DELIVERY_ERROR;
 }
 
 
-static ngx_int_t
-ngx_mcp_remote_send_send(ngx_mcp_remote_send_job_t *job)
+static ngx_mcp_delivery_e
+ngx_mcp_remote_send_publish(ngx_mcp_remote_send_t *attempt)
 {
     ngx_str_t  bytes;
 
-    bytes.len = job->packet->size;
-    bytes.data = job->packet->data;
+    bytes.len = attempt->packet->size;
+    bytes.data = attempt->packet->data;
 
-    if (ngx_mcp_redis_publish(job->owner, &bytes,
-                              ngx_mcp_remote_send_sent,
-                              (void *) (uintptr_t) job->node.key)
+    if (ngx_mcp_redis_publish(attempt->owner, &bytes,
+                              ngx_mcp_remote_send_published,
+                              (void *) (uintptr_t) attempt->node.key)
         != NGX_OK)
     {
-        return NGX_AGAIN;
+        return NGX_MCP_DELIVERY_RETRY;
     }
 
-    job->sends++;
-    job->delivery->maybe_executed = 1;
+    attempt->sends++;
+    attempt->maybe_received = 1;
 
-    return NGX_OK;
+    return NGX_MCP_DELIVERY_PENDING;
 }
 
 
 /*
- * The reply is to how many it went.
+ * The reply is the number of receivers.
  */
 
 static void
-ngx_mcp_remote_send_sent(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_remote_send_published(redisAsyncContext *ac, void *reply, void *data)
 {
-    redisReply                 *r = reply;
-    ngx_mcp_remote_send_job_t  *job;
+    redisReply             *r = reply;
+    ngx_mcp_remote_send_t  *attempt;
 
-    job = ngx_mcp_remote_send_find(data);
+    attempt = ngx_mcp_remote_send_find(data);
 
-    if (job == NULL) {
+    if (attempt == NULL) {
         return;
     }
 
-    /* without a reply, or with another's, it may have gone, or still go */
+    /* no reply, or one of another type, proves nothing */
 
     if (r == NULL
         || (r->type == REDIS_REPLY_INTEGER && r->integer)
@@ -353,69 +376,70 @@ ngx_mcp_remote_send_sent(redisAsyncContext *ac, void *reply, void *data)
 
     ngx_mcp_redis_refused(r);
 
-    /* the one before may have gone */
+    /* an earlier one may have been received */
 
-    if (job->sends > 1) {
+    if (attempt->sends > 1) {
         return;
     }
 
-    job->delivery->maybe_executed = 0;
+    attempt->maybe_received = 0;
 
-    if (ngx_mcp_remote_send_alive(job) != NGX_OK) {
-        ngx_mcp_remote_send_end(job, NGX_AGAIN);
+    if (ngx_mcp_remote_send_ask_lease(attempt) != NGX_OK) {
+        ngx_mcp_remote_send_end(attempt, NGX_MCP_DELIVERY_RETRY);
     }
 }
 
 
 /*
- * Nobody listens: its subscription may be coming back; or the worker is gone,
- * and the stream may be opened again elsewhere.
+ * The owner does not listen.  Either its subscription is being made again, or
+ * the worker has gone and the stream may be opened elsewhere.
  */
 
 static ngx_int_t
-ngx_mcp_remote_send_alive(ngx_mcp_remote_send_job_t *job)
+ngx_mcp_remote_send_ask_lease(ngx_mcp_remote_send_t *attempt)
 {
     u_char     k[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[2];
 
     ngx_str_set(&argv[0], "EXISTS");
-    ngx_mcp_redis_key(&argv[1], k, 'k', job->owner);
+    ngx_mcp_redis_key(&argv[1], k, 'k', attempt->owner);
 
-    return ngx_mcp_redis_command(ngx_mcp_remote_send_is_alive,
-                                   (void *) (uintptr_t) job->node.key, 2,
-                                   argv);
+    return ngx_mcp_redis_command(ngx_mcp_remote_send_lease_reply,
+                                 (void *) (uintptr_t) attempt->node.key, 2,
+                                 argv);
 }
 
 
 static void
-ngx_mcp_remote_send_is_alive(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_remote_send_lease_reply(redisAsyncContext *ac, void *reply, void *data)
 {
-    redisReply                 *r = reply;
-    ngx_mcp_remote_send_job_t  *job;
+    redisReply             *r = reply;
+    ngx_mcp_remote_send_t  *attempt;
 
-    job = ngx_mcp_remote_send_find(data);
+    attempt = ngx_mcp_remote_send_find(data);
 
-    if (job == NULL) {
+    if (attempt == NULL) {
         return;
     }
 
     if (r && r->type == REDIS_REPLY_INTEGER && r->integer == 0
         && !ngx_mcp_worker_lease_maybe_lost())
     {
-        job->delivery->maybe_alive = 0;
+        ngx_mcp_remote_send_end(attempt, NGX_MCP_DELIVERY_STREAM_LOST);
+        return;
     }
 
-    ngx_mcp_remote_send_end(job, NGX_AGAIN);
+    ngx_mcp_remote_send_end(attempt, NGX_MCP_DELIVERY_RETRY);
 }
 
 
 void
-ngx_mcp_remote_send_ack(ngx_mcp_packet_received_t *received)
+ngx_mcp_remote_send_acked(ngx_mcp_packet_received_t *received)
 {
-    u_char                     *p;
-    uint64_t                    number;
-    ngx_int_t                   rc;
-    ngx_mcp_remote_send_job_t  *job;
+    u_char                 *p;
+    uint64_t                number;
+    ngx_mcp_delivery_e      rc;
+    ngx_mcp_remote_send_t  *attempt;
 
     if (received->body.len != NGX_MCP_ACK_LEN) {
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_MALFORMED);
@@ -425,14 +449,15 @@ ngx_mcp_remote_send_ack(ngx_mcp_packet_received_t *received)
     p = received->body.data;
 
     number = ngx_mcp_packet_get(p);
-    job = ngx_mcp_remote_send_find((void *) (uintptr_t) number);
+    attempt = ngx_mcp_remote_send_find((void *) (uintptr_t) number);
 
-    /* repeated ones come late */
+    /* acknowledgements of a packet that was sent again arrive late */
 
-    if (job == NULL
-        || job->packet == NULL
-        || job->packet->number != ngx_mcp_packet_get(p + 8)
-        || ngx_memcmp(job->owner, received->sender->id, NGX_MCP_WORKER_ID_LEN)
+    if (attempt == NULL
+        || attempt->packet == NULL
+        || attempt->packet->number != ngx_mcp_packet_get(p + 8)
+        || ngx_memcmp(attempt->owner, received->sender->id,
+                      NGX_MCP_WORKER_ID_LEN)
            != 0)
     {
         return;
@@ -441,43 +466,60 @@ ngx_mcp_remote_send_ack(ngx_mcp_packet_received_t *received)
     switch (p[16]) {
 
     case NGX_MCP_ACK_WAITING:
-        ngx_mcp_remote_send_confirm(job);
+        ngx_mcp_remote_send_confirm(attempt);
 
         /* fall through */
 
     case NGX_MCP_ACK_ACCEPTED:
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_ACCEPTED);
-        rc = NGX_OK;
+        rc = NGX_MCP_DELIVERY_ACCEPTED;
         break;
 
     case NGX_MCP_ACK_FULL:
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_FULL);
-        rc = NGX_BUSY;
+        rc = NGX_MCP_DELIVERY_INBOX_FULL;
         break;
 
     case NGX_MCP_ACK_STREAM_LOST:
-        job->delivery->maybe_alive = 0;
-        rc = NGX_AGAIN;
+        rc = NGX_MCP_DELIVERY_STREAM_LOST;
         break;
 
-    default:
+    default: /* NGX_MCP_ACK_UNKNOWN */
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_UNKNOWN);
-        rc = NGX_DECLINED;
+        rc = NGX_MCP_DELIVERY_NO_SESSION;
     }
 
-    job->delivery->maybe_executed = 0;
+    ngx_mcp_remote_send_end(attempt, rc);
+}
 
-    ngx_mcp_remote_send_end(job, rc);
+
+ngx_uint_t
+ngx_mcp_remote_send_ack(ngx_mcp_delivery_e rc)
+{
+    switch (rc) {
+
+    case NGX_MCP_DELIVERY_ACCEPTED:
+        return NGX_MCP_ACK_ACCEPTED;
+
+    case NGX_MCP_DELIVERY_NO_SESSION:
+        return NGX_MCP_ACK_UNKNOWN;
+
+    case NGX_MCP_DELIVERY_STREAM_LOST:
+        return NGX_MCP_ACK_STREAM_LOST;
+
+    default: /* of the inbox, the zone, the memory */
+        return NGX_MCP_ACK_FULL;
+    }
 }
 
 
 /*
- * It waits for its turn, which may come when a client that has heard nothing
- * was refused: the owner is to know that this one has not been.
+ * Tells the owner that the acknowledgement has arrived, so that the message
+ * may start after its expiry.
  */
 
 static void
-ngx_mcp_remote_send_confirm(ngx_mcp_remote_send_job_t *job)
+ngx_mcp_remote_send_confirm(ngx_mcp_remote_send_t *attempt)
 {
     ngx_mcp_packet_t  *packet;
 
@@ -486,45 +528,47 @@ ngx_mcp_remote_send_confirm(ngx_mcp_remote_send_job_t *job)
         return;
     }
 
-    (void) ngx_mcp_packet_put(packet->body, job->packet->number);
+    (void) ngx_mcp_packet_put(packet->body, attempt->packet->number);
 
-    ngx_mcp_redis_send(packet, NGX_MCP_PACKET_ACK_RECEIVED,
-                       job->owner, ngx_mcp_redis_ignore);
+    ngx_mcp_redis_send(packet, NGX_MCP_PACKET_ACK_RECEIVED, attempt->owner,
+                       ngx_mcp_redis_ignore);
 }
 
 
 static void
 ngx_mcp_remote_send_timer(void *data)
 {
-    ngx_mcp_remote_send_job_t  *job = data;
+    ngx_mcp_remote_send_t  *attempt = data;
 
-    if ((ngx_msec_int_t) (job->delivery->deadline - ngx_current_msec) <= 0) {
+    if ((ngx_msec_int_t) (attempt->deadline - ngx_current_msec) <= 0) {
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_UNANSWERED);
-        ngx_mcp_remote_send_end(job, NGX_ABORT);
+
+        ngx_mcp_remote_send_end(attempt, attempt->maybe_received
+                                         ? NGX_MCP_DELIVERY_UNACKNOWLEDGED
+                                         : NGX_MCP_DELIVERY_UNREACHABLE);
         return;
     }
 
-    /* the one before may have been lost, or the verdict on it */
+    /* the packet may have been lost, or its acknowledgement */
 
-    if (job->packet
-        && job->delivery->maybe_executed
-        && ngx_mcp_remote_send_send(job) == NGX_OK)
+    if (attempt->maybe_received
+        && ngx_mcp_remote_send_publish(attempt) == NGX_MCP_DELIVERY_PENDING)
     {
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_RESENT);
     }
 
-    ngx_mcp_remote_send_wait(job);
+    ngx_mcp_remote_send_wait(attempt);
 }
 
 
 static void
-ngx_mcp_remote_send_wait(ngx_mcp_remote_send_job_t *job)
+ngx_mcp_remote_send_wait(ngx_mcp_remote_send_t *attempt)
 {
     ngx_msec_int_t  left;
 
-    left = (ngx_msec_int_t) (job->delivery->deadline - ngx_current_msec);
+    left = (ngx_msec_int_t) (attempt->deadline - ngx_current_msec);
     left = ngx_max(left, 1);
 
-    ngx_mcp_timer_set(&job->timer,
+    ngx_mcp_timer_set(&attempt->timer,
                       ngx_min(left, NGX_MCP_REMOTE_SEND_RESEND_MS));
 }

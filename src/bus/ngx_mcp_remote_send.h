@@ -1,7 +1,9 @@
 
 /*
- * A message for a session of another instance: finds its owner, sends it the
- * message, and waits for the owner's verdict.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Sends a message to the instance that has its session and waits for the
+ * acknowledgement.
  */
 
 #ifndef _NGX_MCP_REMOTE_SEND_H_INCLUDED_
@@ -11,57 +13,79 @@
 #include "ngx_mcp_redis.h"
 
 
-/* what an owner says; the numbers are on the wire */
+/*
+ * The body of NGX_MCP_PACKET_MESSAGE: number of the attempt 8, expiry 8 (time
+ * of Redis, milliseconds), key of the session, number of messages 8, envelope.
+ */
+
+#define NGX_MCP_REMOTE_HEAD_LEN  (3 * 8 + NGX_MCP_DIGEST_LEN)
+
+/*
+ * The body of NGX_MCP_PACKET_ACK: number of the attempt 8, number of the
+ * packet 8, acknowledgement 1.
+ */
+
+#define NGX_MCP_ACK_LEN  17
+
+/* acknowledgements; the values are on the wire */
 
 #define NGX_MCP_ACK_ACCEPTED     1
 #define NGX_MCP_ACK_FULL         2
 #define NGX_MCP_ACK_UNKNOWN      3
-#define NGX_MCP_ACK_STREAM_LOST  4   /* its stream may come back */
-#define NGX_MCP_ACK_WAITING      5   /* accepted; say that you know */
+#define NGX_MCP_ACK_STREAM_LOST  4
+#define NGX_MCP_ACK_WAITING      5   /* accepted; the sender confirms this */
 
-/* of a verdict's body: job, number, verdict */
+/* tolerated difference between the clocks of two instances */
 
-#define NGX_MCP_ACK_LEN  17
+#define NGX_MCP_REMOTE_GUARD_MS  250
 
-/* of a message's body before the envelope: job, expiry, key, messages */
 
-#define NGX_MCP_REMOTE_SEND_HEAD_LEN  (3 * 8 + NGX_MCP_DIGEST_LEN)
-
-/* an owner and a producer may differ by that much in the time of Redis, ms */
-
-#define NGX_MCP_REMOTE_SEND_GUARD_MS  250
+typedef void (*ngx_mcp_remote_send_pt)(void *data, ngx_mcp_delivery_e rc);
 
 
 /*
- * Sends it off.  NGX_DONE: d->handler runs later, once, unless
- * delivery_forget() is called, with
+ * Starts an attempt to deliver the envelope to the session with that key
+ * (NGX_MCP_DIGEST_LEN bytes) in another instance.
  *
- *     NGX_OK        the owner has it
- *     NGX_BUSY      the owner has no room for it
- *     NGX_DECLINED  there is no such session
- *     NGX_AGAIN     not now, and it was not run: try again; d->maybe_alive,
- *                   unless the session has no stream at the moment
- *     NGX_ABORT     no answer until d->deadline; d->maybe_executed, if it may
- *                   have been run
+ * Returns PENDING and sets *attempt; later handler runs once, unless the
+ * attempt is cancelled before.  *attempt is invalid when handler runs.  The
+ * key and the envelope are the caller's and must stay until then.  The handler
+ * gets
  *
- * or NGX_AGAIN or NGX_ABORT at once, when Redis is lost since a moment or
- * for long; NGX_ERROR if memory is short.  The envelope is the caller's and
- * is not needed after the handler.
+ *     ACCEPTED, INBOX_FULL   from the owner of the session
+ *     NO_SESSION             no instance has it
+ *     STREAM_LOST, RETRY     not executed, may be tried again
+ *     UNREACHABLE            nothing was sent until the deadline
+ *     UNACKNOWLEDGED         it was sent and not acknowledged
+ *     ERROR                  no memory
+ *
+ * Or returns an outcome at once, and handler does not run: NO_SESSION without
+ * mcp_sse_redis, RETRY or, after some time, UNREACHABLE while Redis is lost,
+ * ERROR without memory.
  */
 
-ngx_int_t ngx_mcp_remote_send_start(ngx_mcp_remote_send_t *d);
+ngx_mcp_delivery_e ngx_mcp_remote_send(ngx_mcp_remote_send_t **attempt,
+    u_char *key, ngx_mcp_envelope_t *env, ngx_msec_t deadline,
+    ngx_mcp_remote_send_pt handler, void *data);
 
 /*
- * Whoever wanted to know is gone.
+ * Ends an attempt without running its handler.  Returns PENDING, or SENT if
+ * the message may have been executed.
  */
 
-void ngx_mcp_remote_send_cancel(ngx_mcp_remote_send_t *d);
+ngx_mcp_delivery_e ngx_mcp_remote_send_cancel(ngx_mcp_remote_send_t *attempt);
 
 /*
- * A verdict has come.
+ * Handles an acknowledgement.
  */
 
-void ngx_mcp_remote_send_ack(ngx_mcp_packet_received_t *received);
+void ngx_mcp_remote_send_acked(ngx_mcp_packet_received_t *received);
+
+/*
+ * The acknowledgement (NGX_MCP_ACK_*) of a delivery with that outcome.
+ */
+
+ngx_uint_t ngx_mcp_remote_send_ack(ngx_mcp_delivery_e rc);
 
 
 #endif /* _NGX_MCP_REMOTE_SEND_H_INCLUDED_ */

@@ -19,6 +19,15 @@
 #include "ngx_mcp_variables.h"
 
 
+typedef struct {
+    ngx_uint_t    status;
+    ngx_int_t     code;
+    const char   *message;
+    ngx_str_t    *data;          /* of the error, or NULL */
+    ngx_uint_t    counter;       /* NGX_MCP_COUNTS: none */
+} ngx_mcp_message_answer_t;
+
+
 static ngx_int_t ngx_mcp_message_authorized(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_message_session(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status);
@@ -34,6 +43,49 @@ static ngx_str_t  ngx_mcp_executed_no = ngx_string("{\"executed\":\"no\"}");
 static ngx_str_t  ngx_mcp_executed_unknown =
                                       ngx_string("{\"executed\":\"unknown\"}");
 static ngx_str_t  ngx_mcp_content_encoding = ngx_string("content-encoding");
+
+
+/* the answer for each ngx_mcp_delivery_e, docs/PROTOCOL.md 4 */
+
+static ngx_mcp_message_answer_t  ngx_mcp_message_answers[] = {
+
+    /* ACCEPTED */
+    { NGX_HTTP_ACCEPTED, 0, NULL, NULL, NGX_MCP_COUNTS },
+
+    /* NO_SESSION */
+    { NGX_HTTP_BAD_REQUEST, NGX_MCP_ERR_UNAUTHORIZED,
+      "Invalid session ID", NULL, NGX_MCP_COUNTS },
+
+    /* INBOX_FULL */
+    { NGX_HTTP_TOO_MANY_REQUESTS, NGX_MCP_ERR_TOO_MANY,
+      "Too many messages", NULL, NGX_MCP_COUNT_INBOX_FULL },
+
+    /* ZONE_FULL */
+    { NGX_HTTP_TOO_MANY_REQUESTS, NGX_MCP_ERR_TOO_MANY,
+      "Too many messages", NULL, NGX_MCP_COUNT_ZONE_FULL },
+
+    /* ERROR */
+    { NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_MCP_ERR_INTERNAL,
+      "Internal server error", NULL, NGX_MCP_COUNTS },
+
+    /* STREAM_LOST, RETRY, PENDING, SENT: not final, so the server stops */
+    { NGX_HTTP_SERVICE_UNAVAILABLE, NGX_MCP_ERR_UNAVAILABLE,
+      "Server is stopping", &ngx_mcp_executed_no, NGX_MCP_COUNTS },
+    { NGX_HTTP_SERVICE_UNAVAILABLE, NGX_MCP_ERR_UNAVAILABLE,
+      "Server is stopping", &ngx_mcp_executed_no, NGX_MCP_COUNTS },
+    { NGX_HTTP_SERVICE_UNAVAILABLE, NGX_MCP_ERR_UNAVAILABLE,
+      "Server is stopping", &ngx_mcp_executed_no, NGX_MCP_COUNTS },
+    { NGX_HTTP_SERVICE_UNAVAILABLE, NGX_MCP_ERR_UNAVAILABLE,
+      "Server is stopping", &ngx_mcp_executed_unknown, NGX_MCP_COUNTS },
+
+    /* UNREACHABLE, UNACKNOWLEDGED */
+    { NGX_HTTP_SERVICE_UNAVAILABLE, NGX_MCP_ERR_UNAVAILABLE,
+      "No answer from another instance", &ngx_mcp_executed_no,
+      NGX_MCP_COUNTS },
+    { NGX_HTTP_SERVICE_UNAVAILABLE, NGX_MCP_ERR_UNAVAILABLE,
+      "No answer from another instance", &ngx_mcp_executed_unknown,
+      NGX_MCP_COUNTS }
+};
 
 
 ngx_int_t
@@ -81,7 +133,7 @@ ngx_mcp_message_authorized(ngx_http_request_t *r)
     }
 
     if (rc != NGX_OK) {
-        ctx->outcome = NGX_DECLINED;
+        ctx->outcome = NGX_MCP_DELIVERY_NO_SESSION;
         return ngx_mcp_message_answer(r);
     }
 
@@ -310,43 +362,25 @@ ngx_mcp_message_deliver(ngx_http_request_t *r)
 static ngx_int_t
 ngx_mcp_message_answer(ngx_http_request_t *r)
 {
-    ngx_mcp_ctx_t  *ctx;
+    ngx_mcp_ctx_t             *ctx;
+    ngx_mcp_message_answer_t  *answer;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     ngx_mcp_pending_cancel(ctx);
 
-    switch (ctx->outcome) {
-
-    case NGX_OK:
+    if (ctx->outcome == NGX_MCP_DELIVERY_ACCEPTED) {
         return ngx_mcp_respond(r, NGX_HTTP_ACCEPTED, &ngx_mcp_accepted);
-
-    case NGX_DECLINED:
-        return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
-                              NGX_MCP_ERR_UNAUTHORIZED,
-                              "Invalid session ID");
-
-    case NGX_AGAIN: /* not decided: the server is stopping */
-    case NGX_ABORT:
-        return ngx_mcp_refuse_data(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       NGX_MCP_ERR_UNAVAILABLE,
-                                       ctx->outcome == NGX_ABORT
-                                       ? "No answer from another instance"
-                                       : "Server is stopping",
-                                       ctx->remote_send.maybe_executed
-                                       ? &ngx_mcp_executed_unknown
-                                       : &ngx_mcp_executed_no);
-
-    default: /* NGX_BUSY: the inbox is full; NGX_ERROR: the zone is */
-
-        ngx_mcp_count(ctx->outcome == NGX_BUSY
-                                   ? NGX_MCP_COUNT_INBOX_FULL
-                                   : NGX_MCP_COUNT_ZONE_FULL);
-
-        return ngx_mcp_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
-                              NGX_MCP_ERR_TOO_MANY,
-                              "Too many messages");
     }
+
+    answer = &ngx_mcp_message_answers[ctx->outcome];
+
+    if (answer->counter != NGX_MCP_COUNTS) {
+        ngx_mcp_count(answer->counter);
+    }
+
+    return ngx_mcp_refuse_data(r, answer->status, answer->code,
+                               answer->message, answer->data);
 }
 
 

@@ -1,8 +1,20 @@
 
 /*
- * The request belongs to nginx; the list of those that are held only links
- * its context.  Whoever frees the envelope calls hold_let_go() before.  What
- * is held for a session is counted in a block that is freed with the last.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Delivers the message of a POST, which stays pending while other instances
+ * are asked or the stream of its session may come back.
+ *
+ * DESIGN.  A delivery is tried at once: in this instance by the bus; if that
+ * does not have the session or its stream, in another instance.  If the
+ * outcome is not final, the request is suspended, and its context is linked
+ * into the list of pending requests of the worker.  A timer tries all of them
+ * again, in the order of their arrival, until they get a final outcome, reach
+ * the deadline (mcp_sse_grace), or are cancelled.  A request for which another
+ * instance is asked is not tried here: the message may be executed there.
+ *
+ * The pending requests of a session are limited like its inbox.  They are
+ * counted in a block that is freed with the last of them.
  */
 
 #include "ngx_mcp_pending.h"
@@ -11,36 +23,40 @@
 #include "ngx_mcp_json_text.h"
 
 
-#define NGX_MCP_PENDING_RETRY_MS      50
-#define NGX_MCP_PENDING_ASK_AGAIN_MS  200      /* other instances */
-#define NGX_MCP_PENDING_MIN_WAIT_MS   1000     /* of another instance */
+#define NGX_MCP_PENDING_RETRY_MS         50
+#define NGX_MCP_PENDING_RETRY_REMOTE_MS  200
+
+/* the least time for an acknowledgement, docs/PROTOCOL.md 11.3 */
+
+#define NGX_MCP_PENDING_MIN_WAIT_MS      1000
 
 
-/* what is held for one session; there as long as anything is */
+/* the pending requests of one session */
 
 struct ngx_mcp_pending_session_s {
     ngx_rbtree_node_t   node;
     u_char              key[NGX_MCP_DIGEST_LEN];
-    ngx_int_t           n;             /* POSTs */
-    size_t              size;          /* of their envelopes */
+    ngx_int_t           n;
+    size_t              size;          /* of their envelopes, bytes */
 };
 
 
-static ngx_int_t ngx_mcp_pending_try(ngx_mcp_ctx_t *ctx);
-static ngx_int_t ngx_mcp_pending_remote(ngx_mcp_ctx_t *ctx, ngx_int_t rc);
-static void ngx_mcp_pending_remote_done(void *data, ngx_int_t rc);
+static ngx_mcp_delivery_e ngx_mcp_pending_try(ngx_mcp_ctx_t *ctx);
+static ngx_mcp_delivery_e ngx_mcp_pending_try_remote(ngx_mcp_ctx_t *ctx);
+static void ngx_mcp_pending_remote_done(void *data, ngx_mcp_delivery_e rc);
+static ngx_uint_t ngx_mcp_pending_can_retry(ngx_mcp_delivery_e rc);
 static ngx_uint_t ngx_mcp_pending_is_new_id(ngx_mcp_ctx_t *ctx);
-static ngx_uint_t ngx_mcp_pending_runs_nothing(ngx_mcp_ctx_t *ctx);
+static ngx_uint_t ngx_mcp_pending_executes_nothing(ngx_mcp_ctx_t *ctx);
 static ngx_int_t ngx_mcp_pending_suspend(ngx_http_request_t *r,
     ngx_mcp_resume_pt answer);
 static ngx_mcp_pending_session_t *ngx_mcp_pending_find(u_char *key);
-static ngx_uint_t ngx_mcp_pending_full(ngx_mcp_ctx_t *ctx,
+static ngx_uint_t ngx_mcp_pending_is_full(ngx_mcp_ctx_t *ctx,
     ngx_mcp_pending_session_t *pending);
-static ngx_int_t ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx,
+static ngx_int_t ngx_mcp_pending_add(ngx_mcp_ctx_t *ctx,
     ngx_mcp_pending_session_t *pending);
-static void ngx_mcp_pending_again(void *data);
+static void ngx_mcp_pending_retry_all(void *data);
 static void ngx_mcp_pending_retry(ngx_mcp_ctx_t *ctx);
-static void ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_int_t rc);
+static void ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_mcp_delivery_e rc);
 
 
 static ngx_queue_t  ngx_mcp_pending_requests = {
@@ -61,7 +77,6 @@ static ngx_uint_t       ngx_mcp_pending_round;
 ngx_int_t
 ngx_mcp_pending_deliver(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 {
-    ngx_int_t            rc;
     ngx_mcp_ctx_t       *ctx;
     ngx_mcp_loc_conf_t  *conf;
 
@@ -70,68 +85,62 @@ ngx_mcp_pending_deliver(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 
     ctx->deadline = ngx_current_msec + conf->grace;
 
-    rc = ngx_mcp_pending_try(ctx);
+    ctx->outcome = ngx_mcp_pending_try(ctx);
 
-    if (rc == NGX_DONE || rc == NGX_AGAIN) {
-
-        /* it may be woken before anything is decided */
-
-        ctx->outcome = NGX_AGAIN;
-
+    if (ctx->outcome == NGX_MCP_DELIVERY_PENDING
+        || ngx_mcp_pending_can_retry(ctx->outcome))
+    {
         return ngx_mcp_pending_suspend(r, answer);
     }
-
-    ctx->outcome = rc;
 
     return answer(r);
 }
 
 
-/*
- * What this instance says of the message or, when it does not have the
- * session, the others: NGX_DONE, if they are still being asked.
- */
-
-static ngx_int_t
+static ngx_mcp_delivery_e
 ngx_mcp_pending_try(ngx_mcp_ctx_t *ctx)
 {
-    ngx_int_t  rc;
+    ngx_mcp_delivery_e  rc;
 
-    rc = ngx_mcp_bus_deliver(ctx->sid.key, ctx->envelope,
+    rc = ngx_mcp_bus_deliver(ctx->sid.key, ctx->envelope, 0,
                              ctx->request->connection->log);
-    if (rc == NGX_OK) {
+
+    if (rc == NGX_MCP_DELIVERY_ACCEPTED) {
         ctx->envelope = NULL;
     }
 
-    if (rc == NGX_DECLINED || rc == NGX_AGAIN) {
-        ctx->stream_lost = (rc == NGX_AGAIN);
-        rc = ngx_mcp_pending_remote(ctx, rc);
+    if (rc == NGX_MCP_DELIVERY_NO_SESSION
+        || rc == NGX_MCP_DELIVERY_STREAM_LOST)
+    {
+        ctx->stream_lost = (rc == NGX_MCP_DELIVERY_STREAM_LOST);
+        rc = ngx_mcp_pending_try_remote(ctx);
     }
 
-    /* what has nothing to run need not wait for a Redis that is not there */
+    /* a POST that executes nothing does not wait for a lost Redis */
 
-    if ((rc == NGX_ABORT
-         || (rc == NGX_AGAIN && !ctx->stream_lost && ngx_mcp_bus_maybe_lost()))
-        && ngx_mcp_pending_runs_nothing(ctx))
+    if ((rc == NGX_MCP_DELIVERY_UNREACHABLE
+         || (ngx_mcp_pending_can_retry(rc)
+             && !ctx->stream_lost
+             && ngx_mcp_bus_maybe_lost()))
+        && ngx_mcp_pending_executes_nothing(ctx))
     {
-        return NGX_OK;
+        return NGX_MCP_DELIVERY_ACCEPTED;
     }
 
     return rc;
 }
 
 
-static ngx_int_t
-ngx_mcp_pending_remote(ngx_mcp_ctx_t *ctx, ngx_int_t rc)
+static ngx_mcp_delivery_e
+ngx_mcp_pending_try_remote(ngx_mcp_ctx_t *ctx)
 {
-    ngx_int_t               far;
-    ngx_msec_t              deadline;
-    ngx_mcp_remote_send_t  *d;
+    ngx_msec_t          deadline;
+    ngx_mcp_delivery_e  rc;
 
     if (ctx->asked
-        && ngx_current_msec - ctx->asked < NGX_MCP_PENDING_ASK_AGAIN_MS)
+        && ngx_current_msec - ctx->asked < NGX_MCP_PENDING_RETRY_REMOTE_MS)
     {
-        return NGX_AGAIN;
+        return ctx->outcome;
     }
 
     ctx->asked = ngx_current_msec ? ngx_current_msec : 1;
@@ -142,46 +151,53 @@ ngx_mcp_pending_remote(ngx_mcp_ctx_t *ctx, ngx_int_t rc)
         deadline = ctx->deadline;
     }
 
-    d = &ctx->remote_send;
+    rc = ngx_mcp_remote_send(&ctx->remote_send, ctx->sid.key, ctx->envelope,
+                             deadline, ngx_mcp_pending_remote_done, ctx);
 
-    d->key = ctx->sid.key;
-    d->envelope = ctx->envelope;
-    d->deadline = deadline;
-    d->handler = ngx_mcp_pending_remote_done;
-    d->data = ctx;
+    /* the stream may come back to this instance */
 
-    far = ngx_mcp_bus_deliver_far(d);
+    if (ctx->stream_lost) {
 
-    if (far == NGX_DECLINED || (far == NGX_ABORT && rc == NGX_AGAIN)) {
-        return rc;
+        if (rc == NGX_MCP_DELIVERY_NO_SESSION) {
+            return NGX_MCP_DELIVERY_STREAM_LOST;
+        }
+
+        if (rc == NGX_MCP_DELIVERY_UNREACHABLE) {
+            return NGX_MCP_DELIVERY_RETRY;
+        }
     }
 
-    return far;
+    return rc;
 }
 
 
-/*
- * The others have said something.
- */
-
 static void
-ngx_mcp_pending_remote_done(void *data, ngx_int_t rc)
+ngx_mcp_pending_remote_done(void *data, ngx_mcp_delivery_e rc)
 {
     ngx_mcp_ctx_t  *ctx = data;
 
-    if (rc == NGX_DECLINED
+    ctx->remote_send = NULL;
+
+    if (rc == NGX_MCP_DELIVERY_NO_SESSION
         && (ctx->stream_lost || ngx_mcp_pending_is_new_id(ctx)))
     {
-        rc = NGX_AGAIN;
+        rc = NGX_MCP_DELIVERY_STREAM_LOST;
     }
 
     ngx_mcp_pending_done(ctx, rc);
 }
 
 
+static ngx_uint_t
+ngx_mcp_pending_can_retry(ngx_mcp_delivery_e rc)
+{
+    return rc == NGX_MCP_DELIVERY_STREAM_LOST || rc == NGX_MCP_DELIVERY_RETRY;
+}
+
+
 /*
- * An id that another instance has given out so recently that Redis may not
- * have heard of it.
+ * Whether another instance has made the id so recently that it may not be in
+ * Redis yet.
  */
 
 static ngx_uint_t
@@ -200,11 +216,11 @@ ngx_mcp_pending_is_new_id(ngx_mcp_ctx_t *ctx)
 
 
 /*
- * There is nothing to run, whether its owner hears of it or not.
+ * Whether it makes no difference that the owner receives the messages.
  */
 
 static ngx_uint_t
-ngx_mcp_pending_runs_nothing(ngx_mcp_ctx_t *ctx)
+ngx_mcp_pending_executes_nothing(ngx_mcp_ctx_t *ctx)
 {
     u_char                      *pos;
     ngx_mcp_jsonrpc_message_t    message;
@@ -224,10 +240,6 @@ ngx_mcp_pending_runs_nothing(ngx_mcp_ctx_t *ctx)
 }
 
 
-/*
- * The stream was lost a moment ago and may come back, or others are asked.
- */
-
 static ngx_int_t
 ngx_mcp_pending_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 {
@@ -238,12 +250,14 @@ ngx_mcp_pending_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 
     pending = ngx_mcp_pending_find(ctx->sid.key);
 
-    if (pending && ngx_mcp_pending_full(ctx, pending)) {
-        ctx->outcome = NGX_BUSY;
+    if (pending && ngx_mcp_pending_is_full(ctx, pending)) {
+        ngx_mcp_pending_cancel(ctx);
+
+        ctx->outcome = NGX_MCP_DELIVERY_INBOX_FULL;
         return answer(r);
     }
 
-    if (ngx_mcp_pending_enter(ctx, pending) != NGX_OK
+    if (ngx_mcp_pending_add(ctx, pending) != NGX_OK
         || ngx_mcp_suspend(r, answer) != NGX_OK)
     {
         ngx_mcp_pending_cancel(ctx);
@@ -251,7 +265,7 @@ ngx_mcp_pending_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
     }
 
     if (!ngx_mcp_pending_timer.set) {
-        ngx_mcp_pending_timer.handler = ngx_mcp_pending_again;
+        ngx_mcp_pending_timer.handler = ngx_mcp_pending_retry_all;
         ngx_mcp_timer_set(&ngx_mcp_pending_timer, NGX_MCP_PENDING_RETRY_MS);
     }
 
@@ -273,11 +287,11 @@ ngx_mcp_pending_find(u_char *key)
 
 
 /*
- * Are as many held for the session as its inbox takes?
+ * The limits are those of an inbox.
  */
 
 static ngx_uint_t
-ngx_mcp_pending_full(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
+ngx_mcp_pending_is_full(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
 {
     ngx_mcp_zone_t  *zone;
 
@@ -289,11 +303,11 @@ ngx_mcp_pending_full(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
 
 
 /*
- * hold_let_go() undoes it.
+ * ngx_mcp_pending_cancel() is the reverse.
  */
 
 static ngx_int_t
-ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
+ngx_mcp_pending_add(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
 {
     if (pending == NULL) {
         pending = ngx_alloc(sizeof(ngx_mcp_pending_session_t),
@@ -306,8 +320,8 @@ ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
         pending->n = 0;
         pending->size = 0;
 
-        ngx_mcp_zone_insert(&ngx_mcp_pending_sessions,
-                                   &pending->node, pending->key);
+        ngx_mcp_zone_insert(&ngx_mcp_pending_sessions, &pending->node,
+                            pending->key);
     }
 
     ctx->pending = pending;
@@ -325,12 +339,12 @@ ngx_mcp_pending_enter(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
 
 
 /*
- * All of them in the order in which they came.  Each that goes on waiting is
- * put behind the others, since waking one may end others as well.
+ * Each request that stays pending moves to the end of the list, since
+ * resuming one may end others: the next one is always the head.
  */
 
 static void
-ngx_mcp_pending_again(void *data)
+ngx_mcp_pending_retry_all(void *data)
 {
     ngx_queue_t    *q;
     ngx_mcp_ctx_t  *ctx;
@@ -361,37 +375,42 @@ ngx_mcp_pending_again(void *data)
 static void
 ngx_mcp_pending_retry(ngx_mcp_ctx_t *ctx)
 {
-    ngx_int_t  rc;
+    ngx_mcp_delivery_e  rc;
 
-    /* another instance may have it already */
+    /* another instance may have the message */
 
-    if (ctx->remote_send.attempt) {
+    if (ctx->remote_send) {
         return;
     }
 
     rc = ngx_mcp_pending_try(ctx);
 
-    if (rc != NGX_DONE) {
+    if (rc != NGX_MCP_DELIVERY_PENDING) {
         ngx_mcp_pending_done(ctx, rc);
     }
 }
 
 
 static void
-ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_int_t rc)
+ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_mcp_delivery_e rc)
 {
-    if (rc == NGX_AGAIN) {
+    ctx->outcome = rc;
+
+    if (ngx_mcp_pending_can_retry(rc)) {
 
         if ((ngx_msec_int_t) (ctx->deadline - ngx_current_msec) > 0) {
             return;
         }
 
-        rc = (ctx->remote_send.maybe_alive || ngx_mcp_bus_maybe_lost())
-             ? NGX_ABORT : NGX_DECLINED;
+        rc = (rc == NGX_MCP_DELIVERY_RETRY || ngx_mcp_bus_maybe_lost())
+             ? NGX_MCP_DELIVERY_UNREACHABLE : NGX_MCP_DELIVERY_NO_SESSION;
     }
 
-    if (rc == NGX_ABORT && ngx_mcp_pending_runs_nothing(ctx)) {
-        rc = NGX_OK;
+    if ((rc == NGX_MCP_DELIVERY_UNREACHABLE
+         || rc == NGX_MCP_DELIVERY_UNACKNOWLEDGED)
+        && ngx_mcp_pending_executes_nothing(ctx))
+    {
+        rc = NGX_MCP_DELIVERY_ACCEPTED;
     }
 
     ctx->outcome = rc;
@@ -407,7 +426,10 @@ ngx_mcp_pending_cancel(ngx_mcp_ctx_t *ctx)
 {
     ngx_mcp_pending_session_t  *pending;
 
-    ngx_mcp_remote_send_cancel(&ctx->remote_send);
+    if (ctx->remote_send) {
+        ctx->outcome = ngx_mcp_remote_send_cancel(ctx->remote_send);
+        ctx->remote_send = NULL;
+    }
 
     pending = ctx->pending;
 

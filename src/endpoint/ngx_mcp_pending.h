@@ -1,7 +1,9 @@
 
 /*
- * A POST on its way to its session: it is held while other instances are
- * asked, or while the session's stream, lost a moment ago, may come back.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Delivers the message of a POST, which stays pending while other instances
+ * are asked or the stream of its session may come back.
  */
 
 #ifndef _NGX_MCP_PENDING_H_INCLUDED_
@@ -12,25 +14,20 @@
 
 
 /*
- * Delivers ctx->envelope and returns what answer() returns, or NGX_DONE: then
- * answer() runs later, as ngx_mcp_suspend() says.  ctx->outcome is
+ * Delivers ctx->envelope, sets ctx->outcome and returns what answer() returns;
+ * or returns NGX_DONE, and answer() runs later, see ngx_mcp_suspend().  Only
+ * when the server stops, answer() runs with an outcome that is not final:
+ * STREAM_LOST, RETRY, PENDING or SENT.
  *
- *     NGX_OK        the owner of the session has it
- *     NGX_BUSY      it has no room for it
- *     NGX_ERROR     the zone is full
- *     NGX_DECLINED  there is no such session
- *     NGX_ABORT     another instance may have it and does not answer
- *     NGX_AGAIN     not decided, since the server is stopping
- *
- * The envelope belongs to the request, unless ctx->envelope is NULL
- * afterwards.
+ * If the outcome is ACCEPTED, ctx->envelope may be NULL: the owner of the
+ * session has it then.  Otherwise the envelope still belongs to the request.
  */
 
 ngx_int_t ngx_mcp_pending_deliver(ngx_http_request_t *r,
     ngx_mcp_resume_pt answer);
 
 /*
- * Is not held any more, if it is, and nobody is asked for it.
+ * Ends the delivery, if it is pending.
  */
 
 void ngx_mcp_pending_cancel(ngx_mcp_ctx_t *ctx);

@@ -20,8 +20,8 @@
 #include "ngx_mcp_wakeup.h"
 
 
-static ngx_int_t ngx_mcp_inbox_check_locked(ngx_mcp_zone_t *zone, u_char *key,
-    size_t size, ngx_uint_t n, ngx_mcp_session_record_t **found);
+static ngx_mcp_delivery_e ngx_mcp_inbox_check_locked(ngx_mcp_zone_t *zone,
+    u_char *key, size_t size, ngx_uint_t n, ngx_mcp_session_record_t **found);
 static ngx_mcp_inbox_entry_t *ngx_mcp_inbox_alloc_locked(ngx_mcp_zone_t *zone,
     size_t size);
 static void ngx_mcp_inbox_entry_free_locked(ngx_mcp_zone_t *zone,
@@ -29,19 +29,19 @@ static void ngx_mcp_inbox_entry_free_locked(ngx_mcp_zone_t *zone,
 static ngx_int_t ngx_mcp_inbox_copy(ngx_mcp_session_t *s,
     ngx_mcp_inbox_entry_t *entry);
 static void ngx_mcp_inbox_fill(ngx_mcp_inbox_entry_t *entry, u_char *data);
-static ngx_int_t ngx_mcp_inbox_post_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_inbox_entry_t *entry, u_char *id);
-static ngx_int_t ngx_mcp_inbox_owner_dead(ngx_mcp_zone_t *zone, u_char *key,
-    ngx_uint_t number, u_char *id);
+static ngx_mcp_delivery_e ngx_mcp_inbox_post_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_inbox_entry_t *entry, u_char *id, ngx_uint_t *notify);
+static ngx_mcp_delivery_e ngx_mcp_inbox_owner_dead(ngx_mcp_zone_t *zone,
+    u_char *key, ngx_uint_t number, u_char *id);
 
 
-ngx_int_t
+ngx_mcp_delivery_e
 ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
 {
     u_char                     id[NGX_MCP_WORKER_ID_LEN];
-    ngx_int_t                  rc;
-    ngx_uint_t                 number;
+    ngx_uint_t                 number, notify;
     ngx_mcp_zone_t            *zone;
+    ngx_mcp_delivery_e         rc;
     ngx_mcp_inbox_entry_t     *entry;
     ngx_mcp_session_record_t  *record;
 
@@ -52,7 +52,7 @@ ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
     rc = ngx_mcp_inbox_check_locked(zone, key, env->size, env->nmessages,
                                     &record);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_MCP_DELIVERY_ACCEPTED) {
         ngx_mcp_zone_unlock(zone);
         return rc;
     }
@@ -62,7 +62,7 @@ ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
     if (entry == NULL) {
         ngx_mcp_zone_unlock(zone);
         ngx_mcp_zone_nomem(zone, log);
-        return NGX_ERROR;
+        return NGX_MCP_DELIVERY_ZONE_FULL;
     }
 
     ngx_memcpy(entry->key, key, NGX_MCP_DIGEST_LEN);
@@ -75,20 +75,19 @@ ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
     ngx_mcp_inbox_fill(entry, env->data);
 
     ngx_mcp_zone_lock(zone);
-    rc = ngx_mcp_inbox_post_locked(zone, entry, id);
+    rc = ngx_mcp_inbox_post_locked(zone, entry, id, &notify);
     ngx_mcp_zone_unlock(zone);
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, log, 0,
                    "mcp inbox entry %ui: messages %ui, bytes %uz, put into "
-                   "the inbox of another worker: %i",
+                   "the inbox of another worker: %d",
                    number, env->nmessages, env->size, rc);
 
-    if (rc != NGX_DONE) {
+    if (rc != NGX_MCP_DELIVERY_ACCEPTED
+        || !notify
+        || ngx_mcp_wakeup_send(id, log) != NGX_DECLINED)
+    {
         return rc;
-    }
-
-    if (ngx_mcp_wakeup_send(id, log) != NGX_DECLINED) {
-        return NGX_OK;
     }
 
     return ngx_mcp_inbox_owner_dead(zone, key, number, id);
@@ -100,7 +99,7 @@ ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_log_t *log)
  * have room for "n" messages of "size" bytes together.
  */
 
-static ngx_int_t
+static ngx_mcp_delivery_e
 ngx_mcp_inbox_check_locked(ngx_mcp_zone_t *zone, u_char *key, size_t size,
     ngx_uint_t n, ngx_mcp_session_record_t **found)
 {
@@ -113,32 +112,32 @@ ngx_mcp_inbox_check_locked(ngx_mcp_zone_t *zone, u_char *key, size_t size,
         /* during recovery, its owner may not have registered it yet */
 
         return zone->root->phase == NGX_MCP_ZONE_READY
-               ? NGX_DECLINED : NGX_AGAIN;
+               ? NGX_MCP_DELIVERY_NO_SESSION : NGX_MCP_DELIVERY_STREAM_LOST;
     }
 
     *found = record;
 
     if (record->owner == NULL) {
-        return NGX_AGAIN;
+        return NGX_MCP_DELIVERY_STREAM_LOST;
     }
 
     /* an empty inbox takes a POST of any size */
 
     if (record->pending + n > record->max_inbox && record->pending) {
-        return NGX_BUSY;
+        return NGX_MCP_DELIVERY_INBOX_FULL;
     }
 
     if (record->bytes && record->bytes + size > zone->size / 8) {
-        return NGX_BUSY;
+        return NGX_MCP_DELIVERY_INBOX_FULL;
     }
 
     if (zone->root->inbox_bytes
         && zone->root->inbox_bytes + size > zone->size / 2)
     {
-        return NGX_ERROR;
+        return NGX_MCP_DELIVERY_ZONE_FULL;
     }
 
-    return NGX_OK;
+    return NGX_MCP_DELIVERY_ACCEPTED;
 }
 
 
@@ -227,16 +226,16 @@ ngx_mcp_inbox_fill(ngx_mcp_inbox_entry_t *entry, u_char *data)
 
 
 /*
- * Links a filled entry into the inbox of its session.  Returns NGX_OK; or
- * NGX_DONE, if the caller must wake the worker with that "id"; or the reason
- * why the entry was freed instead.
+ * Links a filled entry into the inbox of its session.  If *notify is set, the
+ * caller wakes the worker with that "id".  The entry is freed unless ACCEPTED
+ * is returned.
  */
 
-static ngx_int_t
+static ngx_mcp_delivery_e
 ngx_mcp_inbox_post_locked(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
-    u_char *id)
+    u_char *id, ngx_uint_t *notify)
 {
-    ngx_int_t                  rc;
+    ngx_mcp_delivery_e         rc;
     ngx_mcp_session_record_t  *record;
 
     /*
@@ -245,7 +244,7 @@ ngx_mcp_inbox_post_locked(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
      */
 
     if (ngx_queue_empty(&ngx_mcp_workers_self()->filling)) {
-        return NGX_AGAIN;
+        return NGX_MCP_DELIVERY_STREAM_LOST;
     }
 
     ngx_queue_remove(&entry->queue);
@@ -257,7 +256,7 @@ ngx_mcp_inbox_post_locked(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
 
     zone->root->inbox_bytes += entry->size;
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_MCP_DELIVERY_ACCEPTED) {
         ngx_mcp_inbox_entry_free_locked(zone, entry);
         return rc;
     }
@@ -271,7 +270,9 @@ ngx_mcp_inbox_post_locked(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
     (void) ngx_atomic_fetch_add(&record->pending, entry->nmessages);
     record->owner->posted += entry->nmessages;
 
-    return ngx_mcp_workers_notify_locked(record, id) ? NGX_DONE : NGX_OK;
+    *notify = ngx_mcp_workers_notify_locked(record, id);
+
+    return NGX_MCP_DELIVERY_ACCEPTED;
 }
 
 
@@ -280,12 +281,12 @@ ngx_mcp_inbox_post_locked(ngx_mcp_zone_t *zone, ngx_mcp_inbox_entry_t *entry,
  * message is accepted only if the owner has taken it before it died.
  */
 
-static ngx_int_t
+static ngx_mcp_delivery_e
 ngx_mcp_inbox_owner_dead(ngx_mcp_zone_t *zone, u_char *key, ngx_uint_t number,
     u_char *id)
 {
-    ngx_int_t                  rc;
     ngx_queue_t               *q;
+    ngx_mcp_delivery_e         rc;
     ngx_mcp_inbox_entry_t     *entry;
     ngx_mcp_session_record_t  *record;
 
@@ -303,7 +304,7 @@ ngx_mcp_inbox_owner_dead(ngx_mcp_zone_t *zone, u_char *key, ngx_uint_t number,
         record = NULL;
     }
 
-    rc = record ? NGX_OK : NGX_DECLINED;
+    rc = record ? NGX_MCP_DELIVERY_ACCEPTED : NGX_MCP_DELIVERY_NO_SESSION;
 
     for (q = record ? ngx_queue_head(&record->inbox) : NULL;
          q && q != ngx_queue_sentinel(&record->inbox);
@@ -312,7 +313,7 @@ ngx_mcp_inbox_owner_dead(ngx_mcp_zone_t *zone, u_char *key, ngx_uint_t number,
         entry = ngx_queue_data(q, ngx_mcp_inbox_entry_t, queue);
 
         if (entry->number == number) {
-            rc = NGX_DECLINED;
+            rc = NGX_MCP_DELIVERY_NO_SESSION;
             break;
         }
     }
@@ -471,7 +472,7 @@ ngx_mcp_inbox_copy(ngx_mcp_session_t *s, ngx_mcp_inbox_entry_t *entry)
 }
 
 
-ngx_int_t
+ngx_mcp_delivery_e
 ngx_mcp_inbox_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
     ngx_uint_t                 n;
@@ -486,7 +487,7 @@ ngx_mcp_inbox_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
         && (record->pending + n > record->max_inbox
             || record->bytes + env->size > zone->size / 8))
     {
-        return NGX_BUSY;
+        return NGX_MCP_DELIVERY_INBOX_FULL;
     }
 
     record->messages += n;
@@ -499,7 +500,7 @@ ngx_mcp_inbox_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
     s->pending += n;
     s->bytes += env->size;
 
-    return NGX_OK;
+    return NGX_MCP_DELIVERY_ACCEPTED;
 }
 
 

@@ -18,23 +18,25 @@
  * (NGX_MCP_DIGEST_LEN bytes) and wakes the owner.  The caller keeps the
  * envelope.  Returns
  *
- *     NGX_OK        the owner is alive and gets the message
- *     NGX_AGAIN     the stream of the session was lost and may come back, or
- *                   the zone is not READY
- *     NGX_DECLINED  no such session
- *     NGX_BUSY      the inbox is full
- *     NGX_ERROR     the zone is full
+ *     ACCEPTED     the owner is alive and gets the message
+ *     STREAM_LOST  the stream of the session was lost and may come back, or
+ *                  the zone is not READY
+ *     NO_SESSION   no such session
+ *     INBOX_FULL   the inbox is full
+ *     ZONE_FULL    the zone is full
  */
 
-ngx_int_t ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env,
+ngx_mcp_delivery_e ngx_mcp_inbox_deliver(u_char *key, ngx_mcp_envelope_t *env,
     ngx_log_t *log);
 
 /*
  * Counts a message for a session of this worker, which needs no copy.  The
- * limits of the inbox apply.  Returns NGX_OK or NGX_BUSY.  "s" has a record.
+ * limits of the inbox apply.  Returns ACCEPTED or INBOX_FULL.  "s" has a
+ * record.
  */
 
-ngx_int_t ngx_mcp_inbox_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
+ngx_mcp_delivery_e ngx_mcp_inbox_accept(ngx_mcp_session_t *s,
+    ngx_mcp_envelope_t *env);
 
 /*
  * Notes that a message of an accepted envelope was started, or needs no start:

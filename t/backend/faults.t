@@ -246,6 +246,8 @@ EOT
         [ 'headers, a byte a second', [ map { ($_, 1) } split //,
             "Content-Length: 39\r\n\r\n$json" ], -32008,
             'Request timed out' ],
+        [ '10^18 bytes told, 39 sent', [ "Content-Length: 1" . '0' x 18
+            . "\r\n\r\n$json", \'close' ], -32603, 'Backend error' ],
         [ '100 MB told', [ "Content-Length: 104857600\r\n\r\n{", 0.2,
             'x' x 300_000, \'hang' ], -32009, 'Answer too large' ],
         [ 'too much, chunked', [ "Transfer-Encoding: chunked\r\n\r\n",
@@ -293,6 +295,36 @@ EOT
         . '"result":"next"}') ];
     like(call($nginx, $stream, tool(++$id, 'x', {})) || '', qr/"next"/,
         'the next call is not confused');
+
+    # mcp_sse_max_answer to the byte
+
+    for my $bytes (102_400, 102_401) {
+        my $body = '{"jsonrpc":"2.0","id":null,"result":""}';
+
+        $body =~ s/""/'"' . 'x' x ($bytes - length $body) . '"'/e;
+
+        for my $case (
+            [ 'a length', [ "Content-Length: $bytes\r\n\r\n$body" ] ],
+            [ 'chunked', [ "Transfer-Encoding: chunked\r\n\r\n",
+                sprintf("%x\r\n%s\r\n0\r\n\r\n", $bytes, $body) ] ],
+        ) {
+            my ($name, $steps) = @$case;
+
+            $reply = [ "HTTP/1.1 200 OK\r\n", @$steps ];
+
+            my $raw = call($nginx, $stream, tool(++$id, 'x', {}));
+
+            if ($bytes == 102_400) {
+                ok(length(decode($raw || '{}')->{result} || '') > 102_000,
+                    "$bytes bytes, $name: forwarded");
+
+            } else {
+                is_error($raw, -32009, 'Answer too large',
+                    "$bytes bytes, $name: refused");
+            }
+        }
+    }
+
     ok(!$stream->ended, 'the stream stays');
     is(health($nginx)->{pending_requests}, 0, 'nothing pending');
     $stream->close;
@@ -481,6 +513,12 @@ for my $case (
         [ 'a scalar', $http->(200, '"ok"') ],
         [ 'two values', $http->(200, '{"jsonrpc":"2.0","id":ID,"result":{}}'
             . '{"jsonrpc":"2.0","id":ID,"result":{}}') ],
+        [ 'two responses', $http->(200, '{"message":{"jsonrpc":"2.0","id":ID,'
+            . '"result":1},"message":{"jsonrpc":"2.0","id":ID,"result":2}}') ],
+        [ 'a value and a response', $http->(200, '{"message":"a",'
+            . '"message":{"jsonrpc":"2.0","id":ID,"result":2}}') ],
+        [ 'two messages, values', $http->(200,
+            '{"message":"a","message":"b"}') ],
         [ 'bad UTF-8', $http->(200,
             qq({"jsonrpc":"2.0","id":ID,"result":"\xff"})) ],
         [ 'JSON-RPC with status 500', $http->(500,
@@ -513,6 +551,25 @@ for my $case (
 
         ok(error_of($raw), "$name: an error");
         is(raw_id($raw || '{}'), $id, "$name: the request's id");
+    }
+
+    # names of exceptions: 64 bytes of a Python name at most are told
+
+    for my $case (
+        [ 'of 64 bytes', 'E' x 64, 'E' x 64 ],
+        [ 'of 65 bytes', 'E' x 65 ],
+        [ 'of 100 kB', 'E' x 100_000 ],
+        [ 'of all kinds of characters', 'frappe.Az_09', 'frappe.Az_09' ],
+        [ 'with a quote', 'a\\"b' ],
+        [ 'with a blank', 'Salary Slip' ],
+        [ 'that is empty', '' ],
+    ) {
+        my ($name, $type, $told) = @$case;
+
+        $reply = $http->(417, qq({"exc_type":"$type","exc":"Traceback"}));
+        fault($nginx, $stream, request(++$id, 'tools/list', {}), -32603,
+            'Backend error', "an exc_type $name", { status => 417,
+            defined $told ? (exc_type => $told) : () });
     }
 
     # an interim answer: nginx takes it for the answer, whose body does not end

@@ -53,6 +53,8 @@ my (undef, $hash) = $nginx->wait_log(
     like($line->{seconds}, qr/\A[\d.]+\z/, 'time');
     cmp_ok($line->{bytes}, '>', 0, 'bytes');
     is($line->{traceparent}, $trace, 'traceparent');
+    is($frappe->last_headers->{'x-host'}, 'erp.example.com',
+        '$host in the location of the call: the site');
 }
 
 my $id = 0;

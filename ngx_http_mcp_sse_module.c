@@ -1,28 +1,39 @@
 
 /*
- * Directives, life cycle.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The module: table of directives, start and end of a worker.
+ *
+ * Setters that nginx does not have, merging and defaults are in src/conf.
+ * docs/ARCHITECTURE.md describes the rooms of src; its section 11 lists the
+ * files that a new directive touches.
  */
 
 #include "ngx_mcp.h"
-#include "ngx_mcp_session_http.h"
+#include "ngx_mcp_conf.h"
+#include "ngx_mcp_conf_merge.h"
+#include "ngx_mcp_redis_url.h"
+#include "ngx_mcp_sse.h"
+#include "ngx_mcp_message.h"
+#include "ngx_mcp_streamable.h"
+#include "ngx_mcp_health.h"
+#include "ngx_mcp_metrics.h"
 #include "ngx_mcp_auth.h"
+#include "ngx_mcp_auth_lookup.h"
+#include "ngx_mcp_session.h"
+#include "ngx_mcp_session_http.h"
+#include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_call_filter.h"
-#include "ngx_mcp_conf.h"
-#include "ngx_mcp_sse.h"
-#include "ngx_mcp_session_timers.h"
-#include "ngx_mcp_health.h"
-#include "ngx_mcp_auth_lookup.h"
-#include "ngx_mcp_conf_merge.h"
-#include "ngx_mcp_message.h"
-#include "ngx_mcp_metrics.h"
-#include "ngx_mcp_redis_url.h"
-#include "ngx_mcp_session.h"
 #include "ngx_mcp_suspend.h"
-#include "ngx_mcp_streamable.h"
 #include "ngx_mcp_variables.h"
 #include "ngx_mcp_zone.h"
 
+
+/*
+ * The time before the end of worker_shutdown_timeout, at which nginx closes all
+ * connections, in which clients get their last answers.
+ */
 
 #define NGX_MCP_BEFORE_END_MS  1000
 
@@ -37,7 +48,7 @@ static void ngx_http_mcp_sse_exiting(void);
 static void ngx_http_mcp_sse_stop(void *data);
 
 
-static ngx_mcp_timer_t  ngx_http_mcp_sse_end;
+static ngx_mcp_timer_t  ngx_http_mcp_sse_stop_timer;
 
 
 static ngx_mcp_endpoint_t  ngx_http_mcp_sse_stream_endpoint = {
@@ -76,6 +87,8 @@ static ngx_conf_enum_t  ngx_http_mcp_sse_ping_results[] = {
 
 static ngx_command_t  ngx_http_mcp_sse_commands[] = {
 
+    /* endpoints: one for a location */
+
     { ngx_string("mcp_sse_stream"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_mcp_sse_endpoint,
@@ -110,6 +123,8 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_metrics_endpoint },
+
+    /* common to all locations: shared memory, Redis, messages, shutdown */
 
     { ngx_string("mcp_sse_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -153,6 +168,8 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       offsetof(ngx_mcp_main_conf_t, drain),
       NULL },
 
+    /* Frappe: where calls and look-ups go, the user, the site */
+
     { ngx_string("mcp_sse_call"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_mcp_conf_uri,
@@ -181,6 +198,8 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       offsetof(ngx_mcp_loc_conf_t, site),
       NULL },
 
+    /* URLs of this server, as clients know them */
+
     { ngx_string("mcp_sse_server_url"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_mcp_conf_server_url,
@@ -202,6 +221,8 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       offsetof(ngx_mcp_loc_conf_t, message_uri),
       NULL },
 
+    /* methods that are answered without Frappe */
+
     { ngx_string("mcp_sse_local"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_mcp_conf_local,
@@ -215,6 +236,8 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_mcp_loc_conf_t, ping_result),
       ngx_http_mcp_sse_ping_results },
+
+    /* times of streams, sessions and calls */
 
     { ngx_string("mcp_sse_keepalive"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
@@ -265,6 +288,15 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       offsetof(ngx_mcp_loc_conf_t, stream_after),
       &ngx_http_mcp_sse_module },
 
+    { ngx_string("mcp_sse_retry"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_mcp_conf_time,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_mcp_loc_conf_t, retry),
+      NULL },
+
+    /* limits of answers, streams and users */
+
     { ngx_string("mcp_sse_max_answer"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_mcp_conf_size,
@@ -292,6 +324,8 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_mcp_loc_conf_t, max_sessions),
       &ngx_http_mcp_sse_at_least_one },
+
+    /* who may send requests, and what goes to Frappe */
 
     { ngx_string("mcp_sse_origin"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
@@ -349,13 +383,6 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       0,
       NULL },
 
-    { ngx_string("mcp_sse_retry"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_mcp_conf_time,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_mcp_loc_conf_t, retry),
-      NULL },
-
       ngx_null_command
 };
 
@@ -399,7 +426,7 @@ ngx_http_mcp_sse_preconfiguration(ngx_conf_t *cf)
 
 
 /*
- * The zone is there only where it is used.
+ * Adds the zone, the phase handler and the filter, if there is an endpoint.
  */
 
 static ngx_int_t
@@ -490,8 +517,10 @@ ngx_http_mcp_sse_exit_process(ngx_cycle_t *cycle)
 
 
 /*
- * The worker has begun to shut down.  It goes on as before until its streams
- * have been let go, and ends what is left before nginx would cut it.
+ * Runs once when the worker has begun to shut down: a reload, or a graceful
+ * stop.  The worker goes on as before while its streams are drained within
+ * mcp_sse_drain.  What is left is ended before nginx closes the connections at
+ * worker_shutdown_timeout; without that directive, after the longest call.
  */
 
 static void
@@ -513,16 +542,38 @@ ngx_http_mcp_sse_exiting(void)
               : ccf->shutdown_timeout / 2;
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp worker exits: drain %M ms, stop in %M ms",
+                   ngx_min(mcf->drain, end), end);
+
     ngx_mcp_session_timers_drain(ngx_min(mcf->drain, end));
 
-    ngx_http_mcp_sse_end.handler = ngx_http_mcp_sse_stop;
-    ngx_mcp_timer_set(&ngx_http_mcp_sse_end, end);
+    ngx_http_mcp_sse_stop_timer.handler = ngx_http_mcp_sse_stop;
+    ngx_mcp_timer_set(&ngx_http_mcp_sse_stop_timer, end);
 }
 
+
+/*
+ * Ends all that is left in the worker.  The order matters:
+ *
+ *  1. Sessions with a stream: each open request gets an answer on the stream.
+ *     From here on ngx_mcp_session_timers_stopped() is true: new streams and
+ *     messages are refused, and resumed requests do not wait again.
+ *  2. Sessions of POSTs of Streamable HTTP: waiting and running tasks end, and
+ *     their POSTs get the answers.
+ *  3. Suspended requests.  POSTs respond with the answers that 1 and 2 have
+ *     given them, so they are resumed after these.  Requests that wait for a
+ *     look-up or a delivery are refused with 503.
+ *  4. Look-ups: after 3 no request waits for one, so that those in the queue
+ *     are not started, and those that run are cancelled.
+ */
 
 static void
 ngx_http_mcp_sse_stop(void *data)
 {
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp worker stops: ending sessions and requests");
+
     ngx_mcp_session_timers_stop();
     ngx_mcp_session_http_stop();
     ngx_mcp_resume_all();

@@ -1,6 +1,10 @@
 
 /*
- * Types shared by all rooms, limits, version.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Types that several rooms share, limits, the version.
+ *
+ * A type that a single room uses is in a header of that room.
  */
 
 #ifndef _NGX_MCP_H_INCLUDED_
@@ -21,9 +25,9 @@
 
 #define NGX_MCP_VERSION  "0.1.0"
 
-#define NGX_MCP_MAX_HEADERS_SIZE  16384   /* of an envelope, bytes */
-#define NGX_MCP_MAX_NAME_LEN      128     /* in variables, bytes */
-#define NGX_MCP_WORKER_ID_LEN     16
+#define NGX_MCP_MAX_HEADERS_SIZE  16384   /* bytes, forwarded to Frappe */
+#define NGX_MCP_MAX_NAME_LEN      128     /* bytes, of a value of $mcp_sse_* */
+#define NGX_MCP_WORKER_ID_LEN     16      /* random bytes */
 
 
 typedef struct ngx_mcp_call_s      ngx_mcp_call_t;
@@ -68,7 +72,7 @@ typedef enum {
 } ngx_mcp_delivery_e;
 
 
-/* the values of $mcp_sse_result; the names are in _var.c */
+/* the values of $mcp_sse_result; the words are in http/ngx_mcp_variables.c */
 
 typedef enum {
     NGX_MCP_RESULT_NONE = 0,
@@ -84,7 +88,7 @@ typedef enum {
 } ngx_mcp_result_e;
 
 
-/* why a session ends; the words logs use are in _session.c */
+/* why a session ends; the words are in session/ngx_mcp_session.c */
 
 typedef enum {
     NGX_MCP_CLOSE_CLIENT_LEFT = 0,
@@ -103,27 +107,30 @@ typedef enum {
 #define NGX_MCP_REDIS_MAX_PREFIX_LEN  128
 
 
-/* mcp_sse_redis; in the pool of its cycle */
+/* mcp_sse_redis; in the pool of the cycle */
 
 typedef struct {
-    ngx_str_t                    name;         /* for logs: no secrets */
-    ngx_str_t                    host;         /* empty: a unix socket */
+    ngx_str_t                    name;         /* for logs, without secrets */
+    ngx_str_t                    host;         /* empty: unix socket */
     in_port_t                    port;
     ngx_str_t                    path;         /* of the socket, with a NUL */
-    ngx_array_t                 *addresses;    /* of ngx_str_t, with a NUL;
-                                                  empty: ask the resolver */
+    ngx_array_t                 *addresses;    /* of ngx_str_t, with a NUL; not
+                                                  used with a resolver */
     ngx_str_t                    user;
     ngx_str_t                    password;
     ngx_int_t                    database;
     ngx_str_t                    prefix;
     ngx_msec_t                   timeout;
     ngx_msec_t                   connect_timeout;
-    ngx_resolver_t              *resolver;     /* NULL: addresses will do */
+    ngx_resolver_t              *resolver;     /* or NULL */
     ngx_msec_t                   resolver_timeout;
 } ngx_mcp_redis_conf_t;
 
 
-/* the last URI of a kind that leads nowhere, while configurations merge */
+/*
+ * The last URI that nginx -t has warned of, so that a URI inherited by several
+ * locations of a server is reported once.  Used while configurations merge.
+ */
 
 typedef struct {
     ngx_http_core_srv_conf_t    *server;
@@ -145,13 +152,13 @@ typedef struct {
     size_t                       max_message;
     ngx_msec_t                   drain;
 
-    ngx_uint_t                   used;         /* a handler is configured */
-    ngx_msec_t                   longest_call; /* of all locations */
+    ngx_uint_t                   used;         /* there is an endpoint */
+    ngx_msec_t                   longest_call; /* largest call_timeout */
     ngx_mcp_warned_t             warned[3];    /* call, user, message */
 } ngx_mcp_main_conf_t;
 
 
-/* what a handler directive stands for */
+/* the handler that a directive such as mcp_sse_stream installs */
 
 typedef struct {
     ngx_http_handler_pt          handler;
@@ -159,15 +166,21 @@ typedef struct {
 } ngx_mcp_endpoint_t;
 
 
+/* methods of mcp_sse_local: answered without Frappe */
+
 #define NGX_MCP_LOCAL_PING       0x0001
 #define NGX_MCP_LOCAL_RESOURCES  0x0002
 #define NGX_MCP_LOCAL_TEMPLATES  0x0004
 #define NGX_MCP_LOCAL_PROMPTS    0x0008
 
-#define NGX_MCP_PING_DEFAULT  0    /* as the handler has it */
+/* mcp_sse_ping_result */
+
+#define NGX_MCP_PING_DEFAULT  0    /* by the endpoint */
 #define NGX_MCP_PING_META     1
 #define NGX_MCP_PING_RESULT   2
 #define NGX_MCP_PING_EMPTY    3
+
+/* a time that is set to "off" */
 
 #define NGX_MCP_OFF  ((ngx_msec_t) 0)
 
@@ -212,19 +225,20 @@ typedef struct {
     ngx_flag_t                   cookie;
     ngx_array_t                 *pass_headers; /* of ngx_str_t, lower case */
 
-    ngx_str_t                    handler;      /* this location's, if any */
-    ngx_mcp_endpoint_t          *endpoint;     /* of it */
+    ngx_str_t                    handler;      /* name of the endpoint's
+                                                  directive, or empty */
+    ngx_mcp_endpoint_t          *endpoint;     /* or NULL */
 } ngx_mcp_loc_conf_t;
 
 
-/* what is known of a request or a call: the source of the variables */
+/* the values of $mcp_sse_* for a request or a call */
 
 typedef struct {
-    ngx_str_t                    session;      /* hashed */
+    ngx_str_t                    session;      /* hash of the id */
     ngx_str_t                    user;
     ngx_str_t                    site;
     ngx_str_t                    method;
-    ngx_str_t                    raw_method;   /* as sent: safe in a log */
+    ngx_str_t                    raw_method;   /* JSON text as sent */
     ngx_str_t                    id;
     ngx_str_t                    tool;
     ngx_uint_t                   result;       /* ngx_mcp_result_e */
@@ -232,8 +246,8 @@ typedef struct {
 
 
 /*
- * A credential, as it is sent to Frappe: the value of an Authorization
- * header or, if cookie is set, of a Cookie header.
+ * A credential as it is sent to Frappe: the value of an Authorization header
+ * or, if "cookie" is set, of a Cookie header.
  */
 
 typedef struct {
@@ -244,21 +258,21 @@ typedef struct {
 } ngx_mcp_credential_t;
 
 
-/* what Frappe said of a credential */
+/* the result of the look-up of a credential */
 
 typedef struct {
     ngx_uint_t                   status;       /* 0: good; 401; or 5xx, if
-                                                  Frappe cannot be asked */
+                                                  Frappe is unreachable */
     ngx_str_t                    principal;    /* if good */
-    ngx_str_t                    challenge;    /* of a refusal, may be empty */
+    ngx_str_t                    challenge;    /* of a 401, may be empty */
 } ngx_mcp_auth_result_t;
 
 
-/* somebody who waits for a look-up; embedded in its owner */
+/* an object that waits for a look-up; embedded in its owner */
 
 struct ngx_mcp_auth_waiter_s {
-    ngx_queue_t                  queue;        /* in lookup's waiters */
-    ngx_mcp_auth_lookup_t       *lookup;       /* NULL: does not wait */
+    ngx_queue_t                  queue;        /* in lookup->waiters */
+    ngx_mcp_auth_lookup_t       *lookup;       /* NULL: not waiting */
     void                         (*handler)(void *data,
                                      ngx_mcp_auth_result_t *verdict);
     void                        *data;
@@ -272,18 +286,18 @@ typedef ngx_int_t (*ngx_mcp_resume_pt)(ngx_http_request_t *r);
 
 /*
  * The module's context of a request.  It belongs to the request and lives in
- * its pool, except for a call's stub request, where it is part of the call.
+ * its pool; the context of a fake request is part of its call.
  */
 
 struct ngx_mcp_ctx_s {
     ngx_http_request_t              *request;
     ngx_mcp_vars_t                   vars;
-    ngx_mcp_call_t                  *call;     /* of a stub request only */
-    ngx_mcp_stream_t                *stream;   /* of an open stream only */
+    ngx_mcp_call_t                  *call;     /* of a fake request */
+    ngx_mcp_stream_t                *stream;   /* of an open stream */
 
-    ngx_str_t                        origin;   /* allowed one */
-    ngx_str_t                        methods;  /* of the endpoint */
-    const char                      *reason;   /* of a refusal, for the log */
+    ngx_str_t                        origin;   /* allowed, or empty */
+    ngx_str_t                        methods;  /* that the endpoint allows */
+    const char                      *reason;   /* why refused, for the log */
 
     /* authentication */
 
@@ -291,23 +305,23 @@ struct ngx_mcp_ctx_s {
     ngx_mcp_auth_result_t            verdict;
     ngx_mcp_auth_waiter_t            waiter;
     ngx_mcp_timer_t                  timer;
-    ngx_msec_t                       deadline; /* of waiting */
+    ngx_msec_t                       deadline; /* of waiting for Frappe */
 
-    /* sleep */
+    /* suspended: see http/ngx_mcp_suspend.c */
 
     ngx_queue_t                      suspended_queue;
-    ngx_mcp_resume_pt                resume;   /* runs when waiting ends */
+    ngx_mcp_resume_pt                resume;   /* runs when resumed */
 
     /* a message */
 
     ngx_mcp_session_id_t             sid;
-    ngx_str_t                        sid_text; /* of a streamable one's GET */
+    ngx_str_t                        sid_text; /* of a Streamable HTTP GET */
     ngx_str_t                        body;
     size_t                           capacity; /* of body */
     size_t                           max_body;
     ngx_mcp_envelope_t              *envelope; /* not yet delivered */
-    ngx_queue_t                      pending_queue; /* if holding */
-    ngx_mcp_pending_session_t       *pending;  /* NULL: it is not held */
+    ngx_queue_t                      pending_queue; /* if pending */
+    ngx_mcp_pending_session_t       *pending;  /* NULL: not pending */
     size_t                           pending_size;
     ngx_uint_t                       round;    /* of deliveries: its last */
     ngx_mcp_delivery_e               outcome;
@@ -318,17 +332,21 @@ struct ngx_mcp_ctx_s {
                                          ngx_int_t status);
     ngx_mcp_exchange_t              *exchange; /* of Streamable HTTP */
 
-    unsigned                         cors:1;     /* its headers are added */
+    unsigned                         cors:1;     /* headers are added */
     unsigned                         suspended:1;
     unsigned                         cleanup:1;  /* is installed */
     unsigned                         retry_lookup:1;  /* of a GET */
-    unsigned                         stream_lost:1; /* a moment ago */
-    unsigned                         foreign_body:1; /* read by another */
-    unsigned                         streamable:1; /* of Streamable HTTP: */
-    unsigned                         has_session_id:1; /* sid is good */
-    unsigned                         batches:1;
+    unsigned                         stream_lost:1; /* of the session */
+    unsigned                         foreign_body:1; /* another module has
+                                                        read the body */
+
+    /* Streamable HTTP */
+
+    unsigned                         streamable:1;
+    unsigned                         has_session_id:1; /* sid is valid */
+    unsigned                         batches:1;    /* the version has them */
     unsigned                         accept_json:1;
-    unsigned                         accept_stream:1; /* by its name */
+    unsigned                         accept_stream:1; /* is named in Accept */
 };
 
 
@@ -369,13 +387,13 @@ struct ngx_mcp_sink_s {
 
 
 /*
- * A session is an actor: it is owned by the worker that holds its stream and
- * only that worker touches it.  Created by _session.c, freed there when it
- * has no stream, no call and nothing waiting.
+ * A session.  It is owned by one worker, for a stream the worker that has the
+ * stream, and only that worker touches it.  It is freed when it has no stream,
+ * no call and no message that waits.
  */
 
 struct ngx_mcp_session_s {
-    ngx_rbtree_node_t                node;     /* in the bus's own table */
+    ngx_rbtree_node_t                node;     /* in shm/ngx_mcp_sessions.c */
     ngx_mcp_session_id_t             sid;
     u_char                           text[NGX_MCP_SESSION_ID_LEN];
 
@@ -383,31 +401,33 @@ struct ngx_mcp_session_s {
     ngx_str_t                        site;
     ngx_mcp_credential_t             credential;
 
-    void                            *record;   /* in the zone; NULL, too,
-                                                  while that is damaged */
+    void                            *record;   /* ngx_mcp_session_record_t, or
+                                                  NULL: not registered, or the
+                                                  zone is in recovery */
     u_char                           user_key[NGX_MCP_DIGEST_LEN];
 
-    /* as its record says, of what has come here */
+    /* copied from the record, for recovery of the zone */
 
-    ngx_uint_t                       pending;
-    size_t                           bytes;
-    ngx_uint_t                       accepted; /* in a zone that is lost */
-    ngx_uint_t                       close_reason; /* after it: why, or 0 */
+    ngx_uint_t                       pending;  /* received, not started */
+    size_t                           bytes;    /* of these */
+    ngx_uint_t                       accepted; /* before recovery */
+    ngx_uint_t                       close_reason; /* for after recovery, or
+                                                      0 */
 
     ngx_mcp_stream_t                *stream;
     ngx_mcp_sink_t                   sink;     /* open while stream is */
     ngx_http_core_srv_conf_t        *cscf;
     ngx_mcp_loc_conf_t              *conf;
 
-    ngx_queue_t                      queue;    /* all sessions of the worker */
-    ngx_queue_t                      presence; /* if is_present */
-    ngx_msec_t                       refreshed_at; /* in Redis */
-    ngx_queue_t                      inbox;    /* envelopes not yet looked at */
+    ngx_queue_t                      queue;    /* of its room's sessions */
+    ngx_queue_t                      presence; /* if in_directory */
+    ngx_msec_t                       refreshed_at; /* its key in Redis */
+    ngx_queue_t                      inbox;    /* envelopes not dispatched */
     ngx_queue_t                      waiting;  /* tasks without a call */
     ngx_queue_t                      running;  /* tasks with a call */
     ngx_uint_t                       ncalls;
 
-    ngx_event_t                      event;    /* there is work in inbox */
+    ngx_event_t                      event;    /* dispatches, or frees */
     ngx_mcp_timer_t                  idle;
     ngx_mcp_timer_t                  recheck;
     ngx_mcp_timer_t                  drain;
@@ -416,13 +436,13 @@ struct ngx_mcp_session_s {
     ngx_uint_t                       messages;
 
     unsigned                         open:1;   /* until it is closed */
-    unsigned                         listed:1; /* in the bus's own table */
-    unsigned                         in_directory:1;
-    unsigned                         published:1;  /* Redis knew it once */
-    unsigned                         draining:1;  /* ends when it can */
-    unsigned                         ending:1;    /* starts nothing more */
+    unsigned                         listed:1; /* in shm/ngx_mcp_sessions.c */
+    unsigned                         in_directory:1; /* is kept in Redis */
+    unsigned                         published:1;  /* was written to Redis */
+    unsigned                         draining:1;  /* closes when idle */
+    unsigned                         ending:1;    /* starts no more calls */
     unsigned                         streamable:1; /* of Streamable HTTP */
-    unsigned                         anonymous:1; /* its id is nobody's */
+    unsigned                         anonymous:1; /* no client has its id */
 };
 
 

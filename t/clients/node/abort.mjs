@@ -1,4 +1,4 @@
-// A running call is given up with an AbortSignal.
+// The client cancels a running call with an AbortSignal.
 
 import { Session, end, is, openGate, rejects, stats, until } from './harness.mjs';
 
@@ -17,7 +17,7 @@ await until(async () => {
 is((await stats()).aborted, 0, 'nothing is aborted yet');
 controller.abort('changed my mind');
 
-await rejects(given, -32001, /changed my mind/, 'the caller is told');
+await rejects(given, -32001, /changed my mind/, 'the cancelled call rejects');
 await until(async () => (await stats()).aborted > 0,
     'the call is aborted at the backend');
 
@@ -25,16 +25,16 @@ is((await session.posted('notifications/cancelled')).map(post => post.status),
     [202],
     'notifications/cancelled was sent and accepted');
 is((await session.echo('meanwhile')).key, 'meanwhile',
-    'another call meanwhile');
+    'a new call is answered');
 await openGate('other');
 is((await other).content.length, 1, 'the other running call is answered');
 
 const { aborted, calls, methods } = await stats();
 
 is(aborted, 1, 'one call was aborted');
-is(calls['hold/other'], 1, 'the other ran once');
+is(calls['hold/other'], 1, 'the other call ran once');
 is(methods['notifications/cancelled'], undefined,
-    'the cancellation did not go to the backend');
-is(session.errors, [], 'nothing came for the call given up');
+    'notifications/cancelled is not forwarded');
+is(session.errors, [], 'the cancelled call is not answered');
 
 await end();

@@ -1,4 +1,4 @@
-// A session with every kind of answer.
+// Calls of one session: answers, errors of tools and of the backend.
 
 import { ResultSchema } from '@modelcontextprotocol/sdk/types.js';
 import {
@@ -27,16 +27,17 @@ const keys = Array.from({ length: 50 }, (_, n) => `once-${n}`);
 const echoed = await Promise.all(keys.map(key => session.echo(key)));
 const { calls, methods } = await stats();
 
-is(echoed.map(echo => echo.key), keys, '50 calls at once, each its answer');
+is(echoed.map(echo => echo.key), keys,
+    '50 calls at once, each gets its answer');
 is(keys.filter(key => calls[`echo/${key}`] !== 1), [],
     'each ran exactly once');
 ok((await session.posted('tools/call', 50))
     .some(post => post.worker !== session.gets[0].worker),
-    'POSTs came to other workers than the stream', session.posts);
+    'some POSTs reached other workers than the stream', session.posts);
 is([methods.initialize, methods.ping, methods['notifications/initialized']],
-    [1, undefined, undefined], 'ping and initialized did not touch Frappe');
+    [1, undefined, undefined], 'ping and initialized are not forwarded');
 
-// what tools and the backend do wrong
+// errors of tools and of the backend
 
 if (oldDialect) {
     await rejects(session.call('fail'), -32603,
@@ -49,7 +50,7 @@ if (oldDialect) {
     const { success, error } = JSON.parse(content[0].text);
 
     is([success, error], [false, 'boom é "quoted"\nsecond line'],
-        'a tool that raises: what the backend says of it');
+        'a tool that raises: the result of the backend');
     is((await session.call('no_such_tool')).isError, true,
         'an unknown tool: isError');
 }
@@ -57,20 +58,20 @@ if (oldDialect) {
 const fault = await rejects(session.call('status', { code: 500 }), -32603,
     /Backend error$/, 'status 500 of the backend');
 
-is(fault.data?.status, 500, 'its data has the status');
+is(fault.data?.status, 500, 'the error data contain the status');
 
 const thrown = await rejects(session.call('throw'), -32603, /Backend error$/,
     'frappe.throw');
 
 is([thrown.data?.status, thrown.data?.exc_type], [417, 'ValidationError'],
-    'its data has status and exc_type');
+    'the error data contain status and exc_type');
 
 await rejects(client.request({ method: 'no/such' }, ResultSchema), -32601,
     /ethod.*not found/, 'an unknown method');
 
 is(await session.echo('last'), { key: 'last', user: 'alice@example.com' },
-    'the session goes on');
-is(session.errors, [], 'the client has nothing to complain of');
-is(session.gets.length, 1, 'the stream is still the first');
+    'a call after the errors');
+is(session.errors, [], 'the client reports no errors');
+is(session.gets.length, 1, 'the stream was not reopened');
 
 await end();

@@ -1,7 +1,11 @@
-// What the scripts here share: sessions of the official client, and the JSON
-// lines t/clients/legacy.t reads.  {"ok":true,"name":"it works"} is a test,
-// {"event":"name"} asks it to act, {"secret":"text"} must be in no log,
-// {"alive":true} only says that the script goes on, {"end":true} is the last.
+// Functions shared by the scripts of this folder: sessions of the official
+// client, and the output that MCPTest::Client reads, one JSON object per line:
+//
+//   {"ok":true,"name":"NAME"}   result of a test
+//   {"event":"NAME"}            the test must do something, such as a reload
+//   {"secret":"TEXT"}           a text that must not be in a log
+//   {"alive":true}             the script is still running
+//   {"end":true}                the last line
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
@@ -12,14 +16,15 @@ export const oldDialect = process.env.DIALECT === 'old';
 export const alice = process.env.ALICE;
 export const bob = process.env.BOB;
 
-// whatever happens, an end; an await that nothing settles ends node by itself
+// The script ends in any case.  node exits by itself if it waits for a promise
+// that cannot be settled.
 
 process.on('uncaughtException', error => {
-    ok(false, 'no step of it fails', error.stack);
+    ok(false, 'no uncaught exception', error.stack);
     process.exit(1);
 });
 
-// what takes as long hangs
+// seconds after which a wait gives up
 
 export const hangAfter = Number(process.env.HANG_AFTER ?? 60);
 
@@ -73,7 +78,7 @@ function describe(error) {
     return `${error.name} ${error.code}: ${error.message}`;
 }
 
-// The promise rejects; returns with what.
+// Tests that the promise rejects with this code and message; returns the error.
 
 export async function rejects(promise, code, pattern, name) {
     try {
@@ -85,6 +90,8 @@ export async function rejects(promise, code, pattern, name) {
 
     return {};
 }
+
+// Waits until condition() returns a true value, and returns it.
 
 export async function until(condition, name) {
     const end = Date.now() + hangAfter * 1000;
@@ -98,14 +105,14 @@ export async function until(condition, name) {
         await sleep(50);
     }
 
-    throw new Error(`it never comes: ${name}`);
+    throw new Error(`timed out: ${name}`);
 }
 
 export function sleep(ms) {
     return new Promise(resolve => setTimeout(resolve, ms));
 }
 
-// the counters of the stand-in for Frappe
+// Returns the counters of the stand-in for Frappe.
 
 export async function stats() {
     return (await fetch(`${FRAPPE_CONTROL}/stats`)).json();
@@ -120,9 +127,9 @@ export async function openGate(gate) {
 
 const sessions = [];
 
-// A session as an application opens it: requestInit for the POSTs,
-// eventSourceInit.fetch for the stream.  What goes over the wire is noted:
-// gets, posts; and what the client complains of: errors.
+// A session, opened as an application does: the credential is in requestInit
+// for the POSTs, and added by eventSourceInit.fetch for the stream.  It records
+// requests (gets, posts) and what the client reports by onerror (errors).
 
 export class Session {
 
@@ -192,8 +199,8 @@ export class Session {
             options);
     }
 
-    // The POSTs of a method that are answered: an answer on the stream may be
-    // seen before its 202.
+    // Waits for n POSTs of a method that have a status, and returns them.  The
+    // answer on the stream may come before the 202.
 
     async posted(method, n = 1) {
         const posts = () => this.posts.filter(post => post.status
@@ -204,7 +211,7 @@ export class Session {
         return posts();
     }
 
-    // The key and the user an echo answers with, in either dialect.
+    // Calls the tool echo; returns key and user of its answer in either dialect.
 
     async echo(key) {
         const { content } = await this.call('echo', { key });
@@ -214,8 +221,8 @@ export class Session {
         return { key: member('key'), user: member('user') };
     }
 
-    // Waits for the n-th stream and until calls work on it; a call before
-    // its endpoint event goes to the session that ended.
+    // Waits until the client has opened its n-th stream and until calls work:
+    // before the endpoint event they go to the ended session.
 
     async back(n, name) {
         await until(() => this.gets.length >= n, name);
@@ -232,8 +239,8 @@ export async function end() {
 
     say({ end: true });
 
-    // After a garbage collection Node 18 has forgotten the signal given to
-    // fetch(): close() leaves the stream open, and that keeps the process.
+    // Node 18 loses the signal of fetch() in a garbage collection: close()
+    // leaves the stream open, and the process does not exit.
 
     if (process.version.startsWith('v18.')) {
         setTimeout(() => process.exit(), 2000).unref();

@@ -1,6 +1,5 @@
-// 20 sessions behind a load balancer that knows no stickiness: 2,000 calls,
-// then one instance is reloaded and another one stopped and started while
-// calls go on.
+// 20 sessions and 2,000 calls behind a load balancer without sticky sessions;
+// then, during calls, one instance is reloaded and another one restarted.
 
 import {
     Session, alive, end, event, hangAfter, is, ok, sleep, stats, until,
@@ -12,7 +11,7 @@ const sessions = await Promise.all(
 is(sessions.filter(session => session.gets.length !== 1
     || session.gets[0].status !== 200).length, 0, '20 streams');
 
-// 100 calls each, 5 of them at once
+// 100 calls per session, 5 at once
 
 let made = 0;
 
@@ -43,24 +42,24 @@ async function echoes(session, count) {
 const wrong = (await Promise.all(sessions.flatMap(session =>
     Array.from({ length: 5 }, () => echoes(session, 20))))).flat();
 
-is(wrong.slice(0, 3), [], '2,000 calls, each its answer');
-is(wrong.length, 0, 'all of them');
+is(wrong.slice(0, 3), [], '2,000 calls, each gets its answer');
+is(wrong.length, 0, 'number of wrong answers');
 
 const { calls, tools } = await stats();
 
-is(tools.echo, 2000, 'Frappe ran 2,000');
+is(tools.echo, 2000, 'Frappe ran 2,000 calls');
 is(Object.values(calls).filter(n => n !== 1).length, 0, 'each exactly once');
 is(sessions.filter(session => session.posts.some(
     post => post.status !== 202)).length, 0, 'every POST was accepted');
 is(sessions.filter(session => session.gets.length > 1).length, 0,
-    'every stream is still the first');
+    'no stream was reopened');
 is(sessions.flatMap(session => session.errors).slice(0, 3), [],
-    'no client complains');
+    'the clients report no errors');
 
-// Calls go on, one at a time for each session, while something happens: for
-// some seconds, 20 of each session at least, and until a client has come back
-// with another stream, which streams tells.  A call is given up when its
-// client is back with another stream: no answer comes on that.
+// Each session makes calls, one at a time: for this number of seconds, at
+// least 20 of each session, and until one client has reconnected.  "streams"
+// has the number of streams that each session had before.  A call gives up when
+// its client has reconnected: its answer would have come on the old stream.
 
 async function meanwhile(seconds, name, streams) {
     const limit = Date.now() + seconds * 1000;
@@ -118,42 +117,42 @@ for (const what of ['reload', 'restart']) {
     const stayed = done.filter(call => !came.includes(call.session));
 
     ok(came.length > 0 && came.length < 20,
-        `${what}: clients of one instance had to come back`, came.length);
+        `${what}: only clients of one instance reconnect`, came.length);
     is(done.filter(call => ran(call.key) > 1).map(call => call.key), [],
-        `${what}: none ran twice`);
+        `${what}: no call ran twice`);
     is(done.filter(call => call.good === false).map(call => call.key), [],
         `${what}: no answer went to another call`);
     is(done.filter(call => call.good && ran(call.key) !== 1)
-        .map(call => call.key), [], `${what}: none was answered without`);
+        .map(call => call.key), [], `${what}: each answered call ran`);
 
     if (what === 'reload') {
         is(stayed.filter(call => call.failed).map(call => call.failed)
-            .slice(0, 3), [], `${what}: sessions elsewhere do not notice`);
+            .slice(0, 3), [], `${what}: no calls of other sessions fail`);
     }
 
-    // A POST that is at the instance when it is stopped may be cut, and each
-    // session has one at a time.  An instance with a sanitizer is long in
-    // stopping: then most sessions have one there.
+    // The connection of a POST to the instance that stops may be closed.  Each
+    // session has one POST at a time; an instance with a sanitizer stops so
+    // slowly that most sessions have one there.
 
     const lost = stayed.filter(call => call.failed);
     const most = Math.max(...sessions.map(session =>
         lost.filter(call => call.session === session).length));
 
-    ok(most <= 2, `${what}: nearly all calls elsewhere are answered`,
+    ok(most <= 2, `${what}: at most 2 calls of any other session fail`,
         lost.map(call => `${call.key}: ${call.failed}`));
 
-    ok(true, `${what}: every client is back`);
+    ok(true, `${what}: all clients have reconnected`);
 
     const after = (await Promise.all(sessions.map(session =>
         echoes(session, 5)))).flat();
 
-    is(after.slice(0, 3), [], `${what}: and every call is answered again`);
+    is(after.slice(0, 3), [], `${what}: all later calls are answered`);
 }
 
 const last = await stats();
 
 is(Object.entries(last.calls).filter(([, n]) => n > 1), [],
-    'no call ever ran twice');
-is(last.methods.initialize, 20, 'no initialize but the first ones');
+    'no call ran twice');
+is(last.methods.initialize, 20, 'no session sent initialize again');
 
 await end();

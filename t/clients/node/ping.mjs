@@ -1,4 +1,4 @@
-// Just a ping: its answer, or what the client says of it.
+// "ping.mjs accepted|refused": whether the client accepts the answer to a ping.
 
 import { Session, end, is, ok } from './harness.mjs';
 
@@ -14,6 +14,6 @@ try {
         `ping is ${wanted}`, error);
 }
 
-is((await session.echo('after')).key, 'after', 'calls work');
+is((await session.echo('after')).key, 'after', 'a call is answered');
 
 await end();

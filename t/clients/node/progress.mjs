@@ -1,4 +1,4 @@
-// Progress keeps a call alive that takes longer than its time-out.
+// Progress notifications keep a call alive that takes longer than its time-out.
 
 import { Session, end, is, ok, rejects } from './harness.mjs';
 
@@ -19,19 +19,19 @@ const lost = session.call('hang', { key: 'lost' }, { timeout: 3000 });
 lost.catch(() => {});
 ok(/slept/.test((await kept).content[0].text),
     'a call longer than its time-out is answered');
-ok(seen.length >= 2, 'progress came', seen);
-is(seen, [...new Set(seen)].sort((a, b) => a - b), 'it increases');
+ok(seen.length >= 2, 'progress is received', seen);
+is(seen, [...new Set(seen)].sort((a, b) => a - b), 'progress increases');
 await rejects(lost, -32001, /Request timed out/,
-    'the same without progress times out');
+    'the same call without progress times out');
 is((await session.posted('notifications/cancelled')).length, 1,
-    'and is cancelled');
+    'the client cancels it');
 
-// the client complains of progress that it reads together with the answer
+// the client reports an error for progress that it reads with the answer
 
 const [{ message }] = session.posts.filter(post => post.message.params?._meta);
 const token = `"progressToken":${message.params._meta.progressToken}}`;
 
 is(session.errors.filter(error => !error.includes(token)), [],
-    'no progress for a call that asked for none');
+    'no progress for a call without a progress token');
 
 await end();

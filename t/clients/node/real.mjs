@@ -1,5 +1,5 @@
-// "real.mjs KIND STEPS": what users' clients do, whichever they are.  Run by
-// t/clients/all.t, several side by side; keys of calls begin with the kind.
+// "real.mjs KIND STEPS": the same steps with each client that users have.
+// t/clients/all.t runs several at once; keys of calls begin with the kind.
 
 import { createInterface } from 'node:readline';
 
@@ -14,7 +14,8 @@ const [kind, steps] = process.argv.slice(2);
 const v2 = kind.startsWith('v2') && await import('../node22/v2.mjs');
 const open = [];
 
-// A client, and what it sends, as far as that can be seen: requests.
+// A session of any kind of client.  "requests" are what it sends; those of
+// mcp-remote, another process, are not seen here.
 
 class Session {
 
@@ -36,7 +37,7 @@ class Session {
         return session;
     }
 
-    // fetch() of the transport
+    // fetch() for the transport: adds the credential, records the request
 
     async fetch(url, init) {
         const headers = new Headers(init.headers);
@@ -112,9 +113,9 @@ async function long(session) {
             onprogress: update => progress.push(update.progress),
         });
 
-    ok(/slept/.test(content[0].text), 'a call longer than its time-out',
-        content);
-    ok(progress.length >= 2, 'progress came', progress);
+    ok(/slept/.test(content[0].text),
+        'a call longer than its time-out is answered', content);
+    ok(progress.length >= 2, 'progress is received', progress);
 }
 
 async function cancel(session) {
@@ -127,23 +128,23 @@ async function cancel(session) {
         'a call runs');
     controller.abort('changed my mind');
 
-    await given.then(answer => ok(false, 'a call is given up', answer),
-        () => ok(true, 'a call is given up'));
+    await given.then(answer => ok(false, 'the cancelled call rejects', answer),
+        () => ok(true, 'the cancelled call rejects'));
 }
 
 async function wrong(session) {
     const { content } = await session.call('fail', {});
 
-    ok(/boom/.test(content[0].text), 'what a tool that raises has to say',
-        content);
+    ok(/boom/.test(content[0].text),
+        'a tool that raises: the result of the backend', content);
     is((await session.call('no_such_tool', {})).isError, true,
         'an unknown tool: isError');
     await rejects(session.call('throw', {}), -32603, /Backend error$/,
         'the error of the backend');
 }
 
-// nginx is reloaded while a call runs; a stream of HTTP+SSE ends after it, at
-// any time, and what is sent just then fails
+// nginx is reloaded during a call.  A stream of HTTP+SSE is closed at any time
+// after the call; messages that are sent at that moment fail.
 
 async function reload(session) {
     const running = session.call('hold',
@@ -158,11 +159,11 @@ async function reload(session) {
     ok(/held/.test((await running).content[0].text),
         'a call that runs during a reload is answered');
     await until(() => session.echo('reloaded').then(() => true, () => false),
-        'calls after a reload');
-    ok(true, 'calls after a reload');
+        'a call after a reload');
+    ok(true, 'a call after a reload');
 }
 
-// the rest of the session is another nginx's
+// nginx is stopped and started; the session continues
 
 async function restart(session) {
     const before = session.streams().length;
@@ -170,18 +171,19 @@ async function restart(session) {
     event('restart');
     await line();
 
-    // without a session id a stream has to be there first
+    // HTTP+SSE needs a new stream before it can send
 
     await until(() => session.client.ping({ timeout: 1000 })
-        .then(() => true, () => false), 'the client is back');
+        .then(() => true, () => false), 'the client reconnects');
     is(await session.echo('after'), 'alice@example.com',
-        'a call after nginx was started again');
+        'a call after a restart of nginx');
 
     if (seen) {
-        is(session.sent('initialize').length, 1, 'in the same session');
+        is(session.sent('initialize').length, 1,
+            'the client does not send initialize again');
         await until(() => session.streams().length > before,
-            'its stream is back');
-        ok(true, 'its stream is back');
+            'the client reopens its stream');
+        ok(true, 'the client reopens its stream');
     }
 }
 
@@ -201,7 +203,7 @@ const run = {
         if (streamable) {
             ok(session.sent('tools/call').some(({ type }) =>
                 type?.startsWith('text/event-stream')),
-                'the long call had a stream', session.requests);
+                'the long call is answered with a stream', session.requests);
             await session.transport.terminateSession();
             is(session.requests.filter(({ verb }) => verb === 'DELETE')
                 .map(({ status }) => status), [204], 'DELETE');
@@ -212,7 +214,7 @@ const run = {
         const again = await Session.open();
 
         is(await again.echo('again'), 'alice@example.com',
-            'another session after the first');
+            'a call in a second session');
 
         await reload(again);
         await restart(again);

@@ -9,7 +9,7 @@ import { alice, bob, event, is, ok, rejects, sleep, stats, until }
 const url = new URL(process.env.MCP_URL);
 
 
-// A session, and what goes over the wire: "METHOD status type".
+// Opens a session; "wire" records its requests as "METHOD STATUS TYPE".
 
 async function open(authorization = alice) {
     const wire = [];
@@ -42,7 +42,7 @@ const session = await open();
 const { client, transport, call, wire, errors } = session;
 
 ok(transport.sessionId, 'a session id');
-is(transport.protocolVersion, '2025-06-18', 'a version both know');
+is(transport.protocolVersion, '2025-06-18', 'a version that both support');
 await until(() => wire.length >= 3, 'three requests');
 is([...wire].sort(), [
     'GET 200 text/event-stream',
@@ -60,9 +60,9 @@ const keys = Array.from({ length: 50 }, (_, n) => `once-${n}`);
 const echoed = await Promise.all(keys.map(key => call('echo', { key })));
 
 is(keys.filter((key, n) => !echoed[n].content[0].text.includes(key)), [],
-    '50 calls at once, each its answer');
+    '50 calls at once, each gets its answer');
 
-// a slow one becomes a stream, with progress
+// a slow call is answered with a stream and progress
 
 const progress = [];
 const slow = await call('sleep', { seconds: 10 }, {
@@ -70,12 +70,13 @@ const slow = await call('sleep', { seconds: 10 }, {
     onprogress: ({ progress: done }) => progress.push(done),
 });
 
-ok(slow.content[0].text.includes('slept'), 'a slow call');
-ok(progress.length >= 2, 'its progress keeps the time-out from firing',
-    progress);
-is(wire.at(-1), 'POST 200 text/event-stream', 'as a stream');
+ok(slow.content[0].text.includes('slept'),
+    'a call longer than its time-out is answered');
+ok(progress.length >= 2, 'progress is received', progress);
+is(wire.at(-1), 'POST 200 text/event-stream',
+    'the slow call is answered with a stream');
 
-// given up
+// cancellation
 
 const controller = new AbortController();
 const given = call('hang', {}, { signal: controller.signal });
@@ -83,7 +84,7 @@ const given = call('hang', {}, { signal: controller.signal });
 given.catch(() => {});
 await until(async () => (await stats()).tools.hang, 'a call runs');
 controller.abort('changed my mind');
-await rejects(given, -32001, /changed my mind/, 'the caller is told');
+await rejects(given, -32001, /changed my mind/, 'the cancelled call rejects');
 await until(async () => (await stats()).aborted > 0,
     'the call is aborted at the backend');
 ok(true, 'the call is aborted at the backend');
@@ -97,26 +98,26 @@ await rejects(call('status', { code: 500 }), -32603, /Backend error$/,
 
 const other = await open(bob);
 
-ok(other.transport.sessionId !== transport.sessionId, 'another session');
+ok(other.transport.sessionId !== transport.sessionId, 'another session id');
 ok((await other.call('echo', { key: 'b' })).content[0].text.includes('bob'),
-    "of another user");
+    'a call of another user');
 
 // a reload
 
 const gets = () => wire.filter(line => line.startsWith('GET 200')).length;
 
 event('reload');
-await until(() => gets() >= 2, 'the stream is opened again');
-ok(true, 'after a reload the stream is opened again');
+await until(() => gets() >= 2, 'the client reopens its stream');
+ok(true, 'after a reload the client reopens its stream');
 ok((await call('echo', { key: 'after' })).content[0].text.includes('after'),
-    'and calls go on in the same session');
+    'after a reload a call in the same session is answered');
 is(errors.filter(text => !/stream disconnected|terminated/i.test(text)), [],
-    'the client complains of nothing');
+    'the client reports no other errors');
 
 // the end
 
 await transport.terminateSession();
-is(wire.at(-1), 'DELETE 204 -', 'the session is ended');
+is(wire.at(-1), 'DELETE 204 -', 'DELETE ends the session');
 await client.close();
 
 const gone = new StreamableHTTPClientTransport(url, {

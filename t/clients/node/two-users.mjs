@@ -1,4 +1,4 @@
-// Two users at once, with the same request ids.
+// Two users make calls at once, with the same request ids.
 
 import { Session, alice, bob, end, is } from './harness.mjs';
 
@@ -13,16 +13,16 @@ const [ofAlice, ofBob] = await Promise.all(sessions.map(session =>
 const [ids, otherIds] = await Promise.all(sessions.map(async session =>
     (await session.posted('tools/call', 30)).map(post => post.message.id)));
 
-is(ids, otherIds, 'both used the same ids');
-is(ids.length, 30, '30 each');
+is(ids, otherIds, 'both sessions use the same ids');
+is(ids.length, 30, '30 calls per session');
 is(ofAlice, keys.map(key => ({ key, user: 'alice@example.com' })),
-    'Alice has her answers');
+    'Alice gets her answers');
 is(ofBob, keys.map(key => ({ key, user: 'bob@example.com' })),
-    'Bob has his');
+    'Bob gets his answers');
 
-// an answer of another session would be one to an unknown id
+// the client reports an error for an answer with an unknown id
 
 is(sessions.map(session => session.errors), [[], []],
-    'and nothing else came to either');
+    'no other answers on either stream');
 
 await end();

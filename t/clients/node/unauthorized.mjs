@@ -1,4 +1,4 @@
-// A credential the backend refuses.
+// The client connects with a credential that Frappe refuses.
 
 import { Session, end, is, rejects, stats } from './harness.mjs';
 
@@ -14,6 +14,6 @@ for (const authorization of ['token alice-key:no-secret-of-hers',
     is(session.posts, [], `${kind}: no message was sent`);
 }
 
-is((await stats()).methods, {}, 'no call reached the backend');
+is((await stats()).methods, {}, 'no call reaches the backend');
 
 await end();

@@ -1,4 +1,4 @@
-// The official TypeScript client, v1: what t/clients/node/real.mjs wants of one.
+// The official TypeScript client, v1, with the interface that real.mjs uses.
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
@@ -12,7 +12,7 @@ export const http = (url, options) =>
 
 export const sse = (url, options) => new SSEClientTransport(url, options);
 
-// mcp-remote, or another command that speaks MCP on its standard input
+// a command that speaks MCP on its standard input and output, as mcp-remote
 
 export const stdio = (command, args, env) =>
     new StdioClientTransport({ command, args, env, stderr: 'ignore' });

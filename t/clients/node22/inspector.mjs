@@ -1,5 +1,5 @@
-// The inspector's command line: each command is a session of its own.  Run by
-// t/clients/all.t.
+// The inspector's command line lists and calls tools, and is refused with a
+// wrong key; each command is a session.  Run by t/clients/all.t.
 
 import { execFile } from 'node:child_process';
 
@@ -52,7 +52,7 @@ await Promise.all([['http', '/mcp'], ['sse', '/mcp/sse']].map(
             (code, { content }) => code === 0
                 && /"user": "alice@example.com"/.test(content?.[0].text));
 
-        await check(`${transport}, what a tool that raises has to say`,
+        await check(`${transport}, a tool that raises: the result`,
             run('--method', 'tools/call', '--tool-name', 'fail'),
             (code, { content }) => code === 0
                 && /boom/.test(content?.[0].text));

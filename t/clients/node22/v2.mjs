@@ -1,5 +1,5 @@
-// The official TypeScript client, v2, in its default, the handshake of
-// "initialize": what t/clients/node/real.mjs wants of one.
+// The official TypeScript client, v2, with the interface that
+// t/clients/node/real.mjs uses.  By default it sends initialize.
 
 import { Client, SSEClientTransport, StreamableHTTPClientTransport }
     from '@modelcontextprotocol/client';

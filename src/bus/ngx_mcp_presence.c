@@ -1,43 +1,49 @@
 
 /*
- * The list links sessions and does not own them: presence_leave() takes them
- * out.  A question to Redis knows its session by the key, in a block that the
- * handler of the reply frees: it runs once, with NULL if there is no reply.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The directory of sessions in Redis: which worker has a session.
+ *
+ * The list links the sessions of this worker, those renewed last at its end,
+ * and does not own them.  A command carries the key of its session in a block
+ * that the handler of the reply frees.
  */
 
 #include "ngx_mcp_presence.h"
 #include "ngx_mcp_sessions.h"
 
 
-#define NGX_MCP_PRESENCE_REFRESH_MS    20000
+#define NGX_MCP_PRESENCE_EXPIRES       "60"                      /* seconds */
+#define NGX_MCP_PRESENCE_RENEW_MS      20000
+
+/* renewing many sessions is done in portions, with a pause in between */
+
 #define NGX_MCP_PRESENCE_MAX_COMMANDS  1000
-#define NGX_MCP_PRESENCE_NEXT_MS       20
+#define NGX_MCP_PRESENCE_PAUSE_MS      20
+
+/* after a command has failed */
+
 #define NGX_MCP_PRESENCE_RETRY_MS      1000
 
 
-typedef struct {
-    u_char   key[NGX_MCP_DIGEST_LEN];
-} ngx_mcp_presence_check_t;
-
-
-static void ngx_mcp_presence_sessions(void *data);
-static ngx_int_t ngx_mcp_presence_refresh(ngx_mcp_session_t *s);
-static ngx_int_t ngx_mcp_presence_ask(u_char *key, redisCallbackFn *handler,
-    ngx_uint_t argc, ngx_str_t *argv);
-static void ngx_mcp_presence_set(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_mcp_presence_schedule(ngx_mcp_session_t *s);
-static void ngx_mcp_presence_checked(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_mcp_presence_again(ngx_mcp_session_t *s);
-static void ngx_mcp_presence_again_set(redisAsyncContext *ac, void *reply,
-    void *data);
-static ngx_int_t ngx_mcp_presence_write(ngx_mcp_session_t *s, const char *how,
+static void ngx_mcp_presence_renew_due(void *data);
+static ngx_int_t ngx_mcp_presence_renew(ngx_mcp_session_t *s);
+static ngx_int_t ngx_mcp_presence_set(ngx_mcp_session_t *s, const char *option,
     redisCallbackFn *handler);
+static ngx_int_t ngx_mcp_presence_command(u_char *key,
+    redisCallbackFn *handler, ngx_uint_t argc, ngx_str_t *argv);
+static void ngx_mcp_presence_set_reply(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_mcp_presence_retry(ngx_mcp_session_t *s);
+static void ngx_mcp_presence_renew_reply(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_mcp_presence_restored(redisAsyncContext *ac, void *reply,
+    void *data);
+static ngx_uint_t ngx_mcp_presence_is_other(u_char *id, redisReply *reply);
 static void ngx_mcp_presence_notify(u_char *id, u_char *key);
 
 
-static ngx_queue_t  ngx_mcp_presences = {           /* touched last: last */
+static ngx_queue_t  ngx_mcp_presences = {
     &ngx_mcp_presences, &ngx_mcp_presences
 };
 
@@ -47,7 +53,7 @@ static ngx_mcp_timer_t  ngx_mcp_presence_timer;
 void
 ngx_mcp_presence_init(void)
 {
-    ngx_mcp_presence_timer.handler = ngx_mcp_presence_sessions;
+    ngx_mcp_presence_timer.handler = ngx_mcp_presence_renew_due;
 }
 
 
@@ -62,7 +68,7 @@ ngx_mcp_presence_enter(ngx_mcp_session_t *s)
     s->in_directory = 1;
 
     if (ngx_mcp_redis_is_up()) {
-        (void) ngx_mcp_presence_refresh(s);
+        (void) ngx_mcp_presence_renew(s);
     }
 }
 
@@ -81,7 +87,7 @@ void
 ngx_mcp_presence_every_second(void)
 {
     if (!ngx_mcp_presence_timer.set) {
-        ngx_mcp_presence_sessions(NULL);
+        ngx_mcp_presence_renew_due(NULL);
     }
 }
 
@@ -97,19 +103,15 @@ ngx_mcp_presence_all(void)
          q = ngx_queue_next(q))
     {
         s = ngx_queue_data(q, ngx_mcp_session_t, presence);
-        s->refreshed_at = ngx_current_msec - NGX_MCP_PRESENCE_REFRESH_MS;
+        s->refreshed_at = ngx_current_msec - NGX_MCP_PRESENCE_RENEW_MS;
     }
 
-    ngx_mcp_presence_sessions(NULL);
+    ngx_mcp_presence_renew_due(NULL);
 }
 
 
-/*
- * Those whose time has come, some at a time.
- */
-
 static void
-ngx_mcp_presence_sessions(void *data)
+ngx_mcp_presence_renew_due(void *data)
 {
     ngx_uint_t          n;
     ngx_queue_t        *q;
@@ -124,24 +126,24 @@ ngx_mcp_presence_sessions(void *data)
         q = ngx_queue_head(&ngx_mcp_presences);
         s = ngx_queue_data(q, ngx_mcp_session_t, presence);
 
-        if (ngx_current_msec - s->refreshed_at < NGX_MCP_PRESENCE_REFRESH_MS
-            || ngx_mcp_presence_refresh(s) != NGX_OK)
+        if (ngx_current_msec - s->refreshed_at < NGX_MCP_PRESENCE_RENEW_MS
+            || ngx_mcp_presence_renew(s) != NGX_OK)
         {
             return;
         }
     }
 
-    ngx_mcp_timer_set(&ngx_mcp_presence_timer, NGX_MCP_PRESENCE_NEXT_MS);
+    ngx_mcp_timer_set(&ngx_mcp_presence_timer, NGX_MCP_PRESENCE_PAUSE_MS);
 }
 
 
 /*
- * A new session takes the key, whoever had it.  One that was known already
- * only keeps it: it may be another's by now.
+ * A session that was never written takes the key from any other worker.  The
+ * key of one that was written may belong to another worker by now.
  */
 
 static ngx_int_t
-ngx_mcp_presence_refresh(ngx_mcp_session_t *s)
+ngx_mcp_presence_renew(ngx_mcp_session_t *s)
 {
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_int_t  rc;
@@ -151,13 +153,13 @@ ngx_mcp_presence_refresh(ngx_mcp_session_t *s)
         ngx_str_set(&argv[0], "GETEX");
         ngx_mcp_redis_key(&argv[1], buf, 's', s->sid.key);
         ngx_str_set(&argv[2], "EX");
-        ngx_str_set(&argv[3], "60");
+        ngx_str_set(&argv[3], NGX_MCP_PRESENCE_EXPIRES);
 
-        rc = ngx_mcp_presence_ask(s->sid.key,
-                                   ngx_mcp_presence_checked, 4, argv);
+        rc = ngx_mcp_presence_command(s->sid.key, ngx_mcp_presence_renew_reply,
+                                      4, argv);
 
     } else {
-        rc = ngx_mcp_presence_write(s, "GET", ngx_mcp_presence_set);
+        rc = ngx_mcp_presence_set(s, "GET", ngx_mcp_presence_set_reply);
     }
 
     if (rc == NGX_OK) {
@@ -171,144 +173,12 @@ ngx_mcp_presence_refresh(ngx_mcp_session_t *s)
 }
 
 
-static ngx_int_t
-ngx_mcp_presence_ask(u_char *key, redisCallbackFn *handler, ngx_uint_t argc,
-    ngx_str_t *argv)
-{
-    ngx_int_t                  rc;
-    ngx_mcp_presence_check_t  *asked;
-
-    asked = ngx_alloc(sizeof(ngx_mcp_presence_check_t), ngx_cycle->log);
-    if (asked == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(asked->key, key, NGX_MCP_DIGEST_LEN);
-
-    rc = ngx_mcp_redis_command(handler, asked, argc, argv);
-
-    if (rc != NGX_OK) {
-        ngx_free(asked);
-    }
-
-    return rc;
-}
-
-
 /*
- * The reply is who had the session before.
- */
-
-static void
-ngx_mcp_presence_set(redisAsyncContext *ac, void *reply, void *data)
-{
-    u_char                     id[NGX_MCP_WORKER_ID_LEN];
-    redisReply                *r = reply;
-    ngx_mcp_session_t         *s;
-    ngx_mcp_presence_check_t  *asked = data;
-
-    s = ngx_mcp_sessions_find(asked->key);
-
-    if (ngx_mcp_worker_lease_failed(ac, r)) {
-
-        if (s) {
-            ngx_mcp_presence_schedule(s);
-        }
-
-    } else {
-
-        if (s) {
-            s->published = 1;
-        }
-
-        if (ngx_mcp_redis_id(id, r) == NGX_OK
-            && ngx_memcmp(id, ngx_mcp_workers_self()->id,
-                          NGX_MCP_WORKER_ID_LEN)
-               != 0)
-        {
-            ngx_mcp_presence_notify(id, asked->key);
-        }
-    }
-
-    ngx_free(asked);
-}
-
-
-static void
-ngx_mcp_presence_schedule(ngx_mcp_session_t *s)
-{
-    s->refreshed_at = ngx_current_msec - NGX_MCP_PRESENCE_REFRESH_MS
-                 + NGX_MCP_PRESENCE_RETRY_MS;
-
-    ngx_queue_remove(&s->presence);
-    ngx_queue_insert_head(&ngx_mcp_presences, &s->presence);
-}
-
-
-/*
- * The reply is who has it.
- */
-
-static void
-ngx_mcp_presence_checked(redisAsyncContext *ac, void *reply, void *data)
-{
-    u_char                     id[NGX_MCP_WORKER_ID_LEN];
-    redisReply                *r = reply;
-    ngx_mcp_session_t         *s;
-    ngx_mcp_presence_check_t  *asked = data;
-
-    s = ngx_mcp_worker_lease_failed(ac, r)
-        ? NULL : ngx_mcp_sessions_find(asked->key);
-
-    ngx_free(asked);
-
-    /* one that is not announced is a new one, opened since this was asked */
-
-    if (s == NULL || !s->published) {
-        return;
-    }
-
-    if (r->type == REDIS_REPLY_NIL) {
-        ngx_mcp_presence_again(s);
-        return;
-    }
-
-    if (ngx_mcp_redis_id(id, r) == NGX_OK
-        && ngx_memcmp(id, ngx_mcp_workers_self()->id, NGX_MCP_WORKER_ID_LEN)
-           != 0)
-    {
-        ngx_mcp_sessions_close(s, NGX_MCP_CLOSE_REPLACED);
-    }
-}
-
-
-/*
- * Redis has forgotten it.  Should another have it by now, the next look
- * finds out.
- */
-
-static void
-ngx_mcp_presence_again(ngx_mcp_session_t *s)
-{
-    (void) ngx_mcp_presence_write(s, "NX", ngx_mcp_presence_again_set);
-}
-
-
-static void
-ngx_mcp_presence_again_set(redisAsyncContext *ac, void *reply, void *data)
-{
-    ngx_mcp_worker_lease_ignore(ac, reply, NULL);
-
-    ngx_free(data);
-}
-
-
-/*
- * Writes that this worker has the session: SET, with "GET" or "NX".
+ * The option is GET, to learn of the worker that had the session, or NX.
  */
 
 static ngx_int_t
-ngx_mcp_presence_write(ngx_mcp_session_t *s, const char *how,
+ngx_mcp_presence_set(ngx_mcp_session_t *s, const char *option,
     redisCallbackFn *handler)
 {
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
@@ -324,18 +194,145 @@ ngx_mcp_presence_write(ngx_mcp_session_t *s, const char *how,
                   - hex;
 
     ngx_str_set(&argv[3], "EX");
-    ngx_str_set(&argv[4], "60");
+    ngx_str_set(&argv[4], NGX_MCP_PRESENCE_EXPIRES);
 
-    argv[5].data = (u_char *) how;
-    argv[5].len = ngx_strlen(how);
+    argv[5].data = (u_char *) option;
+    argv[5].len = ngx_strlen(option);
 
-    return ngx_mcp_presence_ask(s->sid.key, handler, 6, argv);
+    return ngx_mcp_presence_command(s->sid.key, handler, 6, argv);
 }
 
 
 /*
- * To the worker that had the session.  Nobody waits for it: what is lost is
- * found when that worker touches the session the next time.
+ * The data of the handler is a copy of the key, which the handler frees.
+ */
+
+static ngx_int_t
+ngx_mcp_presence_command(u_char *key, redisCallbackFn *handler,
+    ngx_uint_t argc, ngx_str_t *argv)
+{
+    u_char     *copy;
+    ngx_int_t   rc;
+
+    copy = ngx_alloc(NGX_MCP_DIGEST_LEN, ngx_cycle->log);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(copy, key, NGX_MCP_DIGEST_LEN);
+
+    rc = ngx_mcp_redis_command(handler, copy, argc, argv);
+
+    if (rc != NGX_OK) {
+        ngx_free(copy);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_mcp_presence_set_reply(redisAsyncContext *ac, void *reply, void *data)
+{
+    u_char             *key = data;
+    u_char              id[NGX_MCP_WORKER_ID_LEN];
+    redisReply         *r = reply;
+    ngx_mcp_session_t  *s;
+
+    s = ngx_mcp_sessions_find(key);
+
+    if (ngx_mcp_worker_lease_failed(ac, r)) {
+
+        if (s) {
+            ngx_mcp_presence_retry(s);
+        }
+
+    } else {
+
+        if (s) {
+            s->published = 1;
+        }
+
+        if (ngx_mcp_presence_is_other(id, r)) {
+            ngx_mcp_presence_notify(id, key);
+        }
+    }
+
+    ngx_free(key);
+}
+
+
+static void
+ngx_mcp_presence_retry(ngx_mcp_session_t *s)
+{
+    s->refreshed_at = ngx_current_msec - NGX_MCP_PRESENCE_RENEW_MS
+                      + NGX_MCP_PRESENCE_RETRY_MS;
+
+    ngx_queue_remove(&s->presence);
+    ngx_queue_insert_head(&ngx_mcp_presences, &s->presence);
+}
+
+
+static void
+ngx_mcp_presence_renew_reply(redisAsyncContext *ac, void *reply, void *data)
+{
+    u_char             *key = data;
+    u_char              id[NGX_MCP_WORKER_ID_LEN];
+    redisReply         *r = reply;
+    ngx_mcp_session_t  *s;
+
+    s = ngx_mcp_worker_lease_failed(ac, r) ? NULL : ngx_mcp_sessions_find(key);
+
+    ngx_free(key);
+
+    /* one that was never written has been opened since the command was sent */
+
+    if (s == NULL || !s->published) {
+        return;
+    }
+
+    if (r->type == REDIS_REPLY_NIL) {
+
+        /*
+         * The key has expired.  If another worker writes it first, the next
+         * renewal finds that out.
+         */
+
+        (void) ngx_mcp_presence_set(s, "NX", ngx_mcp_presence_restored);
+        return;
+    }
+
+    if (ngx_mcp_presence_is_other(id, r)) {
+        ngx_mcp_sessions_close(s, NGX_MCP_CLOSE_REPLACED);
+    }
+}
+
+
+static void
+ngx_mcp_presence_restored(redisAsyncContext *ac, void *reply, void *data)
+{
+    ngx_mcp_worker_lease_ignore(ac, reply, NULL);
+
+    ngx_free(data);
+}
+
+
+/*
+ * Whether the reply is the id of another worker, which is stored in "id".
+ */
+
+static ngx_uint_t
+ngx_mcp_presence_is_other(u_char *id, redisReply *reply)
+{
+    return ngx_mcp_redis_id(id, reply) == NGX_OK
+           && ngx_memcmp(id, ngx_mcp_workers_self()->id, NGX_MCP_WORKER_ID_LEN)
+              != 0;
+}
+
+
+/*
+ * Tells the worker that had the session.  The packet may be lost: then that
+ * worker finds out when it renews the session.
  */
 
 static void
@@ -363,6 +360,6 @@ ngx_mcp_presence_replaced(u_char *key)
     s = ngx_mcp_sessions_find(key);
 
     if (s && s->published) {
-        (void) ngx_mcp_presence_refresh(s);
+        (void) ngx_mcp_presence_renew(s);
     }
 }

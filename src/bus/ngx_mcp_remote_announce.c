@@ -1,19 +1,27 @@
 
 /*
- * Nothing is kept here: announcements are passed on at once, and ended ids
- * are in the zone.  One that Redis is told of is in a block that the handler
- * of the reply frees.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Announcements between instances, and the list of ended session ids that they
+ * share.
+ *
+ * Announcements are passed on at once, and the ended ids are in the zone and
+ * in Redis, so that this file has no state.
  */
 
 #include "ngx_mcp_remote_announce.h"
 
 
-/* of an announcement's body: expiry, end, key, instance, kind; then the data */
+/*
+ * The body of NGX_MCP_PACKET_ANNOUNCE: expiry 8 (time of Redis, milliseconds),
+ * end 8 (unix seconds, or 0), key of the session, sending instance, kind 1,
+ * data.
+ */
 
 #define NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN                                      \
     (8 + 8 + NGX_MCP_DIGEST_LEN + NGX_MCP_INSTANCE_LEN + 1)
 
-/* one that comes later is of no use */
+/* an older one is ignored, which also bounds the replay window */
 
 #define NGX_MCP_REMOTE_ANNOUNCE_MAX_AGE_MS  5000
 
@@ -21,16 +29,18 @@
 #define NGX_MCP_REMOTE_ANNOUNCE_LIMIT  "10000"
 
 
+/* an ended id that is being added to Redis */
+
 typedef struct {
     u_char   key[NGX_MCP_DIGEST_LEN];
     time_t   end;
 } ngx_mcp_remote_announce_id_t;
 
 
-static void ngx_mcp_remote_announce_local(ngx_uint_t kind, u_char *key,
+static void ngx_mcp_remote_announce_send(ngx_uint_t kind, u_char *key,
     time_t end, u_char *data, size_t len);
 static void ngx_mcp_remote_announce_publish(ngx_mcp_packet_t *packet);
-static void ngx_mcp_remote_announce_again(u_char *key, time_t end);
+static void ngx_mcp_remote_announce_restore(u_char *key, time_t end);
 static void ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply,
     void *data);
 static ngx_int_t ngx_mcp_remote_announce_add(u_char *key, time_t end,
@@ -48,25 +58,25 @@ ngx_mcp_remote_announce(ngx_uint_t kind, u_char *key, time_t end, u_char *data,
         return;
     }
 
-    ngx_mcp_remote_announce_local(kind, key, end, data, len);
+    ngx_mcp_remote_announce_send(kind, key, end, data, len);
 
     if (end) {
-        (void) ngx_mcp_remote_announce_add(key, end,
-                                       ngx_mcp_redis_ignore, NULL);
+        (void) ngx_mcp_remote_announce_add(key, end, ngx_mcp_redis_ignore,
+                                           NULL);
     }
 }
 
 
 static void
-ngx_mcp_remote_announce_local(ngx_uint_t kind, u_char *key, time_t end,
+ngx_mcp_remote_announce_send(ngx_uint_t kind, u_char *key, time_t end,
     u_char *data, size_t len)
 {
     u_char            *p;
     int64_t            expires;
     ngx_mcp_packet_t  *packet;
 
-    packet = ngx_mcp_packet_alloc(NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN
-                                  + len, ngx_cycle->log);
+    packet = ngx_mcp_packet_alloc(NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN + len,
+                                  ngx_cycle->log);
     if (packet == NULL) {
         return;
     }
@@ -128,10 +138,9 @@ ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received)
     key = p + 16;
     p = key + NGX_MCP_DIGEST_LEN;
 
-    /* workers of this instance were told by the zone */
+    /* workers of this instance have it from the zone */
 
-    if (ngx_memcmp(p, ngx_mcp_zone()->root->instance,
-                   NGX_MCP_INSTANCE_LEN)
+    if (ngx_memcmp(p, ngx_mcp_zone()->root->instance, NGX_MCP_INSTANCE_LEN)
         == 0)
     {
         return;
@@ -170,11 +179,9 @@ ngx_mcp_remote_announce_sync(void)
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN], time[NGX_TIME_T_LEN];
     ngx_str_t  argv[8];
 
-    /* ours, for the others */
+    ngx_mcp_revocation_each(ngx_mcp_remote_announce_restore);
 
-    ngx_mcp_revocation_each(ngx_mcp_remote_announce_again);
-
-    /* theirs, for us */
+    /* those of other instances */
 
     ngx_str_set(&argv[0], "ZRANGEBYSCORE");
     ngx_mcp_redis_word(&argv[1], buf, NGX_MCP_REMOTE_ANNOUNCE_KEY);
@@ -193,7 +200,7 @@ ngx_mcp_remote_announce_sync(void)
 
 
 static void
-ngx_mcp_remote_announce_again(u_char *key, time_t end)
+ngx_mcp_remote_announce_restore(u_char *key, time_t end)
 {
     ngx_mcp_remote_announce_id_t  *id;
 
@@ -215,7 +222,7 @@ ngx_mcp_remote_announce_again(u_char *key, time_t end)
 
 
 /*
- * What Redis did not know, others that were here before do not know either.
+ * If Redis did not have the id, other instances do not have it either.
  */
 
 static void
@@ -229,8 +236,8 @@ ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply, void *data)
         && r->integer
         && ngx_mcp_redis_is_up())
     {
-        ngx_mcp_remote_announce_local(NGX_MCP_ANNOUNCE_ENDED, id->key,
-                                      id->end, NULL, 0);
+        ngx_mcp_remote_announce_send(NGX_MCP_ANNOUNCE_ENDED, id->key, id->end,
+                                     NULL, 0);
     }
 
     ngx_mcp_redis_ignore(ac, reply, NULL);
@@ -259,7 +266,7 @@ ngx_mcp_remote_announce_add(u_char *key, time_t end, redisCallbackFn *handler,
 
 
 /*
- * Takes off what has ended by itself.
+ * Removes the ids that have expired by themselves.
  */
 
 static void
@@ -306,7 +313,10 @@ ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
         }
     }
 
-    /* another worker may have read, and added, the same before */
+    /*
+     * Another worker of this instance may have added the same ids before, so
+     * this one checks all its sessions.
+     */
 
     ngx_mcp_announce_resync();
 }

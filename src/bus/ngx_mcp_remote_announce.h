@@ -1,11 +1,13 @@
 
 /*
- * Announcements between instances, and the session ids that were ended
- * before their time: what one instance knows of, all are to know.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Announcements between instances, and the list of ended session ids that they
+ * share.
  *
  *     <prefix>all            the channel of all workers
- *     <prefix>ended          a sorted set: digests of ended ids, by the time
- *                            (unix seconds) at which they end by themselves
+ *     <prefix>ended          a sorted set: digests of ended ids, with the time
+ *                            (unix seconds) at which they expire by themselves
  */
 
 #ifndef _NGX_MCP_REMOTE_ANNOUNCE_H_INCLUDED_
@@ -18,22 +20,22 @@
 
 
 /*
- * Tells the workers of the other instances what news_tell() tells those of
- * this one; "end" is that of an ended id, else 0.  Nothing is told while Redis
- * is not up: ended ids are when it is up again.
+ * Tells the workers of other instances what ngx_mcp_announce() tells those of
+ * this one.  "end" is the time of an ended id, otherwise 0.  Nothing is sent
+ * while Redis is lost; ended ids follow when it is back.
  */
 
 void ngx_mcp_remote_announce(ngx_uint_t kind, u_char *key, time_t end,
     u_char *data, size_t len);
 
 /*
- * An announcement of another instance has come.
+ * Handles an announcement of another instance.
  */
 
 void ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received);
 
 /*
- * Redis has come up, or has lost its data: exchanges the ended ids.
+ * Writes the ended ids of this instance to Redis and reads those of others.
  */
 
 void ngx_mcp_remote_announce_sync(void);

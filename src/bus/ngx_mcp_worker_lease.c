@@ -1,21 +1,32 @@
 
 /*
- * What this file knows is of this process, and lives as long as it.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The lease of this worker in Redis: a key that shows other workers that it is
+ * alive, and this one that Redis still has its data.
+ *
+ * The state is of this process and lives as long as it; the time of the last
+ * loss is in the zone, for all workers of the instance.
  */
 
 #include "ngx_mcp_worker_lease.h"
 #include "ngx_mcp_bus.h"
 
 
+#define NGX_MCP_WORKER_LEASE_EXPIRES  "15"                       /* seconds */
+
+/* after a loss, all workers have written their sessions within this time */
+
 #define NGX_MCP_WORKER_LEASE_LOST_WINDOW_MS       5000
-#define NGX_MCP_WORKER_LEASE_LOG_INTERVAL         10
-#define NGX_MCP_WORKER_LEASE_LOG_POLICY_INTERVAL  3600
+
+#define NGX_MCP_WORKER_LEASE_LOG_INTERVAL         10          /* seconds */
+#define NGX_MCP_WORKER_LEASE_LOG_POLICY_INTERVAL  3600        /* seconds */
 
 
-static void ngx_mcp_worker_lease_touch(void);
-static void ngx_mcp_worker_lease_touched(redisAsyncContext *ac, void *reply,
+static void ngx_mcp_worker_lease_renew(void);
+static void ngx_mcp_worker_lease_renewed(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_mcp_worker_lease_written(redisAsyncContext *ac, void *reply,
+static void ngx_mcp_worker_lease_created(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_mcp_worker_lease_set_lost(void);
 static void ngx_mcp_worker_lease_ask_policy(void);
@@ -25,21 +36,21 @@ static void ngx_mcp_worker_lease_delete_dead(void);
 static ngx_int_t ngx_mcp_worker_lease_delete(u_char *id);
 
 
-static ngx_uint_t  ngx_mcp_worker_lease_known;
+static ngx_uint_t  ngx_mcp_worker_lease_exists;    /* when last seen */
 
 
 void
 ngx_mcp_worker_lease_join(void)
 {
-    ngx_mcp_worker_lease_known = 0;
+    ngx_mcp_worker_lease_exists = 0;
 
-    ngx_mcp_worker_lease_touch();
+    ngx_mcp_worker_lease_renew();
 }
 
 
 /*
- * Unless another worker of this instance was there, what happened to the data
- * in between is not known, nor whether the others are back.
+ * If no worker of this instance was connected, Redis may have lost its data in
+ * the meantime, and other instances may not have written theirs again.
  */
 
 void
@@ -49,7 +60,7 @@ ngx_mcp_worker_lease_up(void)
 
     ngx_mcp_workers_gauges(&gauges);
 
-    /* this worker is one of those that are ready */
+    /* this worker is counted */
 
     if (gauges.redis[NGX_MCP_REDIS_READY] == 1) {
         ngx_mcp_worker_lease_set_lost();
@@ -61,7 +72,7 @@ ngx_mcp_worker_lease_up(void)
 
 
 /*
- * A Redis made for caches throws away keys that others need.
+ * A Redis that is configured as a cache may evict the keys.
  */
 
 static void
@@ -82,7 +93,7 @@ ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply, void *data)
 {
     redisReply  *r = reply;
 
-    /* who must not ask does not learn it, and need not */
+    /* users without the permission for CONFIG get no warning */
 
     if (r == NULL
         || r->type != REDIS_REPLY_ARRAY
@@ -93,13 +104,12 @@ ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    if (ngx_mcp_zone_log_once(
-                            &ngx_mcp_zone()->root->redis_policy_logged_at,
-                            NGX_MCP_WORKER_LEASE_LOG_POLICY_INTERVAL))
+    if (ngx_mcp_zone_log_once(&ngx_mcp_zone()->root->redis_policy_logged_at,
+                              NGX_MCP_WORKER_LEASE_LOG_POLICY_INTERVAL))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "mcp sse: redis \"%V\" has the maxmemory-policy \"%s\" "
-                      "and may forget sessions, it should be \"noeviction\"",
+                      "mcp sse: redis \"%V\" has maxmemory-policy \"%s\" and "
+                      "may evict sessions, use \"noeviction\"",
                       &ngx_mcp_zone()->conf->redis->name,
                       r->element[1]->str);
     }
@@ -109,17 +119,17 @@ ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply, void *data)
 void
 ngx_mcp_worker_lease_every_second(void)
 {
-    ngx_mcp_worker_lease_touch();
+    ngx_mcp_worker_lease_renew();
     ngx_mcp_worker_lease_delete_dead();
 }
 
 
 /*
- * GETEX and not SET: a Redis that has no memory left takes it, too.
+ * A Redis out of memory accepts GETEX and refuses SET.
  */
 
 static void
-ngx_mcp_worker_lease_touch(void)
+ngx_mcp_worker_lease_renew(void)
 {
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[4];
@@ -127,14 +137,14 @@ ngx_mcp_worker_lease_touch(void)
     ngx_str_set(&argv[0], "GETEX");
     ngx_mcp_redis_key(&argv[1], buf, 'k', ngx_mcp_workers_self()->id);
     ngx_str_set(&argv[2], "EX");
-    ngx_str_set(&argv[3], "15");
+    ngx_str_set(&argv[3], NGX_MCP_WORKER_LEASE_EXPIRES);
 
-    (void) ngx_mcp_redis_command(ngx_mcp_worker_lease_touched, NULL, 4, argv);
+    (void) ngx_mcp_redis_command(ngx_mcp_worker_lease_renewed, NULL, 4, argv);
 }
 
 
 static void
-ngx_mcp_worker_lease_touched(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_worker_lease_renewed(redisAsyncContext *ac, void *reply, void *data)
 {
     u_char       buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t    argv[5];
@@ -145,12 +155,12 @@ ngx_mcp_worker_lease_touched(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (r->type == REDIS_REPLY_STRING) {
-        ngx_mcp_worker_lease_known = 1;
+        ngx_mcp_worker_lease_exists = 1;
         ngx_mcp_redis_joined();
         return;
     }
 
-    if (ngx_mcp_worker_lease_known) {
+    if (ngx_mcp_worker_lease_exists) {
         ngx_mcp_worker_lease_lost();
     }
 
@@ -158,35 +168,30 @@ ngx_mcp_worker_lease_touched(redisAsyncContext *ac, void *reply, void *data)
     ngx_mcp_redis_key(&argv[1], buf, 'k', ngx_mcp_workers_self()->id);
     ngx_str_set(&argv[2], "1");
     ngx_str_set(&argv[3], "EX");
-    ngx_str_set(&argv[4], "15");
+    ngx_str_set(&argv[4], NGX_MCP_WORKER_LEASE_EXPIRES);
 
-    (void) ngx_mcp_redis_command(ngx_mcp_worker_lease_written, NULL, 5, argv);
+    (void) ngx_mcp_redis_command(ngx_mcp_worker_lease_created, NULL, 5, argv);
 }
 
 
 static void
-ngx_mcp_worker_lease_written(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_worker_lease_created(redisAsyncContext *ac, void *reply, void *data)
 {
     redisReply  *r = reply;
 
     if (!ngx_mcp_worker_lease_failed(ac, r)) {
-        ngx_mcp_worker_lease_known = 1;
+        ngx_mcp_worker_lease_exists = 1;
         ngx_mcp_redis_joined();
         return;
     }
 
-    /* one that has no memory left still carries messages */
+    /* a Redis out of memory still publishes messages */
 
     if (r && ngx_strncmp(r->str, "OOM", 3) == 0) {
         ngx_mcp_redis_joined();
     }
 }
 
-
-/*
- * No answer, or an error; of those that say that this is not our Redis the
- * connection is given up.
- */
 
 ngx_uint_t
 ngx_mcp_worker_lease_failed(redisAsyncContext *ac, redisReply *reply)
@@ -213,15 +218,14 @@ ngx_mcp_worker_lease_failed(redisAsyncContext *ac, redisReply *reply)
 void
 ngx_mcp_worker_lease_lost(void)
 {
-    if (!ngx_mcp_worker_lease_known) {
+    if (!ngx_mcp_worker_lease_exists) {
         return;
     }
 
-    ngx_mcp_worker_lease_known = 0;
+    ngx_mcp_worker_lease_exists = 0;
     ngx_mcp_worker_lease_set_lost();
 
-    if (ngx_mcp_zone_log_once(
-                              &ngx_mcp_zone()->root->redis_empty_logged_at,
+    if (ngx_mcp_zone_log_once(&ngx_mcp_zone()->root->redis_empty_logged_at,
                               NGX_MCP_WORKER_LEASE_LOG_INTERVAL))
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -230,7 +234,7 @@ ngx_mcp_worker_lease_lost(void)
                       &ngx_mcp_zone()->conf->redis->name);
     }
 
-    ngx_mcp_worker_lease_touch();
+    ngx_mcp_worker_lease_renew();
     ngx_mcp_bus_restore();
 }
 
@@ -261,7 +265,7 @@ ngx_mcp_worker_lease_exit(void)
 
 
 /*
- * Without this the key would stay for 15 seconds.
+ * Senders learn of the death of a worker before its lease expires.
  */
 
 static void

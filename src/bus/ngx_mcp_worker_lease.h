@@ -1,9 +1,11 @@
 
 /*
- * This worker's own key in Redis, and what it tells: the key is gone when
- * Redis has lost its data.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- *     <prefix>k:<worker>     "1", 15 seconds, touched every second
+ * The lease of this worker in Redis: a key that shows other workers that it is
+ * alive, and this one that Redis still has its data.
+ *
+ *     <prefix>k:<worker>     "1", expires after 15 seconds, renewed each second
  */
 
 #ifndef _NGX_MCP_WORKER_LEASE_H_INCLUDED_
@@ -15,38 +17,40 @@
 
 
 /*
- * Tells Redis that there is this worker; that has been done; one second has
- * passed.
+ * For the bus: creates the lease on a new connection, and calls
+ * ngx_mcp_redis_joined() then; Redis has come up; one second has passed; the
+ * worker exits, which deletes the lease.
  */
 
 void ngx_mcp_worker_lease_join(void);
 void ngx_mcp_worker_lease_up(void);
 void ngx_mcp_worker_lease_every_second(void);
-
-/*
- * This worker exits: deletes its key.
- */
-
 void ngx_mcp_worker_lease_exit(void);
 
 /*
- * Somebody has seen that Redis has lost its data.  Whether it has lost them,
- * or may have, so recently that a session it does not know may be alive.
+ * The caller has found the lease missing, so Redis has lost its data: writes
+ * all again.
  */
 
 void ngx_mcp_worker_lease_lost(void);
+
+/*
+ * Whether Redis has lost its data, or may have, so recently that a session
+ * that it does not have may be alive.
+ */
+
 ngx_uint_t ngx_mcp_worker_lease_maybe_lost(void);
 
 /*
- * Whether a command has failed: no reply, or an error, which is logged.  But
- * for a Redis out of memory the connection is given up.
+ * Whether a command has failed.  An error is logged; unless Redis is only out
+ * of memory, the connection is closed.
  */
 
 ngx_uint_t ngx_mcp_worker_lease_failed(redisAsyncContext *ac,
     redisReply *reply);
 
 /*
- * The same as the handler of a reply that nobody waits for.
+ * The same as the handler of a command whose reply is not used.
  */
 
 void ngx_mcp_worker_lease_ignore(redisAsyncContext *ac, void *reply,

@@ -1,7 +1,11 @@
 
 /*
- * The request belongs to nginx.  Its envelope belongs to it until it is
- * delivered, and is freed by its cleanup if it never is.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * POST of the legacy transport: checks a message, has it delivered, answers.
+ *
+ * The envelope belongs to the request until it is delivered.  The cleanup of
+ * the request frees it if it is not.
  */
 
 #include "ngx_mcp_message.h"
@@ -31,7 +35,7 @@ typedef struct {
 static ngx_int_t ngx_mcp_message_authorized(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_message_session(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status);
-static void ngx_mcp_message_facts(ngx_http_request_t *r,
+static void ngx_mcp_message_vars(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_int_t ngx_mcp_message_deliver(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_message_answer(ngx_http_request_t *r);
@@ -125,7 +129,7 @@ ngx_mcp_message_authorized(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* Frappe cannot be asked; the stream's own credential will do */
+    /* Frappe is unreachable: only the credential of the stream is accepted */
 
     if (ctx->verdict.status && rc != NGX_OK) {
         ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -155,8 +159,9 @@ ngx_mcp_message_authorized(ngx_http_request_t *r)
 
 
 /*
- * Is the id ours, and the client's?  Whether the session is still there is
- * asked when the message is known to be one.
+ * Checks the session id: its MAC or, while Frappe is unreachable, whether the
+ * session was opened with the credential.  Whether the session exists is
+ * checked when the message is delivered.
  */
 
 static ngx_int_t
@@ -237,10 +242,6 @@ ngx_mcp_message_type(ngx_http_request_t *r)
 }
 
 
-/*
- * The body is there, or status says what is wrong with it.
- */
-
 static ngx_int_t
 ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status)
 {
@@ -307,7 +308,7 @@ ngx_mcp_message_scan(ngx_http_request_t *r, ngx_int_t status,
     switch (code) {
 
     case NGX_OK:
-        ngx_mcp_message_facts(r, (*messages)->elts);
+        ngx_mcp_message_vars(r, (*messages)->elts);
         return NGX_OK;
 
     case NGX_MCP_ERR_PARSE:
@@ -326,7 +327,7 @@ ngx_mcp_message_scan(ngx_http_request_t *r, ngx_int_t status,
 
 
 static void
-ngx_mcp_message_facts(ngx_http_request_t *r,
+ngx_mcp_message_vars(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message)
 {
     ngx_mcp_ctx_t       *ctx;

@@ -1,6 +1,8 @@
 
 /*
- * POST of the legacy transport: takes a message.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * POST of the legacy transport, and checks of messages for both transports.
  */
 
 #ifndef _NGX_MCP_MESSAGE_H_INCLUDED_
@@ -17,17 +19,15 @@
 ngx_int_t ngx_mcp_message_handler(ngx_http_request_t *r);
 
 /*
- * Whether Content-Type and Content-Encoding are those of a message: NGX_OK or
- * NGX_DECLINED.
+ * Checks Content-Type and Content-Encoding.  Returns NGX_OK or NGX_DECLINED.
  */
 
 ngx_int_t ngx_mcp_message_type(ngx_http_request_t *r);
 
 /*
- * Scans ctx->body, of which the reader of bodies said "status", see
- * ngx_mcp_jsonrpc_scan(), and notes for the log what the first
- * message is.  NGX_OK; NGX_DECLINED: the request was refused, or is to be, and
- * *rc is what it is finalized with.
+ * Parses ctx->body, see ngx_mcp_jsonrpc_scan(), and sets the variables of the
+ * first message.  "status" is the result of reading the body.  Returns NGX_OK;
+ * or NGX_DECLINED, and the handler returns *rc: the request is refused.
  */
 
 ngx_int_t ngx_mcp_message_scan(ngx_http_request_t *r, ngx_int_t status,

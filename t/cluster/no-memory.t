@@ -73,7 +73,7 @@ for my $case ([ 1, 'the attempt', qr/malloc\(\d{2,3}\) failed/ ],
     ok($there->wait_log(qr/#\d+: $log/, 5), 'the log says what was missing');
 }
 
-is(metrics($there)->{"nginx_mcp_sse_limit_refusals_total{limit=\"$_\"}"} || 0, 0,
+is(metrics($there)->{qq(nginx_mcp_sse_limit_refusals_total{limit="$_"})}, 0,
     "no limit was reached: $_") for qw(zone inbox);
 is(health($there)->{pending_requests}, 0, 'nothing is pending');
 is($frappe->tool_count('echo'), 0, 'nothing ran');

@@ -356,8 +356,7 @@ ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf, ngx_str_t *value)
         rcf->prefix.len = value->len - 7;
 
         return rcf->prefix.len > NGX_MCP_REDIS_MAX_PREFIX_LEN
-               ? "the prefix is longer than "
-                 ngx_value(NGX_MCP_REDIS_MAX_PREFIX_LEN) " bytes" : NULL;
+               ? "the prefix is longer than 128 bytes" : NULL;
     }
 
     if (ngx_strncmp(p, "timeout=", 8) == 0) {

@@ -34,7 +34,7 @@ struct ngx_mcp_event_s {
 
 /*
  * Allocates an event with room for "size" bytes of data; pos and last point to
- * the begin of the data.  Returns NULL if memory is short.
+ * the beginning of the data.  Returns NULL if memory is short.
  */
 
 ngx_mcp_event_t *ngx_mcp_event_alloc(size_t size, ngx_log_t *log);

@@ -82,8 +82,8 @@ ngx_mcp_check_uri_internal(ngx_conf_t *cf, ngx_queue_t *locations,
 
 
 /*
- * A proxy in front may remove the begin of the path that clients see, so that
- * each end of the path is tried.
+ * A proxy in front may remove the beginning of the path that clients see, so
+ * that each end of the path is tried.
  */
 
 static void

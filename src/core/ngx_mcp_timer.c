@@ -21,7 +21,7 @@
 
 /*
  * The limits of the nginx timer.  A held worker polls ngx_exiting, since nginx
- * has no hook for the begin of a shutdown; entries that expire within the
+ * has no hook for the beginning of a shutdown; entries that expire within the
  * shorter time are served together.
  */
 

@@ -1,9 +1,18 @@
 
 /*
- * A stream lives in the pool of its request; the request's cleanup unlinks
- * it from its owner and the tick.  The bytes of events are outside the
- * pool, which would keep them until the stream ends; their bufs are in it
- * and are used again.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * An open SSE response: bounded queue, back-pressure, heartbeat, end.
+ *
+ * Events are queued, and one posted event writes the queue: what is sent in
+ * one round of the event loop leaves in one write, and no function that sends
+ * ends a request.  While the filters hold output, the queue waits for the
+ * write handler.
+ *
+ * A stream is allocated in the pool of its request.  A cleanup of the request
+ * detaches it from its owner, its timer and the posted event.  The bytes of
+ * events are outside of the pool, which would keep them until the stream ends;
+ * their bufs are in the pool and are used again.
  */
 
 #include "ngx_mcp_stream.h"
@@ -12,31 +21,32 @@
 #include "ngx_mcp_workers.h"
 
 
-#define ngx_mcp_stream_queued(r)                                              \
+/* whether the filters hold output, for the client or behind a subrequest */
+
+#define ngx_mcp_stream_blocked(r)                                             \
     ((r)->connection->buffered || (r)->postponed)
 
 
 struct ngx_mcp_stream_s {
     ngx_http_request_t               *request;
-    ngx_mcp_loc_conf_t               *conf;
-    ngx_mcp_stream_owner_t            owner;   /* if owned */
+    ngx_mcp_stream_owner_t            owner;
 
-    ngx_queue_t                       queue;   /* events not yet given on */
-    ngx_queue_t                       sending; /* events in bufs of busy */
+    ngx_queue_t                       queue;   /* not given to filters yet */
+    ngx_queue_t                       sending; /* events in bufs of "busy" */
     size_t                            waiting; /* bytes in queue */
-    size_t                            newest;  /* of them, the last event's */
+    size_t                            newest;  /* bytes of the last event */
 
     ngx_chain_t                      *free;
     ngx_chain_t                      *busy;
 
     ngx_mcp_timer_t                   heartbeat;
     ngx_uint_t                        beats;
-    ngx_uint_t                        reason;  /* to end it, if not 0 */
+    ngx_uint_t                        reason;  /* not 0: close the stream */
 
-    ngx_event_t                       event;   /* there is something to send */
+    ngx_event_t                       event;   /* writes the queue */
 
-    unsigned                          owned:1;
-    unsigned                          last:1;  /* the end is to be sent */
+    unsigned                          owned:1; /* closed() may run */
+    unsigned                          last:1;  /* nothing after queue */
 };
 
 
@@ -76,7 +86,6 @@ ngx_mcp_stream_open(ngx_http_request_t *r, ngx_mcp_stream_owner_t *owner,
 
     stream->request = r;
     stream->owner = *owner;
-    stream->conf = owner->conf;
     stream->heartbeat.handler = ngx_mcp_stream_heartbeat;
     stream->heartbeat.data = stream;
     stream->event.handler = ngx_mcp_stream_event;
@@ -102,7 +111,7 @@ ngx_mcp_stream_open(ngx_http_request_t *r, ngx_mcp_stream_owner_t *owner,
 
     ngx_mcp_stream_start(stream);
 
-    /* nginx turns Nagle's algorithm off only for what it knows itself */
+    /* nginx sets TCP_NODELAY for its own handlers only */
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -123,7 +132,7 @@ ngx_mcp_stream_open(ngx_http_request_t *r, ngx_mcp_stream_owner_t *owner,
 
 
 /*
- * From here on the cleanup undoes it.
+ * ngx_mcp_stream_cleanup() undoes this.
  */
 
 static void
@@ -143,8 +152,8 @@ ngx_mcp_stream_start(ngx_mcp_stream_t *stream)
     ngx_mcp_timer_hold();
     ngx_mcp_workers_streams(1);
 
-    if (stream->conf->keepalive != NGX_MCP_OFF) {
-        ngx_mcp_timer_set(&stream->heartbeat, stream->conf->keepalive);
+    if (stream->owner.conf->keepalive != NGX_MCP_OFF) {
+        ngx_mcp_timer_set(&stream->heartbeat, stream->owner.conf->keepalive);
     }
 
     if (!r->discard_body) {
@@ -153,7 +162,7 @@ ngx_mcp_stream_start(ngx_mcp_stream_t *stream)
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    /* the client may have left before anybody looked */
+    /* the client may have closed the connection before */
 
     if (r->connection->read->ready) {
         ngx_post_event(r->connection->read, &ngx_posted_events);
@@ -171,17 +180,15 @@ ngx_mcp_stream_header(ngx_http_request_t *r)
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    if (ngx_mcp_header_add(r, "Cache-Control",
-                           "no-cache, no-transform")
+    if (ngx_mcp_header_add(r, "Cache-Control", "no-cache, no-transform")
         != NGX_OK
-        || ngx_mcp_header_add(r, "X-Accel-Buffering", "no")
-           != NGX_OK)
+        || ngx_mcp_header_add(r, "X-Accel-Buffering", "no") != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
 #if (NGX_HTTP_GZIP)
-    /* a compressor would hold events back and take 270 kB per stream */
+    /* gzip delays events and allocates 270 kB for a stream */
     r->gzip_tested = 1;
     r->gzip_ok = 0;
 #endif
@@ -194,6 +201,10 @@ static void
 ngx_mcp_stream_cleanup(void *data)
 {
     ngx_mcp_stream_t  *stream = data;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, stream->request->connection->log, 0,
+                   "mcp stream closed, by its owner: %d, reason: %ui",
+                   stream->last, stream->reason);
 
     ngx_mcp_timer_del(&stream->heartbeat);
 
@@ -213,8 +224,8 @@ ngx_mcp_stream_cleanup(void *data)
 
 
 /*
- * Not before the pool goes away: HTTP/2 may still be sending from a frame of
- * a request that has ended.
+ * A cleanup of the pool: HTTP/2 may still send a frame of a request that has
+ * ended.
  */
 
 static void
@@ -222,15 +233,13 @@ ngx_mcp_stream_free_events(void *data)
 {
     ngx_mcp_stream_t  *stream = data;
 
-    ngx_queue_t  *q, *next;
+    ngx_queue_t  *q;
 
     ngx_queue_add(&stream->sending, &stream->queue);
 
-    for (q = ngx_queue_head(&stream->sending);
-         q != ngx_queue_sentinel(&stream->sending);
-         q = next)
-    {
-        next = ngx_queue_next(q);
+    while (!ngx_queue_empty(&stream->sending)) {
+        q = ngx_queue_head(&stream->sending);
+        ngx_queue_remove(q);
         ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
 }
@@ -274,6 +283,10 @@ ngx_mcp_stream_push(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
 
     stream->newest = ev->last - ev->pos;
     stream->waiting += stream->newest;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, stream->request->connection->log, 0,
+                   "mcp stream event queued, bytes: %uz of %uz",
+                   stream->newest, stream->waiting);
 }
 
 
@@ -295,8 +308,8 @@ ngx_mcp_stream_event(ngx_event_t *ev)
 
 
 /*
- * Gives the queue to the filters as soon as they hold nothing.  Finalizes the
- * request on an error, "rc" included, and after the last event.
+ * Gives the queue to the filters if they hold no output.  Finalizes the
+ * request on an error, which "rc" may be, and after the last event.
  */
 
 static void
@@ -306,20 +319,24 @@ ngx_mcp_stream_flush(ngx_mcp_stream_t *stream, ngx_int_t rc)
 
     r = stream->request;
 
-    /* the write handler may come before the posted event */
+    /* the write handler may run before the posted event */
 
     if (stream->event.posted) {
         ngx_delete_posted_event(&stream->event);
     }
 
     while (rc == NGX_OK
-           && !ngx_mcp_stream_queued(r)
+           && !ngx_mcp_stream_blocked(r)
            && !ngx_queue_empty(&stream->queue))
     {
         rc = ngx_mcp_stream_output(stream);
     }
 
-    if (rc != NGX_OK || ngx_mcp_stream_check(stream) != NGX_OK) {
+    /* a response that ends in order is limited by send_timeout only */
+
+    if (rc != NGX_OK
+        || (!stream->last && ngx_mcp_stream_check(stream) != NGX_OK))
+    {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
     }
@@ -331,7 +348,7 @@ ngx_mcp_stream_flush(ngx_mcp_stream_t *stream, ngx_int_t rc)
 
 
 /*
- * A stream that ends in order gets its time: send_timeout limits it.
+ * Returns NGX_ERROR if the stream must be closed.
  */
 
 static ngx_int_t
@@ -339,10 +356,6 @@ ngx_mcp_stream_check(ngx_mcp_stream_t *stream)
 {
     size_t        size;
     ngx_chain_t  *cl;
-
-    if (stream->last) {
-        return NGX_OK;
-    }
 
     size = stream->waiting;
 
@@ -354,8 +367,8 @@ ngx_mcp_stream_check(ngx_mcp_stream_t *stream)
         ngx_mcp_count(NGX_MCP_COUNT_QUEUE_FULL);
 
         ngx_log_error(NGX_LOG_INFO, stream->request->connection->log, 0,
-                      "mcp sse: client reads too slowly, more than %uz bytes "
-                      "wait", stream->owner.limit);
+                      "mcp sse: client reads too slowly: %uz bytes are queued, "
+                      "closing the stream", size);
 
         stream->reason = NGX_MCP_CLOSE_SLOW_CLIENT;
     }
@@ -365,8 +378,8 @@ ngx_mcp_stream_check(ngx_mcp_stream_t *stream)
 
 
 /*
- * Lets the filters send what they have; the queue is given to them only when
- * they hold nothing, for the client or for a subrequest that one of them made.
+ * Gives the queue to the filters if they hold no output, and lets them send
+ * what they hold otherwise.
  */
 
 static ngx_int_t
@@ -377,10 +390,9 @@ ngx_mcp_stream_output(ngx_mcp_stream_t *stream)
     ngx_http_request_t  *r;
 
     r = stream->request;
-
     out = NULL;
 
-    if (!ngx_mcp_stream_queued(r)) {
+    if (!ngx_mcp_stream_blocked(r)) {
 
         if (ngx_queue_empty(&stream->queue)) {
             return NGX_OK;
@@ -393,6 +405,10 @@ ngx_mcp_stream_output(ngx_mcp_stream_t *stream)
     }
 
     rc = ngx_http_output_filter(r, out);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp stream output: %i, blocked: %d",
+                   rc, ngx_mcp_stream_blocked(r) ? 1 : 0);
 
     ngx_chain_update_chains(r->pool, &stream->free, &stream->busy, &out,
                             (ngx_buf_tag_t) &ngx_http_mcp_sse_module);
@@ -442,7 +458,7 @@ ngx_mcp_stream_chain(ngx_mcp_stream_t *stream)
 
     } while (!ngx_queue_empty(&stream->queue));
 
-    /* never a buf of its own for this: it might be used again too early */
+    /* an empty buf for the flush might be used again before it is sent */
 
     b->flush = 1;
 
@@ -453,44 +469,33 @@ ngx_mcp_stream_chain(ngx_mcp_stream_t *stream)
 
 
 /*
- * Frees the events whose bufs were sent: one event has one buf, and both
- * lists have the same order.
+ * Frees the events whose bufs are sent.  An event has one buf, and "sending"
+ * and "busy" have the same order.
  */
 
 static void
 ngx_mcp_stream_release(ngx_mcp_stream_t *stream)
 {
-    ngx_uint_t    n;
-    ngx_queue_t  *q, *prev;
-    ngx_chain_t  *cl;
+    ngx_queue_t      *q;
+    ngx_mcp_event_t  *ev;
 
-    n = 0;
+    while (!ngx_queue_empty(&stream->sending)) {
+        q = ngx_queue_head(&stream->sending);
+        ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
 
-    for (cl = stream->busy; cl; cl = cl->next) {
-        n++;
-    }
-
-    for (q = ngx_queue_last(&stream->sending);
-         n && q != ngx_queue_sentinel(&stream->sending);
-         q = ngx_queue_prev(q))
-    {
-        n--;
-    }
-
-    while (q != ngx_queue_sentinel(&stream->sending)) {
-        prev = ngx_queue_prev(q);
+        if (stream->busy && stream->busy->buf->start == ev->pos) {
+            return;
+        }
 
         ngx_queue_remove(q);
-        ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
-
-        q = prev;
+        ngx_free(ev);
     }
 }
 
 
 /*
- * Waits for the client to take what is buffered, at most send_timeout
- * without a byte.
+ * Installs the write handler while output is blocked.  The client has
+ * send_timeout to take any byte.
  */
 
 static ngx_int_t
@@ -505,7 +510,7 @@ ngx_mcp_stream_wait(ngx_http_request_t *r)
 
     if (!c->buffered) {
 
-        /* one of limit_rate is left alone: who else would end the delay? */
+        /* the timer of limit_rate ends its delay, so keep it */
 
         if (wev->timer_set && !wev->delayed) {
             ngx_del_timer(wev);
@@ -543,8 +548,7 @@ ngx_mcp_stream_write_handler(ngx_http_request_t *r)
     stream = ctx->stream;
 
     if (c->write->timedout) {
-        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
-                      "client timed out");
+        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT, "client timed out");
         ngx_mcp_count(NGX_MCP_COUNT_SEND_TIMEOUT);
         c->timedout = 1;
         stream->reason = NGX_MCP_CLOSE_SLOW_CLIENT;
@@ -564,13 +568,13 @@ ngx_mcp_stream_heartbeat(void *data)
     ngx_mcp_event_t           *ev;
     ngx_mcp_workers_gauges_t   gauges;
 
-    ngx_mcp_timer_set(&stream->heartbeat, stream->conf->keepalive);
+    ngx_mcp_timer_set(&stream->heartbeat, stream->owner.conf->keepalive);
 
     stream->beats++;
 
-    /* whoever does not read is not asked whether it is there */
+    /* skip the heartbeat while output is blocked */
 
-    if (ngx_mcp_stream_queued(stream->request)
+    if (ngx_mcp_stream_blocked(stream->request)
         || !ngx_queue_empty(&stream->queue))
     {
         return;
@@ -579,17 +583,14 @@ ngx_mcp_stream_heartbeat(void *data)
     if (stream->owner.keepalive_event) {
         ngx_mcp_workers_gauges(&gauges);
 
-        ev = ngx_mcp_event_format(160 + 3 * NGX_INT64_LEN,
-                 ngx_cycle->log,
+        ev = ngx_mcp_event_format(160 + 3 * NGX_INT64_LEN, ngx_cycle->log,
                  "event: ping\ndata: {\"type\":\"ping\",\"timestamp\":%T,"
                  "\"counter\":%ui,\"active_connections\":%ui}\n\n",
                  ngx_time(), stream->beats, gauges.streams);
 
     } else {
-        ev = ngx_mcp_event_format(16 + 2 * NGX_INT64_LEN,
-                                  ngx_cycle->log,
-                                  ": ping %ui at %T\n\n",
-                                  stream->beats, ngx_time());
+        ev = ngx_mcp_event_format(16 + 2 * NGX_INT64_LEN, ngx_cycle->log,
+                 ": ping %ui at %T\n\n", stream->beats, ngx_time());
     }
 
     if (ev) {

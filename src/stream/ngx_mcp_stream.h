@@ -1,5 +1,7 @@
 
 /*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
  * An open SSE response: bounded queue, back-pressure, heartbeat, end.
  */
 
@@ -16,8 +18,8 @@
  *
  * closed() runs once, when the request of the stream ends for another reason
  * than ngx_mcp_stream_end(); "reason" is an ngx_mcp_close_reason_e, and
- * *stream is NULL.  It runs from an event of the connection, of the stream or
- * of nginx, never inside a function of this file.
+ * *stream is NULL.  It runs from an event of the connection or of the stream,
+ * never inside one of the functions below.
  */
 
 typedef struct {
@@ -26,16 +28,16 @@ typedef struct {
     void                           (*closed)(void *data, ngx_uint_t reason);
     ngx_mcp_loc_conf_t            *conf;
     size_t                         limit;      /* bytes that may wait for the
-                                                  client; see _send() */
+                                                  client, see below */
     unsigned                       keepalive_event:1;
 } ngx_mcp_stream_owner_t;
 
 
 /*
- * Opens the stream on r: headers and "first", an event, in one write.  Takes
- * over "first" in any case, and copies *owner.  The caller returns the result
- * from its content handler, or gives it to ngx_http_finalize_request();
- * *owner->stream is set if and only if the stream is open then.
+ * Opens the stream on r: sends the headers and the event "first" in one write.
+ * Takes over "first" in any case, and copies *owner.  The caller returns the
+ * result from its content handler, or finalizes the request with it.
+ * *owner->stream is set if the stream is open, and not changed otherwise.
  */
 
 ngx_int_t ngx_mcp_stream_open(ngx_http_request_t *r,
@@ -62,7 +64,7 @@ void ngx_mcp_stream_send(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 void ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 
 /*
- * Sends the headers of a stream; returns as ngx_http_send_header().
+ * Sends the headers of a stream.  Returns what ngx_http_send_header() returns.
  */
 
 ngx_int_t ngx_mcp_stream_header(ngx_http_request_t *r);

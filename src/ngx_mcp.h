@@ -387,9 +387,9 @@ struct ngx_mcp_sink_s {
 
 
 /*
- * A session.  It is owned by one worker, for a stream the worker that has the
- * stream, and only that worker touches it.  It is freed when it has no stream,
- * no call and no message that waits.
+ * A session is owned by the worker that created it, and only that worker uses
+ * it: one with a stream by session/ngx_mcp_session.c, one for the POSTs of
+ * Streamable HTTP by session/ngx_mcp_session_http.c, which free it.
  */
 
 struct ngx_mcp_session_s {

@@ -1,6 +1,13 @@
 
 /*
- * Nothing is kept here: tasks belong to their session.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Dispatch of messages of both transports: local, forwarded, dropped,
+ * cancelled.
+ *
+ * Messages of a legacy session arrive from the bus and are answered to its
+ * stream; messages of Streamable HTTP arrive with a POST, which is answered.
+ * The difference is in the sink.  Tasks are owned by their session.
  */
 
 #include "ngx_mcp_dispatch.h"
@@ -28,6 +35,8 @@ static ngx_mcp_task_t *ngx_mcp_dispatch_find(ngx_queue_t *tasks,
 static void ngx_mcp_dispatch_answer(ngx_mcp_task_t *task,
     const char *executed);
 
+
+/* docs/PROTOCOL.md 5.2, 5.3 */
 
 static ngx_mcp_local_method_t  ngx_mcp_local_methods[] = {
     { ngx_string("ping"), NGX_MCP_LOCAL_PING },
@@ -65,8 +74,8 @@ ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
 
     if (rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "mcp sse: damaged envelope for session %*s",
-                      (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+                      "mcp sse: envelope for session %*s is damaged, messages "
+                      "are lost", (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
         if (sink->open) {
             sink->tell(sink, NULL, NULL, 1);
@@ -93,7 +102,7 @@ ngx_mcp_dispatch_message(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
 
 
 /*
- * Returns the task of a message that waits for its call.
+ * Returns the task, if the message has become one.
  */
 
 static ngx_mcp_task_t *
@@ -106,7 +115,12 @@ ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
     request = (message->type == NGX_MCP_JSONRPC_REQUEST);
     forwards = ngx_mcp_dispatch_forwards(sink->conf, message);
 
-    /* Streamable HTTP answers local methods without a session */
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp session %*s message type: %ui, forwarded: %ui",
+                   (size_t) (s ? NGX_MCP_HASH_LEN : 1),
+                   s ? s->sid.hash : (u_char *) "-", message->type, forwards);
+
+    /* local methods of Streamable HTTP are answered without a session */
 
     if (request
         && (forwards || !sink->streamable)
@@ -154,7 +168,8 @@ ngx_mcp_dispatch_forwards(ngx_mcp_loc_conf_t *conf,
 
 
 /*
- * Within a session, an id stands for one request at a time.
+ * Returns whether the id is that of an open request.  Within a session, an id
+ * must not be used by two requests at a time.
  */
 
 static ngx_uint_t
@@ -169,13 +184,13 @@ ngx_mcp_dispatch_repeated(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
     }
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "mcp sse: session %*s repeats a request whose answer is "
-                  "still to come, not run",
+                  "mcp sse: session %*s: request id is already in use, the "
+                  "request is not executed",
                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
     ngx_mcp_count(NGX_MCP_COUNT_REPEATED);
 
-    /* legacy: the answer to the first one is the answer to both */
+    /* a legacy client gets one answer, that to the first request */
 
     if (sink->streamable) {
         sink->tell(sink, NULL,
@@ -188,7 +203,7 @@ ngx_mcp_dispatch_repeated(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
 
 
 /*
- * A message that is not for the backend.
+ * Handles a message that is not forwarded.
  */
 
 static void
@@ -221,7 +236,7 @@ ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
         return;
     }
 
-    /* any worker may run the call; this one, too, learns of it by an event */
+    /* any worker may run the call; this one is told by an event, too */
 
     if (sink->session_key) {
         ngx_mcp_bus_announce(NGX_MCP_ANNOUNCE_CANCEL, sink->session_key,
@@ -242,7 +257,10 @@ ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id)
         task = ngx_mcp_dispatch_find(&s->running, id);
     }
 
-    /* MCP: late and unknown ones are ignored, initialize stands */
+    /*
+     * MCP, basic/utilities/cancellation: unknown ids are ignored, and
+     * "initialize" must not be cancelled
+     */
 
     if (task == NULL || ngx_mcp_str_is(&task->message.method, "initialize")) {
         return;
@@ -322,7 +340,7 @@ ngx_mcp_dispatch_next(ngx_mcp_session_t *s)
 
         task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
-        /* notifications do not wait for calls, only for too many of both */
+        /* notifications need not wait for calls, but are limited, too */
 
         max = task->silent ? 2 * s->conf->max_calls : s->conf->max_calls;
 
@@ -335,16 +353,23 @@ ngx_mcp_dispatch_next(ngx_mcp_session_t *s)
             continue;
         }
 
-        if (!ngx_mcp_dispatch_late(task)) {
-            ngx_mcp_task_start(task);
+        if (ngx_mcp_dispatch_late(task)) {
+            continue;
         }
+
+        ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "mcp session %*s starts a call, running: %ui, "
+                       "waited: %M ms", (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
+                       s->ncalls, ngx_current_msec - task->accepted);
+
+        ngx_mcp_task_start(task);
     }
 }
 
 
 /*
- * A message of another instance, which may have refused its client since
- * then: it is not run but answered, should it be waited for nevertheless.
+ * Returns whether it is too late to start the task.  Its message came from
+ * another instance, which may have told the client that it was not executed.
  */
 
 static ngx_uint_t
@@ -361,8 +386,8 @@ ngx_mcp_dispatch_late(ngx_mcp_task_t *task)
     }
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "mcp sse: a call of session %*s came too late to its turn, "
-                  "its client may have been refused, not run",
+                  "mcp sse: session %*s: a message expired before it could "
+                  "start, it is not executed",
                   (size_t) NGX_MCP_HASH_LEN, task->session->sid.hash);
 
     ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
@@ -386,6 +411,11 @@ ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_uint_t cut)
 {
     ngx_queue_t     *q;
     ngx_mcp_task_t  *task;
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp session %*s abandons its requests, running: %ui, "
+                   "cut: %ui",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash, s->ncalls, cut);
 
     for (q = ngx_queue_head(&s->running);
          q != ngx_queue_sentinel(&s->running);

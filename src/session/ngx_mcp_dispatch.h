@@ -1,6 +1,9 @@
 
 /*
- * What is done with a message: local, forwarded, dropped, cancelled.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Dispatch of messages of both transports: local, forwarded, dropped,
+ * cancelled.
  */
 
 #ifndef _NGX_MCP_DISPATCH_H_INCLUDED_
@@ -13,51 +16,54 @@
 /*
  * Dispatches the messages of an envelope, all of which count as pending, and
  * releases the caller's reference.  Answers go to the sink.  Local methods,
- * notifications and cancellations act at once; calls wait for their turn.
- * Neither ends the stream of the session nor frees the session.
+ * notifications and cancellations take effect at once; other messages become
+ * tasks, and those that may start are started.  The session is neither closed
+ * nor freed.
  */
 
 void ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
     ngx_mcp_sink_t *sink);
 
 /*
- * Dispatches one message.  "s" and "env" are NULL if it is not forwarded.
+ * Dispatches one message.  "s" and "env" may be NULL if it is not forwarded
+ * and the sink is of Streamable HTTP.
  */
 
 void ngx_mcp_dispatch_message(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
     ngx_mcp_sink_t *sink, ngx_mcp_jsonrpc_message_t *message);
 
 /*
- * Whether a message is for the backend.
+ * Returns whether the message is forwarded to Frappe.
  */
 
 ngx_uint_t ngx_mcp_dispatch_forwards(ngx_mcp_loc_conf_t *conf,
     ngx_mcp_jsonrpc_message_t *message);
 
 /*
- * Cancels the request of the session that has this raw id, if there is one
- * that may be cancelled.
+ * Cancels the request of the session that has this raw id.  Unknown ids and
+ * "initialize" are ignored.
  */
 
 void ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id);
 
 /*
- * The flag of a method that can be answered without the backend
- * (NGX_MCP_LOCAL_*), or 0.
+ * Returns the flag (NGX_MCP_LOCAL_*) of a method that can be answered locally,
+ * or 0.
  */
 
 ngx_uint_t ngx_mcp_dispatch_flag(ngx_str_t *method);
 
 /*
- * Starts what waits and may start.
+ * Starts waiting tasks, in their order, up to mcp_sse_max_calls.
  */
 
 void ngx_mcp_dispatch_next(ngx_mcp_session_t *s);
 
 /*
- * For a stream that the server ends: answers each request of the session that
- * has no answer yet.  Nothing that waits is run; calls that run are cut if
- * "cut" is set, and else go on unheard.
+ * The server ends the stream of the session or stops: answers each open
+ * request with an error.  Waiting tasks are freed.  Running calls are
+ * cancelled if "cut" is set; otherwise they go on, and their answers are
+ * dropped.
  */
 
 void ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_uint_t cut);

@@ -1,9 +1,12 @@
 
 /*
- * A session is made when its stream opens and owned by this worker.  It is
- * closed once, for one reason, and freed by its own event when it is closed
- * and has no stream, no message and no call: an answer that nobody waits for
- * any more still comes in somewhere.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Sessions with a stream: open, receive, close, free.
+ *
+ * A session is created with its stream and owned by this worker.  It is closed
+ * once, for one reason.  Its own event frees it when it is closed and nothing
+ * waits or runs for it: a call in flight still needs its session.
  */
 
 #include "ngx_mcp_session.h"
@@ -15,10 +18,10 @@
 
 typedef struct {
     ngx_str_t     word;        /* in the log */
-    ngx_int_t     code;        /* of an event: error; 0: none */
+    ngx_int_t     code;        /* of "event: error"; 0: no event */
     const char   *message;
-    unsigned      client:1;    /* the stream is gone, not ended by us */
-    unsigned      retry:1;
+    unsigned      client:1;    /* the request of the stream has ended */
+    unsigned      retry:1;     /* "retry:" is sent */
 } ngx_mcp_close_reason_text_t;
 
 
@@ -40,6 +43,8 @@ static ngx_mcp_event_t *ngx_mcp_session_last(ngx_mcp_session_t *s,
 static void ngx_mcp_session_log(ngx_mcp_session_t *s, ngx_uint_t reason);
 static void ngx_mcp_session_free(ngx_mcp_session_t *s);
 
+
+/* docs/PROTOCOL.md 3, how a stream ends; by ngx_mcp_close_reason_e */
 
 static ngx_mcp_close_reason_text_t  ngx_mcp_close_reasons[] = {
 
@@ -221,6 +226,10 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     if (s->stream == NULL) {
+        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "mcp session %*s has not opened: %i",
+                       (size_t) NGX_MCP_HASH_LEN, s->sid.hash, rc);
+
         s->open = 0;
         ngx_mcp_bus_unregister(s, 0);
         ngx_post_event(&s->event, &ngx_posted_events);
@@ -242,7 +251,7 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
 
 
 /*
- * The zone knows a user, of a site, by a digest.
+ * In the zone, a user of a site is represented by a digest.
  */
 
 static ngx_int_t
@@ -283,7 +292,8 @@ ngx_mcp_session_limit(ngx_http_request_t *r)
 
 
 /*
- * The id makes browsers name the session when they come back.
+ * Browsers send the value of "id:" as Last-Event-ID when they reconnect
+ * (HTML standard, 9.2).
  */
 
 static ngx_mcp_event_t *
@@ -310,12 +320,17 @@ ngx_mcp_session_first(ngx_mcp_session_t *s)
 
 
 /*
- * From the bus.  The POST is answered before anything of it runs.
+ * Called by the bus.  The event runs after the POST is answered.
  */
 
 static void
 ngx_mcp_session_receive(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp session %*s receives messages: %ui, bytes: %uz",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash, env->nmessages,
+                   env->size);
+
     ngx_queue_insert_tail(&s->inbox, &env->queue);
 
     ngx_post_event(&s->event, &ngx_posted_events);
@@ -359,6 +374,11 @@ ngx_mcp_session_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
     s = (ngx_mcp_session_t *)
             ((u_char *) sink - offsetof(ngx_mcp_session_t, sink));
 
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp session %*s sends an event, answer: %ui, call: %d",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash, is_answer,
+                   task ? 1 : 0);
+
     ngx_mcp_stream_send(s->stream, ev);
 }
 
@@ -371,7 +391,7 @@ ngx_mcp_session_stream_closed(void *data, ngx_uint_t reason)
 
 
 /*
- * A task has ended.
+ * Runs after a task has ended, for sessions of both transports.
  */
 
 static void
@@ -384,8 +404,7 @@ ngx_mcp_session_ended(ngx_mcp_session_t *s)
 
 
 /*
- * Is there a reason to end it, or to free it?  It is never freed here: the
- * caller may be using it.
+ * The session is not freed here, since the caller may use it.
  */
 
 void
@@ -423,9 +442,9 @@ ngx_mcp_session_busy(ngx_mcp_session_t *s)
 
 
 /*
- * What is in the inbox was accepted: when the client has left it is run and
- * nobody hears of it; when the server ends the stream it is not run and the
- * client is told so.
+ * Messages in the inbox are accepted.  If the client has left, they are run
+ * and their answers are dropped.  If the server ends the stream, they are not
+ * run and are answered with an error.
  */
 
 void
@@ -463,7 +482,7 @@ ngx_mcp_session_end_stream(ngx_mcp_session_t *s, ngx_uint_t reason)
 {
     ngx_queue_t  *q;
 
-    /* what is in the inbox is to wait, not to start */
+    /* dispatch the inbox without starting calls */
 
     s->ending = 1;
 
@@ -483,7 +502,7 @@ ngx_mcp_session_end_stream(ngx_mcp_session_t *s, ngx_uint_t reason)
 
 
 /*
- * What is said at the end: NULL, if nothing is.
+ * Builds the last event of the stream.  Returns NULL if there is none.
  */
 
 static ngx_mcp_event_t *
@@ -501,7 +520,7 @@ ngx_mcp_session_last(ngx_mcp_session_t *s, ngx_mcp_close_reason_text_t *ending)
         return NULL;
     }
 
-    /* Streamable HTTP has no such event */
+    /* clients of Streamable HTTP do not expect such an event */
 
     if (ending->code && !s->streamable) {
         ev->last = ngx_sprintf(ev->last, "event: error\ndata: ");
@@ -540,6 +559,10 @@ ngx_mcp_session_log(ngx_mcp_session_t *s, ngx_uint_t reason)
 static void
 ngx_mcp_session_free(ngx_mcp_session_t *s)
 {
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp session %*s freed",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
     if (s->event.posted) {
         ngx_delete_posted_event(&s->event);
     }

@@ -1,6 +1,8 @@
 
 /*
- * The actor: a session from its stream's opening to its last call's end.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Sessions with a stream: open, receive, close, free.
  */
 
 #ifndef _NGX_MCP_SESSION_H_INCLUDED_
@@ -11,59 +13,73 @@
 
 
 /*
- * In init_process: starts the bus.
+ * In init_process and exit_process: start and stop tasks and the bus.
  */
 
 ngx_int_t ngx_mcp_session_init(ngx_cycle_t *cycle);
 void ngx_mcp_session_exit(void);
 
 /*
- * Makes a session for r, whose context says whose it is, with the id in
- * "sid" and "text".  Strings are copied.  NULL if memory is short.
+ * Creates a session with the id in "sid" and "text" for the user, the site and
+ * the credential in the context of r.  Strings are copied.  Returns NULL if
+ * memory is short.  The caller passes the session to ngx_mcp_session_open().
  */
 
 ngx_mcp_session_t *ngx_mcp_session_create(ngx_http_request_t *r,
     ngx_mcp_session_id_t *sid, u_char *text);
 
 /*
- * For _actor.c, too: an empty session for the user and the site of r, and with
- * that credential, if it is not NULL, in the location of r; all is copied.  It
- * is in no list, and belongs to whoever asked, who frees it with ngx_free();
- * "handler" is that of its event.  NULL if memory is short.
+ * Allocates a session for the user, the site and the location of r, and with
+ * "cred" if it is not NULL; strings are copied.  "handler" is that of its
+ * event.  The session is in no list; the caller owns it and frees it by
+ * ngx_free().  Returns NULL if memory is short.
  */
 
 ngx_mcp_session_t *ngx_mcp_session_alloc(ngx_http_request_t *r,
     ngx_mcp_credential_t *cred, ngx_event_handler_pt handler);
 
 /*
- * Registers it and opens its stream on r.  Returns what the content handler
- * is to return; NGX_BUSY: the user has too many sessions; NGX_DECLINED: the
- * zone is full.  The session is freed if it does not open.
+ * Registers the session and opens its stream on r.  "keepalive_event" selects
+ * heartbeats as events instead of comments.  Returns the result for the
+ * content handler; NGX_BUSY: the user has too many sessions; NGX_DECLINED: the
+ * zone is full.  If the stream does not open, the session is freed.
  */
 
 ngx_int_t ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
     ngx_uint_t keepalive_event);
 
 /*
- * Whether r's user may have one more session: NGX_OK or NGX_BUSY.
+ * Returns NGX_OK if the user of r may open one more session, or NGX_BUSY.
  */
 
 ngx_int_t ngx_mcp_session_limit(ngx_http_request_t *r);
 
 /*
- * Ends it, once.  The session is freed later, when nothing runs for it.
+ * Closes the session; "reason" is an ngx_mcp_close_reason_e.  Does nothing if
+ * it is closed already.  An event frees the session when nothing waits or runs
+ * for it.
  */
 
 void ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason);
 
 /*
- * For _expiry.c: all sessions of the worker, by their member queue; whether
- * anything waits or runs for one; ends one that drains as soon as nothing
- * does.
+ * Returns the list of all sessions with a stream of this worker, closed ones
+ * included, linked by their member "queue".
  */
 
 ngx_queue_t *ngx_mcp_session_list(void);
+
+/*
+ * Returns whether anything waits or runs for the session.
+ */
+
 ngx_uint_t ngx_mcp_session_busy(ngx_mcp_session_t *s);
+
+/*
+ * If nothing waits or runs for the session: closes it if it drains, and posts
+ * its event, which frees it, if it is closed.
+ */
+
 void ngx_mcp_session_check(ngx_mcp_session_t *s);
 
 

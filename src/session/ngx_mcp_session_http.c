@@ -1,6 +1,12 @@
 
 /*
- * An actor is freed by its own event when it has no task.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Sessions of Streamable HTTP in this worker: created by a POST, found by the
+ * next ones, freed when no call waits or runs.
+ *
+ * They are kept in lists by a byte of the digest of the session id, or by a
+ * hash of the user.  The own event of a session frees it when it has no task.
  */
 
 #include "ngx_mcp_session_http.h"
@@ -8,12 +14,12 @@
 #include "ngx_mcp_dispatch.h"
 
 
-#define NGX_MCP_SESSION_HTTP_LISTS  64
+#define NGX_MCP_SESSION_HTTP_LISTS  64   /* at most 256: by one byte */
 
 
-static ngx_uint_t ngx_mcp_session_http_is(ngx_mcp_session_t *s,
+static ngx_uint_t ngx_mcp_session_http_matches(ngx_mcp_session_t *s,
     ngx_mcp_ctx_t *ctx);
-static ngx_uint_t ngx_mcp_session_http_of_user(ngx_mcp_session_t *s,
+static ngx_uint_t ngx_mcp_session_http_same_user(ngx_mcp_session_t *s,
     ngx_mcp_ctx_t *ctx);
 static ngx_mcp_session_t *ngx_mcp_session_http_create(ngx_http_request_t *r,
     ngx_queue_t *list);
@@ -46,12 +52,11 @@ ngx_mcp_session_http_init(void)
 
 
 /*
- * Calls run with the configuration of their POST's location, so that two
- * locations do not share one.
+ * A session belongs to a location: calls run with its configuration.
  */
 
 ngx_int_t
-ngx_mcp_session_http_get(ngx_http_request_t *r, ngx_mcp_session_t **actor)
+ngx_mcp_session_http_get(ngx_http_request_t *r, ngx_mcp_session_t **session)
 {
     ngx_queue_t        *q, *list;
     ngx_mcp_ctx_t      *ctx;
@@ -72,9 +77,9 @@ ngx_mcp_session_http_get(ngx_http_request_t *r, ngx_mcp_session_t **actor)
 
         if (s->conf == ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module)
             && s->cscf == ngx_http_get_module_srv_conf(r, ngx_http_core_module)
-            && ngx_mcp_session_http_is(s, ctx))
+            && ngx_mcp_session_http_matches(s, ctx))
         {
-            *actor = s;
+            *session = s;
             return NGX_OK;
         }
     }
@@ -83,19 +88,19 @@ ngx_mcp_session_http_get(ngx_http_request_t *r, ngx_mcp_session_t **actor)
         return NGX_BUSY;
     }
 
-    *actor = ngx_mcp_session_http_create(r, list);
+    *session = ngx_mcp_session_http_create(r, list);
 
-    return *actor ? NGX_OK : NGX_ERROR;
+    return *session ? NGX_OK : NGX_ERROR;
 }
 
 
 /*
- * Without a session id the user is all that is known of a client and not of
- * its own choice.
+ * Requests without a session id are counted for the user, whom a client
+ * cannot choose.
  */
 
 static ngx_uint_t
-ngx_mcp_session_http_is(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
+ngx_mcp_session_http_matches(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
 {
     if (ctx->has_session_id == s->anonymous) {
         return 0;
@@ -106,12 +111,12 @@ ngx_mcp_session_http_is(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
                == 0;
     }
 
-    return ngx_mcp_session_http_of_user(s, ctx);
+    return ngx_mcp_session_http_same_user(s, ctx);
 }
 
 
 static ngx_uint_t
-ngx_mcp_session_http_of_user(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
+ngx_mcp_session_http_same_user(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
 {
     ngx_str_t  *user, *site;
 
@@ -126,8 +131,8 @@ ngx_mcp_session_http_of_user(ngx_mcp_session_t *s, ngx_mcp_ctx_t *ctx)
 
 
 /*
- * Session ids are to be had for the asking, and each would come with its own
- * mcp_sse_max_calls.
+ * Each initialize yields a session id, and each session may run
+ * mcp_sse_max_calls: limit the sessions of a user that have calls.
  */
 
 static ngx_uint_t
@@ -160,7 +165,7 @@ ngx_mcp_session_http_too_many(ngx_http_request_t *r)
             s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
             if (!s->anonymous
-                && ngx_mcp_session_http_of_user(s, ctx)
+                && ngx_mcp_session_http_same_user(s, ctx)
                 && ngx_mcp_session_busy(s)
                 && ++n == max)
             {
@@ -196,6 +201,10 @@ ngx_mcp_session_http_create(ngx_http_request_t *r, ngx_queue_t *list)
 
     s->streamable = 1;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp http session %*s created, anonymous: %d",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash, s->anonymous);
+
     ngx_queue_insert_tail(list, &s->queue);
     ngx_mcp_session_http_count++;
 
@@ -230,8 +239,8 @@ ngx_mcp_session_http_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 
 
 /*
- * As for the inboxes of legacy sessions: what waits of one session is limited
- * in number and bytes, what waits of all only in bytes.
+ * docs/PROTOCOL.md 7.17: messages that wait are limited as in the inboxes of
+ * legacy sessions, for a session by number and bytes, for all by bytes.
  */
 
 static ngx_uint_t
@@ -278,6 +287,10 @@ ngx_mcp_session_http_event(ngx_event_t *ev)
     if (ngx_mcp_session_busy(s)) {
         return;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp http session %*s freed",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
     ngx_queue_remove(&s->queue);
     ngx_mcp_session_http_count--;
@@ -333,8 +346,8 @@ ngx_mcp_session_http_cancel(u_char *key, ngx_str_t *id)
 
 
 /*
- * Of a session that its client has ended, calls go on: each has a POST that
- * waits for its answer.  Without a key: of all that were ended.
+ * Closes the stream of the session with that key; without a key, those of all
+ * ended session ids.  Calls go on, since their POSTs wait for the answers.
  */
 
 static void

@@ -1,10 +1,13 @@
 
 /*
- * The calls of Streamable HTTP in this worker: an actor for each session id,
- * and one for each user whose requests have none, as long as calls run.
+ * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * An actor is a session without stream, record and inbox; the answers of its
- * tasks go to sinks.
+ * Sessions of Streamable HTTP in this worker: one for each session id, and one
+ * for each user whose requests have no session id.  They exist while calls
+ * wait or run.
+ *
+ * Such a session has no stream, no record and no inbox; the answers of its
+ * tasks go to the POST, their sink.
  */
 
 #ifndef _NGX_MCP_SESSION_HTTP_H_INCLUDED_
@@ -21,26 +24,27 @@
 void ngx_mcp_session_http_init(void);
 
 /*
- * Finds or makes the actor for the calls of r, whose context says whose they
- * are.  After ngx_mcp_session_check() it is freed as soon as it has
- * nothing to do, but not before the next event.  NGX_OK; NGX_BUSY: calls of
- * too many sessions of this user run already; NGX_ERROR: memory is short.
+ * Finds or creates the session for the calls of r, by the session id, user and
+ * site in its context.  The caller calls ngx_mcp_session_check() afterwards,
+ * which frees the session by an event when nothing waits or runs for it.
+ * NGX_OK; NGX_BUSY: too many sessions of the user have calls; NGX_ERROR:
+ * memory is short.
  */
 
 ngx_int_t ngx_mcp_session_http_get(ngx_http_request_t *r,
-    ngx_mcp_session_t **actor);
+    ngx_mcp_session_t **session);
 
 /*
- * Accepts an envelope, whose messages count as pending from then on: NGX_OK;
- * NGX_BUSY: too many messages wait.
+ * Accepts an envelope.  NGX_OK: its messages count as pending until
+ * ngx_mcp_inbox_started(); NGX_BUSY: too many messages wait.
  */
 
 ngx_int_t ngx_mcp_session_http_accept(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env);
 
 /*
- * The worker cannot wait any longer: all calls are cut, after their sinks
- * have been told.
+ * The time of the shutdown is over: answers all open requests and cancels
+ * their calls.
  */
 
 void ngx_mcp_session_http_stop(void);

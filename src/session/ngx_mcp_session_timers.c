@@ -1,6 +1,11 @@
 
 /*
- * The timers are part of the session and are deleted when it closes.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Timers of sessions with a stream: idle time-out, expiry of the session id,
+ * recheck of the credential, drain at shutdown.
+ *
+ * The timers are embedded in the session and deleted when it is closed.
  */
 
 #include "ngx_mcp_session_timers.h"
@@ -20,9 +25,9 @@ static ngx_uint_t                  ngx_mcp_session_timers_stopping;
 
 
 void
-ngx_mcp_session_timers_init(ngx_mcp_session_recheck_pt ask)
+ngx_mcp_session_timers_init(ngx_mcp_session_recheck_pt recheck)
 {
-    ngx_mcp_session_timers_recheck = ask;
+    ngx_mcp_session_timers_recheck = recheck;
 }
 
 
@@ -36,7 +41,7 @@ ngx_mcp_session_timers_start(ngx_mcp_session_t *s)
     s->drain.handler = ngx_mcp_session_timers_drained;
     s->drain.data = s;
 
-    /* the messages of Streamable HTTP come by other ways */
+    /* messages of Streamable HTTP do not pass this session */
 
     if (s->conf->idle_timeout != NGX_MCP_OFF && !s->streamable) {
         ngx_mcp_timer_set(&s->idle, s->conf->idle_timeout);
@@ -44,7 +49,7 @@ ngx_mcp_session_timers_start(ngx_mcp_session_t *s)
 
     ngx_mcp_session_timers_set_recheck(s);
 
-    /* it waited, and the worker has begun to shut down meanwhile */
+    /* the worker may have begun to shut down while the request waited */
 
     if (ngx_exiting) {
         ngx_mcp_timer_set(&s->drain, ngx_mcp_session_timers_drain_time);
@@ -71,7 +76,8 @@ ngx_mcp_session_timers_stop_session(ngx_mcp_session_t *s)
 
 
 /*
- * Jittered, or all streams of a morning would be looked up at once.
+ * A quarter more or less: streams that were opened at the same time must not
+ * be rechecked at the same time.
  */
 
 static void
@@ -83,7 +89,7 @@ ngx_mcp_session_timers_set_recheck(ngx_mcp_session_t *s)
     recheck = s->conf->auth_recheck;
     recheck = recheck - recheck / 4 + ngx_random() % (recheck / 2 + 1);
 
-    /* an id that is refused must not have a stream that stays */
+    /* the stream ends with its session id, whose messages are refused then */
 
     left = s->sid.issued + s->conf->session_ttl - ngx_time();
     left = ngx_max(left, 0);
@@ -101,7 +107,7 @@ ngx_mcp_session_timers_idle(void *data)
 {
     ngx_mcp_session_t  *s = data;
 
-    /* whoever waits for an answer is not idle */
+    /* a session with an open request is not idle */
 
     if (ngx_mcp_session_busy(s)) {
         ngx_mcp_timer_set(&s->idle, s->conf->idle_timeout);
@@ -136,7 +142,7 @@ ngx_mcp_session_timers_rechecked(u_char *key, u_char *credential,
 
     s = ngx_mcp_sessions_find(key);
 
-    /* another stream may have taken over meanwhile, with another credential */
+    /* the session may have been replaced by one with another credential */
 
     if (s == NULL
         || ngx_memcmp(s->credential.digest, credential, NGX_MCP_DIGEST_LEN)
@@ -145,7 +151,11 @@ ngx_mcp_session_timers_rechecked(u_char *key, u_char *credential,
         return;
     }
 
-    /* a credential that is now another user's is as good as none */
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp session %*s credential rechecked: %ui",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash, status);
+
+    /* a credential of another user is refused, too */
 
     if ((status == 0
          && (principal->len != s->user.len
@@ -171,7 +181,7 @@ ngx_mcp_session_timers_drain(ngx_msec_t drain)
     {
         s = ngx_queue_data(q, ngx_mcp_session_t, queue);
 
-        /* not all at once: each comes back to the new workers */
+        /* spread the clients that reconnect to the new workers */
 
         if (s->open) {
             ngx_mcp_timer_set(&s->drain, ngx_random() % (drain + 1));
@@ -184,6 +194,11 @@ static void
 ngx_mcp_session_timers_drained(void *data)
 {
     ngx_mcp_session_t  *s = data;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp session %*s drains, busy: %ui",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
+                   ngx_mcp_session_busy(s));
 
     s->draining = 1;
 
@@ -209,7 +224,7 @@ ngx_mcp_session_timers_stop(void)
 
         ngx_mcp_session_close(s, NGX_MCP_CLOSE_STOPPING);
 
-        /* of one that was closed before, calls may go on unheard */
+        /* calls of a session that was closed before may still run */
 
         s->ending = 1;
 

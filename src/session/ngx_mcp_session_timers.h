@@ -1,7 +1,9 @@
 
 /*
- * When a session ends without its client's doing: idle, expired, credential
- * refused, worker shutting down.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Timers of sessions with a stream: idle time-out, expiry of the session id,
+ * recheck of the credential, drain at shutdown.
  */
 
 #ifndef _NGX_MCP_SESSION_TIMERS_H_INCLUDED_
@@ -12,17 +14,22 @@
 
 
 /*
- * Asks the access room to look a session's credential up again; the answer
- * comes as ngx_mcp_session_timers_rechecked(), which may not come before
- * this has returned.  The session may be gone by then: it is named by key.
+ * Looks up the credential of a session again.  When the look-up has ended,
+ * ngx_mcp_session_timers_rechecked() is called, never before this function has
+ * returned.  The session may be freed in between, so that its key is passed.
  */
 
 typedef void (*ngx_mcp_session_recheck_pt)(ngx_mcp_session_t *s);
 
+/*
+ * In init_process: sets the function of the auth room.
+ */
+
 void ngx_mcp_session_timers_init(ngx_mcp_session_recheck_pt recheck);
 
 /*
- * A session was opened; had a message; is closed.
+ * The stream of a session is open; the session has received a message; the
+ * session is closed.
  */
 
 void ngx_mcp_session_timers_start(ngx_mcp_session_t *s);
@@ -30,27 +37,34 @@ void ngx_mcp_session_timers_active(ngx_mcp_session_t *s);
 void ngx_mcp_session_timers_stop_session(ngx_mcp_session_t *s);
 
 /*
- * The verdict on a credential, whose digest it is, was looked up again: what
- * it means for the session with that key, if there still is one that was
- * opened with it.  "status" is 0 if it is good, else the HTTP status of the
- * refusal; 5xx: nobody knows.
+ * The look-up has ended: closes the session with that key if its credential,
+ * whose digest is passed, is refused or belongs to another user.  "status" is
+ * 0 if the credential is good; 401 or 403: refused; 5xx: Frappe is
+ * unreachable, the session stays.
  */
 
 void ngx_mcp_session_timers_rechecked(u_char *key, u_char *credential,
     ngx_uint_t status, ngx_str_t *principal);
 
 /*
- * The worker is shutting down: sessions end when they can.  "drain" is the
- * time within which the first of these moments is chosen.
+ * The worker is shutting down: each open session gets a random moment within
+ * "drain" milliseconds, from which on it closes as soon as nothing waits or
+ * runs for it.
  */
 
 void ngx_mcp_session_timers_drain(ngx_msec_t drain);
 
 /*
- * It cannot wait any longer: everything ends now.
+ * The time of the shutdown is over: closes all sessions and cancels their
+ * calls.
  */
 
 void ngx_mcp_session_timers_stop(void);
+
+/*
+ * Returns whether ngx_mcp_session_timers_stop() was called.
+ */
+
 ngx_uint_t ngx_mcp_session_timers_stopped(void);
 
 

@@ -1,9 +1,14 @@
 
 /*
- * An exchange lives in the pool of its request.  When that ends, for whatever
- * reason, the request's cleanup takes the exchange from its tasks, which go
- * on unheard.  The bytes of answers are outside the pool until a stream takes
- * them over; those of a JSON answer are freed with the pool.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * POST of Streamable HTTP: collects the answers to its messages, and responds
+ * with JSON or with a stream.
+ *
+ * The exchange is the sink of the tasks of the request.  It is allocated in
+ * the pool of the request, whose cleanup detaches it from the tasks; their
+ * calls go on.  The bytes of answers are outside of the pool: a stream takes
+ * them over, those of a JSON response are freed with the pool.
  */
 
 #include "ngx_mcp_exchange.h"
@@ -19,9 +24,9 @@
 
 static void ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
     ngx_mcp_event_t *ev, ngx_uint_t is_answer);
-static ngx_int_t ngx_mcp_exchange_check_version(ngx_mcp_exchange_t *x,
+static ngx_int_t ngx_mcp_exchange_check(ngx_mcp_exchange_t *x,
     ngx_mcp_task_t *task, ngx_mcp_event_t *ev);
-static void ngx_mcp_exchange_ended(ngx_mcp_sink_t *sink);
+static void ngx_mcp_exchange_task_ended(ngx_mcp_sink_t *sink);
 static void ngx_mcp_exchange_timeout(void *data);
 static void ngx_mcp_exchange_event(ngx_event_t *ev);
 static ngx_int_t ngx_mcp_exchange_resume(ngx_http_request_t *r);
@@ -60,7 +65,7 @@ ngx_mcp_exchange_create(ngx_http_request_t *r)
     ngx_queue_init(&x->sink.tasks);
     x->sink.conf = x->conf;
     x->sink.tell = ngx_mcp_exchange_tell;
-    x->sink.ended = ngx_mcp_exchange_ended;
+    x->sink.ended = ngx_mcp_exchange_task_ended;
     x->sink.session_key = x->ctx->has_session_id ? x->ctx->sid.key : NULL;
     x->sink.progress = x->ctx->accept_stream;
     x->sink.streamable = 1;
@@ -86,7 +91,8 @@ ngx_mcp_exchange_create(ngx_http_request_t *r)
 
 
 /*
- * An event answers the request: this may run inside a handler of another one.
+ * The request is answered by an event, since this may run inside a handler of
+ * another request.
  */
 
 static void
@@ -97,8 +103,13 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
 
     x = (ngx_mcp_exchange_t *) sink;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, x->request->connection->log, 0,
+                   "mcp exchange gets an event, answer: %ui, call: %d, "
+                   "bytes: %uz", is_answer, task ? 1 : 0,
+                   ev ? (size_t) (ev->last - ev->pos) : 0);
+
     if (task && is_answer && ev
-        && ngx_mcp_exchange_check_version(x, task, ev) != NGX_OK)
+        && ngx_mcp_exchange_check(x, task, ev) != NGX_OK)
     {
         x->failed = 1;
     }
@@ -108,7 +119,7 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
         return;
     }
 
-    /* an array is as large as one answer may be */
+    /* the limit of an answer is also that of an array of answers */
 
     if (task && is_answer && ev && x->size
         && x->size + (ev->last - ev->pos) > x->conf->max_answer)
@@ -135,11 +146,13 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
 
 
 /*
- * What the end of a call means for the response as a whole.
+ * Takes from a call what the response needs besides the answer: the result
+ * for the log; a refusal with its challenge; whether initialize succeeded, in
+ * whose answer the protocol version is lowered if it must be.
  */
 
 static ngx_int_t
-ngx_mcp_exchange_check_version(ngx_mcp_exchange_t *x, ngx_mcp_task_t *task,
+ngx_mcp_exchange_check(ngx_mcp_exchange_t *x, ngx_mcp_task_t *task,
     ngx_mcp_event_t *ev)
 {
     ngx_int_t                  rc;
@@ -187,7 +200,7 @@ ngx_mcp_exchange_check_version(ngx_mcp_exchange_t *x, ngx_mcp_task_t *task,
 
 
 static void
-ngx_mcp_exchange_ended(ngx_mcp_sink_t *sink)
+ngx_mcp_exchange_task_ended(ngx_mcp_sink_t *sink)
 {
     ngx_mcp_exchange_t  *x;
 
@@ -245,6 +258,10 @@ ngx_mcp_exchange_wait(ngx_mcp_exchange_t *x)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, x->request->connection->log, 0,
+                   "mcp exchange waits, stream accepted: %d",
+                   x->ctx->accept_stream);
+
     if (x->ctx->accept_stream && x->conf->stream_after != NGX_MCP_OFF) {
         ngx_mcp_timer_set(&x->timer, x->conf->stream_after);
     }
@@ -264,7 +281,7 @@ ngx_mcp_exchange_resume(ngx_http_request_t *r)
 
     ngx_mcp_timer_del(&x->timer);
 
-    /* when the worker stops, all tasks have answered and none has ended */
+    /* if the worker stops, all answers are here and no task has ended */
 
     if (x->slow
         || (!ngx_queue_empty(&x->sink.tasks)
@@ -281,6 +298,10 @@ static ngx_int_t
 ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x)
 {
     x->sink.open = 0;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, x->request->connection->log, 0,
+                   "mcp exchange answered, bytes: %uz, status: %ui, failed: %d",
+                   x->size, x->status, x->failed);
 
     if (x->failed) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -336,7 +357,7 @@ ngx_mcp_exchange_json(ngx_mcp_exchange_t *x)
 
 
 /*
- * The answers of a batch become one.
+ * Joins the answers of a batch in an array.
  */
 
 static ngx_int_t
@@ -381,7 +402,7 @@ ngx_mcp_exchange_array(ngx_mcp_exchange_t *x)
 
 
 /*
- * All that was asked was cancelled.
+ * All requests were cancelled (docs/PROTOCOL.md 7.15).
  */
 
 static ngx_int_t
@@ -411,7 +432,7 @@ ngx_mcp_exchange_nothing(ngx_mcp_exchange_t *x)
 
 
 /*
- * From now on answers go out as they come.
+ * Opens the stream.  From now on each answer is sent when it arrives.
  */
 
 static ngx_int_t
@@ -447,6 +468,10 @@ ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x)
         return rc;
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, x->request->connection->log, 0,
+                   "mcp exchange becomes a stream: %i, bytes: %uz",
+                   rc, x->size);
+
     while (!ngx_queue_empty(&x->events)) {
         q = ngx_queue_head(&x->events);
         ngx_queue_remove(q);
@@ -464,7 +489,7 @@ ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x)
 
 
 /*
- * The stream ends with the last answer, and with it the request.
+ * All answers are sent: ends the stream and with it the request.
  */
 
 static void

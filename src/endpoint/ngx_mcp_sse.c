@@ -1,6 +1,10 @@
 
 /*
- * The request belongs to nginx, the session it makes to the session room.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * GET /mcp/sse: opens the stream of a session.  GET /mcp uses it, too.
+ *
+ * The order of checks is that of docs/PROTOCOL.md 1.
  */
 
 #include "ngx_mcp_sse.h"
@@ -23,9 +27,9 @@ static ngx_int_t ngx_mcp_sse_open(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_sse_refuse(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_mcp_sse_id(ngx_http_request_t *r,
     ngx_mcp_session_id_t *sid, u_char *text);
-static ngx_int_t ngx_mcp_sse_old_id(ngx_http_request_t *r, ngx_str_t *text,
+static ngx_int_t ngx_mcp_sse_last_id(ngx_http_request_t *r, ngx_str_t *text,
     ngx_mcp_session_id_t *sid);
-static ngx_uint_t ngx_mcp_sse_events(ngx_http_request_t *r);
+static ngx_uint_t ngx_mcp_sse_keepalive_event(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -107,7 +111,7 @@ ngx_mcp_sse_answer(ngx_http_request_t *r)
 
 
 /*
- * What GET would answer, without a session.
+ * Answers as GET, without opening a session.
  */
 
 static ngx_int_t
@@ -126,8 +130,8 @@ ngx_mcp_sse_head(ngx_http_request_t *r)
 
 
 /*
- * The site is fixed by configuration: the client's server_url only shows
- * whether it thinks of the same one.
+ * The configuration determines the site.  "server_url", which old clients
+ * send, must name it.
  */
 
 static ngx_int_t
@@ -187,7 +191,7 @@ ngx_mcp_sse_open(ngx_http_request_t *r)
 
     s->streamable = ctx->streamable;
 
-    /* the session may be gone before the request is logged */
+    /* the session may be freed before the request is logged */
 
     ctx->vars.session.data = ngx_pnalloc(r->pool, NGX_MCP_HASH_LEN);
     if (ctx->vars.session.data) {
@@ -195,7 +199,11 @@ ngx_mcp_sse_open(ngx_http_request_t *r)
         ctx->vars.session.len = NGX_MCP_HASH_LEN;
     }
 
-    rc = ngx_mcp_session_open(s, r, ngx_mcp_sse_events(r));
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp sse opens session %*s, streamable: %d",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash, s->streamable);
+
+    rc = ngx_mcp_session_open(s, r, ngx_mcp_sse_keepalive_event(r));
 
     return (rc == NGX_BUSY || rc == NGX_DECLINED)
            ? ngx_mcp_sse_refuse(r, rc) : rc;
@@ -205,9 +213,8 @@ ngx_mcp_sse_open(ngx_http_request_t *r)
 static ngx_int_t
 ngx_mcp_sse_refuse(ngx_http_request_t *r, ngx_int_t rc)
 {
-    ngx_mcp_count(rc == NGX_BUSY
-                               ? NGX_MCP_COUNT_SESSIONS_FULL
-                               : NGX_MCP_COUNT_ZONE_FULL);
+    ngx_mcp_count(rc == NGX_BUSY ? NGX_MCP_COUNT_SESSIONS_FULL
+                                 : NGX_MCP_COUNT_ZONE_FULL);
 
     if (rc == NGX_BUSY) {
         return ngx_mcp_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
@@ -222,8 +229,8 @@ ngx_mcp_sse_refuse(ngx_http_request_t *r, ngx_int_t rc)
 
 
 /*
- * A client that comes back and says so gets its id again; any other text is
- * as good as none.
+ * A client that reconnects with a valid session id keeps it; any other value
+ * is ignored and a new id made.
  */
 
 static ngx_int_t
@@ -255,7 +262,7 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
                             sizeof("session_id") - 1, &old);
     }
 
-    rc = ngx_mcp_sse_old_id(r, &old, sid);
+    rc = ngx_mcp_sse_last_id(r, &old, sid);
 
     if (rc == NGX_OK) {
         ngx_memcpy(text, old.data, NGX_MCP_SESSION_ID_LEN);
@@ -275,7 +282,7 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
 
 
 static ngx_int_t
-ngx_mcp_sse_old_id(ngx_http_request_t *r, ngx_str_t *text,
+ngx_mcp_sse_last_id(ngx_http_request_t *r, ngx_str_t *text,
     ngx_mcp_session_id_t *sid)
 {
     ngx_mcp_ctx_t       *ctx;
@@ -299,7 +306,7 @@ ngx_mcp_sse_old_id(ngx_http_request_t *r, ngx_str_t *text,
 
 
 static ngx_uint_t
-ngx_mcp_sse_events(ngx_http_request_t *r)
+ngx_mcp_sse_keepalive_event(ngx_http_request_t *r)
 {
     ngx_str_t            value;
     ngx_mcp_ctx_t       *ctx;
@@ -308,7 +315,7 @@ ngx_mcp_sse_events(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    /* Streamable HTTP has no such event */
+    /* clients of Streamable HTTP do not expect such an event */
 
     if (ctx->streamable) {
         return 0;

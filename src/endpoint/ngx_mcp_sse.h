@@ -1,6 +1,8 @@
 
 /*
- * GET of the legacy transport: opens a stream.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * GET /mcp/sse: opens the stream of a session.
  */
 
 #ifndef _NGX_MCP_SSE_H_INCLUDED_
@@ -17,8 +19,9 @@
 ngx_int_t ngx_mcp_sse_handler(ngx_http_request_t *r);
 
 /*
- * Opens the stream of an authorized request of Streamable HTTP whose session
- * id, "text", is good; or answers HEAD as it would.
+ * GET of Streamable HTTP: opens the stream of an authorized request with the
+ * valid session id "text", which must live as long as the request.  Answers
+ * HEAD without a stream.  Returns the result for the content handler.
  */
 
 ngx_int_t ngx_mcp_sse_stream(ngx_http_request_t *r, ngx_str_t *text);

@@ -1,7 +1,12 @@
 
 /*
- * The request belongs to nginx, what waits for answers to _exchange.c, a
- * stream to its session.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The endpoint of Streamable HTTP (MCP 2025-03-26, 2025-06-18, 2025-11-25,
+ * basic/transports): POST for messages, GET for a stream, DELETE for the end
+ * of a session.
+ *
+ * The order of checks is that of docs/PROTOCOL.md 1.
  */
 
 #include "ngx_mcp_streamable.h"
@@ -44,7 +49,7 @@ ngx_mcp_streamable_handler(ngx_http_request_t *r)
     methods = NGX_HTTP_POST|NGX_HTTP_DELETE|NGX_HTTP_GET|NGX_HTTP_HEAD;
     names = "GET, HEAD, POST, DELETE, OPTIONS";
 
-    /* only a session has a stream of its own */
+    /* a stream belongs to a session */
 
     if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
         && ngx_mcp_streamable_header(r) == NULL)
@@ -115,8 +120,8 @@ ngx_mcp_streamable_authorized(ngx_http_request_t *r)
 
 
 /*
- * NGX_OK: the request's session id is good, or there is none.  Whether it
- * was ended is asked later.
+ * NGX_OK: the session id is valid, or there is none.  NGX_DECLINED: it is not
+ * valid.  Whether it was ended is checked later.
  */
 
 static ngx_int_t
@@ -216,8 +221,8 @@ ngx_mcp_streamable_body(ngx_http_request_t *r, ngx_int_t status)
 
 
 /*
- * What only Streamable HTTP asks of messages: NGX_OK, or the status of the
- * refusal, whose text "message" is set to.
+ * Checks of the messages that only Streamable HTTP has.  Returns NGX_OK, or
+ * the status of the refusal and its text in "message".
  */
 
 static ngx_int_t
@@ -254,7 +259,7 @@ ngx_mcp_streamable_check(ngx_http_request_t *r, ngx_array_t *messages,
 
     ngx_mcp_negotiate_accept(r);
 
-    /* what is not answered need not be acceptable */
+    /* "Accept" matters only if there is an answer */
 
     if (requests && !ctx->accept_json && !ctx->accept_stream) {
         *message = "Not acceptable";
@@ -281,7 +286,8 @@ ngx_mcp_streamable_get(ngx_http_request_t *r)
 
 
 /*
- * Its stream ends, wherever it is; calls that run are answered.
+ * Ends the session id on all workers and instances.  The stream of the session
+ * ends; calls that run are answered.
  */
 
 static ngx_int_t
@@ -301,6 +307,10 @@ ngx_mcp_streamable_delete(ngx_http_request_t *r)
     }
 
     rc = ngx_mcp_bus_revoke(ctx->sid.key, ctx->sid.issued + conf->session_ttl);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp session %*s ended by DELETE: %i",
+                   (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash, rc);
 
     if (rc == NGX_DECLINED) {
         return ngx_mcp_streamable_not_found(r);

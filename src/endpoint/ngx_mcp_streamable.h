@@ -1,7 +1,8 @@
 
 /*
- * Streamable HTTP (MCP 2025-03-26 to 2025-11-25): one endpoint for messages,
- * a stream, and the end of a session.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The endpoint of Streamable HTTP: POST, GET, DELETE.
  */
 
 #ifndef _NGX_MCP_STREAMABLE_H_INCLUDED_

@@ -1,7 +1,12 @@
 
 /*
- * The messages of an exchange are copied to an envelope that its tasks keep:
- * they may outlive the request.
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Submits the messages of a Streamable HTTP POST to the dispatcher: creates the
+ * exchange, makes the session id of an initialize, finds the session.
+ *
+ * If a message is forwarded, the messages are copied to an envelope, since
+ * tasks may outlive the request.
  */
 
 #include "ngx_mcp_submit.h"
@@ -65,22 +70,27 @@ ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
 
     case NGX_BUSY:
         ngx_mcp_count(s ? NGX_MCP_COUNT_INBOX_FULL
-                                 : NGX_MCP_COUNT_SESSIONS_FULL);
+                        : NGX_MCP_COUNT_SESSIONS_FULL);
 
         return ngx_mcp_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
                               NGX_MCP_ERR_TOO_MANY,
-                              s ? "Too many messages"
-                                         : "Too many sessions");
+                              s ? "Too many messages" : "Too many sessions");
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* its stream is not one that nobody uses */
+    /* mark the session as active, so that its stream is not evicted */
 
     if (x->ctx->has_session_id) {
         ngx_mcp_registry_active(x->ctx->sid.key, messages->nelts);
     }
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp submit messages: %ui, requests: %d, to session: %*s",
+                   messages->nelts, x->asked,
+                   (size_t) (s ? NGX_MCP_HASH_LEN : 4),
+                   s ? s->sid.hash : (u_char *) "none");
 
     if (env) {
         ngx_mcp_dispatch(s, env, &x->sink);
@@ -98,8 +108,8 @@ ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
 
 
 /*
- * An initialize gets a session id, which is known before its answer is: any
- * worker and instance takes it without having heard of it.
+ * An initialize gets a session id, which is sent if it succeeds.  No worker
+ * has to know the id: all verify its MAC.
  */
 
 static ngx_int_t
@@ -159,7 +169,9 @@ ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
 
 
 /*
- * The messages for the backend are copied, since they may outlive r.
+ * Makes the envelope and finds the session, which accepts it.  NGX_DECLINED:
+ * the headers are too large; NGX_BUSY: too many sessions if *s is NULL, else
+ * too many messages.
  */
 
 static ngx_int_t
@@ -192,7 +204,8 @@ ngx_mcp_submit_envelope(ngx_http_request_t *r, ngx_array_t *messages,
 
 
 /*
- * Whether any of the messages is for the backend, or wants an answer.
+ * Returns whether any of the messages is forwarded; finds out whether there is
+ * a request, too.
  */
 
 static ngx_uint_t

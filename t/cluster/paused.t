@@ -13,12 +13,16 @@ MCPTest::Redis::need();
 
 my $frappe = start_frappe();
 
+# Redis is lost long before what it knows of the instances expires
+
+my $patience = 'timeout=2s connect_timeout=2s';
+
 # stopped for 10 seconds
 
 {
     my $redis = start_redis();
     my @nginx = start_instances(2, redis => $redis, workers => 2,
-        http => 'mcp_sse_grace 2s;');
+        redis_opt => $patience, http => 'mcp_sse_grace 2s;');
     my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
         rate => 60);
 
@@ -57,7 +61,7 @@ for my $way (qw(up down)) {
     my $redis = start_redis();
     my $proxy = MCPTest::Proxy->new(port => $redis->port);
     my @nginx = map { start_nginx(redis => $redis->url(port => $proxy->port),
-        http => 'mcp_sse_grace 2s;') } 1, 2;
+        redis_opt => $patience, http => 'mcp_sse_grace 2s;') } 1, 2;
 
     wait_ready(@nginx);
 

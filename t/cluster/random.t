@@ -12,7 +12,7 @@ MCPTest::Redis::need();
 
 my $frappe = start_frappe();
 my $redis  = start_redis();
-my $proxy  = MCPTest::Proxy->new(port => $redis->port, rcvbuf => 4096);
+my $proxy  = MCPTest::Proxy->new(port => $redis->port);
 my @nginx  = map { start_nginx(redis => $redis->url(port => $proxy->port),
     http => 'mcp_sse_grace 5s; mcp_sse_zone zone=mcp_sse:32m;') } 1, 2;
 
@@ -34,12 +34,20 @@ $load->fault(
 
 # whoever does not read its messages fast enough is cut off by Redis
 
-$redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit',
-    'pubsub 64kb 64kb 1');
-
-
 sub subscribed {
     return grep { $_->{name} eq 'mcp-sse-sub' } $redis->clients;
+}
+
+
+# How much Redis keeps for a subscriber.
+
+sub limit {
+    my ($limit) = @_;
+
+    $redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit',
+        "pubsub $limit");
+
+    return;
 }
 
 
@@ -49,6 +57,14 @@ $load->fault(
     begin   => sub {
         my $text = 'x' x 300_000;
         my @at   = grep { $_->{nginx} == $nginx[0] } $load->streams;
+
+        # the kernel keeps little of what is not read
+
+        $proxy->rcvbuf(4096);
+        $redis->kill_clients(name => 'mcp-sse-sub');
+        ok(run_until(sub { subscribed() == 2 }), 'both subscribe');
+        $proxy->rcvbuf(undef);
+        limit('64kb 64kb 1');
 
         # until Redis has cut off one that does not read
 
@@ -63,12 +79,11 @@ $load->fault(
             my %now = map { $_->{id} => 1 } subscribed();
             return grep { !$now{ $_->{id} } } @before;
         }), 'one that does not read is cut off');
+        limit('32mb 8mb 60');
         $proxy->resume;
+        $redis->kill_clients(name => 'mcp-sse-sub');
     },
 );
-
-$redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit',
-    'pubsub 32mb 8mb 60');
 
 # many of them, at random: the seed is printed, SEED=N repeats it
 

@@ -14,9 +14,7 @@ use MCPTest::Conn qw(now);
 
 
 # Options: port of the server; filter, a function that gets the direction, the
-# bytes and the connection's number, and returns the bytes to pass on; rcvbuf,
-# of its connections to the server: with a small one little of what it does not
-# read leaves the server.
+# bytes and the connection's number, and returns the bytes to pass on.
 
 sub new {
     my ($class, %opt) = @_;
@@ -24,7 +22,6 @@ sub new {
     my $self = bless {
         server => $opt{port},
         filter => $opt{filter},
-        rcvbuf => $opt{rcvbuf},
         out    => '',
         pairs  => [],
         count  => 0,
@@ -123,6 +120,12 @@ sub resume {
 # Bytes of a direction are read and thrown away.
 
 sub lose { $_[0]{lost}{ $_[1] } = 1; return }
+
+
+# The receive buffer of connections to the server from now on: with a small one
+# little of what the proxy does not read leaves the server.
+
+sub rcvbuf { $_[0]{rcvbuf} = $_[1]; return }
 
 
 # Bytes of a direction come so many seconds later.

@@ -126,7 +126,8 @@ SKIP: {
 
     $names->delay(undef);
 
-    my @all = start_instances(2, http => "$resolver resolver_timeout 1s;");
+    my @all = start_instances(2, http => "$resolver resolver_timeout 1s; "
+        . 'mcp_sse_grace 60s;');
     $_->configure(redis => $url) for @all;
     $_->reload for @all;
 

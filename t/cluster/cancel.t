@@ -14,7 +14,7 @@ MCPTest::Redis::need();
 my $frappe = start_frappe();
 my $redis  = start_redis();
 my @nginx  = start_instances(3, redis => $redis, workers => 2,
-    http => 'mcp_sse_max_calls 1;');
+    http => 'mcp_sse_max_calls 1; mcp_sse_grace 60s;');
 my ($here, $there, $third) = @nginx;
 
 

@@ -14,7 +14,7 @@ my $frappe = start_frappe();
 my $redis  = start_redis();
 my $proxy  = MCPTest::Proxy->new(port => $redis->port);
 my @nginx  = map { start_nginx(redis => $redis->url(port => $proxy->port),
-    http => 'mcp_sse_grace 5s;') } 1, 2;
+    http => 'mcp_sse_grace 10s;') } 1, 2;
 
 ok(wait_ready(@nginx), 'two instances, through a proxy');
 

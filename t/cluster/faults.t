@@ -21,7 +21,7 @@ sub load {
     my ($redis, %opt) = @_;
 
     my @nginx = start_instances(2, redis => $redis, workers => 2,
-        http => 'mcp_sse_grace 1s;', %opt);
+        http => 'mcp_sse_grace 10s;', %opt);
 
     return MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
         rate => 60);
@@ -33,7 +33,7 @@ sub load {
 {
     my $redis   = start_redis(started => 0);
     my @nginx   = map { start_nginx(redis => $redis,
-        http => 'mcp_sse_grace 1s;') } 1, 2;
+        http => 'mcp_sse_grace 10s;') } 1, 2;
     my ($here, $there) = @nginx;
     my $history = MCPTest::History->new(frappe => $frappe);
     my $stream  = open_stream($here);

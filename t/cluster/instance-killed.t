@@ -53,7 +53,7 @@ sub messages_to_the_dead {
 
 {
     my @nginx = start_instances(3, redis => $redis, workers => 2,
-        http => 'mcp_sse_grace 1s;');
+        http => 'mcp_sse_grace 10s;');
     my $load = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
         rate => 60);
     my ($dead, @others) = @nginx;
@@ -132,7 +132,7 @@ sub messages_to_the_dead {
 
 {
     my @nginx = start_instances(2, redis => $redis, workers => 2,
-        redis_opt => 'prefix=worker:', http => 'mcp_sse_grace 1s;');
+        redis_opt => 'prefix=worker:', http => 'mcp_sse_grace 10s;');
     my ($here, $there) = @nginx;
     my @workers = $here->wait_workers;
     my @streams = map { open_stream($here, worker => $_) } @workers;

@@ -45,7 +45,7 @@ my $redis  = start_redis();
     # when it has answered what came later, it has seen all that came before
 
     kill CONT => @pids;
-    ok(passed($there, $stream), 'it goes on');
+    ok(passed($here, $stream), 'it goes on');
     $history->ok('nothing of it runs when the owner goes on');
 
     my $ran = { map { $_->{key} => 1 } $frappe->started };

@@ -16,7 +16,7 @@ my $redis  = start_redis();
 my ($old, $new) = map { MCPTest::Nginx::random_key() } 1, 2;
 my $file   = MCPTest::Nginx::key_file($old);
 my @nginx  = start_instances(3, redis => $redis, key_file => $file,
-    http => 'mcp_sse_drain 1s; mcp_sse_grace 2s; mcp_sse_max_sessions 500;');
+    http => 'mcp_sse_drain 1s; mcp_sse_grace 10s; mcp_sse_max_sessions 500;');
 my $load   = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
     rate => 60, sessions => 3, reopen => 1);
 
@@ -77,7 +77,7 @@ for my $step ([ 'the new one is known', $old, $new ],
     my @files = map { MCPTest::Nginx::key_file(@{$_}) } [ $old, $new ],
         [ $new, $old ];
     my @mixed = start_instances(2, redis => $redis,
-        redis_opt => 'prefix=mixed:', per => [ map { { key_file => $_ } }
+        redis_opt => 'prefix=mixed:', http => 'mcp_sse_grace 60s;', per => [ map { { key_file => $_ } }
         @files ]);
     my @streams = map { open_stream($_) } @mixed;
 
@@ -101,7 +101,8 @@ for my $step ([ 'the new one is known', $old, $new ],
         http => 'mcp_sse_grace 0;');
 
     wait_ready($gone, $before);
-    ok(call($gone, $stream, tool(1, 'echo', {})),
+    ok(run_until(sub { post($gone, $stream, tool(1, 'echo', {}))->status
+        == 202 }) && $stream->wait_answer(1),
         'signed with the new key, sealed with it alone');
 
     my $theirs = open_stream($before);

@@ -17,7 +17,7 @@ my $frappe = start_frappe();
 {
     my $redis = start_redis(maxmemory_policy => 'noeviction');
     my @nginx = start_instances(2, redis => $redis,
-        http => 'mcp_sse_grace 1s;');
+        http => 'mcp_sse_grace 10s;');
     my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
         rate => 50);
 
@@ -48,7 +48,7 @@ my $frappe = start_frappe();
     my $redis = start_redis();
     my $other = start_redis();
     my @nginx = start_instances(2, redis => $redis,
-        http => 'mcp_sse_grace 1s;');
+        http => 'mcp_sse_grace 10s;');
     my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
         rate => 50);
 

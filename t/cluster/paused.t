@@ -22,7 +22,7 @@ my $patience = 'timeout=2s connect_timeout=2s';
 {
     my $redis = start_redis();
     my @nginx = start_instances(2, redis => $redis, workers => 2,
-        redis_opt => $patience, http => 'mcp_sse_grace 2s;');
+        redis_opt => $patience, http => 'mcp_sse_grace 10s;');
     my $load  = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
         rate => 60);
 
@@ -61,7 +61,7 @@ for my $way (qw(up down)) {
     my $redis = start_redis();
     my $proxy = MCPTest::Proxy->new(port => $redis->port);
     my @nginx = map { start_nginx(redis => $redis->url(port => $proxy->port),
-        redis_opt => $patience, http => 'mcp_sse_grace 2s;') } 1, 2;
+        redis_opt => $patience, http => 'mcp_sse_grace 10s;') } 1, 2;
 
     wait_ready(@nginx);
 

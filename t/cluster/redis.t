@@ -326,7 +326,8 @@ for my $back ($here, $there) {
 {
     my ($here, $there) = start_instances(2, redis => $redis,
         redis_opt => 'prefix=full:',
-        http => 'mcp_sse_max_inbox 4; mcp_sse_max_calls 1;');
+        http => 'mcp_sse_max_inbox 4; mcp_sse_max_calls 1; '
+            . 'mcp_sse_grace 60s;');
     my $stream  = open_stream($here);
     my $history = MCPTest::History->new(frappe => $frappe);
 
@@ -358,8 +359,8 @@ for my $back ($here, $there) {
 # another database, over the Unix socket
 
 {
-    my @nginx  = map { start_nginx(redis => $redis->url(unix => 1, db => 3)) }
-        1, 2;
+    my @nginx  = map { start_nginx(redis => $redis->url(unix => 1, db => 3),
+        http => 'mcp_sse_grace 60s;') } 1, 2;
 
     ok(wait_ready(@nginx), 'over a Unix socket');
 

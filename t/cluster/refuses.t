@@ -21,7 +21,7 @@ sub refused {
     my ($name, $redis, $url, $end) = @_;
 
     my @nginx   = map { start_nginx(redis => $url,
-        http => 'mcp_sse_grace 1s;') } 1, 2;
+        http => 'mcp_sse_grace 10s;') } 1, 2;
     my ($here, $there) = @nginx;
     my $history = MCPTest::History->new(frappe => $frappe);
 

@@ -167,7 +167,8 @@ sub sure {
     my $stream = open_stream($there);
 
     $frappe->reset;
-    ok(call($here, $stream, request(1, 'ping')), 'a session');
+    ok(run_until(sub { post($here, $stream, request(1, 'ping'))->status
+        == 202 }), 'a session');
     $proxy->delay(down => 1.04);
     sleep_for(16);
 
@@ -193,7 +194,7 @@ sub sure {
     my $redis = start_redis();
     my $proxy = MCPTest::Proxy->new(port => $redis->port);
     my ($here, $there) = start_instances(2, redis => $redis,
-        http => 'mcp_sse_grace 1s;',
+        http => 'mcp_sse_grace 10s;',
         per => [ {}, { redis => $redis->url(port => $proxy->port) } ]);
     my $stream = open_stream($there);
 

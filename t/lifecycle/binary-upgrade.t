@@ -115,7 +115,8 @@ sub refused_alive {
 for my $way ('onward', 'back') {
     my $redis = $way eq 'onward' && MCPTest::Redis::binary() ? start_redis()
         : undef;
-    my $nginx = start_daemon(redis => $redis, http => 'mcp_sse_drain 1s;');
+    my $nginx = start_daemon(redis => $redis, http => 'mcp_sse_drain 1s; '
+        . 'mcp_sse_grace 60s;');
     my $old   = $nginx->pid;
     my @old   = workers_of($old);
     my $load  = MCPTest::Load->new(instances => [ $nginx ], fresh => 1,

@@ -10,7 +10,11 @@ use Test::More;
 my $frappe = start_frappe();
 my $nginx  = start_nginx(workers => 2, stream => 'mcp_sse_max_calls 4;',
     http => 'mcp_sse_call_timeout 5s; mcp_sse_max_answer 50k;',
-    call => 'proxy_set_header X-Method $mcp_sse_method;');
+    call => 'proxy_set_header X-Method $mcp_sse_method;'
+        . ' proxy_set_header X-Host $host;',
+    config => sub {
+        return $_[0]->template =~ s/(server_name) erp\./$1 nginx./r;
+    });
 my $stream = open_stream($nginx);
 
 my $lines = 0;

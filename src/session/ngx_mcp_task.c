@@ -283,20 +283,16 @@ ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 
     call->body.data = p;
 
-    p = ngx_cpymem(p, "{\"jsonrpc\":\"2.0\"",
-                   sizeof("{\"jsonrpc\":\"2.0\"") - 1);
+    p = ngx_sprintf(p, "{\"jsonrpc\":\"2.0\"");
 
     if (m->id.data) {
-        p = ngx_cpymem(p, ",\"id\":", sizeof(",\"id\":") - 1);
-        p = ngx_cpymem(p, m->id.data, m->id.len);
+        p = ngx_sprintf(p, ",\"id\":%V", &m->id);
     }
 
-    p = ngx_cpymem(p, ",\"method\":", sizeof(",\"method\":") - 1);
-    p = ngx_cpymem(p, m->raw_method.data, m->raw_method.len);
+    p = ngx_sprintf(p, ",\"method\":%V", &m->raw_method);
 
     if (m->params.data) {
-        p = ngx_cpymem(p, ",\"params\":", sizeof(",\"params\":") - 1);
-        p = ngx_cpymem(p, m->params.data, m->params.len);
+        p = ngx_sprintf(p, ",\"params\":%V", &m->params);
     }
 
     *p++ = '}';

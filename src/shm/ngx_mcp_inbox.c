@@ -9,7 +9,7 @@
  * it is found and freed when that worker dies:
  *
  *     filling   the sender copies the message into it, without the mutex
- *     inbox     of the record of the session
+ *     inbox     the entry waits for the owner of the session
  *     taken     the owner copies the message out of it, without the mutex
  */
 
@@ -143,8 +143,8 @@ ngx_mcp_inbox_check_locked(ngx_mcp_zone_t *zone, u_char *key, size_t size,
 
 /*
  * Allocates an entry with chunks for "size" bytes, in the list "filling" of
- * this worker.  A chunk has at most a page, so that no memory that is adjacent
- * is needed.
+ * this worker.  A chunk has at most a page, so that a fragmented pool takes a
+ * large message.
  */
 
 static ngx_mcp_inbox_entry_t *

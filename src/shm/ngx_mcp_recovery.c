@@ -47,8 +47,8 @@
 
 
 /*
- * The interval of tries to register sessions.  It is the precision of
- * ngx_mcp_timer_set(); POSTs wait for the end of recovery.
+ * The interval at which a worker tries to register its sessions.  POSTs wait
+ * for that; ngx_mcp_timer_set() is not more precise.
  */
 
 #define NGX_MCP_RECOVERY_INTERVAL_MS  20

@@ -11,7 +11,7 @@
  * has expired.
  *
  * A worker never ends a session of another worker.  It marks the record as
- * evicted or replaced and wakeups the owner, which ends the session.
+ * evicted or replaced and wakes the owner, which ends the session.
  */
 
 #include "ngx_mcp_registry.h"

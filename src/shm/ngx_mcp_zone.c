@@ -4,10 +4,10 @@
  *
  * Shared memory zone: layout, lock, allocation, keys.
  *
- * The zone is owned by nginx's cycles and lives as long as one of them uses
- * it. It holds the root, the records of the workers, and an inner slab pool
- * for all that is allocated and freed later.  After a worker has died while it
- * held the mutex, only the inner pool is initialized again: see
+ * The zone is owned by the cycles of nginx and lives as long as one of them
+ * uses it.  It holds the root, the records of the workers, and an inner slab
+ * pool for all that is allocated and freed later.  After a worker has died
+ * while it held the mutex, only the inner pool is initialized again: see
  * ngx_mcp_recovery.c.
  */
 

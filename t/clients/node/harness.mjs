@@ -4,7 +4,7 @@
 //   {"ok":true,"name":"NAME"}   result of a test
 //   {"event":"NAME"}            the test must do something, such as a reload
 //   {"secret":"TEXT"}           a text that must not be in a log
-//   {"alive":true}             the script is still running
+//   {"alive":true}              the script is still running
 //   {"end":true}                the last line
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
@@ -24,7 +24,7 @@ process.on('uncaughtException', error => {
     process.exit(1);
 });
 
-// seconds after which a wait gives up
+// seconds after which a wait gives up, or a script that prints nothing
 
 export const hangAfter = Number(process.env.HANG_AFTER ?? 60);
 
@@ -35,7 +35,7 @@ function say(line) {
 
     clearTimeout(hangs);
     hangs = setTimeout(() => {
-        process.stdout.write('{"ok":false,"name":"the script goes on"}\n');
+        process.stdout.write('{"ok":false,"name":"the script hangs"}\n');
         process.exit(1);
     }, hangAfter * 1000).unref();
 }
@@ -105,7 +105,7 @@ export async function until(condition, name) {
         await sleep(50);
     }
 
-    throw new Error(`timed out: ${name}`);
+    throw new Error(`timed out after ${hangAfter} s: ${name}`);
 }
 
 export function sleep(ms) {
@@ -118,7 +118,7 @@ export async function stats() {
     return (await fetch(`${FRAPPE_CONTROL}/stats`)).json();
 }
 
-// What waits at a gate of the stand-in, calls of "hold", goes on.
+// Opens a gate of the stand-in: calls of the tool "hold" are answered.
 
 export async function openGate(gate) {
     await fetch(`${FRAPPE_CONTROL}/set`, { method: 'POST',

@@ -106,7 +106,7 @@ for (const what of ['reload', 'restart']) {
 
     for (const [n, session] of sessions.entries()) {
         await until(() => session.client.ping({ timeout: 2000 })
-            .then(() => true, () => false), `session ${n} works again`);
+            .then(() => true, () => false), `session ${n} is answered`);
         alive();
     }
 

@@ -323,10 +323,10 @@ struct ngx_mcp_ctx_s {
     ngx_queue_t                      pending_queue; /* if pending */
     ngx_mcp_pending_session_t       *pending;  /* NULL: not pending */
     size_t                           pending_size;
-    ngx_uint_t                       round;    /* of deliveries: its last */
+    ngx_uint_t                       pending_round; /* in which it was tried */
     ngx_mcp_delivery_e               outcome;
     ngx_mcp_remote_send_t           *remote_send; /* NULL: none is asked */
-    ngx_msec_t                       asked;    /* the other instances, last */
+    ngx_msec_t                       remote_tried; /* last time, 0: never */
 
     ngx_int_t                        (*body_done)(ngx_http_request_t *r,
                                          ngx_int_t status);

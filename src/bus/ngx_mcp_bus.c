@@ -214,6 +214,10 @@ ngx_mcp_bus_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t forwarded,
         }
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, log, 0,
+                   "mcp bus: %s worker, outcome:%d",
+                   path == NGX_MCP_COUNT_OWN ? "own" : "other", (int) rc);
+
     if (rc == NGX_MCP_DELIVERY_ACCEPTED && !forwarded) {
         ngx_mcp_count(path);
     }
@@ -237,6 +241,9 @@ ngx_mcp_bus_maybe_lost(void)
 void
 ngx_mcp_bus_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 {
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp bus: announce, kind:%ui", kind);
+
     (void) ngx_mcp_announce(kind, key, data, len);
 
     ngx_mcp_remote_announce(kind, key, 0, data, len);

@@ -251,6 +251,10 @@ ngx_mcp_presence_set_reply(redisAsyncContext *ac, void *reply, void *data)
 
         if (s) {
             s->published = 1;
+
+            ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                           "mcp presence: session %*s is in redis",
+                           (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
         }
 
         if (ngx_mcp_presence_is_other(id, r)) {
@@ -298,11 +302,19 @@ ngx_mcp_presence_renew_reply(redisAsyncContext *ac, void *reply, void *data)
          * renewal finds that out.
          */
 
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp presence: session %*s is written again",
+                       (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
         (void) ngx_mcp_presence_set(s, "NX", ngx_mcp_presence_restored);
         return;
     }
 
     if (ngx_mcp_presence_is_other(id, r)) {
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp presence: session %*s has another owner",
+                       (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
         ngx_mcp_sessions_close(s, NGX_MCP_CLOSE_REPLACED);
     }
 }

@@ -163,6 +163,9 @@ ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received)
         return;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote announce: received, kind:%ui", kind);
+
     if (end) {
         (void) ngx_mcp_revocation_add(key, end);
     }
@@ -295,6 +298,10 @@ ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
         ngx_mcp_redis_ignore(ac, reply, data);
         return;
     }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote announce: %ui ended ids in redis",
+                   (ngx_uint_t) r->elements / 2);
 
     for (i = 0; i + 1 < r->elements; i += 2) {
 

@@ -67,6 +67,10 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
     expires = (int64_t) ngx_mcp_packet_get(p + 8);
 
     if (ngx_mcp_redis_now() + NGX_MCP_REMOTE_GUARD_MS >= expires) {
+        ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp remote recv: packet %uL expired",
+                       received->number);
+
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
         return;
     }
@@ -81,6 +85,9 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
         break;
 
     case NGX_DONE:
+        ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp remote recv: packet %uL again", received->number);
+
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_DUPLICATE);
         break;
 
@@ -91,6 +98,10 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
     default: /* NGX_ERROR */
         return;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote recv: packet %uL, ack:%i", received->number,
+                   seen->verdict);
 
     ngx_mcp_remote_recv_ack(received, p, seen->verdict);
 }
@@ -221,6 +232,9 @@ ngx_mcp_remote_recv_confirmed(ngx_mcp_packet_received_t *received)
                           NGX_MCP_PACKET_ID_LEN)
                == 0)
         {
+            ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                           "mcp remote recv: packet %uL confirmed", number);
+
             unconfirmed->envelope->unconfirmed = 0;
             ngx_mcp_remote_recv_remove(unconfirmed);
             return;

@@ -120,6 +120,10 @@ ngx_mcp_remote_send(ngx_mcp_remote_send_t **attempt, u_char *key,
 
     ngx_mcp_remote_send_wait(a);
 
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote send #%ui: ask redis for the owner",
+                   a->node.key);
+
     *attempt = a;
 
     return NGX_MCP_DELIVERY_PENDING;
@@ -185,6 +189,10 @@ ngx_mcp_remote_send_end(ngx_mcp_remote_send_t *attempt, ngx_mcp_delivery_e rc)
 {
     void                    *data;
     ngx_mcp_remote_send_pt   handler;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote send #%ui: end, outcome:%d",
+                   attempt->node.key, (int) rc);
 
     handler = attempt->handler;
     data = attempt->data;
@@ -345,6 +353,11 @@ ngx_mcp_remote_send_publish(ngx_mcp_remote_send_t *attempt)
     attempt->sends++;
     attempt->maybe_received = 1;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote send #%ui: packet %uL, sent %ui times",
+                   attempt->node.key, attempt->packet->number,
+                   attempt->sends);
+
     return NGX_MCP_DELIVERY_PENDING;
 }
 
@@ -383,6 +396,9 @@ ngx_mcp_remote_send_published(redisAsyncContext *ac, void *reply, void *data)
     }
 
     attempt->maybe_received = 0;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote send #%ui: not received", attempt->node.key);
 
     if (ngx_mcp_remote_send_ask_lease(attempt) != NGX_OK) {
         ngx_mcp_remote_send_end(attempt, NGX_MCP_DELIVERY_RETRY);
@@ -462,6 +478,10 @@ ngx_mcp_remote_send_acked(ngx_mcp_packet_received_t *received)
     {
         return;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote send #%ui: ack:%d", attempt->node.key,
+                   (int) p[16]);
 
     switch (p[16]) {
 

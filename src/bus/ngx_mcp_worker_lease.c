@@ -180,6 +180,9 @@ ngx_mcp_worker_lease_created(redisAsyncContext *ac, void *reply, void *data)
     redisReply  *r = reply;
 
     if (!ngx_mcp_worker_lease_failed(ac, r)) {
+        ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                       "mcp worker lease: created");
+
         ngx_mcp_worker_lease_exists = 1;
         ngx_mcp_redis_joined();
         return;
@@ -221,6 +224,9 @@ ngx_mcp_worker_lease_lost(void)
     if (!ngx_mcp_worker_lease_exists) {
         return;
     }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp worker lease: lost");
 
     ngx_mcp_worker_lease_exists = 0;
     ngx_mcp_worker_lease_set_lost();

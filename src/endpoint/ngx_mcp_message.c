@@ -282,6 +282,11 @@ ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status)
 
     ctx->envelope->received = received;
 
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp message: session %*s, %ui messages, %uz bytes",
+                   (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash,
+                   ctx->envelope->nmessages, ctx->envelope->size);
+
     return ngx_mcp_message_deliver(r);
 }
 
@@ -369,6 +374,11 @@ ngx_mcp_message_answer(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     ngx_mcp_pending_cancel(ctx);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp message: session %*s, outcome:%d",
+                   (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash,
+                   (int) ctx->outcome);
 
     if (ctx->outcome == NGX_MCP_DELIVERY_ACCEPTED) {
         return ngx_mcp_respond(r, NGX_HTTP_ACCEPTED, &ngx_mcp_accepted);

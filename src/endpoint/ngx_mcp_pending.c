@@ -137,13 +137,14 @@ ngx_mcp_pending_try_remote(ngx_mcp_ctx_t *ctx)
     ngx_msec_t          deadline;
     ngx_mcp_delivery_e  rc;
 
-    if (ctx->asked
-        && ngx_current_msec - ctx->asked < NGX_MCP_PENDING_RETRY_REMOTE_MS)
+    if (ctx->remote_tried
+        && ngx_current_msec - ctx->remote_tried
+           < NGX_MCP_PENDING_RETRY_REMOTE_MS)
     {
         return ctx->outcome;
     }
 
-    ctx->asked = ngx_current_msec ? ngx_current_msec : 1;
+    ctx->remote_tried = ngx_current_msec ? ngx_current_msec : 1;
 
     deadline = ngx_current_msec + NGX_MCP_PENDING_MIN_WAIT_MS;
 
@@ -175,6 +176,10 @@ static void
 ngx_mcp_pending_remote_done(void *data, ngx_mcp_delivery_e rc)
 {
     ngx_mcp_ctx_t  *ctx = data;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                   "mcp pending: session %*s, other instance:%d",
+                   (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash, (int) rc);
 
     ctx->remote_send = NULL;
 
@@ -247,6 +252,11 @@ ngx_mcp_pending_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
     ngx_mcp_pending_session_t  *pending;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp pending: session %*s, outcome:%d",
+                   (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash,
+                   (int) ctx->outcome);
 
     pending = ngx_mcp_pending_find(ctx->sid.key);
 
@@ -326,7 +336,7 @@ ngx_mcp_pending_add(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
 
     ctx->pending = pending;
     ctx->pending_size = ctx->envelope->size;
-    ctx->round = ngx_mcp_pending_round;
+    ctx->pending_round = ngx_mcp_pending_round;
 
     pending->n++;
     pending->size += ctx->pending_size;
@@ -356,13 +366,13 @@ ngx_mcp_pending_retry_all(void *data)
         q = ngx_queue_head(&ngx_mcp_pending_requests);
         ctx = ngx_queue_data(q, ngx_mcp_ctx_t, pending_queue);
 
-        if (ctx->round == ngx_mcp_pending_round) {
+        if (ctx->pending_round == ngx_mcp_pending_round) {
             ngx_mcp_timer_set(&ngx_mcp_pending_timer,
                               NGX_MCP_PENDING_RETRY_MS);
             return;
         }
 
-        ctx->round = ngx_mcp_pending_round;
+        ctx->pending_round = ngx_mcp_pending_round;
 
         ngx_queue_remove(q);
         ngx_queue_insert_tail(&ngx_mcp_pending_requests, q);
@@ -412,6 +422,10 @@ ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_mcp_delivery_e rc)
     {
         rc = NGX_MCP_DELIVERY_ACCEPTED;
     }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                   "mcp pending: session %*s, final outcome:%d",
+                   (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash, (int) rc);
 
     ctx->outcome = rc;
 

@@ -189,7 +189,8 @@ for my $case (
 
     ok($nginx->wait_log(qr/\[error\].* redis "127\.0\.0\.1:\d+" is lost: /
         . line('Connection refused; sessions of this instance go on, messages',
-            'for those of others are answered 503 until it is back')),
+            'for sessions of other instances are answered 503 until it is',
+            'back')),
         'Redis is not there: a line');
     is(get($nginx, '/health?ready=1')->status, 503, 'and /health?ready=1');
     like(get($nginx, '/health')->body,

@@ -65,7 +65,7 @@ typedef enum {
     NGX_MCP_DELIVERY_PENDING,          /* it does not have the message */
     NGX_MCP_DELIVERY_SENT,             /* it may have the message */
 
-    /* no acknowledgement until the deadline: */
+    /* no acknowledgement by the deadline: */
 
     NGX_MCP_DELIVERY_UNREACHABLE,      /* not executed */
     NGX_MCP_DELIVERY_UNACKNOWLEDGED    /* may have been executed */

@@ -215,8 +215,9 @@ ngx_mcp_bus_deliver(u_char *key, ngx_mcp_envelope_t *env, ngx_uint_t forwarded,
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, log, 0,
-                   "mcp bus: %s worker, outcome:%d",
-                   path == NGX_MCP_COUNT_OWN ? "own" : "other", (int) rc);
+                   "mcp bus: %s, outcome:%d",
+                   path == NGX_MCP_COUNT_OWN ? "own worker" : "zone",
+                   (int) rc);
 
     if (rc == NGX_MCP_DELIVERY_ACCEPTED && !forwarded) {
         ngx_mcp_count(path);

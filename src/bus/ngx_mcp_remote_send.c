@@ -17,7 +17,7 @@
  * same worker, which executes them once, see ngx_mcp_remote_recv.c.
  *
  * The packet expires before the deadline.  A message that was not acknowledged
- * until the deadline is therefore not started later.
+ * by the deadline is therefore not started later.
  */
 
 #include "ngx_mcp_remote_send.h"
@@ -69,6 +69,21 @@ static void ngx_mcp_remote_send_lease_reply(redisAsyncContext *ac, void *reply,
 static void ngx_mcp_remote_send_confirm(ngx_mcp_remote_send_t *attempt);
 static void ngx_mcp_remote_send_timer(void *data);
 static void ngx_mcp_remote_send_wait(ngx_mcp_remote_send_t *attempt);
+
+
+/* by NGX_MCP_ACK_*; the first is for values that this version does not know */
+
+static struct {
+    ngx_mcp_delivery_e  rc;
+    ngx_uint_t          counter;       /* NGX_MCP_COUNTS: none */
+} ngx_mcp_remote_acks[] = {
+    { NGX_MCP_DELIVERY_NO_SESSION, NGX_MCP_COUNT_REDIS_UNKNOWN },
+    { NGX_MCP_DELIVERY_ACCEPTED, NGX_MCP_COUNT_REDIS_ACCEPTED },
+    { NGX_MCP_DELIVERY_INBOX_FULL, NGX_MCP_COUNT_REDIS_FULL },
+    { NGX_MCP_DELIVERY_NO_SESSION, NGX_MCP_COUNT_REDIS_UNKNOWN },
+    { NGX_MCP_DELIVERY_STREAM_LOST, NGX_MCP_COUNTS },
+    { NGX_MCP_DELIVERY_ACCEPTED, NGX_MCP_COUNT_REDIS_ACCEPTED }
+};
 
 
 static ngx_rbtree_node_t  ngx_mcp_remote_sends_sentinel;
@@ -454,7 +469,7 @@ ngx_mcp_remote_send_acked(ngx_mcp_packet_received_t *received)
 {
     u_char                 *p;
     uint64_t                number;
-    ngx_mcp_delivery_e      rc;
+    ngx_uint_t              ack;
     ngx_mcp_remote_send_t  *attempt;
 
     if (received->body.len != NGX_MCP_ACK_LEN) {
@@ -479,57 +494,37 @@ ngx_mcp_remote_send_acked(ngx_mcp_packet_received_t *received)
         return;
     }
 
+    ack = p[16] <= NGX_MCP_ACK_WAITING ? p[16] : 0;
+
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp remote send #%ui: ack:%d", attempt->node.key,
-                   (int) p[16]);
+                   "mcp remote send #%ui: ack:%ui", attempt->node.key, ack);
 
-    switch (p[16]) {
-
-    case NGX_MCP_ACK_WAITING:
+    if (ack == NGX_MCP_ACK_WAITING) {
         ngx_mcp_remote_send_confirm(attempt);
-
-        /* fall through */
-
-    case NGX_MCP_ACK_ACCEPTED:
-        ngx_mcp_count(NGX_MCP_COUNT_REDIS_ACCEPTED);
-        rc = NGX_MCP_DELIVERY_ACCEPTED;
-        break;
-
-    case NGX_MCP_ACK_FULL:
-        ngx_mcp_count(NGX_MCP_COUNT_REDIS_FULL);
-        rc = NGX_MCP_DELIVERY_INBOX_FULL;
-        break;
-
-    case NGX_MCP_ACK_STREAM_LOST:
-        rc = NGX_MCP_DELIVERY_STREAM_LOST;
-        break;
-
-    default: /* NGX_MCP_ACK_UNKNOWN */
-        ngx_mcp_count(NGX_MCP_COUNT_REDIS_UNKNOWN);
-        rc = NGX_MCP_DELIVERY_NO_SESSION;
     }
 
-    ngx_mcp_remote_send_end(attempt, rc);
+    if (ngx_mcp_remote_acks[ack].counter != NGX_MCP_COUNTS) {
+        ngx_mcp_count(ngx_mcp_remote_acks[ack].counter);
+    }
+
+    ngx_mcp_remote_send_end(attempt, ngx_mcp_remote_acks[ack].rc);
 }
 
 
 ngx_uint_t
 ngx_mcp_remote_send_ack(ngx_mcp_delivery_e rc)
 {
-    switch (rc) {
+    ngx_uint_t  ack;
 
-    case NGX_MCP_DELIVERY_ACCEPTED:
-        return NGX_MCP_ACK_ACCEPTED;
-
-    case NGX_MCP_DELIVERY_NO_SESSION:
-        return NGX_MCP_ACK_UNKNOWN;
-
-    case NGX_MCP_DELIVERY_STREAM_LOST:
-        return NGX_MCP_ACK_STREAM_LOST;
-
-    default: /* of the inbox, the zone, the memory */
-        return NGX_MCP_ACK_FULL;
+    for (ack = NGX_MCP_ACK_ACCEPTED; ack < NGX_MCP_ACK_WAITING; ack++) {
+        if (ngx_mcp_remote_acks[ack].rc == rc) {
+            return ack;
+        }
     }
+
+    /* the zone is full, or there is no memory */
+
+    return NGX_MCP_ACK_FULL;
 }
 
 

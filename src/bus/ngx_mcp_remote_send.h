@@ -55,7 +55,7 @@ typedef void (*ngx_mcp_remote_send_pt)(void *data, ngx_mcp_delivery_e rc);
  *     ACCEPTED, INBOX_FULL   from the owner of the session
  *     NO_SESSION             no instance has it
  *     STREAM_LOST, RETRY     not executed, may be tried again
- *     UNREACHABLE            nothing was sent until the deadline
+ *     UNREACHABLE            no worker has received it by the deadline
  *     UNACKNOWLEDGED         it was sent and not acknowledged
  *     ERROR                  no memory
  *

@@ -38,7 +38,6 @@ typedef struct ngx_mcp_sink_s      ngx_mcp_sink_t;
 typedef struct ngx_mcp_auth_lookup_s    ngx_mcp_auth_lookup_t;
 typedef struct ngx_mcp_auth_waiter_s    ngx_mcp_auth_waiter_t;
 typedef struct ngx_mcp_exchange_s  ngx_mcp_exchange_t;
-typedef struct ngx_mcp_pending_session_s   ngx_mcp_pending_session_t;
 typedef struct ngx_mcp_remote_send_s   ngx_mcp_remote_send_t;
 
 
@@ -231,20 +230,6 @@ typedef struct {
 } ngx_mcp_loc_conf_t;
 
 
-/* the values of $mcp_sse_* for a request or a call */
-
-typedef struct {
-    ngx_str_t                    session;      /* hash of the id */
-    ngx_str_t                    user;
-    ngx_str_t                    site;
-    ngx_str_t                    method;
-    ngx_str_t                    raw_method;   /* JSON text as sent */
-    ngx_str_t                    id;
-    ngx_str_t                    tool;
-    ngx_uint_t                   result;       /* ngx_mcp_result_e */
-} ngx_mcp_vars_t;
-
-
 /*
  * A credential as it is sent to Frappe: the value of an Authorization header
  * or, if "cookie" is set, of a Cookie header.
@@ -274,79 +259,8 @@ struct ngx_mcp_auth_waiter_s {
     ngx_queue_t                  queue;        /* in lookup->waiters */
     ngx_mcp_auth_lookup_t       *lookup;       /* NULL: not waiting */
     void                         (*handler)(void *data,
-                                     ngx_mcp_auth_result_t *verdict);
+                                     ngx_mcp_auth_result_t *result);
     void                        *data;
-};
-
-
-typedef struct ngx_mcp_ctx_s  ngx_mcp_ctx_t;
-
-typedef ngx_int_t (*ngx_mcp_resume_pt)(ngx_http_request_t *r);
-
-
-/*
- * The module's context of a request.  It belongs to the request and lives in
- * its pool; the context of a fake request is part of its call.
- */
-
-struct ngx_mcp_ctx_s {
-    ngx_http_request_t              *request;
-    ngx_mcp_vars_t                   vars;
-    ngx_mcp_call_t                  *call;     /* of a fake request */
-    ngx_mcp_stream_t                *stream;   /* of an open stream */
-
-    ngx_str_t                        origin;   /* allowed, or empty */
-    ngx_str_t                        methods;  /* that the endpoint allows */
-    const char                      *reason;   /* why refused, for the log */
-
-    /* authentication */
-
-    ngx_mcp_credential_t             credential;
-    ngx_mcp_auth_result_t            verdict;
-    ngx_mcp_auth_waiter_t            waiter;
-    ngx_mcp_timer_t                  timer;
-    ngx_msec_t                       deadline; /* of waiting for Frappe */
-
-    /* suspended: see http/ngx_mcp_suspend.c */
-
-    ngx_queue_t                      suspended_queue;
-    ngx_mcp_resume_pt                resume;   /* runs when resumed */
-
-    /* a message */
-
-    ngx_mcp_session_id_t             sid;
-    ngx_str_t                        sid_text; /* of a Streamable HTTP GET */
-    ngx_str_t                        body;
-    size_t                           capacity; /* of body */
-    size_t                           max_body;
-    ngx_mcp_envelope_t              *envelope; /* not yet delivered */
-    ngx_queue_t                      pending_queue; /* if pending */
-    ngx_mcp_pending_session_t       *pending;  /* NULL: not pending */
-    size_t                           pending_size;
-    ngx_uint_t                       pending_round; /* in which it was tried */
-    ngx_mcp_delivery_e               outcome;
-    ngx_mcp_remote_send_t           *remote_send; /* NULL: none is asked */
-    ngx_msec_t                       remote_tried; /* last time, 0: never */
-
-    ngx_int_t                        (*body_done)(ngx_http_request_t *r,
-                                         ngx_int_t status);
-    ngx_mcp_exchange_t              *exchange; /* of Streamable HTTP */
-
-    unsigned                         cors:1;     /* headers are added */
-    unsigned                         suspended:1;
-    unsigned                         cleanup:1;  /* is installed */
-    unsigned                         retry_lookup:1;  /* of a GET */
-    unsigned                         stream_lost:1; /* of the session */
-    unsigned                         foreign_body:1; /* another module has
-                                                        read the body */
-
-    /* Streamable HTTP */
-
-    unsigned                         streamable:1;
-    unsigned                         has_session_id:1; /* sid is valid */
-    unsigned                         batches:1;    /* the version has them */
-    unsigned                         accept_json:1;
-    unsigned                         accept_stream:1; /* is named in Accept */
 };
 
 

@@ -26,15 +26,15 @@
  *       |                                                               |
  *       +---- Frappe is unavailable, there is a stale entry: resume     |
  *       |                                                               |
- *       +---- it is a GET, and ctx->deadline is more than 1 s away -----+
- *       |     (ctx->retry_lookup): wait 1 s
+ *       +---- it is a GET, and ctx->auth.deadline is more than 1 s away -----+
+ *       |     (ctx->auth.retry): wait 1 s
  *       |
  *       +---- else: resume, the status is 502, 503 or 504
  *
- * Resuming runs step().  ctx->timer is the timer of slow() while a look-up
- * runs, and of retry() between two look-ups.  A request whose client leaves, or
- * that is resumed because the worker stops, leaves its look-up; the look-up
- * completes for the cache.
+ * Resuming runs step().  ctx->suspend.timer is the timer of slow() while a
+ * look-up runs, and of retry() between two look-ups.  A request whose client
+ * leaves, or that is resumed because the worker stops, leaves its look-up; the
+ * look-up completes for the cache.
  *
  * The result is in the context of the request, its strings in the pool.
  */
@@ -120,7 +120,7 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
     zone = ngx_mcp_zone();
 
-    rc = ngx_mcp_credential_read(r, &ctx->credential);
+    rc = ngx_mcp_credential_read(r, &ctx->auth.credential);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -134,11 +134,11 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                        "mcp auth: no credential");
 
-        ctx->verdict.status = NGX_HTTP_UNAUTHORIZED;
+        ctx->auth.result.status = NGX_HTTP_UNAUTHORIZED;
         return NGX_OK;
     }
 
-    if (ngx_mcp_credential_digest(&ctx->credential,
+    if (ngx_mcp_credential_digest(&ctx->auth.credential,
                                   zone->secrets->elts,
                                   &ctx->vars.site, conf)
         != NGX_OK)
@@ -146,26 +146,27 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
         return NGX_ERROR;
     }
 
-    rc = ngx_mcp_auth_cache_get(ctx->credential.digest,
+    rc = ngx_mcp_auth_cache_get(ctx->auth.credential.digest,
                                 conf->auth_cache, r->pool,
-                                &ctx->verdict);
+                                &ctx->auth.result);
 
     ngx_mcp_count(rc == NGX_DECLINED
                                ? NGX_MCP_COUNT_AUTH_MISS
-                  : ctx->verdict.status
+                  : ctx->auth.result.status
                                ? NGX_MCP_COUNT_AUTH_BAD
                                : NGX_MCP_COUNT_AUTH_GOOD);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp auth: cache %s, status:%ui",
-                   rc == NGX_DECLINED ? "miss" : "hit", ctx->verdict.status);
+                   rc == NGX_DECLINED ? "miss" : "hit",
+                   ctx->auth.result.status);
 
     if (rc != NGX_DECLINED) {
-        ctx->vars.user = ctx->verdict.principal;
+        ctx->vars.user = ctx->auth.result.principal;
         return rc;
     }
 
-    ctx->deadline = ngx_current_msec + conf->auth_wait;
+    ctx->auth.deadline = ngx_current_msec + conf->auth_wait;
 
     return ngx_mcp_auth_wait(ctx, step);
 }
@@ -185,12 +186,12 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
     rc = ngx_mcp_auth_start_lookup(ctx);
 
     if (rc == NGX_BUSY) {
-        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         return NGX_OK;
     }
 
     if (rc != NGX_OK || ngx_mcp_suspend(ctx->request, step) != NGX_OK) {
-        ngx_mcp_auth_lookup_leave(&ctx->waiter);
+        ngx_mcp_auth_lookup_leave(&ctx->auth.waiter);
         return NGX_ERROR;
     }
 
@@ -200,9 +201,9 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
     /* with a stale entry the request does not wait long for a slow Frappe */
 
     if (ngx_mcp_auth_stale(ctx) == NGX_OK) {
-        ctx->timer.handler = ngx_mcp_auth_slow;
-        ctx->timer.data = ctx;
-        ngx_mcp_timer_set(&ctx->timer, NGX_MCP_AUTH_STALE_AFTER_MS);
+        ctx->suspend.timer.handler = ngx_mcp_auth_slow;
+        ctx->suspend.timer.data = ctx;
+        ngx_mcp_timer_set(&ctx->suspend.timer, NGX_MCP_AUTH_STALE_AFTER_MS);
     }
 
     return NGX_AGAIN;
@@ -225,7 +226,7 @@ ngx_mcp_auth_principal(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
     if (ctx->vars.user.len == 0
         || !ngx_mcp_json_text_one_line(&ctx->vars.user))
     {
-        ctx->verdict.status = NGX_HTTP_UNAUTHORIZED;
+        ctx->auth.result.status = NGX_HTTP_UNAUTHORIZED;
     }
 
     return NGX_OK;
@@ -242,14 +243,14 @@ ngx_mcp_auth_start_lookup(ngx_mcp_ctx_t *ctx)
 
     args.cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
     args.conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
-    args.credential = &ctx->credential;
+    args.credential = &ctx->auth.credential;
     args.site = ctx->vars.site;
     args.address = r->connection->addr_text;
 
-    ctx->waiter.handler = ngx_mcp_auth_answered;
-    ctx->waiter.data = ctx;
+    ctx->auth.waiter.handler = ngx_mcp_auth_answered;
+    ctx->auth.waiter.data = ctx;
 
-    return ngx_mcp_auth_lookup(&args, &ctx->waiter);
+    return ngx_mcp_auth_lookup(&args, &ctx->auth.waiter);
 }
 
 
@@ -260,7 +261,7 @@ ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result)
 
     /* the request was resumed already, since the worker stops */
 
-    if (!ctx->suspended) {
+    if (!ctx->suspend.suspended) {
         return;
     }
 
@@ -270,8 +271,8 @@ ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result)
     if (result->status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
 
         if (ngx_mcp_auth_copy(ctx, result) != NGX_OK) {
-            ngx_memzero(&ctx->verdict, sizeof(ngx_mcp_auth_result_t));
-            ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+            ngx_memzero(&ctx->auth.result, sizeof(ngx_mcp_auth_result_t));
+            ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 
         ngx_mcp_auth_resume(ctx);
@@ -286,15 +287,15 @@ ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result)
         return;
     }
 
-    ctx->verdict.status = result->status;
+    ctx->auth.result.status = result->status;
 
-    if (ctx->retry_lookup
-        && (ngx_msec_int_t) (ctx->deadline - ngx_current_msec)
+    if (ctx->auth.retry
+        && (ngx_msec_int_t) (ctx->auth.deadline - ngx_current_msec)
            > NGX_MCP_AUTH_RETRY_MS)
     {
-        ctx->timer.handler = ngx_mcp_auth_retry;
-        ctx->timer.data = ctx;
-        ngx_mcp_timer_set(&ctx->timer, NGX_MCP_AUTH_RETRY_MS);
+        ctx->suspend.timer.handler = ngx_mcp_auth_retry;
+        ctx->suspend.timer.data = ctx;
+        ngx_mcp_timer_set(&ctx->suspend.timer, NGX_MCP_AUTH_RETRY_MS);
         return;
     }
 
@@ -309,18 +310,18 @@ ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx, ngx_mcp_auth_result_t *result)
 
     pool = ctx->request->pool;
 
-    ctx->verdict = *result;
+    ctx->auth.result = *result;
 
     if (result->principal.len) {
-        ctx->verdict.principal.data = ngx_pstrdup(pool, &result->principal);
-        if (ctx->verdict.principal.data == NULL) {
+        ctx->auth.result.principal.data = ngx_pstrdup(pool, &result->principal);
+        if (ctx->auth.result.principal.data == NULL) {
             return NGX_ERROR;
         }
     }
 
     if (result->challenge.len) {
-        ctx->verdict.challenge.data = ngx_pstrdup(pool, &result->challenge);
-        if (ctx->verdict.challenge.data == NULL) {
+        ctx->auth.result.challenge.data = ngx_pstrdup(pool, &result->challenge);
+        if (ctx->auth.result.challenge.data == NULL) {
             return NGX_ERROR;
         }
     }
@@ -343,7 +344,7 @@ ngx_mcp_auth_stale(ngx_mcp_ctx_t *ctx)
     conf = ngx_http_get_module_loc_conf(ctx->request,
                                         ngx_http_mcp_sse_module);
 
-    if (ngx_mcp_auth_cache_get(ctx->credential.digest, conf->auth_stale,
+    if (ngx_mcp_auth_cache_get(ctx->auth.credential.digest, conf->auth_stale,
                                ctx->request->pool, &result)
         != NGX_OK
         || result.status)
@@ -354,7 +355,7 @@ ngx_mcp_auth_stale(ngx_mcp_ctx_t *ctx)
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
                    "mcp auth: there is a stale entry");
 
-    ctx->verdict = result;
+    ctx->auth.result = result;
 
     return NGX_OK;
 }
@@ -389,9 +390,9 @@ ngx_mcp_auth_slow(void *data)
 static void
 ngx_mcp_auth_resume(ngx_mcp_ctx_t *ctx)
 {
-    ngx_mcp_auth_lookup_leave(&ctx->waiter);
+    ngx_mcp_auth_lookup_leave(&ctx->auth.waiter);
 
-    ctx->vars.user = ctx->verdict.principal;
+    ctx->vars.user = ctx->auth.result.principal;
 
     ngx_mcp_resume(ctx->request);
 }
@@ -402,7 +403,7 @@ ngx_mcp_auth_cleanup(void *data)
 {
     ngx_mcp_ctx_t  *ctx = data;
 
-    ngx_mcp_auth_lookup_leave(&ctx->waiter);
+    ngx_mcp_auth_lookup_leave(&ctx->auth.waiter);
 }
 
 

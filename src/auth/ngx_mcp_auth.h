@@ -9,16 +9,16 @@
 #define _NGX_MCP_AUTH_H_INCLUDED_
 
 
-#include "ngx_mcp.h"
+#include "ngx_mcp_ctx.h"
 
 
 /*
  * Finds the user of a request and runs step(), maybe before this returns; the
- * request is finalized with the code that step() returns.  If ctx->retry_lookup
+ * request is finalized with the code that step() returns.  If ctx->auth.retry
  * is set, the request waits up to mcp_sse_auth_wait for Frappe.  Returns the
  * code that the content handler returns.
  *
- * When step() runs, ctx->verdict.status is 0, and ctx->vars.user is set; or
+ * When step() runs, ctx->auth.result.status is 0, and ctx->vars.user is set; or
  * 401; or 502, 503 or 504 if Frappe is unavailable.
  */
 

@@ -13,7 +13,7 @@
 #define _NGX_MCP_CALL_H_INCLUDED_
 
 
-#include "ngx_mcp.h"
+#include "ngx_mcp_ctx.h"
 
 
 typedef enum {

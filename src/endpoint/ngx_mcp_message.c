@@ -117,11 +117,18 @@ ngx_mcp_message_authorized(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (ctx->verdict.status
-        && ctx->verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR)
+    if (ctx->auth.result.status
+        && ctx->auth.result.status < NGX_HTTP_INTERNAL_SERVER_ERROR)
     {
         return ngx_mcp_request_denied(r);
     }
+
+    ctx->pending = ngx_pcalloc(r->pool, sizeof(ngx_mcp_pending_t));
+    if (ctx->pending == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->pending->ctx = ctx;
 
     rc = ngx_mcp_message_session(r);
 
@@ -131,13 +138,13 @@ ngx_mcp_message_authorized(ngx_http_request_t *r)
 
     /* Frappe is unreachable: only the credential of the stream is accepted */
 
-    if (ctx->verdict.status && rc != NGX_OK) {
-        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+    if (ctx->auth.result.status && rc != NGX_OK) {
+        ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         return ngx_mcp_request_denied(r);
     }
 
     if (rc != NGX_OK) {
-        ctx->outcome = NGX_MCP_DELIVERY_NO_SESSION;
+        ctx->pending->outcome = NGX_MCP_DELIVERY_NO_SESSION;
         return ngx_mcp_message_answer(r);
     }
 
@@ -188,9 +195,9 @@ ngx_mcp_message_session(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ctx->verdict.status) {
+    if (ctx->auth.result.status) {
         return ngx_mcp_registry_opened_with(ctx->sid.key,
-                                            ctx->credential.digest)
+                                            ctx->auth.credential.digest)
                ? NGX_OK : NGX_DECLINED;
     }
 
@@ -266,9 +273,9 @@ ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status)
     }
 
     cln->handler = ngx_mcp_message_cleanup;
-    cln->data = ctx;
+    cln->data = ctx->pending;
 
-    rc = ngx_mcp_forward_headers(r, messages, &ctx->envelope);
+    rc = ngx_mcp_forward_headers(r, messages, &ctx->pending->envelope);
 
     if (rc == NGX_DECLINED) {
         return ngx_mcp_refuse(r, NGX_MCP_HTTP_FIELDS_TOO_LARGE,
@@ -280,12 +287,13 @@ ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->envelope->received = received;
+    ctx->pending->envelope->received = received;
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp message: session %*s, %ui messages, %uz bytes",
                    (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash,
-                   ctx->envelope->nmessages, ctx->envelope->size);
+                   ctx->pending->envelope->nmessages,
+                   ctx->pending->envelope->size);
 
     return ngx_mcp_message_deliver(r);
 }
@@ -308,7 +316,8 @@ ngx_mcp_message_scan(ngx_http_request_t *r, ngx_int_t status,
     }
 
     code = status ? NGX_MCP_ERR_PARSE
-                  : ngx_mcp_jsonrpc_scan(r->pool, &ctx->body, messages, batch);
+                  : ngx_mcp_jsonrpc_scan(r->pool, &ctx->body->text, messages,
+                                         batch);
 
     switch (code) {
 
@@ -357,7 +366,7 @@ ngx_mcp_message_deliver(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     if (ngx_mcp_session_timers_stopped()) {
-        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         return ngx_mcp_request_denied(r);
     }
 
@@ -373,18 +382,18 @@ ngx_mcp_message_answer(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    ngx_mcp_pending_cancel(ctx);
+    ngx_mcp_pending_cancel(ctx->pending);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp message: session %*s, outcome:%d",
                    (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash,
-                   (int) ctx->outcome);
+                   (int) ctx->pending->outcome);
 
-    if (ctx->outcome == NGX_MCP_DELIVERY_ACCEPTED) {
+    if (ctx->pending->outcome == NGX_MCP_DELIVERY_ACCEPTED) {
         return ngx_mcp_respond(r, NGX_HTTP_ACCEPTED, &ngx_mcp_accepted);
     }
 
-    answer = &ngx_mcp_message_answers[ctx->outcome];
+    answer = &ngx_mcp_message_answers[ctx->pending->outcome];
 
     if (answer->counter != NGX_MCP_COUNTS) {
         ngx_mcp_count(answer->counter);
@@ -398,12 +407,12 @@ ngx_mcp_message_answer(ngx_http_request_t *r)
 static void
 ngx_mcp_message_cleanup(void *data)
 {
-    ngx_mcp_ctx_t  *ctx = data;
+    ngx_mcp_pending_t  *p = data;
 
-    ngx_mcp_pending_cancel(ctx);
+    ngx_mcp_pending_cancel(p);
 
-    if (ctx->envelope) {
-        ngx_mcp_envelope_free(ctx->envelope);
-        ctx->envelope = NULL;
+    if (p->envelope) {
+        ngx_mcp_envelope_free(p->envelope);
+        p->envelope = NULL;
     }
 }

@@ -41,22 +41,22 @@ struct ngx_mcp_pending_session_s {
 };
 
 
-static ngx_mcp_delivery_e ngx_mcp_pending_try(ngx_mcp_ctx_t *ctx);
-static ngx_mcp_delivery_e ngx_mcp_pending_try_remote(ngx_mcp_ctx_t *ctx);
+static ngx_mcp_delivery_e ngx_mcp_pending_try(ngx_mcp_pending_t *p);
+static ngx_mcp_delivery_e ngx_mcp_pending_try_remote(ngx_mcp_pending_t *p);
 static void ngx_mcp_pending_remote_done(void *data, ngx_mcp_delivery_e rc);
 static ngx_uint_t ngx_mcp_pending_can_retry(ngx_mcp_delivery_e rc);
-static ngx_uint_t ngx_mcp_pending_is_new_id(ngx_mcp_ctx_t *ctx);
-static ngx_uint_t ngx_mcp_pending_executes_nothing(ngx_mcp_ctx_t *ctx);
-static ngx_int_t ngx_mcp_pending_suspend(ngx_http_request_t *r,
+static ngx_uint_t ngx_mcp_pending_is_new_id(ngx_mcp_pending_t *p);
+static ngx_uint_t ngx_mcp_pending_executes_nothing(ngx_mcp_pending_t *p);
+static ngx_int_t ngx_mcp_pending_suspend(ngx_mcp_pending_t *p,
     ngx_mcp_resume_pt answer);
 static ngx_mcp_pending_session_t *ngx_mcp_pending_find(u_char *key);
-static ngx_uint_t ngx_mcp_pending_is_full(ngx_mcp_ctx_t *ctx,
-    ngx_mcp_pending_session_t *pending);
-static ngx_int_t ngx_mcp_pending_add(ngx_mcp_ctx_t *ctx,
-    ngx_mcp_pending_session_t *pending);
+static ngx_uint_t ngx_mcp_pending_is_full(ngx_mcp_pending_t *p,
+    ngx_mcp_pending_session_t *session);
+static ngx_int_t ngx_mcp_pending_add(ngx_mcp_pending_t *p,
+    ngx_mcp_pending_session_t *session);
 static void ngx_mcp_pending_retry_all(void *data);
-static void ngx_mcp_pending_retry(ngx_mcp_ctx_t *ctx);
-static void ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_mcp_delivery_e rc);
+static void ngx_mcp_pending_retry(ngx_mcp_pending_t *p);
+static void ngx_mcp_pending_done(ngx_mcp_pending_t *p, ngx_mcp_delivery_e rc);
 
 
 static ngx_queue_t  ngx_mcp_pending_requests = {
@@ -78,19 +78,21 @@ ngx_int_t
 ngx_mcp_pending_deliver(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 {
     ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_pending_t   *p;
     ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    ctx->deadline = ngx_current_msec + conf->grace;
+    p = ctx->pending;
 
-    ctx->outcome = ngx_mcp_pending_try(ctx);
+    p->deadline = ngx_current_msec + conf->grace;
+    p->outcome = ngx_mcp_pending_try(p);
 
-    if (ctx->outcome == NGX_MCP_DELIVERY_PENDING
-        || ngx_mcp_pending_can_retry(ctx->outcome))
+    if (p->outcome == NGX_MCP_DELIVERY_PENDING
+        || ngx_mcp_pending_can_retry(p->outcome))
     {
-        return ngx_mcp_pending_suspend(r, answer);
+        return ngx_mcp_pending_suspend(p, answer);
     }
 
     return answer(r);
@@ -98,31 +100,31 @@ ngx_mcp_pending_deliver(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 
 
 static ngx_mcp_delivery_e
-ngx_mcp_pending_try(ngx_mcp_ctx_t *ctx)
+ngx_mcp_pending_try(ngx_mcp_pending_t *p)
 {
     ngx_mcp_delivery_e  rc;
 
-    rc = ngx_mcp_bus_deliver(ctx->sid.key, ctx->envelope, 0,
-                             ctx->request->connection->log);
+    rc = ngx_mcp_bus_deliver(p->ctx->sid.key, p->envelope, 0,
+                             p->ctx->request->connection->log);
 
     if (rc == NGX_MCP_DELIVERY_ACCEPTED) {
-        ctx->envelope = NULL;
+        p->envelope = NULL;
     }
 
     if (rc == NGX_MCP_DELIVERY_NO_SESSION
         || rc == NGX_MCP_DELIVERY_STREAM_LOST)
     {
-        ctx->stream_lost = (rc == NGX_MCP_DELIVERY_STREAM_LOST);
-        rc = ngx_mcp_pending_try_remote(ctx);
+        p->stream_lost = (rc == NGX_MCP_DELIVERY_STREAM_LOST);
+        rc = ngx_mcp_pending_try_remote(p);
     }
 
     /* a POST that executes nothing does not wait for a lost Redis */
 
     if ((rc == NGX_MCP_DELIVERY_UNREACHABLE
          || (ngx_mcp_pending_can_retry(rc)
-             && !ctx->stream_lost
+             && !p->stream_lost
              && ngx_mcp_bus_maybe_lost()))
-        && ngx_mcp_pending_executes_nothing(ctx))
+        && ngx_mcp_pending_executes_nothing(p))
     {
         return NGX_MCP_DELIVERY_ACCEPTED;
     }
@@ -132,32 +134,32 @@ ngx_mcp_pending_try(ngx_mcp_ctx_t *ctx)
 
 
 static ngx_mcp_delivery_e
-ngx_mcp_pending_try_remote(ngx_mcp_ctx_t *ctx)
+ngx_mcp_pending_try_remote(ngx_mcp_pending_t *p)
 {
     ngx_msec_t          deadline;
     ngx_mcp_delivery_e  rc;
 
-    if (ctx->remote_tried
-        && ngx_current_msec - ctx->remote_tried
+    if (p->remote_tried
+        && ngx_current_msec - p->remote_tried
            < NGX_MCP_PENDING_RETRY_REMOTE_MS)
     {
-        return ctx->outcome;
+        return p->outcome;
     }
 
-    ctx->remote_tried = ngx_current_msec ? ngx_current_msec : 1;
+    p->remote_tried = ngx_current_msec ? ngx_current_msec : 1;
 
     deadline = ngx_current_msec + NGX_MCP_PENDING_MIN_WAIT_MS;
 
-    if ((ngx_msec_int_t) (ctx->deadline - deadline) > 0) {
-        deadline = ctx->deadline;
+    if ((ngx_msec_int_t) (p->deadline - deadline) > 0) {
+        deadline = p->deadline;
     }
 
-    rc = ngx_mcp_remote_send(&ctx->remote_send, ctx->sid.key, ctx->envelope,
-                             deadline, ngx_mcp_pending_remote_done, ctx);
+    rc = ngx_mcp_remote_send(&p->remote_send, p->ctx->sid.key, p->envelope,
+                             deadline, ngx_mcp_pending_remote_done, p);
 
     /* the stream may come back to this instance */
 
-    if (ctx->stream_lost) {
+    if (p->stream_lost) {
 
         if (rc == NGX_MCP_DELIVERY_NO_SESSION) {
             return NGX_MCP_DELIVERY_STREAM_LOST;
@@ -175,21 +177,21 @@ ngx_mcp_pending_try_remote(ngx_mcp_ctx_t *ctx)
 static void
 ngx_mcp_pending_remote_done(void *data, ngx_mcp_delivery_e rc)
 {
-    ngx_mcp_ctx_t  *ctx = data;
+    ngx_mcp_pending_t  *p = data;
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, p->ctx->request->connection->log, 0,
                    "mcp pending: session %*s, other instance:%d",
-                   (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash, (int) rc);
+                   (size_t) NGX_MCP_HASH_LEN, p->ctx->sid.hash, (int) rc);
 
-    ctx->remote_send = NULL;
+    p->remote_send = NULL;
 
     if (rc == NGX_MCP_DELIVERY_NO_SESSION
-        && (ctx->stream_lost || ngx_mcp_pending_is_new_id(ctx)))
+        && (p->stream_lost || ngx_mcp_pending_is_new_id(p)))
     {
         rc = NGX_MCP_DELIVERY_STREAM_LOST;
     }
 
-    ngx_mcp_pending_done(ctx, rc);
+    ngx_mcp_pending_done(p, rc);
 }
 
 
@@ -206,14 +208,15 @@ ngx_mcp_pending_can_retry(ngx_mcp_delivery_e rc)
  */
 
 static ngx_uint_t
-ngx_mcp_pending_is_new_id(ngx_mcp_ctx_t *ctx)
+ngx_mcp_pending_is_new_id(ngx_mcp_pending_t *p)
 {
     ngx_mcp_loc_conf_t  *conf;
 
-    conf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(p->ctx->request,
+                                        ngx_http_mcp_sse_module);
 
-    return ngx_time() - ctx->sid.issued <= (time_t) (conf->grace / 1000)
-           && ngx_memcmp(ngx_mcp_session_id_instance(&ctx->sid),
+    return ngx_time() - p->ctx->sid.issued <= (time_t) (conf->grace / 1000)
+           && ngx_memcmp(ngx_mcp_session_id_instance(&p->ctx->sid),
                          ngx_mcp_zone()->root->instance,
                          NGX_MCP_INSTANCE_LEN)
               != 0;
@@ -225,14 +228,14 @@ ngx_mcp_pending_is_new_id(ngx_mcp_ctx_t *ctx)
  */
 
 static ngx_uint_t
-ngx_mcp_pending_executes_nothing(ngx_mcp_ctx_t *ctx)
+ngx_mcp_pending_executes_nothing(ngx_mcp_pending_t *p)
 {
     u_char                      *pos;
     ngx_mcp_jsonrpc_message_t    message;
 
     pos = NULL;
 
-    while (ngx_mcp_envelope_message(ctx->envelope, &pos, &message) == NGX_OK) {
+    while (ngx_mcp_envelope_message(p->envelope, &pos, &message) == NGX_OK) {
         if (message.type != NGX_MCP_JSONRPC_RESPONSE
             && !ngx_mcp_str_is(&message.method,
                                "notifications/initialized"))
@@ -246,31 +249,31 @@ ngx_mcp_pending_executes_nothing(ngx_mcp_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_mcp_pending_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
+ngx_mcp_pending_suspend(ngx_mcp_pending_t *p, ngx_mcp_resume_pt answer)
 {
-    ngx_mcp_ctx_t              *ctx;
-    ngx_mcp_pending_session_t  *pending;
+    ngx_http_request_t         *r;
+    ngx_mcp_pending_session_t  *session;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    r = p->ctx->request;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp pending: session %*s, outcome:%d",
-                   (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash,
-                   (int) ctx->outcome);
+                   (size_t) NGX_MCP_HASH_LEN, p->ctx->sid.hash,
+                   (int) p->outcome);
 
-    pending = ngx_mcp_pending_find(ctx->sid.key);
+    session = ngx_mcp_pending_find(p->ctx->sid.key);
 
-    if (pending && ngx_mcp_pending_is_full(ctx, pending)) {
-        ngx_mcp_pending_cancel(ctx);
+    if (session && ngx_mcp_pending_is_full(p, session)) {
+        ngx_mcp_pending_cancel(p);
 
-        ctx->outcome = NGX_MCP_DELIVERY_INBOX_FULL;
+        p->outcome = NGX_MCP_DELIVERY_INBOX_FULL;
         return answer(r);
     }
 
-    if (ngx_mcp_pending_add(ctx, pending) != NGX_OK
+    if (ngx_mcp_pending_add(p, session) != NGX_OK
         || ngx_mcp_suspend(r, answer) != NGX_OK)
     {
-        ngx_mcp_pending_cancel(ctx);
+        ngx_mcp_pending_cancel(p);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -301,14 +304,15 @@ ngx_mcp_pending_find(u_char *key)
  */
 
 static ngx_uint_t
-ngx_mcp_pending_is_full(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
+ngx_mcp_pending_is_full(ngx_mcp_pending_t *p,
+    ngx_mcp_pending_session_t *session)
 {
     ngx_mcp_zone_t  *zone;
 
     zone = ngx_mcp_zone();
 
-    return pending->n >= zone->conf->max_inbox
-           || pending->size + ctx->envelope->size > zone->size / 8;
+    return session->n >= zone->conf->max_inbox
+           || session->size + p->envelope->size > zone->size / 8;
 }
 
 
@@ -317,31 +321,31 @@ ngx_mcp_pending_is_full(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
  */
 
 static ngx_int_t
-ngx_mcp_pending_add(ngx_mcp_ctx_t *ctx, ngx_mcp_pending_session_t *pending)
+ngx_mcp_pending_add(ngx_mcp_pending_t *p, ngx_mcp_pending_session_t *session)
 {
-    if (pending == NULL) {
-        pending = ngx_alloc(sizeof(ngx_mcp_pending_session_t),
-                            ctx->request->connection->log);
-        if (pending == NULL) {
+    if (session == NULL) {
+        session = ngx_alloc(sizeof(ngx_mcp_pending_session_t),
+                            p->ctx->request->connection->log);
+        if (session == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(pending->key, ctx->sid.key, NGX_MCP_DIGEST_LEN);
-        pending->n = 0;
-        pending->size = 0;
+        ngx_memcpy(session->key, p->ctx->sid.key, NGX_MCP_DIGEST_LEN);
+        session->n = 0;
+        session->size = 0;
 
-        ngx_mcp_zone_insert(&ngx_mcp_pending_sessions, &pending->node,
-                            pending->key);
+        ngx_mcp_zone_insert(&ngx_mcp_pending_sessions, &session->node,
+                            session->key);
     }
 
-    ctx->pending = pending;
-    ctx->pending_size = ctx->envelope->size;
-    ctx->pending_round = ngx_mcp_pending_round;
+    p->session = session;
+    p->size = p->envelope->size;
+    p->round = ngx_mcp_pending_round;
 
-    pending->n++;
-    pending->size += ctx->pending_size;
+    session->n++;
+    session->size += p->size;
 
-    ngx_queue_insert_tail(&ngx_mcp_pending_requests, &ctx->pending_queue);
+    ngx_queue_insert_tail(&ngx_mcp_pending_requests, &p->queue);
     ngx_mcp_workers_held(1);
 
     return NGX_OK;
@@ -357,58 +361,58 @@ static void
 ngx_mcp_pending_retry_all(void *data)
 {
     ngx_queue_t    *q;
-    ngx_mcp_ctx_t  *ctx;
+    ngx_mcp_pending_t  *p;
 
     ngx_mcp_pending_round++;
 
     while (!ngx_queue_empty(&ngx_mcp_pending_requests)) {
 
         q = ngx_queue_head(&ngx_mcp_pending_requests);
-        ctx = ngx_queue_data(q, ngx_mcp_ctx_t, pending_queue);
+        p = ngx_queue_data(q, ngx_mcp_pending_t, queue);
 
-        if (ctx->pending_round == ngx_mcp_pending_round) {
+        if (p->round == ngx_mcp_pending_round) {
             ngx_mcp_timer_set(&ngx_mcp_pending_timer,
                               NGX_MCP_PENDING_RETRY_MS);
             return;
         }
 
-        ctx->pending_round = ngx_mcp_pending_round;
+        p->round = ngx_mcp_pending_round;
 
         ngx_queue_remove(q);
         ngx_queue_insert_tail(&ngx_mcp_pending_requests, q);
 
-        ngx_mcp_pending_retry(ctx);
+        ngx_mcp_pending_retry(p);
     }
 }
 
 
 static void
-ngx_mcp_pending_retry(ngx_mcp_ctx_t *ctx)
+ngx_mcp_pending_retry(ngx_mcp_pending_t *p)
 {
     ngx_mcp_delivery_e  rc;
 
     /* another instance may have the message */
 
-    if (ctx->remote_send) {
+    if (p->remote_send) {
         return;
     }
 
-    rc = ngx_mcp_pending_try(ctx);
+    rc = ngx_mcp_pending_try(p);
 
     if (rc != NGX_MCP_DELIVERY_PENDING) {
-        ngx_mcp_pending_done(ctx, rc);
+        ngx_mcp_pending_done(p, rc);
     }
 }
 
 
 static void
-ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_mcp_delivery_e rc)
+ngx_mcp_pending_done(ngx_mcp_pending_t *p, ngx_mcp_delivery_e rc)
 {
-    ctx->outcome = rc;
+    p->outcome = rc;
 
     if (ngx_mcp_pending_can_retry(rc)) {
 
-        if ((ngx_msec_int_t) (ctx->deadline - ngx_current_msec) > 0) {
+        if ((ngx_msec_int_t) (p->deadline - ngx_current_msec) > 0) {
             return;
         }
 
@@ -418,48 +422,48 @@ ngx_mcp_pending_done(ngx_mcp_ctx_t *ctx, ngx_mcp_delivery_e rc)
 
     if ((rc == NGX_MCP_DELIVERY_UNREACHABLE
          || rc == NGX_MCP_DELIVERY_UNACKNOWLEDGED)
-        && ngx_mcp_pending_executes_nothing(ctx))
+        && ngx_mcp_pending_executes_nothing(p))
     {
         rc = NGX_MCP_DELIVERY_ACCEPTED;
     }
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, p->ctx->request->connection->log, 0,
                    "mcp pending: session %*s, final outcome:%d",
-                   (size_t) NGX_MCP_HASH_LEN, ctx->sid.hash, (int) rc);
+                   (size_t) NGX_MCP_HASH_LEN, p->ctx->sid.hash, (int) rc);
 
-    ctx->outcome = rc;
+    p->outcome = rc;
 
-    ngx_mcp_pending_cancel(ctx);
+    ngx_mcp_pending_cancel(p);
 
-    ngx_mcp_resume(ctx->request);
+    ngx_mcp_resume(p->ctx->request);
 }
 
 
 void
-ngx_mcp_pending_cancel(ngx_mcp_ctx_t *ctx)
+ngx_mcp_pending_cancel(ngx_mcp_pending_t *p)
 {
-    ngx_mcp_pending_session_t  *pending;
+    ngx_mcp_pending_session_t  *session;
 
-    if (ctx->remote_send) {
-        ctx->outcome = ngx_mcp_remote_send_cancel(ctx->remote_send);
-        ctx->remote_send = NULL;
+    if (p->remote_send) {
+        p->outcome = ngx_mcp_remote_send_cancel(p->remote_send);
+        p->remote_send = NULL;
     }
 
-    pending = ctx->pending;
+    session = p->session;
 
-    if (pending == NULL) {
+    if (session == NULL) {
         return;
     }
 
-    ctx->pending = NULL;
+    p->session = NULL;
 
-    ngx_queue_remove(&ctx->pending_queue);
+    ngx_queue_remove(&p->queue);
     ngx_mcp_workers_held(-1);
 
-    pending->size -= ctx->pending_size;
+    session->size -= p->size;
 
-    if (--pending->n == 0) {
-        ngx_rbtree_delete(&ngx_mcp_pending_sessions, &pending->node);
-        ngx_free(pending);
+    if (--session->n == 0) {
+        ngx_rbtree_delete(&ngx_mcp_pending_sessions, &session->node);
+        ngx_free(session);
     }
 }

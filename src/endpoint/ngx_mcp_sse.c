@@ -44,7 +44,7 @@ ngx_mcp_sse_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    ctx->retry_lookup = 1;
+    ctx->auth.retry = 1;
 
     return ngx_mcp_auth(r, ngx_mcp_sse_authorized);
 }
@@ -58,7 +58,7 @@ ngx_mcp_sse_authorized(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (ctx->verdict.status) {
+    if (ctx->auth.result.status) {
         return ngx_mcp_request_denied(r);
     }
 

@@ -9,7 +9,7 @@
 #define _NGX_MCP_SSE_H_INCLUDED_
 
 
-#include "ngx_mcp.h"
+#include "ngx_mcp_ctx.h"
 
 
 /*

@@ -64,7 +64,7 @@ ngx_mcp_streamable_handler(ngx_http_request_t *r)
     }
 
     ctx->streamable = 1;
-    ctx->retry_lookup = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? 1 : 0;
+    ctx->auth.retry = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? 1 : 0;
 
     return ngx_mcp_auth(r, ngx_mcp_streamable_authorized);
 }
@@ -85,7 +85,7 @@ ngx_mcp_streamable_authorized(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (ctx->verdict.status) {
+    if (ctx->auth.result.status) {
         return ngx_mcp_request_denied(r);
     }
 
@@ -212,7 +212,7 @@ ngx_mcp_streamable_body(ngx_http_request_t *r, ngx_int_t status)
     }
 
     if (ngx_mcp_session_timers_stopped()) {
-        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         return ngx_mcp_request_denied(r);
     }
 

@@ -33,8 +33,14 @@ ngx_mcp_body_read(ngx_http_request_t *r, size_t max, ngx_mcp_body_pt done)
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    ctx->body_done = done;
-    ctx->max_body = max;
+
+    ctx->body = ngx_pcalloc(r->pool, sizeof(ngx_mcp_body_t));
+    if (ctx->body == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->body->done = done;
+    ctx->body->max = max;
 
     /* nginx has found the body too large in another location: discard it */
 
@@ -54,15 +60,15 @@ ngx_mcp_body_read(ngx_http_request_t *r, size_t max, ngx_mcp_body_pt done)
     }
 
     if (r->headers_in.content_length_n > 0) {
-        ctx->capacity = r->headers_in.content_length_n;
+        ctx->body->capacity = r->headers_in.content_length_n;
 
-        ctx->body.data = ngx_pnalloc(r->pool, ctx->capacity);
-        if (ctx->body.data == NULL) {
+        ctx->body->text.data = ngx_pnalloc(r->pool, ctx->body->capacity);
+        if (ctx->body->text.data == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 
-    ctx->foreign_body = (r->request_body != NULL);
+    ctx->body->foreign = (r->request_body != NULL);
 
     r->request_body_no_buffering = 1;
 
@@ -110,17 +116,17 @@ ngx_mcp_body_handler(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "mcp body: %uz bytes, rc:%i", ctx->body.len, rc);
+                   "mcp body: %uz bytes, rc:%i", ctx->body->text.len, rc);
 
     switch (rc) {
 
     case NGX_OK:
-        rc = ctx->body_done(r, 0);
+        rc = ctx->body->done(r, 0);
         break;
 
     case NGX_HTTP_BAD_REQUEST:
     case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
-        rc = ctx->body_done(r, rc);
+        rc = ctx->body->done(r, rc);
     }
 
     ngx_http_finalize_request(r, ngx_mcp_error_result(r, rc));
@@ -177,7 +183,7 @@ ngx_mcp_body_collect(ngx_http_request_t *r)
 
         /* buffers that another module has read stay as they are */
 
-        if (!ctx->foreign_body) {
+        if (!ctx->body->foreign) {
             cl->buf->pos = cl->buf->last;
             r->request_body->bufs = next;
             ngx_free_chain(r->pool, cl);
@@ -200,7 +206,7 @@ ngx_mcp_body_append(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx, ngx_buf_t *b)
         return NGX_OK;
     }
 
-    if ((off_t) ctx->body.len + size > (off_t) ctx->max_body) {
+    if ((off_t) ctx->body->text.len + size > (off_t) ctx->body->max) {
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
@@ -208,7 +214,7 @@ ngx_mcp_body_append(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx, ngx_buf_t *b)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    last = ctx->body.data + ctx->body.len;
+    last = ctx->body->text.data + ctx->body->text.len;
 
     if (ngx_buf_in_memory(b)) {
         ngx_memcpy(last, b->pos, size);
@@ -217,7 +223,7 @@ ngx_mcp_body_append(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx, ngx_buf_t *b)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->body.len += size;
+    ctx->body->text.len += size;
 
     return NGX_OK;
 }
@@ -229,13 +235,13 @@ ngx_mcp_body_reserve(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx, size_t size)
     u_char  *p;
     size_t   need;
 
-    need = ctx->body.len + size;
+    need = ctx->body->text.len + size;
 
-    if (need <= ctx->capacity) {
+    if (need <= ctx->body->capacity) {
         return NGX_OK;
     }
 
-    need = ngx_max(need, 2 * ctx->capacity);
+    need = ngx_max(need, 2 * ctx->body->capacity);
     need = ngx_max(need, NGX_MCP_BODY_MIN_SIZE);
 
     p = ngx_pnalloc(r->pool, need);
@@ -243,13 +249,13 @@ ngx_mcp_body_reserve(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx, size_t size)
         return NGX_ERROR;
     }
 
-    if (ctx->body.len) {
-        ngx_memcpy(p, ctx->body.data, ctx->body.len);
-        ngx_pfree(r->pool, ctx->body.data);
+    if (ctx->body->text.len) {
+        ngx_memcpy(p, ctx->body->text.data, ctx->body->text.len);
+        ngx_pfree(r->pool, ctx->body->text.data);
     }
 
-    ctx->body.data = p;
-    ctx->capacity = need;
+    ctx->body->text.data = p;
+    ctx->body->capacity = need;
 
     return NGX_OK;
 }

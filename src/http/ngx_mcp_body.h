@@ -9,22 +9,34 @@
 #define _NGX_MCP_BODY_H_INCLUDED_
 
 
-#include "ngx_mcp.h"
+#include "ngx_mcp_ctx.h"
 
 
 /*
- * Runs once: when ctx->body is complete (status 0), is longer than the limit
- * (NGX_HTTP_REQUEST_ENTITY_TOO_LARGE), or its chunks are malformed
+ * Runs once: when ctx->body->text is complete (status 0), is longer than the
+ * limit (NGX_HTTP_REQUEST_ENTITY_TOO_LARGE), or its chunks are malformed
  * (NGX_HTTP_BAD_REQUEST).  Returns the code with which the request is
  * finalized.
  */
 
 typedef ngx_int_t (*ngx_mcp_body_pt)(ngx_http_request_t *r, ngx_int_t status);
 
+
+/* in the pool of its request */
+
+struct ngx_mcp_body_s {
+    ngx_str_t        text;
+    size_t           capacity;   /* of text, bytes */
+    size_t           max;
+    ngx_mcp_body_pt  done;
+    unsigned         foreign:1;  /* another module has read the body */
+};
+
+
 /*
- * Reads the body of r, at most "max" bytes, into ctx->body, which is in r's
- * pool, and runs done(), maybe before this returns.  Returns the code that the
- * content handler returns, or with which the request is finalized.
+ * Reads the body of r, at most "max" bytes, into ctx->body->text, which is in
+ * r's pool, and runs done(), maybe before this returns.  Returns the code that
+ * the content handler returns, or with which the request is finalized.
  */
 
 ngx_int_t ngx_mcp_body_read(ngx_http_request_t *r, size_t max,

@@ -134,7 +134,7 @@ ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
     ngx_mcp_credential_t  *cred;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    cred = &ctx->credential;
+    cred = &ctx->auth.credential;
 
     address = &r->connection->addr_text;
     proto = &ngx_mcp_forward_headers_http;

@@ -10,7 +10,7 @@
 #define _NGX_MCP_NEGOTIATE_H_INCLUDED_
 
 
-#include "ngx_mcp.h"
+#include "ngx_mcp_ctx.h"
 
 
 /*

@@ -227,13 +227,13 @@ ngx_mcp_request_denied(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    if (ctx->verdict.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
+    if (ctx->auth.result.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
 
         if (conf->principal) {
             ctx->reason = "mcp_sse_principal is empty or has a control "
                           "character";
 
-        } else if (ctx->credential.value.len) {
+        } else if (ctx->auth.credential.value.len) {
             ctx->reason = "Frappe does not take the credential, check that "
                           "key and secret are right and the user is enabled";
 
@@ -247,7 +247,7 @@ ngx_mcp_request_denied(ngx_http_request_t *r)
                               "Invalid authorization");
     }
 
-    return ngx_mcp_refuse(r, ctx->verdict.status,
+    return ngx_mcp_refuse(r, ctx->auth.result.status,
                           NGX_MCP_ERR_UNAVAILABLE,
                           "Backend unavailable");
 }

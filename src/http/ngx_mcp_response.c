@@ -153,7 +153,7 @@ ngx_mcp_response_headers(ngx_http_request_t *r, ngx_uint_t status)
 
         /* the challenge of Frappe may name its authorization server */
 
-        return ngx_mcp_challenge(r, &ctx->verdict.challenge);
+        return ngx_mcp_challenge(r, &ctx->auth.result.challenge);
 
     case NGX_HTTP_NOT_ALLOWED:
         return ngx_mcp_header_set(r, "Allow", &ctx->methods);

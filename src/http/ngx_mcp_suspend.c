@@ -30,7 +30,7 @@ ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    if (!ctx->cleanup) {
+    if (!ctx->suspend.cleanup) {
         cln = ngx_http_cleanup_add(r, 0);
         if (cln == NULL) {
             return NGX_ERROR;
@@ -39,7 +39,7 @@ ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume)
         cln->handler = ngx_mcp_suspend_cleanup;
         cln->data = ctx;
 
-        ctx->cleanup = 1;
+        ctx->suspend.cleanup = 1;
     }
 
     /* the client may have closed the connection already; as limit_req does */
@@ -61,10 +61,10 @@ ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume)
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp request suspended");
 
-    ctx->resume = resume;
-    ctx->suspended = 1;
+    ctx->suspend.resume = resume;
+    ctx->suspend.suspended = 1;
 
-    ngx_queue_insert_tail(&ngx_mcp_suspended_requests, &ctx->suspended_queue);
+    ngx_queue_insert_tail(&ngx_mcp_suspended_requests, &ctx->suspend.queue);
     ngx_mcp_timer_hold();
 
     return NGX_OK;
@@ -88,7 +88,7 @@ ngx_mcp_resume(ngx_http_request_t *r)
 
     ngx_mcp_suspend_end(ctx);
 
-    rc = c->error ? NGX_ERROR : ctx->resume(r);
+    rc = c->error ? NGX_ERROR : ctx->suspend.resume(r);
 
     ngx_http_finalize_request(r, ngx_mcp_error_result(r, rc));
 
@@ -112,9 +112,9 @@ ngx_mcp_resume_all(void)
 
     while (!ngx_queue_empty(&all)) {
         q = ngx_queue_head(&all);
-        ctx = ngx_queue_data(q, ngx_mcp_ctx_t, suspended_queue);
+        ctx = ngx_queue_data(q, ngx_mcp_ctx_t, suspend.queue);
 
-        ctx->verdict.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
 
         ngx_mcp_resume(ctx->request);
     }
@@ -133,12 +133,12 @@ ngx_mcp_suspend_cleanup(void *data)
 static void
 ngx_mcp_suspend_end(ngx_mcp_ctx_t *ctx)
 {
-    ngx_mcp_timer_del(&ctx->timer);
+    ngx_mcp_timer_del(&ctx->suspend.timer);
 
-    if (ctx->suspended) {
-        ctx->suspended = 0;
+    if (ctx->suspend.suspended) {
+        ctx->suspend.suspended = 0;
 
-        ngx_queue_remove(&ctx->suspended_queue);
+        ngx_queue_remove(&ctx->suspend.queue);
         ngx_mcp_timer_release();
     }
 }

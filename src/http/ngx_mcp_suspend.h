@@ -9,7 +9,7 @@
 #define _NGX_MCP_SUSPEND_H_INCLUDED_
 
 
-#include "ngx_mcp.h"
+#include "ngx_mcp_ctx.h"
 
 
 /*
@@ -19,7 +19,7 @@
  *
  * Returns NGX_OK: the content handler returns NGX_DONE; or NGX_ERROR if memory
  * is short.  If the client leaves, nginx frees r, and the cleanup of r removes
- * ctx->timer; resume() does not run.
+ * ctx->suspend.timer; resume() does not run.
  */
 
 ngx_int_t ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume);

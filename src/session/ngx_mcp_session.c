@@ -115,7 +115,7 @@ ngx_mcp_session_create(ngx_http_request_t *r, ngx_mcp_session_id_t *sid,
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    s = ngx_mcp_session_alloc(r, &ctx->credential, ngx_mcp_session_event);
+    s = ngx_mcp_session_alloc(r, &ctx->auth.credential, ngx_mcp_session_event);
     if (s == NULL) {
         return NULL;
     }

@@ -1,0 +1,97 @@
+
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * The module's context of a request.
+ */
+
+#ifndef _NGX_MCP_CTX_H_INCLUDED_
+#define _NGX_MCP_CTX_H_INCLUDED_
+
+
+#include "ngx_mcp.h"
+
+
+/* the values of $mcp_sse_* for a request or a call */
+
+typedef struct {
+    ngx_str_t                    session;      /* hash of the id */
+    ngx_str_t                    user;
+    ngx_str_t                    site;
+    ngx_str_t                    method;
+    ngx_str_t                    raw_method;   /* JSON text as sent */
+    ngx_str_t                    id;
+    ngx_str_t                    tool;
+    ngx_uint_t                   result;       /* ngx_mcp_result_e */
+} ngx_mcp_vars_t;
+
+
+typedef struct ngx_mcp_ctx_s      ngx_mcp_ctx_t;
+typedef struct ngx_mcp_body_s     ngx_mcp_body_t;
+typedef struct ngx_mcp_pending_s  ngx_mcp_pending_t;
+
+typedef ngx_int_t (*ngx_mcp_resume_pt)(ngx_http_request_t *r);
+
+
+/* see auth/ngx_mcp_auth.c */
+
+typedef struct {
+    ngx_mcp_credential_t             credential;
+    ngx_mcp_auth_result_t            result;
+    ngx_mcp_auth_waiter_t            waiter;
+    ngx_msec_t                       deadline; /* of waiting for Frappe */
+    unsigned                         retry:1;  /* a GET: until the deadline */
+} ngx_mcp_ctx_auth_t;
+
+
+/* see http/ngx_mcp_suspend.c */
+
+typedef struct {
+    ngx_queue_t                      queue;    /* while suspended */
+    ngx_mcp_resume_pt                resume;   /* runs when resumed */
+    ngx_mcp_timer_t                  timer;    /* of the room that suspends */
+    unsigned                         suspended:1;
+    unsigned                         cleanup:1;  /* is installed */
+} ngx_mcp_ctx_suspend_t;
+
+
+/*
+ * The context belongs to the request and lives in its pool; the context of a
+ * fake request is part of its call.
+ */
+
+struct ngx_mcp_ctx_s {
+    ngx_http_request_t              *request;
+    ngx_mcp_vars_t                   vars;
+    ngx_mcp_call_t                  *call;     /* of a fake request */
+    ngx_mcp_stream_t                *stream;   /* of an open stream */
+
+    ngx_str_t                        origin;   /* allowed, or empty */
+    ngx_str_t                        methods;  /* that the endpoint allows */
+    const char                      *reason;   /* why refused, for the log */
+
+    ngx_mcp_ctx_auth_t               auth;
+    ngx_mcp_ctx_suspend_t            suspend;
+
+    ngx_mcp_session_id_t             sid;
+    ngx_str_t                        sid_text; /* of a Streamable HTTP GET */
+
+    /* of a POST; NULL before */
+
+    ngx_mcp_body_t                  *body;     /* http/ngx_mcp_body.c */
+    ngx_mcp_pending_t               *pending;  /* endpoint/ngx_mcp_pending.c */
+    ngx_mcp_exchange_t              *exchange; /* endpoint/ngx_mcp_exchange.c */
+
+    unsigned                         cors:1;     /* headers are added */
+
+    /* Streamable HTTP */
+
+    unsigned                         streamable:1;
+    unsigned                         has_session_id:1; /* sid is valid */
+    unsigned                         batches:1;    /* the version has them */
+    unsigned                         accept_json:1;
+    unsigned                         accept_stream:1; /* is named in Accept */
+};
+
+
+#endif /* _NGX_MCP_CTX_H_INCLUDED_ */

@@ -233,13 +233,15 @@ ngx_mcp_stream_free_events(void *data)
 {
     ngx_mcp_stream_t  *stream = data;
 
-    ngx_queue_t  *q;
+    ngx_queue_t  *q, *next;
 
     ngx_queue_add(&stream->sending, &stream->queue);
 
-    while (!ngx_queue_empty(&stream->sending)) {
-        q = ngx_queue_head(&stream->sending);
-        ngx_queue_remove(q);
+    for (q = ngx_queue_head(&stream->sending);
+         q != ngx_queue_sentinel(&stream->sending);
+         q = next)
+    {
+        next = ngx_queue_next(q);
         ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
 }
@@ -346,10 +348,6 @@ ngx_mcp_stream_flush(ngx_mcp_stream_t *stream, ngx_int_t rc)
     }
 }
 
-
-/*
- * Returns NGX_ERROR if the stream must be closed.
- */
 
 static ngx_int_t
 ngx_mcp_stream_check(ngx_mcp_stream_t *stream)
@@ -476,11 +474,14 @@ ngx_mcp_stream_chain(ngx_mcp_stream_t *stream)
 static void
 ngx_mcp_stream_release(ngx_mcp_stream_t *stream)
 {
-    ngx_queue_t      *q;
+    ngx_queue_t      *q, *next;
     ngx_mcp_event_t  *ev;
 
-    while (!ngx_queue_empty(&stream->sending)) {
-        q = ngx_queue_head(&stream->sending);
+    for (q = ngx_queue_head(&stream->sending);
+         q != ngx_queue_sentinel(&stream->sending);
+         q = next)
+    {
+        next = ngx_queue_next(q);
         ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
 
         if (stream->busy && stream->busy->buf->start == ev->pos) {
@@ -523,9 +524,9 @@ ngx_mcp_stream_wait(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
     r->write_event_handler = ngx_mcp_stream_write_handler;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (!wev->delayed) {
         ngx_add_timer(wev, clcf->send_timeout);

@@ -17,7 +17,6 @@
 #include "ngx_mcp_exchange.h"
 #include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_forward_headers.h"
-#include "ngx_mcp_reply.h"
 #include "ngx_mcp_response.h"
 #include "ngx_mcp_json_text.h"
 #include "ngx_mcp_protocol_version.h"
@@ -29,6 +28,8 @@ static ngx_uint_t ngx_mcp_submit_forwards(ngx_mcp_exchange_t *x,
     ngx_array_t *messages);
 static ngx_int_t ngx_mcp_submit_envelope(ngx_http_request_t *r,
     ngx_array_t *messages, ngx_mcp_session_t **s, ngx_mcp_envelope_t **env);
+static ngx_int_t ngx_mcp_submit_refuse(ngx_http_request_t *r, ngx_int_t rc,
+    ngx_mcp_session_t *s);
 
 
 ngx_int_t
@@ -54,30 +55,12 @@ ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
     s = NULL;
     env = NULL;
 
-    rc = ngx_mcp_submit_forwards(x, messages)
-         ? ngx_mcp_submit_envelope(r, messages, &s, &env)
-         : NGX_OK;
+    if (ngx_mcp_submit_forwards(x, messages)) {
+        rc = ngx_mcp_submit_envelope(r, messages, &s, &env);
 
-    switch (rc) {
-
-    case NGX_OK:
-        break;
-
-    case NGX_DECLINED:
-        return ngx_mcp_refuse(r, NGX_MCP_HTTP_FIELDS_TOO_LARGE,
-                              NGX_MCP_ERR_INVALID_REQUEST,
-                              "Headers too large");
-
-    case NGX_BUSY:
-        ngx_mcp_count(s ? NGX_MCP_COUNT_INBOX_FULL
-                        : NGX_MCP_COUNT_SESSIONS_FULL);
-
-        return ngx_mcp_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
-                              NGX_MCP_ERR_TOO_MANY,
-                              s ? "Too many messages" : "Too many sessions");
-
-    default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (rc != NGX_OK) {
+            return ngx_mcp_submit_refuse(r, rc, s);
+        }
     }
 
     /* mark the session as active, so that its stream is not evicted */
@@ -169,6 +152,35 @@ ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
 
 
 /*
+ * Returns whether any of the messages is forwarded; finds out whether there is
+ * a request, too.
+ */
+
+static ngx_uint_t
+ngx_mcp_submit_forwards(ngx_mcp_exchange_t *x, ngx_array_t *messages)
+{
+    ngx_uint_t                  i, forwards;
+    ngx_mcp_jsonrpc_message_t  *message;
+
+    forwards = 0;
+    message = messages->elts;
+
+    for (i = 0; i < messages->nelts; i++) {
+
+        if (message[i].type == NGX_MCP_JSONRPC_REQUEST) {
+            x->asked = 1;
+        }
+
+        if (ngx_mcp_dispatch_forwards(x->conf, &message[i])) {
+            forwards = 1;
+        }
+    }
+
+    return forwards;
+}
+
+
+/*
  * Makes the envelope and finds the session, which accepts it.  NGX_DECLINED:
  * the headers are too large; NGX_BUSY: too many sessions if *s is NULL, else
  * too many messages.
@@ -203,30 +215,26 @@ ngx_mcp_submit_envelope(ngx_http_request_t *r, ngx_array_t *messages,
 }
 
 
-/*
- * Returns whether any of the messages is forwarded; finds out whether there is
- * a request, too.
- */
-
-static ngx_uint_t
-ngx_mcp_submit_forwards(ngx_mcp_exchange_t *x, ngx_array_t *messages)
+static ngx_int_t
+ngx_mcp_submit_refuse(ngx_http_request_t *r, ngx_int_t rc,
+    ngx_mcp_session_t *s)
 {
-    ngx_uint_t                  i, forwards;
-    ngx_mcp_jsonrpc_message_t  *message;
+    switch (rc) {
 
-    forwards = 0;
-    message = messages->elts;
+    case NGX_DECLINED:
+        return ngx_mcp_refuse(r, NGX_MCP_HTTP_FIELDS_TOO_LARGE,
+                              NGX_MCP_ERR_INVALID_REQUEST,
+                              "Headers too large");
 
-    for (i = 0; i < messages->nelts; i++) {
+    case NGX_BUSY:
+        ngx_mcp_count(s ? NGX_MCP_COUNT_INBOX_FULL
+                        : NGX_MCP_COUNT_SESSIONS_FULL);
 
-        if (message[i].type == NGX_MCP_JSONRPC_REQUEST) {
-            x->asked = 1;
-        }
+        return ngx_mcp_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
+                              NGX_MCP_ERR_TOO_MANY,
+                              s ? "Too many messages" : "Too many sessions");
 
-        if (ngx_mcp_dispatch_forwards(x->conf, &message[i])) {
-            forwards = 1;
-        }
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    return forwards;
 }

@@ -497,13 +497,13 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
     call->posted = 1;
     call->started = 0;
 
-    /* the caller may have freed strings that an error log line shows */
-
-    ngx_memzero(&call->ctx.vars, sizeof(ngx_mcp_vars_t));
-    ngx_str_null(&call->connection.addr_text);
-
     if (r) {
         pool = call->connection.pool;
+
+        /* the caller may have freed strings that an error log line shows */
+
+        ngx_memzero(&call->ctx.vars, sizeof(ngx_mcp_vars_t));
+        ngx_str_null(&call->connection.addr_text);
 
         r->headers_in.host = NULL;
         r->headers_in.referer = NULL;

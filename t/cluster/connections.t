@@ -58,10 +58,24 @@ $load->fault(
     name    => 'replies are lost',
     seconds => 3,
     begin   => sub {
-        my $before = $redis->calls('publish');
+        my $published = 0;
 
-        $proxy->lose('down');
-        run_until(sub { $redis->calls('publish') > $before + 20 });
+        # from the moment that a message is published: of 100 bytes or more
+
+        $proxy->filter(sub {
+            my ($way, $bytes) = @_;
+
+            if ($way eq 'up' && $bytes =~ /PUBLISH\r\n.*\n\$\d{3,}\r\n/s) {
+                $proxy->lose('down');
+                $published++;
+            }
+
+            return $bytes;
+        });
+
+        run_until(sub { $published });
+        sleep_for(0.4);
+        $proxy->filter(undef);
         $proxy->cut(reset => 1);
         $proxy->resume;
     },

@@ -77,8 +77,8 @@ for my $step ([ 'the new one is known', $old, $new ],
     my @files = map { MCPTest::Nginx::key_file(@{$_}) } [ $old, $new ],
         [ $new, $old ];
     my @mixed = start_instances(2, redis => $redis,
-        redis_opt => 'prefix=mixed:', http => 'mcp_sse_grace 60s;', per => [ map { { key_file => $_ } }
-        @files ]);
+        redis_opt => 'prefix=mixed:', http => 'mcp_sse_grace 60s;',
+        per => [ map { { key_file => $_ } } @files ]);
     my @streams = map { open_stream($_) } @mixed;
 
     for my $n (0, 1) {

@@ -146,16 +146,25 @@ sub settle {
 
     my $end = now() + ($timeout || hang_after());
 
-    run_until(sub { !$self->pending }, $timeout);
+    my @open = $self->pending;
+
+    run_until(sub {
+        @open = grep { !$_->{response}{ended} } @open;
+        return !@open;
+    }, $timeout);
+
+    my @due = @{ $self->{posts} };
 
     run_until(sub {
         my %lived = %{ $self->sessions };
         my %cuts  = %{ $self->cuts };
 
-        return !grep { $lived{ $_->{session} } && !$_->{silent}
+        @due = grep { $lived{ $_->{session} } && !$_->{silent}
             && $_->{sent} > ($cuts{ $_->{session} } || 0)
             && $_->{response} && ($_->{response}->status || 0) == 202
-            && !$self->_answered($_) } @{ $self->{posts} };
+            && !$self->_answered($_) } @due;
+
+        return !@due;
     }, $end - now());
 
     # the longer it waits, the more of what must not come it can see

@@ -120,8 +120,7 @@ sub more {
 
     my @posts = $self->sent($from, now());
 
-    run_until(sub { !grep { $_->{response} && !$_->{response}->ended }
-        @posts });
+    $self->statuses(@posts);
 
     return @posts;
 }
@@ -303,8 +302,15 @@ sub _probe {
 sub health_since {
     my ($self, $from, $nginx) = @_;
 
+    # the last ones are at the end, nearly in order
+
+    my $all = $self->{health};
+    my $n   = @{$all};
+
+    $n-- while $n > 0 && $all->[$n - 1][0] >= $from - 10;
+
     return grep { $_->[0] >= $from && (!$nginx || $_->[1] == $nginx) }
-        @{ $self->{health} };
+        @{$all}[$n .. $#{$all}];
 }
 
 
@@ -314,8 +320,14 @@ sub health_since {
 sub sent {
     my ($self, $from, $to, $which) = @_;
 
-    my @posts = grep { $_->{sent} >= $from && $_->{sent} < $to }
-        $self->{history}->posts;
+    # they are in order, and it is mostly the last ones that are asked for
+
+    my $all = $self->{history}{posts};
+    my $n   = @{$all};
+
+    $n-- while $n > 0 && $all->[$n - 1]{sent} >= $from;
+
+    my @posts = grep { $_->{sent} < $to } @{$all}[$n .. $#{$all}];
 
     return @posts unless $which;
 
@@ -329,8 +341,13 @@ sub sent {
 sub statuses {
     my ($self, @posts) = @_;
 
+    # what has one need not be looked at in each turn of the loop
+
+    my @open = @posts;
+
     run_until(sub {
-        return !grep { $_->{response} && !$_->{response}->ended } @posts;
+        @open = grep { $_->{response} && !$_->{response}->ended } @open;
+        return !@open;
     });
 
     return @posts ? $self->{history}->statuses(@posts) : {};

@@ -81,7 +81,7 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
     {
 
     case NGX_OK:
-        seen->verdict = ngx_mcp_remote_recv_deliver(received, p + 16, expires);
+        seen->ack = ngx_mcp_remote_recv_deliver(received, p + 16, expires);
         break;
 
     case NGX_DONE:
@@ -100,10 +100,10 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp remote recv: packet %uL, ack:%i", received->number,
-                   seen->verdict);
+                   "mcp remote recv: packet %uL, ack:%ui", received->number,
+                   seen->ack);
 
-    ngx_mcp_remote_recv_ack(received, p, seen->verdict);
+    ngx_mcp_remote_recv_ack(received, p, seen->ack);
 }
 
 

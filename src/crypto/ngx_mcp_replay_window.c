@@ -51,7 +51,7 @@ ngx_mcp_replay_window_enter(ngx_mcp_replay_window_t *window, uint64_t number,
 
     s->node.key = (ngx_rbtree_key_t) number;
     s->expires = expires;
-    s->verdict = NGX_ERROR;
+    s->ack = 0;
 
     ngx_rbtree_insert(&window->seen, &s->node);
     ngx_queue_insert_tail(&window->order, &s->queue);

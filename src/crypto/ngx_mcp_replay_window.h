@@ -30,7 +30,7 @@ typedef struct {
     ngx_rbtree_node_t    node;         /* key: number */
     ngx_queue_t          queue;        /* in window->order */
     int64_t              expires;      /* ms, in the clock of expire() */
-    ngx_int_t            verdict;      /* set by the caller */
+    ngx_uint_t           ack;          /* set by the caller; 0: none */
 } ngx_mcp_replay_window_entry_t;
 
 
@@ -43,7 +43,7 @@ void ngx_mcp_replay_window_init(ngx_mcp_replay_window_t *window);
 /*
  * Enters a number that expires at "expires" (ms, in the clock of
  * ngx_mcp_replay_window_expire()).  Returns NGX_OK if it is new: the caller
- * sets (*seen)->verdict before it enters another; NGX_DONE if it was seen:
+ * sets (*seen)->ack before it enters another; NGX_DONE if it was seen:
  * *seen has what was decided; NGX_DECLINED if it is below the window and
  * unknown; NGX_ERROR if memory is short.  *seen is owned by the window.
  */

@@ -15,9 +15,9 @@
 
 
 static const char *ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges,
-    ngx_uint_t *grave);
+    ngx_uint_t *not_ready);
 static ngx_uint_t ngx_mcp_health_status(ngx_http_request_t *r,
-    ngx_uint_t grave);
+    ngx_uint_t not_ready);
 static ngx_int_t ngx_mcp_health_body(ngx_http_request_t *r,
     ngx_mcp_workers_gauges_t *gauges, const char *reason, ngx_str_t *body);
 
@@ -28,7 +28,7 @@ ngx_mcp_health_handler(ngx_http_request_t *r)
     ngx_int_t                   rc;
     ngx_str_t                   body;
     const char                 *reason;
-    ngx_uint_t                  status, grave;
+    ngx_uint_t                  status, not_ready;
     ngx_mcp_workers_gauges_t    gauges;
 
     if (ngx_mcp_request_status_page(r, &rc) != NGX_OK) {
@@ -37,25 +37,25 @@ ngx_mcp_health_handler(ngx_http_request_t *r)
 
     ngx_mcp_workers_gauges(&gauges);
 
-    reason = ngx_mcp_health_trouble(&gauges, &grave);
+    reason = ngx_mcp_health_trouble(&gauges, &not_ready);
 
     if (ngx_mcp_health_body(r, &gauges, reason, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    status = reason ? ngx_mcp_health_status(r, grave) : NGX_HTTP_OK;
+    status = reason ? ngx_mcp_health_status(r, not_ready) : NGX_HTTP_OK;
 
     return ngx_mcp_respond(r, status, &body);
 }
 
 
 /*
- * The status is 200, since the worker answers.  With ?ready=1 it is 503 for
- * grave trouble, with ?ready=strict for any.
+ * The status is 200, since the worker answers.  With ?ready=1 it is 503 if the
+ * instance is not ready, with ?ready=strict for any trouble.
  */
 
 static ngx_uint_t
-ngx_mcp_health_status(ngx_http_request_t *r, ngx_uint_t grave)
+ngx_mcp_health_status(ngx_http_request_t *r, ngx_uint_t not_ready)
 {
     ngx_str_t  ready;
 
@@ -66,18 +66,18 @@ ngx_mcp_health_status(ngx_http_request_t *r, ngx_uint_t grave)
         return NGX_HTTP_OK;
     }
 
-    return (grave || ngx_mcp_str_is(&ready, "strict"))
+    return (not_ready || ngx_mcp_str_is(&ready, "strict"))
            ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_OK;
 }
 
 
 static const char *
-ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *grave)
+ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *not_ready)
 {
     ngx_uint_t       lost;
     ngx_mcp_zone_t  *zone;
 
-    *grave = 1;
+    *not_ready = 1;
 
     if (ngx_exiting) {
         return "worker is shutting down";
@@ -98,7 +98,7 @@ ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *grave)
         return "redis was not reached";
     }
 
-    *grave = 0;
+    *not_ready = 0;
 
     /* without Redis the sessions of this instance work, and so do new ones */
 

@@ -69,7 +69,7 @@ sub kill_inside {
         qr/worker process $pid died while it changed/);
 
     my $done = 0;
-    my $end  = now() + 50;
+    my $end  = now() + 2 * hang_after();
 
     ptrace(ATTACH, $pid) or return;
     waitpid $pid, 0;
@@ -122,7 +122,7 @@ sub load {
     my ($by, @at) = @_;
 
     my @streams = map { open_stream($nginx, worker => $_) } @at;
-    my $end     = now() + 60;
+    my $end     = now() + 3 * hang_after();
     my $n       = 0;
 
     while (now() < $end) {

@@ -206,15 +206,33 @@ sub connect_to {
 sub connect_worker {
     my ($nginx, $pid, %opt) = @_;
 
-    for (1 .. 400) {
-        my $conn = connect_to($nginx, %opt);
-        my $got  = $conn->get('/pid');
+    my $end = now() + hang_after();
+    my ($found, @asked);
 
-        return $conn if $got->body && $got->body == $pid;
-        $conn->close;
+    # a worker that a test has stopped does not answer: another connection is
+    # tried after a moment
+
+    while (!$found && now() < $end) {
+        my $conn = connect_to($nginx, %opt);
+
+        push @asked, $conn->request('GET', '/pid');
+        $asked[-1]{conn} = $conn;
+
+        run_until(sub { $asked[-1]->ended }, 0.5);
+
+        for my $asked (grep { $_->ended } @asked) {
+            $found = $asked->{conn} if !$found && $asked->body
+                && $asked->body == $pid;
+        }
+
+        @asked = grep { !$found || $_->{conn} != $found } @asked;
+        $_->{conn}->close for grep { $_->ended } @asked;
+        @asked = grep { !$_->ended } @asked;
     }
 
-    die "no connection to worker $pid\n";
+    $_->{conn}->close for @asked;
+
+    return $found || die "no connection to worker $pid\n";
 }
 
 

@@ -1,5 +1,5 @@
-# Clients leave at any time: nothing crashes, nothing stays, what was accepted
-# is run once.
+# Clients may leave at any time: no worker dies, no stream, call or look-up
+# stays behind, and what was accepted runs once.  docs/PROTOCOL.md 3 and 12.
 
 use strict;
 use warnings;
@@ -14,20 +14,20 @@ my $nginx  = start_nginx(workers => 2, http => <<'EOT');
     mcp_sse_max_sessions 300;
 EOT
 
-# What nginx does when a client leaves, every worker has done when it answers
-# what came later.
+# Waits until every worker has seen that a client left: a worker that answers a
+# new connection has handled what came before it.
 
 sub noticed { connect_worker($nginx, $_)->close for $nginx->wait_workers }
 
 
-# No call runs at the backend.
+# Waits until Frappe runs neither a call nor a look-up.
 
 sub idle {
     return run_until(sub { $frappe->stats->{in_flight} == 0 });
 }
 
 
-# the stream leaves during a call
+# the client closes its stream during a call
 
 for my $how (qw(close abort shutdown)) {
     $frappe->reset;
@@ -35,20 +35,22 @@ for my $how (qw(close abort shutdown)) {
     my $stream = open_stream($nginx);
 
     accepted(post($nginx, $stream, tool(1, 'hold', { gate => $how,
-        key => $how })), "$how: a call");
+        key => $how })), "$how: a call is accepted");
     run_until(sub { $frappe->tool_count('hold') == 1 });
 
     $how eq 'shutdown' ? $stream->conn->shutdown_write : $stream->$how;
 
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        "$how: the stream is gone");
+        "$how: the stream of a client that leaves is no longer counted");
     $frappe->open_gate($how);
-    ok(idle(), "$how: the call ends");
-    is($frappe->key_count('hold', $how), 1, "$how: the tool ran once");
-    is(health($nginx)->{pending_requests}, 0, "$how: nothing is pending");
+    ok(idle(), "$how: the call of a client that leaves ends");
+    is($frappe->key_count('hold', $how), 1,
+        "$how: the call of a client that leaves runs once");
+    is(health($nginx)->{pending_requests}, 0,
+        "$how: nothing is pending after the call");
 }
 
-# many leave, at the moment their answers come
+# many clients leave while their answers come
 
 {
     $frappe->reset;
@@ -65,11 +67,12 @@ for my $how (qw(close abort shutdown)) {
     }
 
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        '100 streams are gone');
-    is($frappe->tool_count('sleep'), 100, 'each tool ran once');
+        '100 streams of clients that leave are no longer counted');
+    is($frappe->tool_count('sleep'), 100,
+        'each call of the 100 clients runs once');
 }
 
-# the client leaves before its stream is open, or in the middle of a POST
+# a client leaves before its stream is open, or in the middle of a POST
 
 {
     $frappe->set(logged_user_hold => 'user');
@@ -77,15 +80,17 @@ for my $how (qw(close abort shutdown)) {
     my @streams = map { open_stream($nginx, wait => 0,
         auth => MCPTest::credential("user$_")) } 1 .. 20;
 
-    ok(run_until(sub { $frappe->lookups == 20 }), '20 users are looked up');
+    ok(run_until(sub { $frappe->lookups == 20 }),
+        'the users of 20 new streams are looked up');
     $_->abort for @streams[0 .. 9];
     $_->close for @streams[10 .. 19];
     noticed();
     $frappe->open_gate('user');
-    ok(idle(), 'the look-ups end');
+    ok(idle(), 'the look-ups of clients that left end');
     $frappe->reset;
     noticed();
-    is(health($nginx)->{active_connections}, 0, 'no streams of them');
+    is(health($nginx)->{active_connections}, 0,
+        'no stream opens for a client that left');
 
     my $stream = open_stream($nginx);
     my $body   = tool(1, 'echo', {});
@@ -103,12 +108,12 @@ for my $how (qw(close abort shutdown)) {
     }
 
     noticed();
-    is($frappe->calls, 0, 'half a message does not run');
-    ok(call($nginx, $stream, $body), 'a whole one does');
+    is($frappe->calls, 0, 'a message that is cut short does not run');
+    ok(call($nginx, $stream, $body), 'a whole message runs');
     $stream->close;
 }
 
-# the queue of calls of a client that left: accepted, so it runs
+# calls that were accepted and wait run after their client has left
 
 {
     my $nginx  = start_nginx(stream => 'mcp_sse_max_calls 1;');
@@ -116,19 +121,21 @@ for my $how (qw(close abort shutdown)) {
 
     $frappe->reset;
     accepted(post($nginx, $stream, tool($_, 'hold', { gate => 'queue',
-        key => "q$_" })), "call $_") for 1 .. 4;
+        key => "q$_" })),
+        "call $_ of a client that leaves is accepted") for 1 .. 4;
     $stream->close;
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        'the stream is gone');
+        'the stream is no longer counted while calls wait');
     $frappe->open_gate('queue');
     ok(run_until(sub { $frappe->tool_count('hold') == 4 }),
-        'what was accepted runs');
+        'calls that wait run after their client has left');
     ok(run_until(sub { health($nginx)->{pending_requests} == 0 }) && idle(),
-        'nothing is pending');
-    is($frappe->tool_count('hold'), 4, 'nothing ran twice');
+        'nothing is pending after calls whose client has left');
+    is($frappe->tool_count('hold'), 4,
+        'no call of a client that has left runs twice');
 }
 
-# end of nginx with calls whose clients are gone
+# nginx quits while a call runs whose client has left
 
 {
     my $stream = open_stream($nginx);
@@ -136,7 +143,7 @@ for my $how (qw(close abort shutdown)) {
     post($nginx, $stream, tool(1, 'sleep', { seconds => 2 }));
     run_until(sub { $frappe->tool_count('sleep') >= 1 });
     $stream->close;
-    ok($nginx->quit, 'nginx ends');
+    ok($nginx->quit, 'nginx quits while a call runs whose client has left');
 }
 
 finish();

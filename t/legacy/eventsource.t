@@ -1,6 +1,6 @@
-# A client as browsers have it (EventSource): it remembers the last id and
-# retry:, and when its stream ends it comes again with Last-Event-ID.  In all
-# the ways a stream can end.  docs/PROTOCOL.md 3.
+# A client that does as browsers do (EventSource): it remembers the last id and
+# the value of retry:, and when its stream ends, it connects again with
+# Last-Event-ID.  The test ends the stream in every way.  docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;
@@ -13,8 +13,7 @@ use Test::More;
 my $frappe = start_frappe();
 
 
-# Opens, or opens again as soon as the stream has ended; gives up, as a browser
-# does, if the answer is not 200.
+# Opens a client.  As a browser does, it connects again when its stream ends.
 
 sub es {
     my ($nginx, %opt) = @_;
@@ -56,7 +55,7 @@ sub again {
 }
 
 
-# The connection breaks on its way.
+# The connection of the stream breaks.
 
 sub broken {
     my ($es) = @_;
@@ -87,35 +86,38 @@ sub works {
     my $nginx = start_nginx(workers => 2, http => 'mcp_sse_grace 300s; '
         . 'mcp_sse_retry 300ms; mcp_sse_drain 1s; mcp_sse_auth_cache 1s;');
 
-    # the connection is lost, within the grace: nothing that came is lost
+    # the connection is lost for less than mcp_sse_grace: no message is lost
 
     my $es = es($nginx);
     my $id = $es->{id};
 
-    is($id, $es->{stream}->session, 'the last id is the session id');
+    is($id, $es->{stream}->session,
+        'the last id of the stream is the session id');
     broken($es);
 
     my $held = post($nginx, $es->{stream}, tool(1, 'echo', {}), async => 1);
 
     again($es);
-    is($es->{stream}->session, $id, 'lost: the same session');
+    is($es->{stream}->session, $id,
+        'lost connection: the client gets its session again');
     $held->wait;
-    accepted($held, 'lost: a message of the meantime is accepted');
-    ok($es->{stream}->wait_answer(1), 'lost: and answered');
+    accepted($held, 'lost connection: a message sent meanwhile is accepted');
+    ok($es->{stream}->wait_answer(1),
+        'lost connection: a message sent meanwhile is answered');
 
-    # answers are messages, they have no id: the id is still the session's
+    # events with answers have no id, so the last id stays the session's
 
-    works($es, 'lost: it works');
+    works($es, 'lost connection: calls work again');
     is(scalar(grep { defined $_->{id} && $_->{id} ne $id }
-        $es->{stream}->events), 0, 'no other id on the stream');
-
-    # ten times
+        $es->{stream}->events), 0,
+        "no event has another id than the session's");
 
     again(broken($es)) for 1 .. 10;
-    is($es->{stream}->session, $id, 'ten times: the same');
-    works($es, 'ten times: it works');
+    is($es->{stream}->session, $id,
+        'ten lost connections: the session stays the same');
+    works($es, 'ten lost connections: calls work again');
 
-    # a reload
+    # nginx is reloaded
 
     post($nginx, $es->{stream}, tool(3, 'sleep', { seconds => 1 }));
 
@@ -123,10 +125,12 @@ sub works {
 
     $nginx->reload;
     again($es);
-    like(($old->answers(3))[0] || '', qr/slept/, 'reload: the call ended');
-    is($es->{retry}, 0.3, 'reload: retry: is told');
-    is($es->{stream}->session, $id, 'reload: the same session');
-    works($es, 'reload: it works');
+    like(($old->answers(3))[0] || '', qr/slept/,
+        'reload: a call that runs is answered');
+    is($es->{retry}, 0.3, 'reload: the stream ends with mcp_sse_retry');
+    is($es->{stream}->session, $id,
+        'reload: the client gets its session again');
+    works($es, 'reload: calls work again');
 
     # the worker is killed
 
@@ -135,73 +139,80 @@ sub works {
     $nginx->wait_workers;
     $nginx->kill_worker($owner);
     again($es);
-    is($es->{stream}->session, $id, 'killed: the same session');
-    works($es, 'killed: it works');
+    is($es->{stream}->session, $id,
+        'worker killed: the client gets its session again');
+    works($es, 'worker killed: calls work again');
     $nginx->wait_workers;
 
-    # a copy of it, say a duplicated tab, takes over; the first comes again,
-    # and so on: each ends the other, nothing breaks
+    # a copy of the client, as in a duplicated tab, takes the session over; the
+    # first one takes it back, and so on
 
     my $copy = { %$es, id => $id };
 
     for my $round (1 .. 3) {
         connected($copy);
-        is($copy->{stream}->session, $id, "copy $round: has the session");
+        is($copy->{stream}->session, $id,
+            "copy $round: the second client has the session");
         is(($es->{stream}->wait_ended || ''), 'clean',
-            "copy $round: the first is ended");
-        is($es->{stream}->retry, undef, "copy $round: and not told to retry");
+            "copy $round: the first stream ends");
+        is($es->{stream}->retry, undef,
+            "copy $round: the first stream ends without retry:");
         again($es);
-        ok($copy->{stream}->wait_ended, "copy $round: and back");
+        ok($copy->{stream}->wait_ended,
+            "copy $round: the second stream ends when the first connects");
     }
 
-    works($es, 'copy: the last one works');
+    works($es, 'copy: calls work on the last stream');
     ok(run_until(sub { health($nginx)->{active_connections} == 1 }),
-        'copy: one stream is left');
+        'copy: one stream is counted');
 
-    # other credentials of the same user: the same session
+    # another credential of the same user
 
     $es->{opt}{auth} = MCPTest::credential('alice', 'bearer');
     again(broken($es));
-    is($es->{stream}->session, $id, 'another credential of the user: same');
-    works($es, 'another credential: it works');
+    is($es->{stream}->session, $id,
+        'another credential of the user: the session is the same');
+    works($es, 'another credential of the user: calls work');
 
-    # another user: the id is nobody's
+    # another user sends the id
 
     my $mine = $es->{stream};
 
     my $bob = connected({ nginx => $nginx, id => $id,
         opt => { auth => MCPTest::credential('bob') } });
 
-    is($bob->{stream}->status, 200, 'another user: a stream');
-    isnt($bob->{stream}->session, $id, 'another user: a new session');
-    ok(!$mine->ended, 'another user: the stream stays');
-    works($es, 'another user: and works');
+    is($bob->{stream}->status, 200, 'another user with the id: a stream opens');
+    isnt($bob->{stream}->session, $id,
+        'another user with the id: the session is a new one');
+    ok(!$mine->ended, "another user with the id: the owner's stream stays");
+    works($es, "another user with the id: the owner's calls work");
     $bob->{stream}->close;
 
-    # HEAD with the id ends nothing
-
     is(get($nginx, "/mcp/sse?session_id=$id", method => 'HEAD', headers =>
-        [ Authorization => MCPTest::credential() ])->status, 200, 'HEAD');
-    ok(!$mine->ended, 'HEAD does not take over');
+        [ Authorization => MCPTest::credential() ])->status, 200,
+        'HEAD with the session id is answered');
+    ok(!$mine->ended, 'HEAD with the session id does not end the stream');
 
-    # revoked: told, and refused when it comes again
+    # the credential is revoked
 
     $frappe->set(revoke => 'alice-token');
     sleep_for(1.5);
     again(broken($es));
-    is($es->{stream}->status, 401, 'revoked: 401, and the client gives up');
+    is($es->{stream}->status, 401,
+        'revoked credential: a new connection is 401');
     $frappe->reset;
 
-    # refused ids do not take the session
+    # the credential is good again
 
     $es->{opt}{auth} = MCPTest::credential();
     connected($es);
-    is($es->{stream}->session, $id, 'allowed again: the same session');
-    works($es, 'allowed again: it works');
+    is($es->{stream}->session, $id,
+        'good credential again: the session is the same');
+    works($es, 'good credential again: calls work');
     $es->{stream}->close;
 }
 
-# the connection is lost for longer than the grace
+# the connection is lost for longer than mcp_sse_grace
 
 {
     my $nginx = start_nginx(http => 'mcp_sse_grace 1s; mcp_sse_retry 300ms;');
@@ -210,16 +221,17 @@ sub works {
 
     broken($es);
     ok(run_until(sub { metrics($nginx)->{nginx_mcp_sse_tombstones} == 0 }),
-        'lost for long: it is forgotten');
+        'lost longer than mcp_sse_grace: the session is forgotten');
     is(post($nginx, $es->{stream}, request(2, 'ping'))->status, 400,
-        'lost for long: messages are refused');
+        'lost longer than mcp_sse_grace: messages are refused');
     again($es);
-    is($es->{stream}->session, $id, 'lost for long: the same id all the same');
-    works($es, 'lost for long: it works');
+    is($es->{stream}->session, $id,
+        'lost longer than mcp_sse_grace: the client gets the same id');
+    works($es, 'lost longer than mcp_sse_grace: calls work again');
     $es->{stream}->close;
 }
 
-# an id that is too old
+# the id is older than mcp_sse_session_ttl
 
 {
     my $nginx = start_nginx(http => 'mcp_sse_session_ttl 6s; '
@@ -227,17 +239,20 @@ sub works {
     my $es = es($nginx);
     my $id = $es->{id};
 
-    ok($es->{stream}->wait_ended, 'too old: the stream is ended');
+    ok($es->{stream}->wait_ended, 'expired id: the stream ends');
     sleep_for(1.2);
     again($es);
-    is($es->{stream}->status, 200, 'too old: a stream');
-    isnt($es->{stream}->session, $id, 'too old: a new session');
-    is($es->{id}, $es->{stream}->session, 'too old: and its id from now on');
-    works($es, 'too old: it works');
+    is($es->{stream}->status, 200,
+        'expired id: a new connection opens a stream');
+    isnt($es->{stream}->session, $id, 'expired id: the session is a new one');
+    is($es->{id}, $es->{stream}->session,
+        'expired id: the client has the new id');
+    works($es, 'expired id: calls work on the new stream');
     $es->{stream}->close;
 }
 
-# the user behind a credential changes: looked up again, the stream is ended
+# the credential comes to belong to another user: the next look-up ends the
+# stream
 
 {
     my $user    = 'alice@example.com';
@@ -258,9 +273,9 @@ sub works {
     my $id = $es->{id};
 
     accepted(post($nginx, $es->{stream}, tool(1, 'hang', {})),
-        'recheck: a call');
+        'recheck: a call is accepted');
 
-    # the answer to a look-up is known when there is another one
+    # Waits until a look-up has been answered: the next one has begun.
 
     my $asked = sub {
         my $n = $backend->requests + 2;
@@ -268,46 +283,54 @@ sub works {
         return run_until(sub { $backend->requests >= $n });
     };
 
-    # not asked, not known, broken: kept
+    # a look-up that fails keeps the stream
 
     for (502, 500, 429) {
         $status = $_;
 
         $asked->();
-        ok(!$es->{stream}->ended, "recheck, Frappe answers $_: kept");
+        ok(!$es->{stream}->ended,
+            "recheck: the stream stays when Frappe answers $_");
     }
 
     $status = 200;
     $asked->();
-    ok(!$es->{stream}->ended, 'recheck, the same user: kept');
-    works($es, 'recheck: it works');
+    ok(!$es->{stream}->ended,
+        'recheck: the stream stays when the user is the same');
+    works($es, 'recheck: calls work after the look-ups');
 
-    # another one
+    # another user's now
 
     $user = 'bob@example.com';
 
     my $first = $es->{stream};
 
-    is($first->wait_ended, 'clean', 'recheck, another user: ended');
+    is($first->wait_ended, 'clean',
+        'recheck: the stream ends when the user is another one');
     is_error(($first->answers(1))[0], -32010,
-        'Stream closed before the answer', 'its call is answered');
+        'Stream closed before the answer',
+        'recheck: the open call is answered before the end');
 
     my @tail = map { $_->{type} } ($first->events)[-3 .. -1];
 
     is_deeply(\@tail, [ 'message', 'error', 'retry' ],
-        'answers, event: error, retry: in this order') or diag("@tail");
+        'answers come before event: error, retry: is last') or diag("@tail");
     again($es);
-    is($es->{stream}->status, 200, 'it comes again');
-    isnt($es->{stream}->session, $id, 'with a new session: another user');
-    works($es, 'which works');
+    is($es->{stream}->status, 200,
+        "recheck: the other user's new connection opens a stream");
+    isnt($es->{stream}->session, $id,
+        'recheck: the other user gets a new session');
+    works($es, 'recheck: calls work in the new session');
 
-    # Guest is nobody
+    # Guest is not a user
 
     $user = 'Guest';
-    ok($es->{stream}->wait_ended, 'recheck, Guest: ended');
-    ok($es->{stream}->of_type('error'), 'with event: error');
+    ok($es->{stream}->wait_ended,
+        'recheck: the stream ends when the user is Guest');
+    ok($es->{stream}->of_type('error'),
+        'recheck: the stream of Guest ends with event: error');
     again($es);
-    is($es->{stream}->status, 401, 'and refused when it comes again');
+    is($es->{stream}->status, 401, 'recheck: a new connection of Guest is 401');
     $backend->stop;
 }
 

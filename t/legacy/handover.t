@@ -1,5 +1,5 @@
-# A POST may land on any worker; the answer comes on the stream, wherever that
-# is, exactly once.
+# A POST may arrive at any worker: its answer comes exactly once, on the stream
+# of its session.  docs/PROTOCOL.md 3 and 4.
 
 use strict;
 use warnings;
@@ -12,9 +12,9 @@ my $frappe  = start_frappe();
 my $nginx   = start_nginx(workers => 4, http => 'mcp_sse_max_sessions 200;');
 my @workers = $nginx->wait_workers;
 
-is(scalar @workers, 4, 'four workers');
+is(scalar @workers, 4, 'nginx runs four workers');
 
-# one stream on each worker, a POST from each worker to each of them
+# each worker has a stream, and each worker gets a POST for each stream
 
 {
     my %stream = map { $_ => open_stream($nginx, worker => $_) } @workers;
@@ -25,14 +25,15 @@ is(scalar @workers, 4, 'four workers');
 
     for my $owner (@workers) {
         is($stream{$owner}->header('X-Worker'), $owner,
-            "the stream is at worker $owner");
+            "a stream opens at worker $owner");
 
         for my $at (@workers) {
             my $response = post($nginx, $stream{$owner},
                 tool(++$n, 'echo', { text => "m$n" }), conn => $conn{$at});
 
             is(($response->worker || 0) . ' ' . $response->status,
-                "$at 202", "POST at $at for $owner");
+                "$at 202",
+                "worker $at accepts a POST for a stream of worker $owner");
             push @{ $expected{$owner} }, $n;
         }
     }
@@ -40,50 +41,53 @@ is(scalar @workers, 4, 'four workers');
     for my $owner (@workers) {
         for my $id (@{ $expected{$owner} }) {
             like($stream{$owner}->wait_answer($id) || '', qr/m$id\b/,
-                "answer $id");
+                "call $id gets its own answer");
         }
 
         is_deeply([ sort { $a <=> $b } keys %{ $stream{$owner}{answers} } ],
-            $expected{$owner}, 'every answer on its own stream');
+            $expected{$owner},
+            "the stream of worker $owner has exactly its own answers");
     }
 
-    # one of 300 kB, over the bus in the other direction
+    # a message of 300 kB
 
     my ($here, $there) = @workers[0, 1];
     my $text = join '', map { chr(97 + $_ % 26) } 1 .. 300_000;
 
     accepted(post($nginx, $stream{$here}, tool(1000, 'echo',
         { text => $text }), conn => $conn{$there}),
-        'a message of 300 kB for another worker');
+        'a message of 300 kB for another worker is accepted');
     ok(index($stream{$here}->wait_answer(1000) || '', $text) >= 0,
-        'arrives whole');
+        'the answer of 300 kB comes back whole');
 
-    # order of local answers of one producer
+    # the order of messages from one client
 
     post($nginx, $stream{$here}, request(2000 + $_, 'ping'),
         conn => $conn{$there}) for 1 .. 50;
     $stream{$here}->wait_answer(2050);
     is_deeply([ grep { $_ > 2000 } map { $_->{raw_id} }
         grep { defined $_->{raw_id} } $stream{$here}->messages ],
-        [ 2001 .. 2050 ], 'messages of one client keep their order');
+        [ 2001 .. 2050 ],
+        'pings over another worker are answered in their order');
 
-    # the owner is woken: it does not find them when it looks once a second
+    # the worker of the stream is woken for each message; without that it would
+    # look once a second
 
     my $from = now();
 
     call($nginx, $stream{$here}, request(3000 + $_, 'ping'),
         conn => $conn{$there}) for 1 .. 20;
     is(scalar(grep { $stream{$here}->answers(3000 + $_) } 1 .. 20), 20,
-        '20 pings for another worker, one after the other');
+        '20 pings over another worker, one after the other, are answered');
     cmp_ok(now() - $from, '<', 19,
-        'take less than they would if nobody woke it');
+        '20 pings take less time than with one look a second');
 
     $_->close for values %stream;
     $_->close for values %conn;
     run_until(sub { health($nginx)->{active_connections} == 0 });
 }
 
-# 100 sessions, POSTs from all workers at once
+# 100 sessions, and POSTs from all workers at the same time
 
 {
     $frappe->reset;
@@ -91,12 +95,13 @@ is(scalar @workers, 4, 'four workers');
     my @streams = open_streams($nginx, 100);
     my @opened  = grep { defined $_->session } @streams;
 
-    is(scalar @opened, 100, '100 streams');
-    is(health($nginx)->{active_connections}, 100, 'counted over all workers');
+    is(scalar @opened, 100, '100 streams open');
+    is(health($nginx)->{active_connections}, 100,
+        '/health counts the streams of all workers');
 
     my %owners = map { $_->header('X-Worker') => 1 } @opened;
 
-    cmp_ok(scalar keys %owners, '>', 1, 'not all at one worker');
+    cmp_ok(scalar keys %owners, '>', 1, 'the streams are spread over workers');
 
     my %conn = map { $_ => connect_worker($nginx, $_) } @workers;
     my (@responses, $id);
@@ -112,15 +117,16 @@ is(scalar @workers, 4, 'four workers');
     }
 
     ok(run_until(sub { !grep { !$_->ended } @responses }),
-        '400 POSTs are answered');
+        '400 POSTs get their responses');
     is(scalar(grep { ($_->status || 0) == 202 } @responses), 400,
-        'all of them 202');
+        'all 400 POSTs are accepted');
 
     ok(run_until(sub {
         return !grep { $_->messages < 4 } @opened;
-    }), 'all answers came');
+    }), 'all 400 answers come');
 
-    ok(!(grep { !passed($nginx, $_) } @opened), 'and a ping on each stream');
+    ok(!(grep { !passed($nginx, $_) } @opened),
+        'a later ping on each stream is answered');
 
     my (@wrong, @foreign);
 
@@ -134,14 +140,15 @@ is(scalar @workers, 4, 'four workers');
         push @foreign, grep { $_ != 4 } scalar $stream->messages;
     }
 
-    is_deeply(\@wrong, [], 'each answered exactly once, on its own stream');
-    is_deeply(\@foreign, [], 'and nothing else came');
-    is($frappe->count('tools/call'), 400, 'each tool ran once');
+    is_deeply(\@wrong, [],
+        'each call is answered exactly once, on its own stream');
+    is_deeply(\@foreign, [], 'no stream has another message');
+    is($frappe->count('tools/call'), 400, 'each call runs once');
 
     $_->close for @opened, values %conn;
 
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        'no streams are left');
+        'no stream is left after the clients close');
 }
 
 finish();

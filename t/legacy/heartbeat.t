@@ -1,4 +1,4 @@
-# The heartbeat of an open stream, in both forms.  docs/PROTOCOL.md 3.
+# The heartbeat of a stream, as a comment and as an event.  docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;
@@ -39,32 +39,34 @@ $stream{other} = open_stream($nginx, path => '/plain/sse?keepalive=x');
 
 my $open = keys %stream;
 
-# the first ones may be older than the last stream
+# the first heartbeats may be older than the last stream and count less
 
 my %early = map { $_ => $stream{$_}{count}{ping} || 0 } qw(event asked);
 
 ok(run_until(sub {
     return !grep { ($stream{$_}{count}{comment} || 0) < 3 }
         qw(comment plain other);
-}), 'comments come');
+}), 'streams with comments get heartbeats');
 
 ok(run_until(sub {
     return !grep { ($stream{$_}{count}{ping} || 0) < $early{$_} + 3 }
         keys %early;
-}), 'events come');
+}), 'streams with events get heartbeats');
 
 for my $name (qw(comment plain other)) {
     my @beats = $stream{$name}->of_type('comment');
     my @bad   = grep { $beats[$_ - 1]{text}
         !~ /\A: ping $_ at \d{10,}(?:\.\d+)?\n\n\z/ } 1 .. @beats;
 
-    is_deeply(\@bad, [], "$name: form and numbers from 1")
+    is_deeply(\@bad, [],
+        "$name: each heartbeat is \": ping <n> at <time>\", n from 1")
         or diag(explain([ map { $_->{text} } @beats ]));
 
     my ($at) = $beats[0]{text} =~ / at (\d+)/;
 
-    cmp_ok(abs(time - ($at || 0)), '<', 30, "$name: the time in seconds");
-    is($stream{$name}{count}{ping}, undef, "$name: no events");
+    cmp_ok(abs(time - ($at || 0)), '<', 30,
+        "$name: the time is in Unix seconds");
+    is($stream{$name}{count}{ping}, undef, "$name: no heartbeat is an event");
 }
 
 for my $name (qw(event asked)) {
@@ -78,30 +80,34 @@ for my $name (qw(event asked)) {
             /\Aevent: ping\ndata: \{"type":"ping","timestamp":\d{10,},"counter":$n,"active_connections":$streams\}\n\n\z/;
     }
 
-    is_deeply(\@bad, [], "$name: form, numbers from 1, open streams");
-    is($stream{$name}{count}{comment}, undef, "$name: no comments");
+    is_deeply(\@bad, [],
+        "$name: each heartbeat is a ping event, counter from 1");
+    is($stream{$name}{count}{comment}, undef,
+        "$name: no heartbeat is a comment");
 }
 
-is(scalar $stream{off}->events, 1, 'off: none');
-is(scalar $stream{long}->events, 1, 'the default is longer');
+is(scalar $stream{off}->events, 1,
+    'mcp_sse_keepalive off: there is no heartbeat');
+is(scalar $stream{long}->events, 1,
+    'the default interval is longer than this test');
 
-# intervals: however late it is seen, none comes before its time
+# a heartbeat may be seen late, but is not sent before its time
 
 my @times = map { $_->{time} - $stream{comment}{sent} }
     $stream{comment}->of_type('comment');
 
 is_deeply([ grep { $times[$_ - 1] < 0.9 * $_ } 1 .. @times ], [],
-    'not more often than asked') or diag("@times");
+    'heartbeats are not sent before their time') or diag("@times");
 
-# the argument wins over the setting only with this value; a call in between
-# does not disturb
+# a call between two heartbeats
 
-ok(call($nginx, $stream{plain}, request(1, 'ping')), 'calls work');
+ok(call($nginx, $stream{plain}, request(1, 'ping')),
+    'a call on a stream with heartbeats is answered');
 
 my $n = $stream{plain}{count}{comment};
 
 ok(run_until(sub { $stream{plain}{count}{comment} > $n }),
-    'and the heartbeat goes on');
+    'the heartbeat goes on after a call');
 
 $_->close for values %stream;
 

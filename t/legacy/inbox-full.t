@@ -1,5 +1,5 @@
-# Messages accepted and not yet started are bounded; calls beyond
-# mcp_sse_max_calls wait.  docs/PROTOCOL.md 4.
+# Limits of a session: calls beyond mcp_sse_max_calls wait, messages beyond
+# mcp_sse_max_inbox are refused.  docs/PROTOCOL.md 4.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use Test::More;
 
 my $frappe = start_frappe();
 
-# calls beyond mcp_sse_max_calls are no error
+# calls beyond mcp_sse_max_calls wait
 
 {
     my $nginx  = start_nginx(stream => 'mcp_sse_max_calls 2;');
@@ -20,14 +20,14 @@ my $frappe = start_frappe();
         map { tool($_, 'sleep', { seconds => 0.3 }) } 1 .. 10);
 
     is(scalar(grep { ($_->status || 0) == 202 } @responses), 10,
-        '10 calls, 2 at a time: all accepted');
-    ok($stream->wait_answer($_), "answer $_") for 1 .. 10;
+        'calls beyond mcp_sse_max_calls are accepted');
+    ok($stream->wait_answer($_), "call $_ of 10 is answered") for 1 .. 10;
     cmp_ok($frappe->stats->{max_in_flight}, '<=', 2,
-        'not more than 2 ran at once');
+        'not more than mcp_sse_max_calls run at once');
     $stream->close;
 }
 
-# notifications do not wait for a place
+# notifications do not wait for calls
 
 {
     my $nginx  = start_nginx(stream => 'mcp_sse_max_calls 1;');
@@ -36,15 +36,15 @@ my $frappe = start_frappe();
     $frappe->reset;
     post($nginx, $stream, tool(1, 'hang', {}));
     ok(run_until(sub { $frappe->tool_count('hang') == 1 }),
-        'the only place is taken');
+        'a call runs and mcp_sse_max_calls is reached');
     accepted(post($nginx, $stream, notification('notifications/x')),
-        'a notification');
+        'a notification is accepted meanwhile');
     ok(run_until(sub { $frappe->count('notifications/x') }),
-        'reaches Frappe, while the call runs');
+        'the notification reaches Frappe while the call runs');
     $stream->close;
 }
 
-# more than mcp_sse_max_inbox
+# more messages than mcp_sse_max_inbox
 
 for my $where (qw(own other)) {
     my $nginx = start_nginx(workers => 2, http => 'mcp_sse_max_inbox 5;',
@@ -56,7 +56,7 @@ for my $where (qw(own other)) {
 
     $frappe->reset;
     accepted(post($nginx, $stream, tool(1, 'hold', { gate => $where }),
-        conn => $conn), "$where worker: a call");
+        conn => $conn), "$where worker: the call that runs is accepted");
     run_until(sub { $frappe->tool_count('hold') == 1 });
 
     my @got;
@@ -72,26 +72,28 @@ for my $where (qw(own other)) {
     my @status = map { $_->status || 0 } @got;
     my $taken  = grep { $_ == 202 } @status;
 
-    cmp_ok($taken, '>=', 5, "$where worker: as many as there is room");
-    cmp_ok($taken, '<=', 6, "$where worker: and not many more");
+    cmp_ok($taken, '>=', 5,
+        "$where worker: mcp_sse_max_inbox messages are accepted");
+    cmp_ok($taken, '<=', 6, "$where worker: at most one more is accepted");
     is_deeply([ grep { $_ != 202 } @status ],
-        [ (429) x (14 - $taken) ], "$where worker: then 429");
+        [ (429) x (14 - $taken) ], "$where worker: further messages are 429");
 
     my ($full) = grep { ($_->status || 0) == 429 } @got;
 
     if ($full) {
         is_rejected($full, 429, -32004, 'Too many messages',
-            "$where worker: its error");
-        is($full->header('Retry-After'), 1, "$where worker: Retry-After: 1");
+            "$where worker: 429 has the error \"Too many messages\"");
+        is($full->header('Retry-After'), 1,
+            "$where worker: 429 has Retry-After: 1");
     }
 
-    # a batch is taken whole or not at all
+    # a batch is accepted whole or not at all
 
     my $batch = post($nginx, $stream, '[' . join(',',
         map { tool("\"b$_\"", 'echo', { key => "b$_" }) } 1 .. 4) . ']',
         conn => $conn);
 
-    is($batch->status, 429, "$where worker: a batch without room");
+    is($batch->status, 429, "$where worker: a batch that does not fit is 429");
     $frappe->open_gate($where);
 
     for my $n (0 .. $#got) {
@@ -99,27 +101,29 @@ for my $where (qw(own other)) {
 
         my $id = $n + 2;
 
-        ok($stream->wait_answer($id), "$where worker: answer $id");
+        ok($stream->wait_answer($id),
+            "$where worker: accepted call $id is answered");
     }
 
-    ok(passed($nginx, $stream), "$where worker: a ping");
+    ok(passed($nginx, $stream), "$where worker: a later ping is answered");
 
     my %ran = %{ $frappe->stats->{calls} };
 
-    is(scalar keys %ran, $taken, "$where worker: what had 429 did not run");
+    is(scalar keys %ran, $taken,
+        "$where worker: a message that was 429 does not run");
 
     accepted(post($nginx, $stream, tool(100, 'echo', {}), conn => $conn),
-        "$where worker: there is room again");
-    ok($stream->wait_answer(100), "$where worker: answered");
+        "$where worker: a message is accepted when there is room again");
+    ok($stream->wait_answer(100), "$where worker: that message is answered");
 
     my $second = open_stream($nginx);
 
     ok(call($nginx, $second, tool(1, 'echo', {})),
-        "$where worker: others are not affected");
+        "$where worker: another session of the user works");
     $_->close for $stream, $second;
 }
 
-# large messages of one session do not take the zone from others
+# large messages of one session leave room in the zone for others
 
 {
     my $nginx = start_nginx(workers => 2, stream => 'mcp_sse_max_calls 1;');
@@ -129,7 +133,7 @@ for my $where (qw(own other)) {
     my $conn    = connect_worker($nginx, $other);
     my $second  = open_stream($nginx, worker => $owner);
 
-    # the owner does not look at its inbox meanwhile
+    # the worker of the streams is stopped and takes nothing from its inbox
 
     kill STOP => $owner;
 
@@ -140,18 +144,19 @@ for my $where (qw(own other)) {
             { text => 'x' x 900_000 }), conn => $conn)->status;
     }
 
-    ok((grep { $_ == 429 } @status), 'large messages of one session: 429');
-    is($status[0], 202, 'but always one');
+    ok((grep { $_ == 429 } @status),
+        'large messages of one session are 429 beyond its share of the zone');
+    is($status[0], 202, 'the first large message is accepted');
 
     accepted(post($nginx, $second, request(1, 'ping'), conn => $conn),
-        'another session has room');
+        'a message of another session is accepted meanwhile');
 
     kill CONT => $owner;
 
-    ok($second->wait_answer(1), 'and is answered');
+    ok($second->wait_answer(1), 'the message of another session is answered');
 
     for my $id (grep { $status[$_ - 1] == 202 } 1 .. 12) {
-        ok($stream->wait_answer($id), "answer $id");
+        ok($stream->wait_answer($id), "accepted large message $id is answered");
     }
 
     $_->close for $stream, $second;

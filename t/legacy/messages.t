@@ -1,5 +1,6 @@
-# The methods (docs/PROTOCOL.md 5), in both of Frappe's dialects: what is
-# forwarded, what is answered here, what is never answered.
+# What happens to each method, in both of Frappe's dialects: which messages are
+# forwarded, which are answered locally, which are never answered; and what
+# Frappe sees of a call.  docs/PROTOCOL.md 5 and 6.
 
 use strict;
 use warnings;
@@ -16,7 +17,7 @@ for my $dialect (qw(new old)) {
 
     $frappe->reset;
 
-    # forwarded
+    # methods that are forwarded
 
     {
         my $params = { protocolVersion => '2025-03-26', capabilities => {},
@@ -25,24 +26,27 @@ for my $dialect (qw(new old)) {
         my $answer = decode(call($nginx, $stream,
             request(0, 'initialize', $params)) || '{}');
 
-        is($answer->{jsonrpc}, '2.0', "$dialect: initialize: jsonrpc");
-        is($answer->{id}, 0, "$dialect: initialize: id 0");
+        is($answer->{jsonrpc}, '2.0',
+            "$dialect: initialize is answered with jsonrpc 2.0");
+        is($answer->{id}, 0, "$dialect: initialize is answered with its id 0");
         ok($answer->{result}{protocolVersion},
-            "$dialect: initialize: the backend's version");
+            "$dialect: initialize is answered with Frappe's protocol version");
         ok($answer->{result}{serverInfo}{name},
-            "$dialect: initialize: the backend's name");
-        ok(!exists $answer->{message}, "$dialect: the wrapper is gone");
+            "$dialect: initialize is answered with Frappe's server name");
+        ok(!exists $answer->{message},
+            "$dialect: the answer has no \"message\" of Frappe around it");
         is($frappe->count('initialize'), 1,
-            "$dialect: initialize went to Frappe, once");
+            "$dialect: initialize goes to Frappe once");
     }
 
     {
         my $answer = decode(call($nginx, $stream,
             request(1, 'tools/list', {})) || '{}');
 
-        is(ref $answer->{result}{tools}, 'ARRAY', "$dialect: tools/list");
+        is(ref $answer->{result}{tools}, 'ARRAY',
+            "$dialect: tools/list is answered with the tools");
         is($frappe->count('tools/list'), 1,
-            "$dialect: tools/list went to Frappe, once");
+            "$dialect: tools/list goes to Frappe once");
     }
 
     {
@@ -50,18 +54,21 @@ for my $dialect (qw(new old)) {
             tool(2, 'echo', { text => 'hello' })) || '{}');
 
         like(encode($answer->{result}{content} || {}), qr/hello/,
-            "$dialect: tools/call");
+            "$dialect: tools/call is answered with the content");
         is($frappe->count('tools/call'), 1,
-            "$dialect: tools/call went to Frappe, once");
+            "$dialect: tools/call goes to Frappe once");
     }
 
     {
         my $raw = call($nginx, $stream, request(3, 'no/such', {}));
         my $error = error_of($raw) || {};
 
-        is($error->{code}, -32601, "$dialect: unknown method: its error");
-        is(decode($raw || '{}')->{id}, 3, "$dialect: unknown method: id");
-        is($frappe->count('no/such'), 1, "$dialect: unknown method: asked");
+        is($error->{code}, -32601,
+            "$dialect: an unknown method is answered with Frappe's error");
+        is(decode($raw || '{}')->{id}, 3,
+            "$dialect: an unknown method is answered with its id");
+        is($frappe->count('no/such'), 1,
+            "$dialect: an unknown method goes to Frappe once");
     }
 
     {
@@ -69,20 +76,21 @@ for my $dialect (qw(new old)) {
 
         ok($raw, "$dialect: server/discover is answered");
         is($frappe->count('server/discover'), 1,
-            "$dialect: server/discover went to Frappe");
+            "$dialect: server/discover goes to Frappe once");
     }
 
-    # a tool that fails, and one that raises
+    # a tool that does not exist
 
     {
         my $raw = call($nginx, $stream, tool(5, 'no_such_tool', {}));
 
-        is(raw_id($raw || ''), 5, "$dialect: unknown tool: answered");
+        is(raw_id($raw || ''), 5,
+            "$dialect: a call of an unknown tool is answered");
         unlike($raw || 'Traceback', qr/Traceback/,
-            "$dialect: unknown tool: no traceback");
+            "$dialect: the answer for an unknown tool has no traceback");
     }
 
-    # answered here
+    # messages that are answered locally, or dropped
 
     $frappe->reset;
 
@@ -96,70 +104,73 @@ for my $dialect (qw(new old)) {
         like($raw || '', qr/\A\{"jsonrpc":"2\.0","result":\{"_meta":
             \{"status":"ok","timestamp":\d+,
             "service":"frappe-mcp-sse-bridge","message":"pong"\}\},
-            "id":"p-1"\}\z/x, "$dialect: ping");
+            "id":"p-1"\}\z/x,
+            "$dialect: ping is answered with the status in _meta");
         ok($stamp >= $from - 2 && $stamp <= time + 2,
-            "$dialect: ping: the time in seconds");
+            "$dialect: the answer to ping has the time in Unix seconds");
     }
 
     is(call($nginx, $stream, request(7, 'resources/list', {})),
         '{"jsonrpc":"2.0","result":{"resources":[]},"id":7}',
-        "$dialect: resources/list");
+        "$dialect: resources/list is answered with an empty list");
 
     accepted(post($nginx, $stream, notification('notifications/initialized')),
-        "$dialect: notifications/initialized");
+        "$dialect: notifications/initialized is accepted");
 
     accepted(post($nginx, $stream,
         '{"jsonrpc":"2.0","id":9,"result":{"roots":[]}}'),
-        "$dialect: a client's response");
+        "$dialect: a client's response is accepted");
     accepted(post($nginx, $stream,
         '{"jsonrpc":"2.0","id":"x","error":{"code":-1,"message":"no"}}'),
-        "$dialect: a client's error");
+        "$dialect: a client's error response is accepted");
 
-    ok(passed($nginx, $stream), "$dialect: a ping");
-    is($frappe->calls, 0, "$dialect: Frappe was not called for any of these");
+    ok(passed($nginx, $stream), "$dialect: a later ping is answered");
+    is($frappe->calls, 0, "$dialect: none of these messages goes to Frappe");
 
-    # never answered
+    # messages that are never answered
 
     {
         my $n = $stream->messages;
 
         accepted(post($nginx, $stream,
             notification('notifications/roots/list_changed')),
-            "$dialect: another notification");
+            "$dialect: another notification is accepted");
         accepted(post($nginx, $stream, notification('notifications/cancelled',
             { requestId => 'nobody', reason => 'test' })),
-            "$dialect: cancellation of nothing");
+            "$dialect: a cancellation of an unknown request is accepted");
 
         ok(run_until(sub {
                 $frappe->count('notifications/roots/list_changed') }),
-            "$dialect: other notifications are forwarded");
+            "$dialect: another notification goes to Frappe");
         is($frappe->count('notifications/cancelled'), 0,
-            "$dialect: cancellations are not");
+            "$dialect: a cancellation does not go to Frappe");
 
         call($nginx, $stream, request(10, 'tools/list', {}));
-        ok(passed($nginx, $stream), "$dialect: and a ping");
+        ok(passed($nginx, $stream),
+            "$dialect: a ping after the notifications is answered");
         is(scalar $stream->messages, $n + 1,
-            "$dialect: no notification was answered");
+            "$dialect: no notification is answered");
     }
 
     ok(!(grep { !defined $_->{raw_id} } $stream->messages),
-        "$dialect: nothing without an id came");
+        "$dialect: every message on the stream has an id");
     is_deeply([ grep { $_ ne 'message' && $_ ne 'endpoint' } $stream->types ],
-        [], "$dialect: nothing but endpoint and messages");
+        [], "$dialect: the stream has endpoint and message events only");
     ok(!(grep { $_->{lines} != 1 } $stream->messages),
-        "$dialect: one data line each");
+        "$dialect: each message has one data line");
 
     my $session = $stream->session;
 
     ok(!(grep { index($_->{text}, "\n\n") < length($_->{text}) - 2
                 || $_->{text} !~ /\A(?:id: .*\n)?event: message\ndata: /
-            } $stream->messages), "$dialect: form of the message events");
+            } $stream->messages),
+            "$dialect: each message is \"event: message\" and a data line");
 
-    ok(!$stream->{has_cr}, "$dialect: LF line ends");
+    ok(!$stream->{has_cr}, "$dialect: lines of the stream end with LF");
     $stream->close;
 }
 
-# forms of the answer to a ping
+# the forms of the answer to ping
 
 for my $case (
     [ 'result', qr/\A\{"jsonrpc":"2\.0","result":\{"status":"ok",
@@ -173,23 +184,24 @@ for my $case (
     my $stream = open_stream($nginx);
 
     like(call($nginx, $stream, request(1, 'ping')) || '', $pattern,
-        "mcp_sse_ping_result $form");
+        "ping is answered in the form of mcp_sse_ping_result $form");
     $stream->close;
 }
 
-# which methods are local is a setting
+# mcp_sse_local names the methods that are answered locally
 
 {
     my $nginx  = start_nginx(http => 'mcp_sse_local none;');
     my $stream = open_stream($nginx);
 
     $frappe->reset;
-    ok(call($nginx, $stream, request(1, 'ping')), 'local none: ping answered');
+    ok(call($nginx, $stream, request(1, 'ping')),
+        'mcp_sse_local none: ping is answered');
     ok(call($nginx, $stream, request(2, 'resources/list', {})),
-        'local none: resources/list answered');
-    is($frappe->count('ping'), 1, 'local none: ping forwarded');
+        'mcp_sse_local none: resources/list is answered');
+    is($frappe->count('ping'), 1, 'mcp_sse_local none: ping goes to Frappe');
     is($frappe->count('resources/list'), 1,
-        'local none: resources/list forwarded');
+        'mcp_sse_local none: resources/list goes to Frappe');
     $stream->close;
 
     $nginx = start_nginx(http =>
@@ -199,17 +211,19 @@ for my $case (
     $frappe->reset;
     is(call($nginx, $stream, request(1, 'prompts/list', {})),
         '{"jsonrpc":"2.0","result":{"prompts":[]},"id":1}',
-        'local prompts/list');
+        'mcp_sse_local prompts/list: the answer is an empty list');
     is(call($nginx, $stream, request(2, 'resources/templates/list', {})),
         '{"jsonrpc":"2.0","result":{"resourceTemplates":[]},"id":2}',
-        'local resources/templates/list');
-    is($frappe->calls, 0, 'local: not forwarded');
+        'mcp_sse_local resources/templates/list: the answer is an empty list');
+    is($frappe->calls, 0,
+        'a method that mcp_sse_local names does not go to Frappe');
     call($nginx, $stream, request(3, 'ping'));
-    is($frappe->count('ping'), 1, 'ping forwarded if not listed');
+    is($frappe->count('ping'), 1,
+        'ping goes to Frappe if mcp_sse_local does not name it');
     $stream->close;
 }
 
-# what Frappe sees of a call
+# the headers that Frappe gets with a call
 
 {
     my $nginx  = start_nginx();
@@ -232,17 +246,20 @@ for my $case (
         'MCP-Protocol-Version' => '2025-06-18',
         'Mcp-Name'           => 'n',
     ]);
-    ok($stream->wait_answer(1), 'answered');
+    ok($stream->wait_answer(1), 'a call with many headers is answered');
 
     my $got = $frappe->last_headers;
 
-    is($got->{'accept'}, 'application/json', 'Accept: application/json');
-    is($got->{'content-type'}, 'application/json', 'Content-Type');
-    is($got->{'host'}, 'erp.example.com', 'Host is the site');
-    is($got->{'authorization'}, MCPTest::credential(), 'the credential');
-    ok(defined $got->{'content-length'}, 'Content-Length');
-    is($got->{'transfer-encoding'}, undef, 'not chunked');
-    is($got->{'x-forwarded-proto'}, 'http', 'X-Forwarded-Proto');
+    is($got->{'accept'}, 'application/json',
+        'Frappe gets Accept: application/json');
+    is($got->{'content-type'}, 'application/json',
+        'Frappe gets Content-Type: application/json');
+    is($got->{'host'}, 'erp.example.com', 'Frappe gets the site as Host');
+    is($got->{'authorization'}, MCPTest::credential(),
+        "Frappe gets the client's credential");
+    ok(defined $got->{'content-length'}, 'Frappe gets a Content-Length');
+    is($got->{'transfer-encoding'}, undef, 'Frappe gets no chunked body');
+    is($got->{'x-forwarded-proto'}, 'http', 'Frappe gets X-Forwarded-Proto');
 
     for my $name (qw(cookie accept-encoding x-frappe-site-name
         x-frappe-csrf-token x-other))
@@ -250,33 +267,37 @@ for my $case (
         is($got->{$name}, undef, "$name is not forwarded");
     }
 
-    is($got->{'accept-language'}, 'de', 'Accept-Language is');
-    is($got->{'user-agent'}, 'client/1', 'User-Agent is');
-    is($got->{'x-request-id'}, 'r-1', 'X-Request-Id is');
-    like($got->{'traceparent'} || '', qr/^00-0af7/, 'traceparent is');
-    is($got->{'tracestate'}, 'a=b', 'tracestate is');
+    is($got->{'accept-language'}, 'de', 'Accept-Language is forwarded');
+    is($got->{'user-agent'}, 'client/1', 'User-Agent is forwarded');
+    is($got->{'x-request-id'}, 'r-1', 'X-Request-Id is forwarded');
+    like($got->{'traceparent'} || '', qr/^00-0af7/, 'traceparent is forwarded');
+    is($got->{'tracestate'}, 'a=b', 'tracestate is forwarded');
     is($got->{'mcp-protocol-version'}, '2025-06-18',
-        'MCP-Protocol-Version is');
-    is($got->{'mcp-name'}, 'n', 'Mcp-* are');
+        'MCP-Protocol-Version is forwarded');
+    is($got->{'mcp-name'}, 'n', 'Mcp-* headers are forwarded');
     unlike($got->{'x-forwarded-for'} || '', qr/192\.0\.2\.1/,
-        "the client's X-Forwarded-For is not believed");
+        "the client's X-Forwarded-For is not forwarded");
     $stream->close;
 
     $nginx  = start_nginx(http => 'mcp_sse_pass_header X-Other Z;');
     $stream = open_stream($nginx);
     post($nginx, $stream, request(1, 'tools/list', {}),
         headers => [ 'X-Other' => 'x', 'X-Third' => 'y', 'Z' => '192.0.2.7' ]);
-    ok($stream->wait_answer(1), 'answered');
-    is($frappe->last_headers->{'x-other'}, 'x', 'mcp_sse_pass_header');
-    is($frappe->last_headers->{'x-third'}, undef, 'and no other');
-    is($frappe->last_headers->{'z'}, '192.0.2.7', 'one of one letter');
+    ok($stream->wait_answer(1),
+        'a call with the headers of mcp_sse_pass_header is answered');
+    is($frappe->last_headers->{'x-other'}, 'x',
+        'a header that mcp_sse_pass_header names is forwarded');
+    is($frappe->last_headers->{'x-third'}, undef,
+        'a header that mcp_sse_pass_header does not name is not forwarded');
+    is($frappe->last_headers->{'z'}, '192.0.2.7',
+        'a header of one letter is forwarded');
     is(($nginx->audit(1))[0]{address}, '127.0.0.1',
-        'which is not taken for the address');
+        "a forwarded header is not taken for the client's address");
     $stream->close;
 }
 
-# only jsonrpc, id, method and params get through: "cmd" would make Frappe run
-# another method
+# only jsonrpc, id, method and params are forwarded: "cmd" would make Frappe
+# run another method
 
 {
     my $seen;
@@ -302,14 +323,17 @@ for my $case (
         $seen = '';
         $stream->{answers} = {};
 
-        ok(call($nginx, $stream, $message), 'answered');
+        ok(call($nginx, $stream, $message),
+            'a message with other members is answered');
 
         my ($raw, $names) = members($seen);
 
         is_deeply([ sort @{ $names || [] } ], [qw(id jsonrpc method params)],
-            'only the four members');
-        is($raw->{params}, '{"cmd":"kept"}', 'params as they were');
-        is(decode($seen)->{method}, 'a/b', 'the method');
+            'Frappe gets only jsonrpc, id, method and params');
+        is($raw->{params}, '{"cmd":"kept"}',
+            'Frappe gets the bytes of params unchanged');
+        is(decode($seen)->{method}, 'a/b',
+            'Frappe gets the method of the message');
     }
 
     $stream->close;

@@ -1,5 +1,5 @@
-# Methods, trailing slashes and the order of checks of each endpoint.
-# docs/PROTOCOL.md 1.
+# The methods that each endpoint allows, trailing slashes, an empty site, and
+# the order of the checks.  docs/PROTOCOL.md 1.
 
 use lib 't/lib';
 use MCPTest::Blocks;
@@ -11,7 +11,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: POST to the stream: 405 with Allow, no credential needed
+=== TEST 1: POST to the stream is 405, without a credential
 --- request
 POST /mcp/sse
 {}
@@ -23,7 +23,7 @@ Content-Type: application/json
 
 
 
-=== TEST 2: its Allow
+=== TEST 2: 405 of the stream names its methods in Allow
 --- request
 DELETE /mcp/sse
 --- error_code: 405
@@ -32,7 +32,7 @@ Allow: GET, HEAD, OPTIONS
 
 
 
-=== TEST 3: GET of messages
+=== TEST 3: GET of messages is 405 with Allow
 --- request
 GET /mcp/messages
 --- error_code: 405
@@ -42,7 +42,7 @@ Allow: POST, OPTIONS
 
 
 
-=== TEST 4: other methods of messages
+=== TEST 4: other methods to messages are 405
 --- request eval
 [ map { "$_ /mcp/messages?session_id=x" } qw(PUT DELETE PATCH HEAD) ]
 --- error_code eval
@@ -50,7 +50,7 @@ Allow: POST, OPTIONS
 
 
 
-=== TEST 5: other methods of the stream
+=== TEST 5: other methods to the stream are 405
 --- request eval
 [ map { "$_ /mcp/sse" } qw(PUT DELETE PATCH POST) ]
 --- error_code eval
@@ -58,7 +58,7 @@ Allow: POST, OPTIONS
 
 
 
-=== TEST 6: other methods of /health
+=== TEST 6: other methods to /health are 405
 --- request eval
 [ map { "$_ /health" } qw(PUT DELETE PATCH POST) ]
 --- error_code eval
@@ -66,7 +66,7 @@ Allow: POST, OPTIONS
 
 
 
-=== TEST 7: Allow of /health
+=== TEST 7: 405 of /health names its methods in Allow
 --- request
 DELETE /health
 --- error_code: 405
@@ -75,7 +75,7 @@ Allow: GET, HEAD.*
 
 
 
-=== TEST 8: 405 comes before Origin and before everything else
+=== TEST 8: the method is checked before Origin and everything else
 --- more_headers
 Origin: https://evil.example.com
 Authorization: a b c
@@ -85,7 +85,7 @@ PUT /mcp/sse?server_url=http://elsewhere/
 
 
 
-=== TEST 9: trailing slashes, no redirect
+=== TEST 9: a trailing slash is served without a redirect
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request eval
@@ -95,7 +95,7 @@ Authorization: token alice-key:alice-secret
 
 
 
-=== TEST 10: HEAD of the stream
+=== TEST 10: HEAD of the stream has the headers of GET and no body
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request
@@ -108,14 +108,14 @@ X-Accel-Buffering: no
 
 
 
-=== TEST 11: HEAD passes the same checks
+=== TEST 11: HEAD without a credential is 401
 --- request
 HEAD /mcp/sse
 --- error_code: 401
 
 
 
-=== TEST 12: HEAD with a server_url of another
+=== TEST 12: HEAD with a foreign server_url is 400
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request
@@ -124,7 +124,7 @@ HEAD /mcp/sse?server_url=http://elsewhere.example.com
 
 
 
-=== TEST 13: GET of the stream over HTTP/1.0
+=== TEST 13: GET over HTTP/1.0 opens a stream
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request
@@ -141,7 +141,7 @@ qr/^SSE connection established: \w+ for user: alice\@example.com\n$/
 
 
 
-=== TEST 14: an empty site, before the credential
+=== TEST 14: an empty site is 400, before the credential
 --- settings
     mcp_sse_call /_mcp/call;
     mcp_sse_user /_mcp/user;
@@ -153,7 +153,7 @@ GET /mcp/sse
 
 
 
-=== TEST 15: an empty site, after Origin
+=== TEST 15: Origin is checked before an empty site
 --- settings
     mcp_sse_call /_mcp/call;
     mcp_sse_user /_mcp/user;
@@ -166,7 +166,7 @@ GET /mcp/sse
 
 
 
-=== TEST 16: an empty site of a message
+=== TEST 16: a message for an empty site is 400
 --- settings
     mcp_sse_call /_mcp/call;
     mcp_sse_user /_mcp/user;
@@ -179,7 +179,7 @@ POST /mcp/messages?session_id=x
 
 
 
-=== TEST 17: a site from a variable
+=== TEST 17: the site may come from a variable
 --- settings
     mcp_sse_call /_mcp/call;
     mcp_sse_user /_mcp/user;
@@ -192,14 +192,14 @@ HEAD /mcp/sse
 
 
 
-=== TEST 18: credential before server_url
+=== TEST 18: the credential is checked before server_url
 --- request
 GET /mcp/sse?server_url=http://elsewhere.example.com
 --- error_code: 401
 
 
 
-=== TEST 19: credential before the session id, for a large body, too
+=== TEST 19: the credential is checked before the session id of a large POST
 --- request eval
 "POST /mcp/messages?session_id=x\n" . ("x" x 100000)
 --- error_code: 401
@@ -207,7 +207,7 @@ GET /mcp/sse?server_url=http://elsewhere.example.com
 
 
 
-=== TEST 20: session id before type
+=== TEST 20: the session id is checked before the media type
 --- more_headers
 Authorization: token alice-key:alice-secret
 Content-Type: text/plain
@@ -219,7 +219,7 @@ POST /mcp/messages?session_id=x
 
 
 
-=== TEST 21: expect
+=== TEST 21: a POST with Expect: 100-continue does no harm
 --- more_headers
 Authorization: token alice-key:alice-secret
 Expect: 100-continue

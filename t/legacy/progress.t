@@ -1,4 +1,5 @@
-# Synthetic progress for calls with a progressToken.  docs/PROTOCOL.md 5.
+# The module's own progress notifications for calls with a progressToken.
+# docs/PROTOCOL.md 5.
 
 use strict;
 use warnings;
@@ -12,7 +13,7 @@ my $nginx  = start_nginx(stream => 'mcp_sse_progress 1s;');
 my $stream = open_stream($nginx);
 
 
-# A call that ends when the gate is opened, or at once.
+# A call that ends when its gate opens; without a gate it ends at once.
 
 sub held {
     my ($id, $token, $gate) = @_;
@@ -27,7 +28,7 @@ sub held {
 }
 
 
-# The progress that has come: token => [ value, time ], ...
+# The progress that has come, as token => [ value, time ], ...
 
 sub progress {
     my ($from) = @_;
@@ -48,7 +49,7 @@ sub progress {
 }
 
 
-# Waits until so much has come for each of these tokens.
+# Waits until each of these tokens has n notifications.
 
 sub wait_progress {
     my ($from, $n, @tokens) = @_;
@@ -77,17 +78,18 @@ my @good = @token{1, 2, 3, 4, 10};
 
 for my $id (sort { $a <=> $b } keys %token) {
     accepted(post($nginx, $stream, held($id, $token{$id}, 'all')),
-        "call $id");
+        "call $id is accepted");
 }
 
-ok(wait_progress($stream, 2, @good), 'progress comes');
+ok(wait_progress($stream, 2, @good),
+    'each call with a valid token gets progress');
 $frappe->open_gate('all');
-ok($stream->wait_answer($_), "answer $_") for keys %token;
+ok($stream->wait_answer($_), "call $_ is answered") for keys %token;
 
-# while another call has progress, none comes for these
+# while a later call gets progress, none comes for these
 
 post($nginx, $stream, held(11, '"after"', 'after'));
-ok(wait_progress($stream, 2, '"after"'), 'progress of a later call');
+ok(wait_progress($stream, 2, '"after"'), 'a later call gets progress');
 $frappe->open_gate('after');
 $stream->wait_answer(11);
 
@@ -97,25 +99,26 @@ for my $event (grep { !defined $_->{raw_id} } $stream->messages) {
     my ($members) = members($event->{data});
 
     is($members->{method}, '"notifications/progress"',
-        'a notification of progress');
-    is($members->{jsonrpc}, '"2.0"', 'in JSON-RPC');
+        'a message without id is notifications/progress');
+    is($members->{jsonrpc}, '"2.0"', 'notifications/progress is JSON-RPC 2.0');
 }
 
 for my $id (1, 2, 3, 4, 10) {
     my @beats = @{ $seen{ $token{$id} } || [] };
     my @not   = grep { $beats[$_][0] <= $beats[$_ - 1][0] } 1 .. $#beats;
 
-    is_deeply(\@not, [], "token $token{$id}: it increases");
+    is_deeply(\@not, [], "token $token{$id}: progress increases");
 
     my $answer = $stream->{answers}{$id}[0]{time};
 
     is(scalar(grep { $_->[1] > $answer } @beats), 0,
-        "token $token{$id}: none after the answer");
+        "token $token{$id}: no progress comes after the answer");
 }
 
-is(scalar keys %seen, 6, 'none for what is no token');
+is(scalar keys %seen, 6,
+    'a call gets no progress if its token is no string and no integer');
 
-# a quick call has none; it is as slow as the machine, and has one a second
+# a quick call has none; on a slow machine it may have one a second
 
 {
     my $from = now();
@@ -128,64 +131,67 @@ is(scalar keys %seen, 6, 'none for what is no token');
         'a quick call has no progress');
 }
 
-# a cancelled one has no more
+# a call that is cancelled gets no more progress
 
 post($nginx, $stream, held(21, '"gone"', 'never'));
-ok(wait_progress($stream, 1, '"gone"'), 'progress of a call');
+ok(wait_progress($stream, 1, '"gone"'),
+    'a call gets progress before it is cancelled');
 post($nginx, $stream, notification('notifications/cancelled',
     { requestId => 21 }));
-ok(passed($nginx, $stream), 'which is cancelled');
+ok(passed($nginx, $stream), 'a ping after the cancellation is answered');
 
 {
     my $n = @{ progress($stream)->{'"gone"'} };
 
     post($nginx, $stream, held(22, '"then"', 'then'));
-    ok(wait_progress($stream, 2, '"then"'), 'a later one has progress');
+    ok(wait_progress($stream, 2, '"then"'),
+        'a call after the cancelled one gets progress');
     is(scalar @{ progress($stream)->{'"gone"'} }, $n,
-        'a cancelled one has no more');
+        'a cancelled call gets no more progress');
     $frappe->open_gate('then');
 }
 
 $stream->close;
 
-# several within a second increase, too
+# an interval of less than a second
 
 $nginx  = start_nginx(stream => 'mcp_sse_progress 300ms;');
 $stream = open_stream($nginx);
 post($nginx, $stream, held(1, '"often"', 'often'));
-ok(wait_progress($stream, 4, '"often"'), 'every 300 ms: progress comes');
+ok(wait_progress($stream, 4, '"often"'),
+    'mcp_sse_progress 300ms: progress comes');
 $frappe->open_gate('often');
-ok($stream->wait_answer(1), 'every 300 ms: an answer');
+ok($stream->wait_answer(1), 'mcp_sse_progress 300ms: the call is answered');
 
 {
     my @values = map { $_->[0] } @{ progress($stream)->{'"often"'} };
 
     is_deeply([ grep { $values[$_] <= $values[$_ - 1] } 1 .. $#values ], [],
-        'every 300 ms: it increases') or diag("@values");
+        'mcp_sse_progress 300ms: progress increases') or diag("@values");
 }
 
 $stream->close;
 
-# off
+# mcp_sse_progress off
 
 $nginx  = start_nginx(stream => 'mcp_sse_progress off;');
 $stream = open_stream($nginx);
 call($nginx, $stream, tool(1, 'sleep', { seconds => 2 },
     _meta => { progressToken => 't' }));
-is(scalar $stream->messages, 1, 'mcp_sse_progress off');
+is(scalar $stream->messages, 1, 'mcp_sse_progress off: only the answer comes');
 $stream->close;
 
-# it needs nothing of the backend, and comes while another call waits for a
-# place
+# progress comes while another call waits because of mcp_sse_max_calls
 
 $nginx  = start_nginx(stream => 'mcp_sse_progress 1s; mcp_sse_max_calls 1;');
 $stream = open_stream($nginx);
 post($nginx, $stream, held(1, '"first"', 'first'));
 post($nginx, $stream, held(2, '"second"'));
-ok(wait_progress($stream, 1, '"first"'), 'progress of the running one');
-ok(!$stream->answers(2), 'while another waits');
+ok(wait_progress($stream, 1, '"first"'),
+    'a call gets progress while another one waits');
+ok(!$stream->answers(2), 'the call that waits is not answered yet');
 $frappe->open_gate('first');
-ok($stream->wait_answer(2), 'which is answered then');
+ok($stream->wait_answer(2), 'the call that waited is answered');
 $stream->close;
 
 finish();

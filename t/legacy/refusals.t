@@ -1,5 +1,6 @@
-# POST /mcp/messages: docs/PROTOCOL.md 4, row by row.  After a refusal nothing
-# has run.
+# What POST /mcp/messages refuses, row by row, and what it accepts; GET
+# /mcp/sse with a body.  Nothing runs after a refusal.  docs/PROTOCOL.md 1, 3
+# and 4.
 
 use strict;
 use warnings;
@@ -30,19 +31,20 @@ sub refused {
 }
 
 
-# type and encoding
+# media type and encoding
 
 for my $type ('text/plain', 'application/x-www-form-urlencoded',
     'application/jsonx', 'application/json-rpc', 'text/json',
     'multipart/form-data; boundary=x', 'application/*')
 {
-    refused($list, 415, -32600, 'Unsupported media type', "Content-Type: $type",
+    refused($list, 415, -32600, 'Unsupported media type',
+        "Content-Type: $type is refused with 415",
         type => $type);
 }
 
 for my $encoding (qw(gzip deflate br)) {
     refused($list, 415, -32600, 'Unsupported media type',
-        "Content-Encoding: $encoding",
+        "Content-Encoding: $encoding is refused with 415",
         headers => [ 'Content-Encoding' => $encoding ]);
 }
 
@@ -50,14 +52,15 @@ for my $encoding (qw(gzip deflate br)) {
 
 refused(request(1, 'tools/call', { name => 'echo', arguments =>
     { text => 'x' x 70000 } }), 413, -32600, 'Message too large',
-    'larger than mcp_sse_max_message');
+    'a message larger than mcp_sse_max_message is refused with 413');
 
 {
     my $body = request(1, 'ping', { text => 'x' x 70000 });
     my $chunked = join '', map { sprintf "%x\r\n%s\r\n", length, $_ }
         unpack('(a8000)*', $body), '';
 
-    refused($chunked, 413, -32600, 'Message too large', 'the same, chunked',
+    refused($chunked, 413, -32600, 'Message too large',
+        'a chunked message larger than mcp_sse_max_message is refused with 413',
         headers => [ 'Transfer-Encoding' => 'chunked' ]);
 }
 
@@ -97,7 +100,8 @@ for my $case (
     [ 'very deep', '[' x 60000 ],
     [ 'a bad escape', '{"jsonrpc":"2.0","id":1,"method":"\x41"}' ],
 ) {
-    refused($case->[1], 400, -32700, 'Parse error', "not JSON: $case->[0]");
+    refused($case->[1], 400, -32700, 'Parse error',
+        "a body that is not JSON is a parse error: $case->[0]");
 }
 
 # not JSON-RPC
@@ -146,13 +150,13 @@ for my $case (
     [ 'a response without id', '{"jsonrpc":"2.0","result":{}}' ],
 ) {
     refused($case->[1], 400, -32600, 'Invalid Request',
-        "not JSON-RPC: $case->[0]");
+        "a body that is not JSON-RPC is refused: $case->[0]");
 }
 
-is(scalar $stream->messages, 0, 'nothing was answered on the stream');
-is($frappe->calls, 0, 'and nothing was run');
+is(scalar $stream->messages, 0, 'no refused message is answered on the stream');
+is($frappe->calls, 0, 'no refused message runs');
 
-# a stream takes no body
+# GET of the stream with a body
 
 for my $case (
     [ 'of 2 bytes', '{}' ],
@@ -162,12 +166,13 @@ for my $case (
 
     is_rejected(post($nginx, undef, $body, method => 'GET', path => '/mcp/sse',
         auth => MCPTest::credential(), type => undef, headers => [@headers]),
-        400, -32600, 'A stream takes no body', "GET with a body $name");
+        400, -32600, 'A stream takes no body',
+        "GET of the stream with a body $name is refused");
 }
 
-is(health($nginx)->{active_connections}, 1, 'which opened no stream');
+is(health($nginx)->{active_connections}, 1, 'GET with a body opens no stream');
 
-# ids that are none of ours
+# session ids that the server has not issued
 
 for my $case (
     [ 'missing', undef ],
@@ -184,22 +189,26 @@ for my $case (
     my ($name, $id) = @$case;
 
     is_rejected(post($nginx, $id, $list, auth => MCPTest::credential()),
-        400, -32001, 'Invalid session ID', "session id $name");
+        400, -32001, 'Invalid session ID', "a session id is refused: $name");
 }
 
 is_rejected(post($nginx, undef, $list, path =>
     '/mcp/messages?Session_Id2=' . $stream->session),
-    400, -32001, 'Invalid session ID', 'argument of another name');
+    400, -32001, 'Invalid session ID',
+    'a session id in an argument of another name is refused');
 
 # the order of checks
 
 is_rejected(post($nginx, 'A' x 50, 'x' x 70000, type => 'text/plain'),
-    400, -32001, 'Invalid session ID', 'session id before type and size');
+    400, -32001, 'Invalid session ID',
+    'the session id is checked before type and size');
 is_rejected(post($nginx, 'A' x 50, $list, auth => undef),
-    401, -32001, 'Invalid authorization', 'credential before session id');
+    401, -32001, 'Invalid authorization',
+    'the credential is checked before the session id');
 refused('x' x 70000, 415, -32600, 'Unsupported media type',
-    'type before size', type => 'text/plain');
-refused('x' x 70000, 413, -32600, 'Message too large', 'size before JSON');
+    'the type is checked before the size', type => 'text/plain');
+refused('x' x 70000, 413, -32600, 'Message too large',
+    'the size is checked before the JSON');
 
 {
     my $gone = open_stream($nginx, headers => [], path => '/mcp/sse');
@@ -209,12 +218,13 @@ refused('x' x 70000, 413, -32600, 'Message too large', 'size before JSON');
     run_until(sub { health($nginx)->{active_connections} == 1 });
 
     is_rejected(post($nginx, $id, 'no JSON'), 400, -32700, 'Parse error',
-        'JSON before a session that is gone');
+        'the JSON is checked before the session is found gone');
     is_rejected(post($nginx, $id, $list, type => 'text/plain'), 415, -32600,
-        'Unsupported media type', 'type before a session that is gone');
+        'Unsupported media type',
+        'the type is checked before the session is found gone');
 }
 
-# what is fine
+# what is accepted
 
 $frappe->reset;
 
@@ -230,7 +240,7 @@ for my $case (
         { path => '/mcp/messages/?session_id=' . $stream->session } ],
 ) {
     accepted(post($nginx, $stream, request(100, 'ping'), %{ $case->[1] }),
-        "accepted: $case->[0]");
+        "a message is accepted with $case->[0]");
 }
 
 {
@@ -240,47 +250,50 @@ for my $case (
 
     accepted(post($nginx, $stream, $chunked,
         headers => [ 'Transfer-Encoding' => 'chunked' ]),
-        'accepted: a chunked body');
-    ok($stream->wait_answer(200), 'and answered');
+        'a chunked body is accepted');
+    ok($stream->wait_answer(200),
+        'the message in the chunked body is answered');
 }
 
 accepted(post($nginx, $stream, " \r\n\t" . request(201, 'ping') . " \r\n "),
-    'accepted: blanks around');
-accepted(post($nginx, $stream, $deep), 'accepted: 64 deep');
+    'blanks around a message are accepted');
+accepted(post($nginx, $stream, $deep), 'JSON of depth 64 is accepted');
 accepted(post($nginx, $stream,
     qq({"jsonrpc":"2.0","id":202,"method":"\\u0070ing"})),
-    'accepted: an escaped method');
-ok($stream->wait_answer(202), 'which is the same method');
+    'a method that is written with escapes is accepted');
+ok($stream->wait_answer(202), 'a method with escapes is the same method');
 accepted(post($nginx, $stream, request(203, 'ping', [])),
-    'accepted: params an array');
+    'params that are an array are accepted');
 accepted(post($nginx, $stream, request(-5, 'ping')),
-    'accepted: a negative id');
-ok($stream->wait_answer(-5), 'and answered');
+    'a negative id is accepted');
+ok($stream->wait_answer(-5), 'a request with a negative id is answered');
 
-# one body after the other on one connection: an unread one does not remain
+# the body of a refused POST is not taken for the next request
 
 {
     my $conn = connect_to($nginx);
 
     is_rejected(post($nginx, 'A' x 50, 'x' x 5000, conn => $conn),
-        400, -32001, 'Invalid session ID', 'keep-alive: refused');
+        400, -32001, 'Invalid session ID',
+        'a POST with an invalid session id is refused');
 
     my $again = $conn->{closed} ? connect_to($nginx) : $conn;
 
     accepted(post($nginx, $stream, request(300, 'ping'), conn => $again),
-        'then accepted');
+        'the next POST on the connection is accepted');
     $again->close;
 }
 
 is_rejected(post($nginx, $stream, '{', conn => connect_to($nginx)), 400,
-    -32700, 'Parse error', 'still the same');
+    -32700, 'Parse error',
+    'half a message on a new connection is a parse error');
 
-is($frappe->calls, 0, 'nothing was run');
+is($frappe->calls, 0, 'none of these messages goes to Frappe');
 
 my $answer = post($nginx, $stream, '{');
 
 is($answer->header('Content-Type'), 'application/json',
-    'a refusal is application/json');
+    'a refusal has Content-Type: application/json');
 
 $stream->close;
 

@@ -1,4 +1,5 @@
-# server_url is only compared with what is served here.  docs/PROTOCOL.md 3.
+# The argument server_url is compared with what is served here; it selects no
+# other server.  docs/PROTOCOL.md 3.
 
 use lib 't/lib';
 use MCPTest::Blocks;
@@ -10,7 +11,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: missing or empty
+=== TEST 1: server_url may be missing or empty
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request eval
@@ -20,7 +21,7 @@ Authorization: token alice-key:alice-secret
 
 
 
-=== TEST 2: the own Host
+=== TEST 2: server_url may be the Host of the request
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request eval
@@ -33,7 +34,7 @@ Authorization: token alice-key:alice-secret
 
 
 
-=== TEST 3: others
+=== TEST 3: a server_url with another host or port is 400
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request eval
@@ -45,7 +46,7 @@ Authorization: token alice-key:alice-secret
 
 
 
-=== TEST 4: user-info, path, query, fragment
+=== TEST 4: a server_url with user-info, path, query or fragment is 400
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request eval
@@ -59,7 +60,7 @@ Authorization: token alice-key:alice-secret
 
 
 
-=== TEST 5: no URL, other schemes, bad ports
+=== TEST 5: a server_url of another scheme or with an invalid port is 400
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request eval
@@ -73,7 +74,7 @@ Authorization: token alice-key:alice-secret
 
 
 
-=== TEST 6: its error
+=== TEST 6: a foreign server_url has the error code -32602
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request
@@ -85,7 +86,7 @@ Content-Type: application/json
 
 
 
-=== TEST 7: the URL is not echoed
+=== TEST 7: the error does not repeat a foreign server_url
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request
@@ -95,7 +96,7 @@ GET /mcp/sse?server_url=http://elsewhere.example.com
 
 
 
-=== TEST 8: a list of values, the own Host no more
+=== TEST 8: mcp_sse_server_url replaces the Host by a list of URLs
 --- in_http
     mcp_sse_server_url http://127.0.0.1:8000 https://erp.example.com;
 --- more_headers
@@ -110,7 +111,7 @@ Authorization: token alice-key:alice-secret
 
 
 
-=== TEST 9: own Host with a port
+=== TEST 9: server_url may be the Host with its port
 --- raw_request eval
 "HEAD /mcp/sse?server_url=http://erp.example.com:8080 HTTP/1.1\r
 Host: erp.example.com:8080\r
@@ -122,7 +123,7 @@ Authorization: token alice-key:alice-secret\r
 
 
 
-=== TEST 10: own Host with a port, another in the URL
+=== TEST 10: a server_url without the port of the Host is 400
 --- raw_request eval
 "HEAD /mcp/sse?server_url=http://erp.example.com HTTP/1.1\r
 Host: erp.example.com:8080\r
@@ -134,7 +135,7 @@ Authorization: token alice-key:alice-secret\r
 
 
 
-=== TEST 11: the first of two counts, or both are refused
+=== TEST 11: two server_url are 400 if the first one is foreign
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request
@@ -143,7 +144,7 @@ HEAD /mcp/sse?server_url=http://evil.example.com&server_url=http://localhost
 
 
 
-=== TEST 12: after the credential is checked
+=== TEST 12: the credential is checked before server_url
 --- more_headers
 Authorization: token alice-key:wrong
 --- request

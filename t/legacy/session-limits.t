@@ -1,4 +1,5 @@
-# How many sessions a user may have, and who goes first.  docs/PROTOCOL.md 3.
+# How many sessions a user of a site may have, and which stream ends for one
+# more.  docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;
@@ -9,56 +10,63 @@ use Test::More;
 
 my $frappe = start_frappe();
 
-# young sessions are not ended for new ones
+# young streams are not ended for new ones
 
 {
     my $nginx   = start_nginx(http => 'mcp_sse_max_sessions 4;', workers => 2);
     my @streams = map { open_stream($nginx) } 1 .. 4;
 
-    is(scalar(grep { $_->session } @streams), 4, 'up to the limit');
+    is(scalar(grep { $_->session } @streams), 4,
+        'as many streams open as mcp_sse_max_sessions allows');
 
     my $more = open_stream($nginx);
 
-    is_rejected($more, 429, -32004, 'Too many sessions', 'one more');
-    ok($more->header('Retry-After'), 'with Retry-After');
+    is_rejected($more, 429, -32004, 'Too many sessions',
+        'one more stream is refused');
+    ok($more->header('Retry-After'), 'the refusal has Retry-After');
     is_rejected(open_stream($nginx,
         path => '/mcp/sse?server_url=http://elsewhere.example.com'), 400,
-        -32602, 'server_url is not served here', 'server_url before limits');
-    is(health($nginx)->{active_connections}, 4, 'the others stay');
-    ok(!(grep { $_->ended } @streams), 'and are open');
+        -32602, 'server_url is not served here',
+        'server_url is checked before the limit');
+    is(health($nginx)->{active_connections}, 4,
+        'the open streams are still counted after a refusal');
+    ok(!(grep { $_->ended } @streams),
+        'the open streams stay open after a refusal');
 
     is(get($nginx, '/mcp/sse', method => 'HEAD', headers =>
         [ Authorization => MCPTest::credential() ])->status, 429,
-        'HEAD says so, too');
+        'HEAD is 429 at the limit');
 
     my $bob = open_stream($nginx, auth => MCPTest::credential('bob'));
 
-    is($bob->status, 200, 'another user has limits of his own');
+    is($bob->status, 200, 'another user has a limit of their own');
     $bob->close;
 
     my $bearer = open_stream($nginx,
         auth => MCPTest::credential('alice', 'bearer'));
 
-    is($bearer->status, 429, 'the same user with another credential');
+    is($bearer->status, 429,
+        'another credential of the same user is 429 at the limit');
 
     $streams[0]->close;
     run_until(sub { health($nginx)->{active_connections} <= 3 });
 
     my $free = open_stream($nginx);
 
-    is($free->status, 200, 'a free place is given away');
+    is($free->status, 200, 'a stream opens when another one has closed');
     $free->close;
 
-    # with the same id: no new session
+    # the same session id needs no further session
 
     my $same = open_stream($nginx,
         path => '/mcp/sse?session_id=' . $streams[1]->session);
 
-    is($same->session, $streams[1]->session, 'taking over needs no place');
+    is($same->session, $streams[1]->session,
+        'a stream with the id of an open one is allowed at the limit');
     $_->close for @streams, $same;
 }
 
-# per site
+# the limit is for each site
 
 {
     my $nginx = start_nginx(http => 'mcp_sse_max_sessions 1;',
@@ -73,11 +81,12 @@ EOT
     my $there = open_stream($nginx, path => '/other/sse',
         auth => MCPTest::credential('alice', 'other'));
 
-    is($there->status, 200, 'limits are per site');
+    is($there->status, 200,
+        'a user of the same name at another site has another limit');
     $_->close for $here, $there;
 }
 
-# probes that were left behind make room
+# a stream that never had a message makes room for a new one
 
 {
     my $nginx  = start_nginx(http => 'mcp_sse_max_sessions 3;');
@@ -88,21 +97,24 @@ EOT
 
     my $new = open_stream($nginx);
 
-    is($new->status, 200, 'a probe older than 10 s makes room');
-    ok($probes[1]->wait_ended, 'it is ended');
-    ok(!$probes[0]->ended, 'not one that had a message');
-    ok(!$probes[2]->ended, 'and only the oldest');
-    is($probes[1]->ended, 'clean', 'in good order');
-    ok(defined $probes[1]->retry, 'with retry:');
+    is($new->status, 200,
+        'a stream opens if another is older than 10 s and had no message');
+    ok($probes[1]->wait_ended, 'the older stream without a message ends');
+    ok(!$probes[0]->ended, 'a stream that had a message stays');
+    ok(!$probes[2]->ended, 'a younger stream without a message stays');
+    is($probes[1]->ended, 'clean',
+        'the stream that makes room ends with its last chunk');
+    ok(defined $probes[1]->retry,
+        'the stream that makes room ends with retry:');
     ok($nginx->wait_log(qr/SSE connection closed: \w+, [^,]*evict/),
-        'the log says why');
+        'the log says that the stream was evicted');
 
     is_rejected(post($nginx, $probes[1], request(1, 'ping')), 400, -32001,
-        'Invalid session ID', 'its session is gone');
+        'Invalid session ID', 'the session of the evicted stream is refused');
     $_->close for @probes, $new;
 }
 
-# the zone
+# a small zone
 
 {
     my $nginx = start_nginx(http => <<'EOT');
@@ -111,12 +123,12 @@ EOT
     mcp_sse_max_sessions 100000;
 EOT
 
-    ok($nginx, 'a small zone');
+    ok($nginx, 'nginx starts with a zone of 2 MB');
 
     my @streams = open_streams($nginx, 100);
 
     is(scalar(grep { ($_->status || 0) == 200 } @streams), 100,
-        '100 sessions in it');
+        'a zone of 2 MB has room for 100 streams');
     $_->close for @streams;
 }
 

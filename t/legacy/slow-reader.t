@@ -1,4 +1,4 @@
-# A client that does not read loses its stream; nobody else notices.
+# A client that does not read loses its stream; other clients do not notice.
 # docs/PROTOCOL.md 3.
 
 use strict;
@@ -19,7 +19,7 @@ my $config = sub {
     return $text;
 };
 
-# the queue
+# more output than mcp_sse_queue waits for the client
 
 {
     my $nginx = start_nginx(config => $config,
@@ -31,7 +31,7 @@ my $config = sub {
 
     my $id = 0;
 
-    # as many as it takes
+    # as many calls as it takes
 
     for (1 .. 12) {
         my $response = post($nginx, $slow, tool(++$id, 'big',
@@ -42,23 +42,23 @@ my $config = sub {
     }
 
     ok(run_until(sub { health($nginx)->{active_connections} == 1 }),
-        'the stream is dropped');
+        'a stream with more than mcp_sse_queue unread is dropped');
     ok($nginx->wait_log(qr/SSE connection closed: \w+, [^,]*slow/),
-        'the log says why');
+        'the log says that the reader is slow');
 
-    ok(call($nginx, $other, tool(1, 'echo', {})), 'another stream works');
+    ok(call($nginx, $other, tool(1, 'echo', {})), 'another stream is answered');
     ok(call($nginx, $other, tool(2, 'big', { bytes => 1_000_000 })),
-        'also with large answers');
+        'another stream gets a large answer');
 
     $slow->resume;
-    ok($slow->wait_ended, 'the client sees the end');
-    isnt($slow->ended, 'clean', 'which is not an orderly one');
+    ok($slow->wait_ended, 'the slow client sees the end of its stream');
+    isnt($slow->ended, 'clean', 'the dropped stream has no last chunk');
     is(scalar $slow->of_type('error') + (defined $slow->retry ? 1 : 0), 0,
-        'nothing is said about it');
+        'the dropped stream has no event: error and no retry:');
     $other->close;
 }
 
-# one event is taken whatever its size
+# a single event may be larger than mcp_sse_queue
 
 {
     my $nginx  = start_nginx(config => $config,
@@ -66,12 +66,13 @@ my $config = sub {
     my $stream = open_stream($nginx, rcvbuf => 4096);
 
     ok(call($nginx, $stream, tool(1, 'big', { bytes => 3_000_000 })),
-        'an event larger than the queue');
-    ok(call($nginx, $stream, tool(2, 'echo', {})), 'and the next one');
+        'an event larger than mcp_sse_queue is sent');
+    ok(call($nginx, $stream, tool(2, 'echo', {})),
+        'the event after a large one is sent');
     $stream->close;
 }
 
-# nothing taken within send_timeout
+# the client takes no byte for send_timeout
 
 {
     my $nginx = start_nginx(config => $config, stream => 'send_timeout 2s;');
@@ -80,18 +81,20 @@ my $config = sub {
     $slow->pause;
     post($nginx, $slow, tool(1, 'big', { bytes => 2_000_000 }));
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        'send_timeout ends a stream of which nothing is read');
+        'a stream of which nothing is read for send_timeout is dropped');
     $slow->close;
 
     my $idle = open_stream($nginx);
 
     sleep_for(4);
-    ok(!$idle->ended, 'but not one with nothing to send');
-    ok(call($nginx, $idle, request(1, 'ping')), 'it works');
+    ok(!$idle->ended,
+        'send_timeout does not end a stream with nothing to send');
+    ok(call($nginx, $idle, request(1, 'ping')),
+        'a stream that was silent for send_timeout works');
     $idle->close;
 }
 
-# slow but reading
+# the client reads slowly
 
 {
     my $nginx  = start_nginx(config => $config, stream => 'send_timeout 5s;');
@@ -106,7 +109,7 @@ my $config = sub {
         sleep_for(0.02);
     }
 
-    ok($stream->wait_answer(1), 'a slow reader that reads is served');
+    ok($stream->wait_answer(1), 'a client that reads slowly gets its answer');
     $stream->close;
 }
 

@@ -1,5 +1,5 @@
-# How the server ends a stream: every open call is answered, the client may be
-# told why, retry: comes last.  docs/PROTOCOL.md 3.
+# How the server ends a stream: every open call is answered, event: error may
+# say why, and retry: comes last.  docs/PROTOCOL.md 3.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use Test::More;
 
 my $frappe = start_frappe();
 
-# idle
+# mcp_sse_idle_timeout
 
 {
     my $nginx  = start_nginx(stream => 'mcp_sse_idle_timeout 5s; '
@@ -24,37 +24,42 @@ my $frappe = start_frappe();
         call($nginx, $alive, request($_, 'ping'));
     }
 
-    ok($stream->wait_ended, 'a stream without messages is ended');
-    is($stream->ended, 'clean', 'with its last chunk');
-    is($stream->retry, 2500, 'with retry:');
-    ok(!$alive->ended, 'one with messages is not');
+    ok($stream->wait_ended,
+        'a stream without messages ends after mcp_sse_idle_timeout');
+    is($stream->ended, 'clean', 'the idle stream ends with its last chunk');
+    is($stream->retry, 2500,
+        'the idle stream ends with the retry: of mcp_sse_retry');
+    ok(!$alive->ended, 'a stream with messages stays open');
     ok($nginx->wait_log(qr/SSE connection closed: \w+, [^,]*idle/),
-        'the log says why');
+        'the log says that the stream was idle');
 
     my ($last) = reverse $stream->events;
 
-    like($last->{text}, qr/retry: 2500\n\n\z/, 'retry: is the last line');
+    like($last->{text}, qr/retry: 2500\n\n\z/,
+        'retry: is the last line of the idle stream');
 
     my @retries = grep { defined $_->{retry} } $stream->events;
 
-    is(scalar @retries, 1, 'once');
+    is(scalar @retries, 1, 'the idle stream has one retry:');
     my $late = post($nginx, $stream, request(1, 'ping'));
 
     is_rejected($late, 400, -32001, 'Invalid session ID',
-        'its session is gone, without grace');
-    ok($alive->wait_ended, 'later it is ended, too');
+        'the session of the idle stream is refused without a grace');
+    ok($alive->wait_ended, 'a stream ends later when its messages stop');
 
-    # a call keeps it
+    # a call keeps the stream open
 
     my $busy = open_stream($nginx);
 
     post($nginx, $busy, tool(1, 'sleep', { seconds => 7 }));
-    ok($busy->wait_answer(1), 'not while a call runs');
-    ok(!error_of(($busy->answers(1))[0]), 'whose answer comes');
+    ok($busy->wait_answer(1),
+        'a stream with a running call outlives mcp_sse_idle_timeout');
+    ok(!error_of(($busy->answers(1))[0]),
+        'the call on that stream has a result');
     $busy->close;
 }
 
-# open calls are told whether they may have run
+# the answers of open calls say whether they may have run
 
 {
     my $nginx  = start_nginx(stream => 'mcp_sse_max_calls 1;',
@@ -62,29 +67,32 @@ my $frappe = start_frappe();
     my $stream = open_stream($nginx);
 
     $frappe->reset;
-    accepted(post($nginx, $stream, tool(1, 'hang', {})), 'a call that runs');
+    accepted(post($nginx, $stream, tool(1, 'hang', {})),
+        'a call that runs is accepted');
     accepted(post($nginx, $stream, tool(2, 'echo', { key => 'waits' })),
-        'one that waits');
+        'a call that waits is accepted');
     ok(run_until(sub { $frappe->tool_count('hang') == 1 }),
-        'the first has started');
+        'the first call has started');
     $frappe->set(revoke => 'alice-key');
-    is($stream->wait_ended, 'clean', 'the credential is revoked: the end');
+    is($stream->wait_ended, 'clean',
+        'the stream ends when its credential is revoked');
 
     for my $case ([ 1, 'unknown' ], [ 2, 'no' ]) {
         my ($id, $executed) = @$case;
         my $raw = ($stream->answers($id))[0];
 
         is_error($raw, -32010, 'Stream closed before the answer',
-            "call $id is answered");
+            "open call $id is answered when the stream ends");
         is(((error_of($raw) || {})->{data} || {})->{executed}, $executed,
-            "call $id: executed");
+            "the answer of call $id has data.executed $executed");
     }
 
-    is($frappe->key_count('echo', 'waits'), 0, 'what waited did not run');
+    is($frappe->key_count('echo', 'waits'), 0,
+        'the call that waited does not run');
     $frappe->reset;
 }
 
-# mcp_sse_idle_timeout off, mcp_sse_keepalive off: it just stays
+# mcp_sse_idle_timeout off and mcp_sse_keepalive off
 
 {
     my $nginx  = start_nginx(stream => 'mcp_sse_idle_timeout off; '
@@ -95,11 +103,12 @@ my $frappe = start_frappe();
 
     sleep_for(3);
     ok(!$stream->ended, 'no timeout of nginx ends a silent stream');
-    ok(call($nginx, $stream, request(1, 'ping')), 'it works');
+    ok(call($nginx, $stream, request(1, 'ping')),
+        'a stream that was silent works');
     $stream->close;
 }
 
-# what a stream that was not ended by the server never has
+# a stream that the server does not end
 
 {
     my $nginx  = start_nginx();
@@ -108,14 +117,13 @@ my $frappe = start_frappe();
     call($nginx, $stream, request($_, 'ping')) for 1 .. 3;
     call($nginx, $stream, tool(4, 'throw', {}));
     is_deeply([ grep { defined $_->{retry} || $_->{type} eq 'error' }
-        $stream->events ], [], 'no retry: and no error before the end');
+        $stream->events ], [],
+        'an open stream has no retry: and no event: error');
     is(scalar(grep { ($_->{raw_id} || '') eq 'null' } $stream->messages), 0,
-        'never an error with id null');
-
-    # the only id: is the first block's, or each is the session's
+        'no message has the id null');
 
     is_deeply([ grep { defined $_->{id} && $_->{id} ne $stream->session }
-        $stream->events ], [], 'id: is always the session');
+        $stream->events ], [], 'every id: is the session id');
     $stream->close;
 }
 

@@ -1,4 +1,5 @@
-# GET /mcp/sse: status, headers and the first block; docs/PROTOCOL.md 3.
+# GET /mcp/sse: status, headers, the first event and the log lines of a stream.
+# docs/PROTOCOL.md 1, 3 and 9.
 
 use strict;
 use warnings;
@@ -18,71 +19,78 @@ EOT
 
 my $id = qr/[A-Za-z0-9_-]{50}/;
 
-# the plain case
+# a GET without arguments
 
 {
     my $stream = open_stream($nginx);
 
-    is($stream->status, 200, 'status');
-    is($stream->header('Content-Type'), 'text/event-stream', 'Content-Type');
+    is($stream->status, 200, 'GET of the stream is 200');
+    is($stream->header('Content-Type'), 'text/event-stream',
+        'the stream has Content-Type: text/event-stream');
     is($stream->header('Cache-Control'), 'no-cache, no-transform',
-        'Cache-Control');
-    is($stream->header('X-Accel-Buffering'), 'no', 'X-Accel-Buffering');
-    is($stream->header('Content-Length'), undef, 'no Content-Length');
-    is($stream->header('Transfer-Encoding'), 'chunked', 'chunked');
-    is($stream->header('Content-Encoding'), undef, 'not compressed');
+        'the stream has Cache-Control: no-cache, no-transform');
+    is($stream->header('X-Accel-Buffering'), 'no',
+        'the stream has X-Accel-Buffering: no');
+    is($stream->header('Content-Length'), undef,
+        'the stream has no Content-Length');
+    is($stream->header('Transfer-Encoding'), 'chunked',
+        'the stream is chunked');
+    is($stream->header('Content-Encoding'), undef,
+        'the stream has no Content-Encoding');
     is($stream->header('Mcp-Session-Id'), undef,
-        'the id is not in a header of a legacy stream');
+        'a legacy stream has no Mcp-Session-Id header');
 
-    like($stream->session, qr/\A$id\z/, 'form of the session id');
+    like($stream->session, qr/\A$id\z/,
+        'the session id has 50 characters of base64url');
 
     my $session = $stream->session;
 
     is($stream->first_block, "id: $session\nevent: endpoint\n"
-        . "data: /mcp/messages?session_id=$session\n\n", 'first block');
+        . "data: /mcp/messages?session_id=$session\n\n",
+        'the first event is endpoint, with the session id');
 
     my $first = $stream->{reads}[0][1];
     my $block = $stream->first_block;
 
     like($first, qr/\AHTTP\/1\.1 200 OK\r\n.*\Q$block\E/s,
-        'headers and first block came together');
+        'headers and first event come in one write');
 
-    is(scalar $stream->events, 1, 'nothing else comes');
-    is(health($nginx)->{active_connections}, 1, 'counted by /health');
+    is(scalar $stream->events, 1, 'the stream begins with one event only');
+    is(health($nginx)->{active_connections}, 1,
+        '/health counts the open stream');
 
     $stream->close;
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        'and no more after it left');
+        '/health does not count the stream after it closes');
 }
-
-# every stream has an id of its own
 
 {
     my @streams = open_streams($nginx, 20);
     my %seen    = map { $_->session => 1 } @streams;
 
-    is(scalar keys %seen, 20, '20 streams, 20 ids');
+    is(scalar keys %seen, 20, '20 streams have 20 different ids');
     $_->close for @streams;
 }
 
-# other ways to ask
+# other forms of the request
 
 {
     my $stream = open_stream($nginx, path => '/mcp/sse/');
 
-    is($stream->status, 200, 'trailing slash: no redirect');
+    is($stream->status, 200,
+        'a trailing slash opens a stream without a redirect');
     like($stream->endpoint, qr{\A/mcp/messages\?session_id=$id\z},
-        'trailing slash: the same endpoint');
+        'a trailing slash gives the same endpoint');
     $stream->close;
 
     $stream = open_stream($nginx, version => '1.0');
-    is($stream->status, 200, 'HTTP/1.0: status');
+    is($stream->status, 200, 'HTTP/1.0: GET opens a stream');
     is($stream->header('Transfer-Encoding'), undef,
-        'HTTP/1.0: not chunked');
+        'HTTP/1.0: the stream is not chunked');
     like($stream->first_block, qr/\Aid: $id\nevent: endpoint\n/,
-        'HTTP/1.0: first block');
+        'HTTP/1.0: the first event is endpoint');
     is(decode(call($nginx, $stream, request(1, 'ping')) || '{}')->{id}, 1,
-        'HTTP/1.0: an answer');
+        'HTTP/1.0: a ping is answered');
     $stream->close;
 
     for my $accept ('application/json', '*/*', 'text/html;q=0.1') {
@@ -98,11 +106,12 @@ my $id = qr/[A-Za-z0-9_-]{50}/;
     }
 
     $stream = open_stream($nginx, path => '/mcp/sse?a=b&session_id=&c');
-    is($stream->status, 200, 'an empty session_id and unknown arguments');
+    is($stream->status, 200,
+        'an empty session_id and unknown arguments are ignored');
     $stream->close;
 }
 
-# gzip is not used, whatever nginx is told
+# the stream is not compressed, even where nginx compresses events
 
 {
     my @gzip  = ('Accept-Encoding', 'gzip');
@@ -115,25 +124,27 @@ my $id = qr/[A-Za-z0-9_-]{50}/;
 EOT
 
     is(get($nginx, '/packed', headers => [@gzip])->header('Content-Encoding'),
-        'gzip', 'nginx compresses others');
+        'gzip', 'nginx compresses text/event-stream of another location');
 
     my $stream = open_stream($nginx, headers => [@gzip]);
 
-    is($stream->header('Content-Encoding'), undef, 'gzip is not used');
+    is($stream->header('Content-Encoding'), undef,
+        'the stream is not compressed with gzip on');
     like($stream->first_block || '', qr/\Aid: $id\nevent: endpoint\n/,
-        'the first block is readable');
+        'the first event is readable with gzip on');
     $stream->close;
 }
 
-# the announced URI
+# mcp_sse_message_uri with a query
 
 {
     my $stream = open_stream($nginx, path => '/api/mcp/sse');
 
     is($stream->endpoint, '/api/mcp/messages?tenant=7&session_id='
-        . $stream->session, 'mcp_sse_message_uri, its query kept');
+        . $stream->session,
+        'the endpoint is mcp_sse_message_uri with its query');
     like(call($nginx, $stream, request(5, 'ping')), qr/"id":5\}\z/,
-        'and it works as announced');
+        'messages to the announced endpoint are answered');
     $stream->close;
 }
 
@@ -144,17 +155,17 @@ EOT
     my $head = get($nginx, '/mcp/sse', method => 'HEAD',
         headers => [ Authorization => MCPTest::credential() ]);
 
-    is($head->status, 200, 'HEAD: status');
+    is($head->status, 200, 'HEAD is 200');
     is($head->header('Content-Type'), 'text/event-stream',
-        'HEAD: Content-Type');
-    is($head->body, '', 'HEAD: no body');
-    is(health($nginx)->{active_connections}, 0, 'HEAD: no stream');
+        'HEAD has Content-Type: text/event-stream');
+    is($head->body, '', 'HEAD has no body');
+    is(health($nginx)->{active_connections}, 0, 'HEAD opens no stream');
 
     my $after = () = $nginx->error_log =~ /SSE connection established/g;
-    is($after, $before, 'HEAD: no session');
+    is($after, $before, 'HEAD makes no session');
 }
 
-# the lines operators grep
+# the log lines of a stream
 
 {
     my $stream = open_stream($nginx);
@@ -163,19 +174,20 @@ EOT
     my ($hash) = reverse $nginx->error_log
         =~ /SSE connection established: (\S+) for user: \Q$user\E\b/g;
 
-    ok($hash, 'log: established, for whom');
+    ok($hash, 'the log names the user of a stream that opens');
     ok(index($stream->session, $hash || '-') < 0,
-        'log: a hash, not part of the id');
+        'the log has a hash of the session id, not a part of it');
 
     call($nginx, $stream, request(1, 'ping'));
     $stream->close;
 
     ok($nginx->wait_log(qr/SSE connection closed: \Q$hash\E, [^,]+, [\d.]+[^,]*, 1 messages/),
-        'log: closed, with reason, seconds and messages');
+        'the log has reason, seconds and messages of a stream that closes');
 
     my $log = $nginx->error_log;
 
-    like($log, qr/\[info\].*SSE connection established/, 'at level info');
+    like($log, qr/\[info\].*SSE connection established/,
+        'the line for a stream that opens has level info');
 }
 
 finish();

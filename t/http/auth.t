@@ -1,4 +1,6 @@
-# Whose request it is, at mcp_sse_http: 401, its metadata, CORS.
+# Authentication at mcp_sse_http: 401 with its challenge and resource metadata,
+# Frappe that is unreachable, mcp_sse_principal, cookies, Origin and CORS.
+# docs/PROTOCOL.md 1, 2 and 7.
 
 use strict;
 use warnings;
@@ -26,40 +28,46 @@ my $nginx = start_http();
 # 401
 
 for my $auth (undef, 'Bearer', 'Bearer wrong', 'token a:b', 'x y z') {
-    my $name   = defined $auth ? qq("$auth") : 'no credential';
+    my $name   = defined $auth ? qq("$auth") : 'no Authorization';
     my $answer = http_post($nginx, $list, auth => $auth);
 
-    is_rejected($answer, 401, -32001, 'Invalid authorization', $name);
+    is_rejected($answer, 401, -32001, 'Invalid authorization',
+        "POST is 401: $name");
     like($answer->header('WWW-Authenticate'),
-        qr/\ABearer .*resource_metadata="http/, 'with metadata');
+        qr/\ABearer .*resource_metadata="http/,
+        "the challenge names resource_metadata: $name");
 
     my $id = 'A' x 50;
 
     is(http($nginx, 'GET', session => $id, auth => $auth)->status, 401,
-        'GET');
-    is(http_delete($nginx, $id, auth => $auth)->status, 401, 'DELETE');
+        "GET is 401: $name");
+    is(http_delete($nginx, $id, auth => $auth)->status, 401,
+        "DELETE is 401: $name");
     is(http($nginx, 'HEAD', session => $id, auth => $auth)->status, 401,
-        'HEAD');
+        "HEAD is 401: $name");
 }
 
-is($frappe->calls, 0, 'nothing has run');
+is($frappe->calls, 0, 'no request without a good credential runs');
 
-# its URL is absolute, and the one that the client used
+# the URL of the metadata is absolute and has the Host of the request
 
 my $realm = 'Bearer realm="erp.example.com"';
 
 is(challenge($nginx), qq($realm, resource_metadata=)
-    . qq("http://erp.example.com$known/mcp"), 'host of the request');
+    . qq("http://erp.example.com$known/mcp"),
+    'resource_metadata has the host of the request');
 is(challenge($nginx, host => 'erp.example.com:8443'),
     qq($realm, resource_metadata="http://erp.example.com:8443$known/mcp"),
-    'and port');
+    'resource_metadata has the port of the request');
 is(challenge($nginx, path => '/mcp/'), qq($realm, resource_metadata=)
-    . qq("http://erp.example.com$known/mcp"), 'without the slash');
-unlike(challenge($nginx, host => 'a"b'), qr/a"b/, 'no quotes of a client')
+    . qq("http://erp.example.com$known/mcp"),
+    'resource_metadata has no trailing slash');
+unlike(challenge($nginx, host => 'a"b'), qr/a"b/,
+    "the challenge has no quote of the client's Host")
     if defined challenge($nginx, host => 'a"b');
 unlike(post($nginx, 'A' x 50, $list, auth => undef)
     ->header('WWW-Authenticate'), qr/resource_metadata/,
-    'the legacy endpoint has none');
+    'the challenge of a legacy endpoint has no resource_metadata');
 
 {
     my $public = start_http(mcp => 'mcp_sse_public_url '
@@ -67,10 +75,10 @@ unlike(post($nginx, 'A' x 50, $list, auth => undef)
 
     is(challenge($public), qq($realm, resource_metadata=)
         . qq("https://mcp.example.com:444$known/mcp"),
-        'mcp_sse_public_url');
+        'resource_metadata has the URL of mcp_sse_public_url');
 }
 
-# Frappe's own
+# Frappe's own challenge
 
 for my $given (
     [ 'Bearer realm="F", resource_metadata="https://f/x"',
@@ -88,11 +96,11 @@ for my $given (
     my $own = start_http(backend => $backend->port);
 
     is(challenge($own, auth => 'Bearer bad'), $given->[1],
-        "Frappe's challenge $given->[0]");
+        "Frappe's challenge is passed on: $given->[0]");
     $backend->stop;
 }
 
-# Frappe cannot be asked
+# Frappe is unreachable
 
 {
     my $own = start_http();
@@ -101,14 +109,16 @@ for my $given (
 
     my $answer = http_post($own, $list, auth => MCPTest::credential('bob'));
 
-    cmp_ok($answer->status, '>=', 502, 'Frappe is down');
-    like($answer->body, qr/-32003.*Backend unavailable/, 'and that is told');
+    cmp_ok($answer->status, '>=', 502,
+        'a POST is 502 or more while Frappe is down');
+    like($answer->body, qr/-32003.*Backend unavailable/,
+        'the error is "Backend unavailable" while Frappe is down');
     $frappe->reset;
     is(http_post($own, $list, auth => MCPTest::credential('bob'))->status,
-        200, 'and forgotten');
+        200, 'a POST is served when Frappe is back');
 }
 
-# a GET is held meanwhile
+# a GET waits while Frappe is unreachable
 
 {
     my $bob = MCPTest::credential('bob');
@@ -122,11 +132,12 @@ for my $given (
     ok(run_until(sub {
         my $failed = 'nginx_mcp_sse_auth_lookups_total{result="failed"}';
         return metrics($new)->{$failed} >= 2;
-    }), 'Frappe is asked again');
-    is($get->status, undef, 'a GET waits for it');
+    }), 'the look-up is repeated while Frappe is unreachable');
+    is($get->status, undef, 'a GET waits while Frappe is unreachable');
     $frappe->reset;
-    ok($get->wait_headers, 'and is answered');
-    is($get->status, 404, 'by what it deserves');
+    ok($get->wait_headers, 'the GET is answered when Frappe is back');
+    is($get->status, 404,
+        'a GET with an unknown id is 404 when Frappe is back');
     $get->{conn}->close;
 }
 
@@ -136,15 +147,18 @@ for my $given (
     my $own = start_http(mcp => 'mcp_sse_principal $http_x_user;');
     my $id  = session_id($own, headers => [ 'X-User' => 'carol' ]);
 
-    ok($id, 'nginx has authenticated the user');
+    ok($id, 'mcp_sse_principal: initialize makes a session');
     is(http_post($own, $list, session => $id,
-        headers => [ 'X-User' => 'carol' ])->status, 200, 'whose id it is');
+        headers => [ 'X-User' => 'carol' ])->status, 200,
+        'mcp_sse_principal: the session serves its user');
     is(http_post($own, $list, session => $id,
-        headers => [ 'X-User' => 'dave' ])->status, 404, "nobody else's");
-    is(http_post($own, $list)->status, 401, 'none: 401');
+        headers => [ 'X-User' => 'dave' ])->status, 404,
+        'mcp_sse_principal: the session is 404 for another user');
+    is(http_post($own, $list)->status, 401,
+        'mcp_sse_principal: an empty value is 401');
 }
 
-# a cookie, from the site's own pages
+# mcp_sse_cookie, for the site's own pages
 
 {
     my $own    = start_http(mcp => 'mcp_sse_cookie on;');
@@ -153,13 +167,13 @@ for my $given (
     my @csrf = (@cookie, 'X-Frappe-CSRF-Token' => 'alice-csrf');
     my $id   = session_id($own, auth => undef, headers => \@csrf);
 
-    ok($id, 'a cookie with its CSRF token');
+    ok($id, 'initialize is served with a cookie and its CSRF token');
     is(http_post($own, $list, auth => undef, headers => \@cookie)->status,
-        401, 'POST without the token');
+        401, 'a POST with a cookie and no CSRF token is 401');
     is(http_delete($own, $id, auth => undef, headers => \@cookie)->status,
-        401, 'DELETE without the token');
+        401, 'a DELETE with a cookie and no CSRF token is 401');
     is(http_delete($own, $id, auth => undef, headers => \@csrf)->status,
-        204, 'DELETE with it');
+        204, 'a DELETE with a cookie and its CSRF token is 204');
 }
 
 # CORS
@@ -172,14 +186,14 @@ for my $given (
         'Access-Control-Request-Headers' => 'authorization, content-type, '
             . 'mcp-session-id, mcp-protocol-version, last-event-id' ]);
 
-    is($ask->status, 204, 'preflight');
+    is($ask->status, 204, 'a preflight of an allowed Origin is 204');
     like($ask->header('Access-Control-Allow-Methods'), qr/\b$_\b/,
-        "allows $_") for qw(GET POST DELETE);
+        "a preflight allows the method $_") for qw(GET POST DELETE);
     like($ask->header('Access-Control-Allow-Headers'), qr/\b$_\b/i,
-        "allows $_") for qw(Mcp-Session-Id MCP-Protocol-Version
+        "a preflight allows $_") for qw(Mcp-Session-Id MCP-Protocol-Version
         Last-Event-ID Authorization);
     is($ask->header('Access-Control-Allow-Origin'),
-        'https://app.example.com', 'that origin');
+        'https://app.example.com', 'a preflight names the allowed Origin');
 
     my $answer = initialize($cors, headers => \@from);
     my $id     = $answer->header('Mcp-Session-Id');
@@ -205,19 +219,21 @@ for my $given (
 
     for my $name (sort keys %answers) {
         is($answers{$name}->header('Access-Control-Allow-Origin'),
-            'https://app.example.com', "$name may be read");
+            'https://app.example.com',
+            "the answer $name names the allowed Origin");
         like($answers{$name}->header('Access-Control-Expose-Headers'),
-            qr/\bMcp-Session-Id\b/, 'with its session id');
-        is($answers{$name}->header('Vary'), 'Origin', 'by that origin');
+            qr/\bMcp-Session-Id\b/, "the answer $name exposes Mcp-Session-Id");
+        is($answers{$name}->header('Vary'), 'Origin',
+            "the answer $name has Vary: Origin");
     }
 
     $answers{GET}->close;
     is_rejected(http_post($cors, $list,
         headers => [ Origin => 'https://evil.example.com' ]), 403, -32600,
-        'Origin not allowed', 'another origin');
+        'Origin not allowed', 'a POST of another Origin is 403');
     is(http_get($cors, session => $id,
         headers => [ Origin => 'https://evil.example.com' ])->status, 403,
-        'for GET, too');
+        'a GET of another Origin is 403');
 }
 
 finish();

@@ -1,5 +1,5 @@
-# Streamable HTTP: calls that are cancelled, from any worker; clients that
-# leave; ids in use; how many calls run and wait.
+# Streamable HTTP: calls that are cancelled, at any worker; clients that leave;
+# ids in use; limits of calls that run and wait.  docs/PROTOCOL.md 5 and 7.
 
 use strict;
 use warnings;
@@ -11,7 +11,7 @@ use Test::More;
 
 my $frappe = start_frappe();
 
-# at /mcp no call is a stream before it is answered, at /soon after a second
+# at /mcp a call does not become a stream, at /soon it does after a second
 
 my $nginx = start_http(workers => 2,
     mcp => 'mcp_sse_stream_after 300s; mcp_sse_max_calls 2;',
@@ -33,7 +33,7 @@ sub cancel {
 }
 
 
-# cancelled while it runs: by its own worker and by the other one
+# a running call is cancelled, at its own worker and at the other one
 
 for my $from (@workers) {
     my $name = $from == $workers[0] ? 'the same worker' : 'the other worker';
@@ -49,28 +49,35 @@ for my $from (@workers) {
     run_until(sub { $calls->() == 2 });
 
     cancel(1, worker => $from);
-    ok($early->wait, "cancelled by $name before it was a stream");
-    ok($early->status == 200 && $early->is_stream, 'it ends as a stream');
-    is(scalar $early->events, 0, 'that is empty');
-    is($early->ended, 'clean', 'in good order');
-    ok(!$late->ended, 'the other call goes on');
+    ok($early->wait, "a call that is cancelled at $name ends");
+    ok($early->status == 200 && $early->is_stream,
+        "the cancelled call ends as an event stream, at $name");
+    is(scalar $early->events, 0,
+        "the event stream of the cancelled call is empty, at $name");
+    is($early->ended, 'clean',
+        "the empty event stream ends with its last chunk, at $name");
+    ok(!$late->ended, "another call of the session goes on, at $name");
 
     stream_of($late);
-    ok($late->is_stream && !$late->ended, 'and becomes a stream');
+    ok($late->is_stream && !$late->ended,
+        "the other call becomes a stream, at $name");
     cancel('two', worker => $from);
-    ok($late->wait, "cancelled by $name as a stream");
-    is(scalar $late->messages, 0, 'without an answer');
-    is($late->ended, 'clean', 'in good order');
+    ok($late->wait, "a call that is a stream ends when cancelled at $name");
+    is(scalar $late->messages, 0,
+        "the stream of the cancelled call has no answer, at $name");
+    is($late->ended, 'clean',
+        "the stream of the cancelled call ends cleanly, at $name");
 }
 
 {
     my @cancelled = grep { $_->{result} eq 'cancelled' }
         $nginx->audit(5);
 
-    is(scalar @cancelled, 4, 'each is a cancelled call in the audit log');
+    is(scalar @cancelled, 4,
+        'the audit log has each of the 4 calls as cancelled');
 }
 
-# a client that only takes JSON
+# a client that accepts JSON only
 
 {
     $frappe->reset;
@@ -80,11 +87,13 @@ for my $from (@workers) {
 
     run_until(sub { $frappe->tool_count('hang') });
     cancel(3);
-    ok($json->wait, 'a client that only takes JSON');
-    is($json->status . $json->body, '202', 'gets 202 and no body');
+    ok($json->wait,
+        'a cancelled call ends for a client that accepts JSON only');
+    is($json->status . $json->body, '202',
+        'a client that accepts JSON only gets 202 for a cancelled call');
 }
 
-# the backend's connection is closed
+# the connection to Frappe is closed
 
 {
     my $backend = start_backend(sub {
@@ -103,12 +112,12 @@ for my $from (@workers) {
 
     http_post($own, notification('notifications/cancelled',
         { requestId => 1 }), session => $key);
-    ok($call->wait, 'the POST ends');
+    ok($call->wait, 'the POST ends when its call is cancelled');
     ok(run_until(sub { $backend->closed > $before }),
-        "and so does the backend's connection");
+        'the connection to Frappe is closed when its call is cancelled');
 }
 
-# what cannot be cancelled
+# cancellations that name no running call
 
 {
     $frappe->reset;
@@ -127,8 +136,9 @@ for my $from (@workers) {
         session => $id) for {}, { requestId => undef }, { requestId => {} };
     $frappe->open_gate('four');
     ok($call->wait && $call->answer,
-        'by another id, session or user a call is not cancelled');
-    like($call->answer, qr/held/, 'it is answered');
+        'a cancellation with another id, session or user ends no call');
+    like($call->answer, qr/held/,
+        'the call that was not cancelled has its result');
     cancel(4);
     served_again(4);
 }
@@ -137,10 +147,11 @@ sub served_again {
     my ($request) = @_;
 
     return like(http_post($nginx, tool($request, 'echo', { text => 'again' }),
-        session => $id)->answer, qr/again/, 'a late one does no harm');
+        session => $id)->answer, qr/again/,
+        'an id that was cancelled late can be used again');
 }
 
-# an id that is in use
+# the id of a running call is used again
 
 {
     $frappe->reset;
@@ -153,16 +164,19 @@ sub served_again {
     my $again = http_post($nginx, tool(6, 'sleep', { seconds => 0 }),
         session => $id, worker => $workers[0]);
 
-    is($again->status, 200, 'its id again');
-    is_error($again->answer, -32600, 'Request id is in use', 'is an error');
-    is(decode($again->answer)->{id}, 6, 'of that id');
+    is($again->status, 200, 'a request with an id in use is 200');
+    is_error($again->answer, -32600, 'Request id is in use',
+        'a request with an id in use has the error "Request id is in use"');
+    is(decode($again->answer)->{id}, 6,
+        'the error for an id in use has that id');
     like(http_post($nginx, tool(6, 'sleep', { seconds => 0 }),
         worker => $workers[0])->answer, qr/slept/,
-        'it means nothing to requests without a session');
+        'the id can be used by a request without a session');
     $frappe->open_gate('six');
-    ok($call->wait && $call->answer, 'the first one is answered');
-    is($frappe->tool_count('hold'), 1, 'and ran once');
-    is($frappe->tool_count('sleep'), 1, 'as did the one without a session');
+    ok($call->wait && $call->answer, 'the first call with the id is answered');
+    is($frappe->tool_count('hold'), 1, 'the first call with the id runs once');
+    is($frappe->tool_count('sleep'), 1,
+        'of the others only the one without a session runs');
 
     my @nameless = map {
         http_post($nginx, tool(6, 'sleep', { seconds => 0.5 }),
@@ -171,7 +185,7 @@ sub served_again {
 
     run_until(sub { !grep { !$_->ended } @nameless });
     is(scalar(grep { ($_->answer || '') =~ /slept/ } @nameless), 2,
-        'two of them may have one id');
+        'two requests without a session can have the same id');
 }
 
 # a client that leaves
@@ -189,7 +203,7 @@ sub served_again {
         $call->{conn}->abort;
     }
 
-    # each worker has seen them leave when it answers what came later
+    # a worker that answers a new connection has seen them leave
 
     connect_worker($nginx, $_)->close for @workers;
     $frappe->open_gate('left');
@@ -202,10 +216,12 @@ sub served_again {
     });
 
     is(scalar @dropped, 2, 'calls of clients that left run to their end');
-    is(health($nginx)->{active_connections}, 0, 'no stream is left');
-    is(health($nginx)->{pending_requests}, 0, 'and nothing waits');
+    is(health($nginx)->{active_connections}, 0,
+        'no stream of a client that left is counted');
+    is(health($nginx)->{pending_requests}, 0,
+        'nothing of a client that left is pending');
 
-    # cancelled, though nobody waits
+    # a call whose client has left is cancelled
 
     my $call = http_post($nginx, tool(8, 'hang', {}), session => $id,
         async => 1);
@@ -218,10 +234,10 @@ sub served_again {
     ok(run_until(sub {
         return grep { $_->{id} eq '8' && $_->{result} eq 'cancelled' }
             $nginx->audit;
-    }), 'an unheard call can be cancelled');
+    }), 'a call whose client has left can be cancelled');
 }
 
-# how many run
+# mcp_sse_max_calls
 
 {
     $frappe->reset;
@@ -240,29 +256,34 @@ sub served_again {
     } 12, 13;
 
     ok(run_until(sub { health($nginx)->{pending_requests} >= 2 }),
-        'beyond mcp_sse_max_calls they are pending');
-    is($frappe->key_count('echo', 'w'), 0, 'which means that they wait');
+        'calls beyond mcp_sse_max_calls are pending');
+    is($frappe->key_count('echo', 'w'), 0,
+        'calls beyond mcp_sse_max_calls do not run yet');
     ok(http_post($nginx, tool(12, 'echo', {}), worker => $one)->answer,
-        'requests without a session are counted apart');
+        'a call without a session runs meanwhile');
     ok(http_post($nginx, tool(12, 'echo', {}), worker => $one,
-        session => session_id($nginx))->answer, 'and other sessions');
+        session => session_id($nginx))->answer,
+        'a call of another session runs meanwhile');
     ok(http_post($nginx, request(14, 'ping'), session => $id,
-        worker => $one)->answer, 'what is local does not wait');
+        worker => $one)->answer, 'a local answer comes meanwhile');
 
-    # one that waits is cancelled
+    # a call that waits is cancelled
 
     cancel(13, worker => $workers[1]);
-    ok($waits[1]->wait, 'one that waits can be cancelled');
-    is(scalar $waits[1]->events, 0, 'and is not answered');
+    ok($waits[1]->wait, 'a POST that waits ends when it is cancelled');
+    is(scalar $waits[1]->events, 0,
+        'a POST that is cancelled while it waits is not answered');
     $frappe->open_gate('run');
 
-    ok($_->wait && $_->answer, 'the others are answered')
+    ok($_->wait && $_->answer, 'the other calls are answered')
         for @runs, $waits[0];
-    is($frappe->key_count('echo', 'w'), 1, 'the cancelled one never ran');
-    is(health($nginx)->{pending_requests}, 0, 'nothing is pending');
+    is($frappe->key_count('echo', 'w'), 1,
+        'the call that was cancelled while it waited does not run');
+    is(health($nginx)->{pending_requests}, 0,
+        'nothing is pending after the calls');
 }
 
-# those of a user without a session
+# calls of a user without a session
 
 {
     $frappe->reset;
@@ -278,13 +299,15 @@ sub served_again {
     my $bob   = http_post($nginx, tool(1, 'echo', { key => 'b' }), @opt,
         auth => MCPTest::credential('bob'));
 
-    ok($bob->wait, 'another user does not wait for them');
-    ok(!$waits->ended, 'the same one does');
+    ok($bob->wait, 'without a session, another user does not wait');
+    ok(!$waits->ended,
+        'without a session, the same user waits at mcp_sse_max_calls');
     $frappe->open_gate('user');
-    ok($_->wait && $_->answer, 'and is answered') for @runs, $waits;
+    ok($_->wait && $_->answer,
+        'without a session, each call is answered') for @runs, $waits;
 }
 
-# how many wait
+# mcp_sse_max_inbox
 
 {
     $frappe->reset;
@@ -297,7 +320,7 @@ sub served_again {
             session => $key, async => 1)
     } 1 .. 6;
 
-    # none ends before two are refused
+    # no call ends before two are refused
 
     run_until(sub { 2 == grep { $_->ended } @many });
     $frappe->open_gate('full');
@@ -305,12 +328,13 @@ sub served_again {
 
     my @refused = grep { $_->status == 429 } @many;
 
-    is(scalar @refused, 2, 'beyond mcp_sse_max_inbox they are refused');
-    is_rejected($refused[0], 429, -32004, 'Too many messages', 'in words');
-    is($refused[0]->header('Retry-After'), 1, 'with Retry-After');
+    is(scalar @refused, 2, 'requests beyond mcp_sse_max_inbox are 429');
+    is_rejected($refused[0], 429, -32004, 'Too many messages',
+        'the 429 has the error "Too many messages"');
+    is($refused[0]->header('Retry-After'), 1, 'the 429 has Retry-After');
     is(scalar(grep { ($_->answer || '') =~ /held/ } @many), 4,
-        'the others are answered');
-    is($frappe->tool_count('hold'), 4, 'and only they ran');
+        'requests within mcp_sse_max_inbox are answered');
+    is($frappe->tool_count('hold'), 4, 'requests that are 429 do not run');
 }
 
 finish();

@@ -1,4 +1,5 @@
-# What mcp_sse_http refuses, and in which order.  docs/PROTOCOL.md 1 and 7.
+# What mcp_sse_http refuses, and in which order; what Frappe sees of a request;
+# how nginx refuses invalid directives.  docs/PROTOCOL.md 1, 6, 7 and 13.
 
 use strict;
 use warnings;
@@ -15,8 +16,8 @@ my $id     = session_id($nginx);
 
 $frappe->reset;
 
-# Each has one fault less than the one before it, and is refused for the
-# first that is left.
+# Each request has one fault less than the one before it, and is refused for
+# its first fault.
 
 my @faults = (
     [ origin   => 403, 'Origin not allowed' ],
@@ -50,12 +51,13 @@ for my $first (0 .. $#faults) {
 
     is($answer->status, $faults[$first][1], "$faults[$first][0] comes "
         . ($first ? "after $faults[$first - 1][0]" : 'first'));
-    like($answer->body, qr/"message":"\Q$faults[$first][2]\E"/, 'in words');
+    like($answer->body, qr/"message":"\Q$faults[$first][2]\E"/,
+        "$faults[$first][0] is refused with \"$faults[$first][2]\"");
 }
 
-is($frappe->calls, 0, 'nothing has run');
+is($frappe->calls, 0, 'no refused request runs');
 
-# ended sessions come after bad JSON, before running
+# an ended session
 
 {
     my $ended = session_id($nginx);
@@ -63,10 +65,10 @@ is($frappe->calls, 0, 'nothing has run');
     http_delete($nginx, $ended);
     $frappe->reset;
     is_rejected(http_post($nginx, '{', session => $ended), 400, -32700,
-        'Parse error', 'bad JSON for an ended session');
+        'Parse error', 'the JSON is checked before the session is found ended');
     is_rejected(http_post($nginx, $list, session => $ended), 404, -32001,
-        'Session not found', 'good JSON for it');
-    is($frappe->calls, 0, 'nothing has run');
+        'Session not found', 'a request for an ended session is 404');
+    is($frappe->calls, 0, 'no request for an ended session runs');
 }
 
 # methods
@@ -74,14 +76,14 @@ is($frappe->calls, 0, 'nothing has run');
 for my $method (qw(PUT PATCH TRACE FOO)) {
     my $answer = http($nginx, $method, auth => undef);
 
-    is($answer->status, 405, "$method: 405");
+    is($answer->status, 405, "$method is 405");
     is($answer->header('Allow'), 'GET, HEAD, POST, DELETE, OPTIONS',
-        'with Allow') if $method ne 'TRACE';
+        "405 of $method has Allow") if $method ne 'TRACE';
 }
 
-is(http($nginx, 'OPTIONS', auth => undef)->status, 204, 'OPTIONS');
+is(http($nginx, 'OPTIONS', auth => undef)->status, 204, 'OPTIONS is 204');
 is(http($nginx, 'OPTIONS', auth => undef)->header('Allow'),
-    'GET, HEAD, POST, DELETE, OPTIONS', 'lists them');
+    'GET, HEAD, POST, DELETE, OPTIONS', 'OPTIONS has Allow with the methods');
 
 # an empty site
 
@@ -89,7 +91,7 @@ is(http($nginx, 'OPTIONS', auth => undef)->header('Allow'),
     my $none = start_http(mcp => 'mcp_sse_site "";');
 
     is_rejected(http_post($none, $list), 400, -32602, 'No such site',
-        'an empty site');
+        'an empty site is 400');
 }
 
 # types and encodings
@@ -98,18 +100,19 @@ for my $type ('text/plain', 'application/x-www-form-urlencoded',
     'application/jsonp', 'multipart/form-data')
 {
     is_rejected(http_post($nginx, $list, type => $type), 415, -32600,
-        'Unsupported media type', $type);
+        'Unsupported media type', "Content-Type: $type is 415");
 }
 
-is(http_post($nginx, $list, type => $_)->status, 200, $_ || 'no type')
+is(http_post($nginx, $list, type => $_)->status, 200,
+    'a request is served with Content-Type: ' . ($_ || '(none)'))
     for 'application/json; charset=utf-8', 'Application/JSON', undef;
 is(http_post($nginx, $list, headers => [ 'Content-Encoding' => 'gzip' ])
-    ->status, 415, 'gzip');
+    ->status, 415, 'Content-Encoding: gzip is 415');
 
 # bodies
 
 is_rejected(http_post($nginx, $_->[0]), 400, $_->[1], $_->[2],
-    'body: ' . substr $_->[0], 0, 40)
+    'this body is refused: ' . substr $_->[0], 0, 40)
     for [ '', -32700, 'Parse error' ], [ '{', -32700, 'Parse error' ],
     [ "\xff", -32700, 'Parse error' ], [ 'null', -32600, 'Invalid Request' ],
     [ "$list$list", -32700, 'Parse error' ],
@@ -122,9 +125,9 @@ is_rejected(http_post($nginx, $_->[0]), 400, $_->[1], $_->[2],
     [ '{"jsonrpc":"1.0","id":1,"method":"x"}', -32600, 'Invalid Request' ];
 
 is(http_post($nginx, tool(1, 'echo', { t => 'x' x 800 }))->status, 200,
-    'as large as may be');
+    'a message below mcp_sse_max_message is served');
 is(http_post($nginx, tool(1, 'echo', { t => 'x' x 1000 }))->status, 413,
-    'larger');
+    'a message larger than mcp_sse_max_message is 413');
 
 {
     my $chunked = sub {
@@ -145,32 +148,34 @@ is(http_post($nginx, tool(1, 'echo', { t => 'x' x 1000 }))->status, 413,
         return $answer;
     };
 
-    is($chunked->($list)->status, 200, 'a chunked body');
+    is($chunked->($list)->status, 200, 'a chunked body is served');
     is($chunked->(tool(1, 'echo', { t => 'x' x 2000 }))->status, 413,
-        'one that is too large');
+        'a chunked body larger than mcp_sse_max_message is 413');
 }
 
 is(http_post($nginx, $list, path => '/mcp/')->status, 200,
-    'a slash behind the path is no redirect');
-is(http_post($nginx, $list, path => '/mcp?x=1')->status, 200, 'a query');
+    'a trailing slash is served without a redirect');
+is(http_post($nginx, $list, path => '/mcp?x=1')->status, 200,
+    'a query in the URI is ignored');
 
-# headers that do not fit
+# forwarded headers that are too large
 
 is(http_post($nginx, $list, headers => [
     map { ("Mcp-Param-$_" => 'v' x 7000) } 1 .. 3 ])->status, 431,
-    'too many Mcp- headers');
+    'forwarded headers of more than 16 kB are 431');
 
-# cookies do not reach Frappe, Mcp- headers do
+# headers that reach Frappe
 
 http_post($nginx, $list, headers => [ Cookie => 'sid=x',
     'Mcp-Param-X' => 'y', 'X-Frappe-Site-Name' => 'evil' ]);
 
 my $seen = $frappe->last_headers;
 
-is($seen->{cookie}, undef, 'no Cookie for Frappe');
-is($seen->{'mcp-param-x'}, 'y', 'Mcp- headers');
-is($seen->{accept}, 'application/json', 'its Accept is ours');
-unlike($seen->{'x-frappe-site-name'} || '', qr/evil/, 'and the site');
+is($seen->{cookie}, undef, 'Frappe gets no Cookie of the client');
+is($seen->{'mcp-param-x'}, 'y', 'Frappe gets the Mcp-* headers');
+is($seen->{accept}, 'application/json', 'Frappe gets Accept: application/json');
+unlike($seen->{'x-frappe-site-name'} || '', qr/evil/,
+    "Frappe does not get the client's X-Frappe-Site-Name");
 
 # configuration
 
@@ -188,7 +193,8 @@ for my $case (
         locations => "location = /x { $case->[0] }",
         allow => [ qr/\[emerg\]/ ]);
 
-    like($bad->stderr . $bad->error_log, $case->[1], $case->[0]);
+    like($bad->stderr . $bad->error_log, $case->[1],
+        "nginx refuses the configuration: $case->[0]");
 }
 
 {
@@ -197,7 +203,7 @@ for my $case (
         allow => [ qr/\[emerg\]/ ]);
 
     like($bad->stderr . $bad->error_log, qr/needs "mcp_sse_call"/,
-        'without mcp_sse_call');
+        'nginx refuses mcp_sse_http without mcp_sse_call');
 }
 
 finish();

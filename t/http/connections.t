@@ -1,5 +1,6 @@
-# Streamable HTTP on its connections: keep-alive, HTTP/1.0, HTTP/2, many at
-# once; progress; nothing stays behind.
+# Streamable HTTP on its connections: keep-alive, HTTP/1.0, HTTP/2, many
+# requests at once, clients that leave; progress; memory; slow readers.
+# docs/PROTOCOL.md 1, 5, 6, 7 and 12.
 
 use strict;
 use warnings;
@@ -57,14 +58,15 @@ sub idle {
 
     is_deeply([ map { $_->status } @got ],
         [ (200, 202, 400, 200, 200, 404, 405, 200) x 3 ],
-        'all on one connection');
-    ok($got[-1]->is_stream, 'streams among them');
+        'JSON, 202, refusals and streams share one connection');
+    ok($got[-1]->is_stream,
+        'a slow call on the kept connection becomes a stream');
     is_deeply([ grep { ($_->ended || '') ne 'clean' } @got ], [],
-        'each is whole');
+        'each response on the kept connection is complete');
     $conn->close;
 }
 
-# pipelined: one is answered after the other
+# pipelined requests
 
 {
     my $conn = connect_to($nginx);
@@ -75,7 +77,7 @@ sub idle {
 
     run_until(sub { !grep { !$_->ended } @got });
     is_deeply([ map { decode($_->answer)->{id} } @got ], [ 1 .. 4 ],
-        'pipelined requests');
+        'pipelined requests are answered in their order');
     $conn->close;
 }
 
@@ -84,17 +86,20 @@ sub idle {
 {
     my $json = http_post($nginx, tool(1, 'echo', {}), version => '1.0');
 
-    is($json->status, 200, 'HTTP/1.0');
-    is($json->header('Content-Length'), length $json->body, 'JSON');
+    is($json->status, 200, 'HTTP/1.0: a call is 200');
+    is($json->header('Content-Length'), length $json->body,
+        'HTTP/1.0: JSON has its Content-Length');
 
     my $stream = http_post($nginx, tool(1, 'sleep', { seconds => 1.5 }),
         version => '1.0');
 
-    ok($stream->is_stream && $stream->answer, 'a stream');
-    is($stream->header('Transfer-Encoding'), undef, 'without chunks');
-    is($stream->ended, 'eof', 'until the connection ends');
+    ok($stream->is_stream && $stream->answer,
+        'HTTP/1.0: a slow call is answered with a stream');
+    is($stream->header('Transfer-Encoding'), undef,
+        'HTTP/1.0: the stream is not chunked');
+    is($stream->ended, 'eof', 'HTTP/1.0: the stream ends with the connection');
     is(http_post($nginx, notification('notifications/x'), version => '1.0')
-        ->status, 202, 'a notification');
+        ->status, 202, 'HTTP/1.0: a notification is 202');
 }
 
 # HTTP/2
@@ -120,25 +125,28 @@ sub idle {
 
     ok(run_until(sub { $got{ping}->ended && $got{json}->ended
         && $got{stream}->ended && $got{note}->ended }),
-        'HTTP/2: quick answers while slow ones wait');
-    ok(!$got{late}->ended && !$got{hang}->ended, 'which go on');
+        'HTTP/2: quick calls are answered while slow ones run');
+    ok(!$got{late}->ended && !$got{hang}->ended,
+        'HTTP/2: the slow calls go on');
     run_until(sub { $frappe->tool_count('hang') == 2 });
     $h2->reset($got{gone});
 
     http_post($nginx, notification('notifications/cancelled',
         { requestId => 4 }), @opt, session => $id);
-    ok($got{hang}->wait, 'cancelled on the same connection');
+    ok($got{hang}->wait, 'HTTP/2: a call is cancelled on the same connection');
     $frappe->open_gate('late');
-    ok($got{late}->wait, 'a call is answered in the end');
-    like($got{json}->body, qr/\A\{.*j2/, 'JSON');
+    ok($got{late}->wait, 'HTTP/2: a slow call is answered when it ends');
+    like($got{json}->body, qr/\A\{.*j2/,
+        'HTTP/2: a call is answered with JSON');
     like($got{stream}->body . $got{stream}->{rest} . join('', map {
-        $_->{text} } $got{stream}->events), qr/data: .*s2/, 'a stream');
-    is($got{note}->status, 202, 'a notification');
-    ok(!$got{get}->ended, 'the stream of the session stays');
+        $_->{text} } $got{stream}->events), qr/data: .*s2/,
+            'HTTP/2: a call is answered with a stream');
+    is($got{note}->status, 202, 'HTTP/2: a notification is 202');
+    ok(!$got{get}->ended, 'HTTP/2: the GET stream of the session stays');
 
     my $delete = http_delete($nginx, $id, @opt);
 
-    ok($delete->wait && $got{get}->wait, 'and is ended by DELETE');
+    ok($delete->wait && $got{get}->wait, 'HTTP/2: DELETE ends the GET stream');
     http_post($nginx, tool(9, 'hang', {}), @opt);
     run_until(sub { $frappe->tool_count('hang') == 3 });
     $h2->close;
@@ -146,7 +154,7 @@ sub idle {
 
 $id = session_id($nginx);
 
-# 100 at once, quick and slow, with and without session
+# 100 calls at once, quick and slow, with and without a session
 
 {
     $frappe->reset;
@@ -160,15 +168,17 @@ $id = session_id($nginx);
             async => 1, $n % 2 ? (session => $id) : ());
     }
 
-    ok(run_until(sub { !grep { !$_->ended } @got }), '100 at once');
-    is(scalar(grep { $_->status == 200 } @got), 100, 'all are answered');
+    ok(run_until(sub { !grep { !$_->ended } @got }),
+        '100 calls at once get their responses');
+    is(scalar(grep { $_->status == 200 } @got), 100,
+        '100 calls at once are 200');
     is_deeply([ map { decode($_->answer)->{id} } @got ], [ 1 .. 100 ],
-        'each with its own answer');
+        '100 calls at once get their own answers');
     is(scalar(grep { ($_->answer || '') =~ /slept|"?t\d/ } @got), 100,
-        'which is no error');
+        '100 calls at once get results');
 }
 
-# 100 clients that leave at any moment
+# 100 clients leave at any moment
 
 {
     my @conns;
@@ -185,7 +195,7 @@ $id = session_id($nginx);
     }
 
     $_->abort for @conns;
-    idle('nothing is left of 100 clients that left');
+    idle('nothing of 100 clients that left is counted or pending');
 }
 
 # progress
@@ -202,24 +212,27 @@ $id = session_id($nginx);
     ok(run_until(sub {
         @progress = $call->notifications('notifications/progress');
         return @progress >= 2;
-    }), 'progress comes');
+    }), 'a call with a progressToken gets progress');
     $frappe->open_gate('abc');
     $call->wait;
-    ok($call->is_stream, 'and makes it a stream');
-    is($progress[0]{params}{progressToken}, 'abc', 'of its token');
+    ok($call->is_stream, 'progress makes the response a stream');
+    is($progress[0]{params}{progressToken}, 'abc',
+        'progress has the token of the call');
     cmp_ok($progress[1]{params}{progress}, '>',
-        $progress[0]{params}{progress}, 'that increases');
-    is(($call->messages)[-1]{raw_id}, 1, 'and ends with the answer');
+        $progress[0]{params}{progress}, 'progress increases');
+    is(($call->messages)[-1]{raw_id}, 1,
+        'the stream with progress ends with the answer');
 
     my $json = http_post($early, tool(1, 'sleep', { seconds => 2.5 },
         $token->('abc')), accept => 'application/json');
 
-    ok(!$json->is_stream && $json->answer, 'not without a stream');
+    ok(!$json->is_stream && $json->answer,
+        'a client that accepts JSON only gets no progress');
 
     my $none = http_post($early, tool(1, 'sleep', { seconds => 2.5 }));
 
     ok(!$none->is_stream && $none->answer,
-        'no token, no progress; mcp_sse_stream_after off');
+        'a call without a progressToken is answered with JSON');
 
     my $two = http_post($early, '[' . join(',',
         tool(1, 'hold', { gate => 'both' }, $token->('one')),
@@ -231,13 +244,15 @@ $id = session_id($nginx);
         %seen = map { $_->{params}{progressToken} => 1 }
             $two->notifications('notifications/progress');
         return keys %seen >= 2;
-    }), 'progress of a batch');
+    }), 'the calls of a batch get progress');
     $frappe->open_gate('both');
     $two->wait;
-    is_deeply([ sort keys %seen ], [ 'one', 'two' ], 'of each of its calls');
+    is_deeply([ sort keys %seen ], [ 'one', 'two' ],
+        'each call of a batch gets progress with its token');
 }
 
-# memory does not grow with messages (what a sanitizer keeps is no measure)
+# memory does not grow with messages; a sanitizer keeps memory, so there is no
+# bound with it
 
 {
     my $one  = start_http(workers => 1, mcp => 'mcp_sse_stream_after 1s;');
@@ -268,11 +283,12 @@ $id = session_id($nginx);
     my $before = $rss->();
 
     $round->(1500);
-    cmp_ok($rss->() - $before, '<', $bound, 'memory does not grow');
+    cmp_ok($rss->() - $before, '<', $bound,
+        'the memory of a worker does not grow with messages');
     $conn->close;
 }
 
-# a reader that is too slow loses its stream, others do not
+# a client that reads nothing
 
 {
     my $strict = start_http(mcp => 'mcp_sse_queue 64k; '
@@ -284,14 +300,14 @@ $id = session_id($nginx);
     stream_of($slow);
     $slow->{conn}->pause;
     ok(http_post($strict, tool(1, 'echo', {}))->answer,
-        'another client is served');
+        'another client is served beside one that reads nothing');
     ok(run_until(sub { health($strict)->{active_connections} == 0 }),
-        'a reader that takes nothing is dropped');
+        'a client that reads nothing is dropped');
     like($strict->error_log, qr/client timed out|reads too slowly/,
-        'and the log says so');
+        'the log says why the client is dropped');
     $slow->{conn}->close;
 }
 
-idle('nothing is left');
+idle('nothing is counted or pending at the end');
 
 finish();

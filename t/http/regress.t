@@ -1,4 +1,4 @@
-# Streamable HTTP: faults that were mended.
+# Streamable HTTP: faults of earlier versions.  docs/PROTOCOL.md 1, 7 and 11.
 
 use strict;
 use warnings;
@@ -11,7 +11,7 @@ use Test::More;
 
 my $frappe = start_frappe();
 
-# chunks that are none, together with the headers
+# malformed chunks that come together with the headers
 
 {
     my $nginx = start_http();
@@ -29,18 +29,20 @@ my $frappe = start_frappe();
                 response => $answer,
                 body => $body . "POST /mcp HTTP/1.1\r\n\r\n");
 
-            ok($answer->wait, "malformed chunks, user $round");
-            is_rejected($answer, 400, -32700, 'Parse error', 'in words');
+            ok($answer->wait, "malformed chunks are answered, user $round");
+            is_rejected($answer, 400, -32700, 'Parse error',
+                "malformed chunks are a parse error, user $round");
             is($answer->header('Access-Control-Allow-Origin'),
-                'http://erp.example.com', 'and for browsers');
+                'http://erp.example.com',
+                "the parse error names the allowed Origin, user $round");
             is($answer->header('Connection'), 'close',
-                'what follows is no request');
+                "the connection closes after malformed chunks, user $round");
             $conn->close;
         }
     }
 }
 
-# initialize: an answer that the next request could not name
+# initialize is answered only with a version that the next request may name
 
 {
     my $answers;
@@ -67,9 +69,10 @@ my $frappe = start_frappe();
         my $got = decode(initialize($nginx, offer => $offer)->answer)
             ->{result}{protocolVersion};
 
-        is($got, $told, "offered $offer, answered $answer: $told");
+        is($got, $told,
+            "offered $offer, Frappe answers $answer: the client gets $told");
         is(http_post($nginx, request(1, 'ping'), protocol => $got)->status,
-            200, 'which is served');
+            200, "the version $got that the client gets is served");
     }
 }
 
@@ -98,12 +101,14 @@ my $frappe = start_frappe();
 
     kill CONT => $workers[0];
 
-    is($stream->status, 200, 'there is room for a stream of another user');
-    unlike($nginx->error_log, qr/is full/, 'the zone is not full');
+    is($stream->status, 200,
+        "cancellations with large ids leave room for another user's stream");
+    unlike($nginx->error_log, qr/is full/,
+        'cancellations with large ids do not fill the zone');
     $_->abort for @conns;
 }
 
-# what a worker could not hear does not keep the stream of an ended session
+# a worker that missed the end of a session still ends its stream
 
 {
     my $nginx   = start_http(workers => 2);
@@ -112,10 +117,11 @@ my $frappe = start_frappe();
     my $stream  = http_get($nginx, session => $id, worker => $workers[0]);
     my $conn    = connect_worker($nginx, $workers[1]);
 
-    is($stream->status, 200, 'a stream');
+    is($stream->status, 200, 'a stream of the session opens');
     kill STOP => $workers[0];
 
-    is(http_delete($nginx, $id, conn => $conn)->status, 204, 'a DELETE');
+    is(http_delete($nginx, $id, conn => $conn)->status, 204,
+        'DELETE of the session is 204');
 
     my $other = session_id($nginx, conn => $conn);
 
@@ -124,13 +130,13 @@ my $frappe = start_frappe();
     } 1 .. 100) . ']', session => $other, conn => $conn) for 1 .. 11;
 
     like($nginx->error_log, qr/\[warn\].*too many announcements/,
-        'and too many announcements');
+        'the log says that there were too many announcements');
     kill CONT => $workers[0];
-    ok($stream->wait, 'end it nevertheless');
+    ok($stream->wait, 'the stream ends though its worker missed announcements');
     $conn->close;
 }
 
-# calls of a user: a session more is not mcp_sse_max_calls more
+# mcp_sse_max_sessions also bounds the sessions of a user that have calls
 
 {
     my $nginx = start_http(workers => 1, mcp => 'mcp_sse_max_calls 2; '
@@ -149,30 +155,34 @@ my $frappe = start_frappe();
 
     my @refused = grep { $_->ended } @calls;
 
-    is(scalar @refused, 4, 'those of two sessions too many are refused');
-    is_rejected($refused[0], 429, -32004, 'Too many sessions', 'in words');
+    is(scalar @refused, 4,
+        'calls of sessions beyond mcp_sse_max_sessions are refused');
+    is_rejected($refused[0], 429, -32004, 'Too many sessions',
+        'the refused calls are 429 with "Too many sessions"');
     run_until(sub { $frappe->tool_count('hang') == 6 });
-    is($frappe->tool_count('hang'), 6, 'the others run');
+    is($frappe->tool_count('hang'), 6,
+        'calls of sessions within mcp_sse_max_sessions run');
     is(metrics($nginx)
         ->{'nginx_mcp_sse_limit_refusals_total{limit="sessions"}'}, 4,
-        'and counted');
+        '/metrics counts the refused calls');
 
     ok(http_post($nginx, tool(1, 'echo', {}))->answer,
-        'calls without a session run');
+        'a call without a session runs meanwhile');
     ok(http_post($nginx, tool(1, 'echo', {}), session => session_id($nginx,
         auth => MCPTest::credential('bob')),
         auth => MCPTest::credential('bob'))->answer,
-        'and those of others');
+        'a call of another user runs meanwhile');
 
     http_post($nginx, notification('notifications/cancelled',
         { requestId => $_ }), session => $ids[0]) for 1, 2;
-    ok($calls[0]->wait && $calls[1]->wait, 'one session has none');
+    ok($calls[0]->wait && $calls[1]->wait,
+        'the calls of one session are cancelled');
     ok(http_post($nginx, tool(3, 'echo', {}), session => $ids[4])->answer,
-        'another may');
+        'a call of another session then runs');
     $_->{conn}->abort for @calls;
 }
 
-# a batch whose answers come faster than they can be read
+# the answers of a batch come faster than the client reads
 
 {
     my $nginx = start_http(mcp => 'mcp_sse_queue 64k;');
@@ -181,10 +191,11 @@ my $frappe = start_frappe();
     } 1 .. 20), tool(21, 'sleep', { seconds => 2 })) . ']', async => 1,
         connect => { rcvbuf => 4096 });
 
-    ok($batch->wait, 'a batch with large answers');
-    is($batch->ended, 'clean', 'is whole');
+    ok($batch->wait, 'a batch with large answers is answered');
+    is($batch->ended, 'clean',
+        'the stream of the large batch ends with its last chunk');
     is(scalar(grep { defined $_->{raw_id} } $batch->messages), 21,
-        'with all of them');
+        'the stream of the large batch has all answers');
     $batch->{conn}->close;
 
     my $small = start_http(mcp => 'mcp_sse_queue 64k; '
@@ -197,12 +208,11 @@ my $frappe = start_frappe();
     stream_of($batch);
     $batch->{conn}->pause;
     ok($small->wait_log(qr/reads too slowly/),
-        'who reads nothing is dropped when there are too many');
+        'a client that reads nothing is dropped beyond mcp_sse_max_answer');
     $batch->{conn}->close;
 }
 
-# conditions on what is not there: nginx would answer 304 or 412, and the tool
-# would have run
+# conditional requests: nginx would answer 304 or 412 after the tool has run
 
 {
     my $nginx = start_http();
@@ -215,17 +225,18 @@ my $frappe = start_frappe();
         my $answer = http_post($nginx, tool(1, 'echo', { text => 'here' }),
             headers => $condition);
 
-        is($answer->status, 200, "$condition->[0] of a call");
-        like($answer->body, qr/here/, 'the answer');
+        is($answer->status, 200, "a call with $condition->[0] is 200");
+        like($answer->body, qr/here/,
+            "a call with $condition->[0] has its answer");
         is(open_stream($nginx, headers => $condition)->status, 200,
-            "$condition->[0] of a stream");
+            "a stream with $condition->[0] is 200");
         is(get($nginx, '/health', headers => $condition)->status, 200,
-            "$condition->[0] of /health");
+            "/health with $condition->[0] is 200");
     }
 }
 
-# Frappe cannot be asked: a stream's own credential is none for the other
-# transport
+# Frappe is unreachable: the credential of an open stream does not open the
+# other transport
 
 {
     my $nginx  = start_http(http => 'mcp_sse_auth_cache 1s; '
@@ -237,14 +248,15 @@ my $frappe = start_frappe();
     $frappe->set(down => 'refuse');
     is(http_post($nginx, request(7, 'ping'),
         path => "/mcp/messages?session_id=$id")->status, 503,
-        'a session of the other transport, while Frappe is down');
+        'a legacy POST with a session id of /mcp is 503 while Frappe is down');
     $frappe->reset;
     http_delete($nginx, $id);
-    ok($stream->wait_ended, 'its stream ends');
-    is(scalar($stream->messages), 0, 'and had no answer');
+    ok($stream->wait_ended, 'the stream of that session ends with DELETE');
+    is(scalar($stream->messages), 0,
+        'the stream of that session gets no answer');
 }
 
-# ended elsewhere while Redis could not be reached: each worker ends its streams
+# a session ends at one instance while the other cannot reach Redis
 
 SKIP: {
     skip('no redis-server', 6) if !MCPTest::Redis::binary() && !$ENV{CI};
@@ -261,15 +273,17 @@ SKIP: {
     } 0, 1;
 
     $proxy->stop;
-    ok(run_until(sub { !ready($there) }), 'Redis is away');
+    ok(run_until(sub { !ready($there) }),
+        'the second instance is not ready without Redis');
     http_delete($here, $_) for @ids;
     is(http_post($there, request(1, 'ping'), session => $_)->status, 200,
-        'an end that the other instance does not know of') for @ids;
-    is(scalar(grep { $_->ended } @streams), 0, 'so the streams stay');
+        'the second instance serves the ended session without Redis') for @ids;
+    is(scalar(grep { $_->ended } @streams), 0,
+        'streams of the ended sessions stay without Redis');
     $proxy->listen;
-    ok(wait_ready($there), 'Redis is back');
+    ok(wait_ready($there), 'the second instance is ready when Redis is back');
     ok(run_until(sub { !grep { !$_->ended } @streams }),
-        'all of them lose their streams');
+        'streams of the ended sessions end when Redis is back');
     $_->{conn}->abort for @streams;
     $_->stop for $here, $there;
     $proxy->stop;

@@ -1,5 +1,5 @@
-# Session ids of Streamable HTTP: made by initialize, checked by every worker
-# without asking, ended by DELETE.
+# Session ids of Streamable HTTP: initialize makes them, every worker checks
+# them, DELETE ends them.  docs/PROTOCOL.md 7 and 8.
 
 use strict;
 use warnings;
@@ -36,32 +36,34 @@ sub served {
 }
 
 
-# made by initialize, and by nothing else
+# initialize alone makes a session
 
 my $first = initialize($nginx);
 my $id    = $first->header('Mcp-Session-Id');
 
 MCPTest::secret($id);
 served($first, 'initialize is answered');
-like($id, qr/\A[\x21-\x7e]{50}\z/, 'with a session id in visible ASCII');
-isnt(session_id($nginx), $id, 'each time another one');
-is($frappe->count('initialize'), 2, 'Frappe was asked each time');
+like($id, qr/\A[\x21-\x7e]{50}\z/,
+    'initialize is answered with an id of 50 visible characters');
+isnt(session_id($nginx), $id, 'each initialize gets another id');
+is($frappe->count('initialize'), 2, 'each initialize goes to Frappe');
 is(http_post($nginx, $list)->header('Mcp-Session-Id'), undef,
-    'a request without a session makes none');
+    'a request without a session id gets none');
 is(http_post($nginx, $list, session => $id)->header('Mcp-Session-Id'), undef,
-    'nor does one with a session');
+    'a request with a session id gets no other');
 
 {
     my $slow = initialize($nginx, accept => 'text/event-stream');
 
-    ok($slow->is_stream, 'initialize as a stream');
+    ok($slow->is_stream,
+        'initialize is answered with a stream if the client asks for one');
     like($slow->header('Mcp-Session-Id'), qr/\A[\w-]{50}\z/,
-        'has an id in its headers');
+        'the stream of initialize has a session id in its headers');
     MCPTest::secret($slow->header('Mcp-Session-Id'));
-    served($slow, 'and is answered');
+    served($slow, 'the stream of initialize has the answer');
 }
 
-# an initialize that fails
+# initialize fails
 
 {
     my $backend = start_backend(sub {
@@ -71,26 +73,28 @@ is(http_post($nginx, $list, session => $id)->header('Mcp-Session-Id'), undef,
     my $broken = start_http(backend => $backend->port);
     my $answer = initialize($broken);
 
-    is($answer->status, 200, 'an initialize that fails');
-    is_error($answer->answer, -32603, 'Backend error', 'is an error');
-    is($answer->header('Mcp-Session-Id'), undef, 'without a session');
+    is($answer->status, 200, 'a failed initialize is 200');
+    is_error($answer->answer, -32603, 'Backend error',
+        'a failed initialize has the error');
+    is($answer->header('Mcp-Session-Id'), undef,
+        'a failed initialize gets no session id');
 }
 
-# every worker takes it, without having heard of it
+# every worker accepts the id
 
 for my $worker (@workers) {
     served(http_post($nginx, $list, session => $id, worker => $worker),
-        "worker $worker takes it");
+        "worker $worker serves a request with the id");
     served(http_post($nginx, $list, worker => $worker),
-        'and a request without any');
+        "worker $worker serves a request without an id");
 }
 
 served(http_post($nginx, $list, session => $id, path => '/mcp/'),
-    'with a slash behind the path');
+    'the id is accepted with a trailing slash in the path');
 served(http_post($nginx, $list, headers => [ 'mcp-SESSION-id' => $id ]),
-    'the case of the header does not matter');
+    'the name of the header may have any case');
 
-# forged
+# forged ids
 
 {
     my @letters = ('A' .. 'Z', 'a' .. 'z', 0 .. 9, '-', '_');
@@ -111,104 +115,119 @@ served(http_post($nginx, $list, headers => [ 'mcp-SESSION-id' => $id ]),
         push @passed, "$at: $other" if ($answer->status || 0) != 404;
     }
 
-    is_deeply(\@passed, [], 'one letter changed, in any place: 404');
+    is_deeply(\@passed, [],
+        'an id with one letter changed, in any place, is 404');
 
-    not_found(http_post($nginx, $list, session => $_), 'no id: "'
+    not_found(http_post($nginx, $list, session => $_), 'an invalid id is 404: "'
         . substr($_, 0, 20) . '"')
         for '', 'x', "${id}A", substr($id, 1), "$id=", 'A' x 50, 'A' x 5000;
 
-    not_found(http($nginx, 'GET', session => 'A' x 50), 'for GET, too');
-    not_found(http_delete($nginx, 'A' x 50), 'and DELETE');
-    not_found(initialize($nginx, session => 'A' x 50), 'and initialize');
-    is($frappe->calls, 0, 'nothing has run');
+    not_found(http($nginx, 'GET', session => 'A' x 50),
+        'GET with an unknown id is 404');
+    not_found(http_delete($nginx, 'A' x 50),
+        'DELETE with an unknown id is 404');
+    not_found(initialize($nginx, session => 'A' x 50),
+        'initialize with an unknown id is 404');
+    is($frappe->calls, 0, 'no request with a forged id runs');
 }
 
-# of another user
+# the id of another user
 
 {
     my $bob = MCPTest::credential('bob');
 
     $frappe->reset;
     not_found(http_post($nginx, $list, session => $id, auth => $bob),
-        "Bob with Alice's id");
+        "a POST of Bob with Alice's id is 404");
     not_found(http($nginx, 'GET', session => $id, auth => $bob),
-        'Bob with GET');
-    not_found(http_delete($nginx, $id, auth => $bob), 'Bob with DELETE');
-    is($frappe->calls, 0, 'nothing has run');
-    served(http_post($nginx, $list, session => $id), 'it is still good');
+        "a GET of Bob with Alice's id is 404");
+    not_found(http_delete($nginx, $id, auth => $bob),
+        "a DELETE of Bob with Alice's id is 404");
+    is($frappe->calls, 0, "no request of Bob with Alice's id runs");
+    served(http_post($nginx, $list, session => $id),
+        "Alice's id still works for Alice");
     served(http_post($nginx, $list, session => $id,
         auth => MCPTest::credential('alice', 'bearer')),
-        'Alice with another credential of hers');
+        "Alice's id works with another credential of Alice's");
 }
 
-# of the other transport
+# the id of the other transport
 
 {
     my $stream = open_stream($nginx);
 
     not_found(http_post($nginx, $list, session => $stream->session),
-        'the id of a legacy session');
+        'the id of a legacy session is 404');
     is_rejected(post($nginx, $id, $list), 400, -32001, 'Invalid session ID',
-        'this one as a legacy session');
+        'the id of this transport is refused as a legacy session');
 
     my $other = open_stream($nginx, path => "/mcp/sse?session_id=$id");
 
-    isnt($other->session, $id, 'nor is a legacy stream opened with it');
+    isnt($other->session, $id,
+        'a legacy stream with the id of this transport gets a new id');
     $_->close for $stream, $other;
 }
 
-# ended by DELETE
+# DELETE ends a session
 
 {
     my $ended = session_id($nginx);
     my $other = session_id($nginx);
 
-    served(http_post($nginx, $list, session => $ended), 'a session');
+    served(http_post($nginx, $list, session => $ended),
+        'a session works before DELETE');
 
     my $answer = http_delete($nginx, $ended, worker => $workers[0]);
 
-    is($answer->status . $answer->body, '204', 'is ended');
+    is($answer->status . $answer->body, '204', 'DELETE is 204');
     $frappe->reset;
 
     for my $worker (@workers) {
         not_found(http_post($nginx, $list, session => $ended,
-            worker => $worker), "worker $worker knows");
+            worker => $worker),
+            "worker $worker answers 404 to a POST of the ended session");
         not_found(http($nginx, 'GET', session => $ended,
-            worker => $worker), 'also for GET');
+            worker => $worker),
+            "worker $worker answers 404 to a GET of the ended session");
         not_found(http_delete($nginx, $ended, worker => $worker),
-            'and for DELETE');
+            "worker $worker answers 404 to a second DELETE");
     }
 
-    is($frappe->calls, 0, 'nothing has run');
-    served(http_post($nginx, $list, session => $other), 'another one is not');
+    is($frappe->calls, 0, 'no request of the ended session runs');
+    served(http_post($nginx, $list, session => $other),
+        'another session of the user still works');
     is_rejected(http($nginx, 'DELETE'), 400, -32600,
-        'Mcp-Session-Id is missing', 'DELETE without an id');
+        'Mcp-Session-Id is missing', 'DELETE without an id is 400');
 
     my @old = $nginx->reload;
 
     $nginx->wait_gone(\@old);
     not_found(http_post($nginx, $list, session => $ended),
-        'ended also after a reload');
+        'the ended session is 404 after a reload');
     served(http_post($nginx, $list, session => $id),
-        'ids outlive a reload');
+        'an id outlives a reload');
 }
 
-# too old
+# ids that are too old
 
 {
     my $short = start_http(workers => 1, mcp => 'mcp_sse_session_ttl 2s;');
     my $old   = session_id($short);
 
     ok(run_until(sub { http_post($short, $list,
-        session => session_id($short))->status == 200 }), 'a young id');
+        session => session_id($short))->status == 200 }),
+        'a young id is served');
     http_delete($short, session_id($short));
     sleep_for(3.2);
-    not_found(http_post($short, $list, session => $old), 'too old');
-    not_found(http($short, 'GET', session => $old), 'for GET, too');
-    not_found(http_delete($short, $old), 'and DELETE');
+    not_found(http_post($short, $list, session => $old),
+        'an id older than mcp_sse_session_ttl is 404');
+    not_found(http($short, 'GET', session => $old),
+        'a GET with an id that is too old is 404');
+    not_found(http_delete($short, $old),
+        'a DELETE with an id that is too old is 404');
 }
 
-# a restart
+# a restart of nginx
 
 {
     my $file = File::Temp->new;
@@ -224,15 +243,15 @@ served(http_post($nginx, $list, headers => [ 'mcp-SESSION-id' => $id ]),
     my $two = start_http(http => "mcp_sse_key $file;");
 
     served(http_post($two, $list, session => $old),
-        'with mcp_sse_key an id outlives a restart');
+        'an id outlives a restart with the same mcp_sse_key');
 
     my $three = start_http();
 
     not_found(http_post($three, $list, session => $old),
-        'a server without that key refuses it');
+        'an id is 404 at a server without its key');
 }
 
-# many ended sessions: the list is bounded, and says so
+# many ended sessions: the list of them is bounded
 
 {
     my $small = start_http(http => 'mcp_sse_zone zone=small:1300k; '
@@ -252,11 +271,12 @@ served(http_post($nginx, $list, headers => [ 'mcp-SESSION-id' => $id ]),
             ->status == 404
     } @ids;
 
-    cmp_ok(scalar @known, '>', 500, 'hundreds of ended ids are known');
-    cmp_ok(scalar @known, '<', 1000, 'not any number of them');
-    is($known[-1], $ids[-1], 'the last one is');
+    cmp_ok(scalar @known, '>', 500, 'hundreds of ended ids are remembered');
+    cmp_ok(scalar @known, '<', 1000,
+        'the number of ended ids that are remembered is bounded');
+    is($known[-1], $ids[-1], 'the id that ended last is remembered');
     like($small->error_log, qr/\[warn\].*too many ended sessions/,
-        'the log says that some were forgotten');
+        'the log says that ended ids were forgotten');
 }
 
 finish();

@@ -1,4 +1,5 @@
-# GET of Streamable HTTP: the stream of a session.
+# GET of Streamable HTTP: the stream of a session, and how it ends.
+# docs/PROTOCOL.md 1, 2, 3 and 7.
 
 use strict;
 use warnings;
@@ -14,65 +15,70 @@ my $nginx  = start_http(workers => 2, http => 'mcp_sse_drain 1s;',
 my @workers = $nginx->wait_workers;
 my $id      = session_id($nginx);
 
-# without a session
+# a GET without a session id
 
 {
     my $answer = http($nginx, 'GET', accept => 'text/event-stream');
 
     is_rejected($answer, 405, -32600, 'Method not allowed',
-        'GET without a session');
-    is($answer->header('Allow'), 'POST, DELETE, OPTIONS', 'with Allow');
+        'GET without a session id is 405');
+    is($answer->header('Allow'), 'POST, DELETE, OPTIONS',
+        '405 of GET has Allow: POST, DELETE, OPTIONS');
     is(http($nginx, 'GET', auth => undef)->status, 405,
-        'whoever asks');
-    is(http($nginx, 'HEAD')->status, 405, 'and HEAD');
+        'GET without a session id is 405 without a credential');
+    is(http($nginx, 'HEAD')->status, 405, 'HEAD without a session id is 405');
 }
 
-# a stream
+# a GET with a session id
 
 {
     my $stream = http_get($nginx, session => $id);
 
-    is($stream->status, 200, 'a stream');
-    is($stream->header('Content-Type'), 'text/event-stream', 'of events');
+    is($stream->status, 200, 'GET with a session id is 200');
+    is($stream->header('Content-Type'), 'text/event-stream',
+        'the stream has Content-Type: text/event-stream');
     is($stream->header('Cache-Control'), 'no-cache, no-transform',
-        'that nobody caches');
-    is($stream->header('X-Accel-Buffering'), 'no', 'nor buffers');
-    is(($stream->events)[0]{type}, 'comment', 'begins with a comment');
-    is(health($nginx)->{active_connections}, 1, 'and is counted');
+        'the stream has Cache-Control: no-cache, no-transform');
+    is($stream->header('X-Accel-Buffering'), 'no',
+        'the stream has X-Accel-Buffering: no');
+    is(($stream->events)[0]{type}, 'comment',
+        'the stream begins with a comment');
+    is(health($nginx)->{active_connections}, 1, '/health counts the stream');
 
-    # the heartbeat comes once a second: longer than mcp_sse_idle_timeout
+    # three heartbeats take longer than mcp_sse_idle_timeout
 
     http_post($nginx, tool(1, 'echo', {}), session => $id);
-    ok(run_until(sub { $stream->types >= 4 }), 'it has a heartbeat');
-    ok(!$stream->ended, 'and stays, idle as it is');
+    ok(run_until(sub { $stream->types >= 4 }), 'the stream has a heartbeat');
+    ok(!$stream->ended, 'mcp_sse_idle_timeout does not end the stream');
     is_deeply([ grep { $_ ne 'comment' } $stream->types ], [],
-        'nothing but comments: no answers, no events');
-    is(scalar(grep { defined $_->{id} } $stream->events), 0, 'without ids');
+        'the stream has comments only, no answers of calls');
+    is(scalar(grep { defined $_->{id} } $stream->events), 0,
+        'no event of the stream has an id');
     $stream->close;
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        'gone with its client');
+        '/health does not count the stream after its client leaves');
 
     my $again = http_get($nginx, session => $id);
 
-    is($again->status, 200, 'it may be opened again');
+    is($again->status, 200, 'the stream of the session can be opened again');
     $again->close;
 }
 
-# replaced by a second one, on each worker
+# a second stream of the session, at each worker
 
 for my $worker (@workers) {
     my $first  = http_get($nginx, session => $id, worker => $workers[0]);
     my $second = http_get($nginx, session => $id, worker => $worker);
 
-    is($second->status, 200, 'a second stream');
-    ok($first->wait_ended, 'ends the first one');
-    is($first->ended, 'clean', 'in good order');
-    is($first->retry, undef, 'without retry:');
-    ok(!$second->ended, 'and stays');
+    is($second->status, 200, 'a second stream of the session opens');
+    ok($first->wait_ended, 'the second stream ends the first');
+    is($first->ended, 'clean', 'the first stream ends with its last chunk');
+    is($first->retry, undef, 'the first stream ends without retry:');
+    ok(!$second->ended, 'the second stream stays');
     $_->close for $first, $second;
 }
 
-# ended by DELETE, on each worker
+# DELETE at each worker
 
 for my $worker (@workers) {
     $frappe->reset;
@@ -84,37 +90,42 @@ for my $worker (@workers) {
         session => $own, worker => $workers[0], async => 1);
 
     run_until(sub { $frappe->tool_count('hold') == 1 });
-    is(http_delete($nginx, $own, worker => $worker)->status, 204, 'DELETE');
-    ok($stream->wait_ended, 'ends the stream');
-    is($stream->ended, 'clean', 'in good order');
-    is($stream->retry, undef, 'without retry:');
-    ok(!$other->ended, 'not that of another session');
+    is(http_delete($nginx, $own, worker => $worker)->status, 204,
+        'DELETE of the session is 204');
+    ok($stream->wait_ended, 'DELETE ends the stream of the session');
+    is($stream->ended, 'clean',
+        'the stream of the ended session ends with its last chunk');
+    is($stream->retry, undef,
+        'the stream of the ended session ends without retry:');
+    ok(!$other->ended, 'DELETE does not end the stream of another session');
     $frappe->open_gate('ended');
-    ok($call->wait && $call->answer, 'a call that runs is answered');
+    ok($call->wait && $call->answer,
+        'a call that runs is answered after DELETE');
     $other->close;
 }
 
-# HEAD, Accept, body
+# HEAD, Accept, and a GET with a body
 
 {
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        'no stream is left');
+        'no stream is counted before HEAD');
 
     my $head = http($nginx, 'HEAD', session => $id);
 
-    is($head->status, 200, 'HEAD');
-    is($head->header('Content-Type'), 'text/event-stream', 'as GET');
-    is(health($nginx)->{active_connections}, 0, 'without a stream');
+    is($head->status, 200, 'HEAD with a session id is 200');
+    is($head->header('Content-Type'), 'text/event-stream',
+        'HEAD has Content-Type: text/event-stream');
+    is(health($nginx)->{active_connections}, 0, 'HEAD opens no stream');
 
     my $any = http_get($nginx, session => $id, accept => 'text/html');
 
     is($any->status, 200, 'Accept of a GET is not examined');
     $any->close;
     is(http($nginx, 'GET', session => $id, body => '{}')->status, 400,
-        'a GET with a body');
+        'a GET with a body is 400');
 }
 
-# too many of one user
+# the limit of streams of a user
 
 {
     my $few  = start_http(http => 'mcp_sse_max_sessions 2;');
@@ -122,56 +133,62 @@ for my $worker (@workers) {
     my @open = map { http_get($few, session => $ids[$_]) } 0, 1;
 
     is_rejected(http($few, 'GET', session => $ids[2]), 429, -32004,
-        'Too many sessions', 'streams are limited');
+        'Too many sessions', 'a stream beyond mcp_sse_max_sessions is 429');
     is(http_post($few, request(1, 'ping'), session => $ids[2])->status, 200,
-        'messages are not');
+        'a POST is served at the limit of streams');
     http_post($few, request(1, 'ping'), session => $ids[0]);
     sleep_for(10.5);
 
     my $third = http_get($few, session => $ids[2]);
 
-    is($third->status, 200, 'one that was never used makes room');
-    ok($open[1]->wait_ended, 'and ends');
-    is(scalar($open[1]->of_type('error')), 0, 'with no event for it');
-    ok(!$open[0]->ended, 'one that is in use stays');
+    is($third->status, 200, 'a stream opens if another session was never used');
+    ok($open[1]->wait_ended,
+        'the stream of the session that was never used ends');
+    is(scalar($open[1]->of_type('error')), 0,
+        'the evicted stream has no event: error');
+    ok(!$open[0]->ended, 'the stream of a session in use stays');
     $_->close for @open, $third;
 }
 
-# credential revoked, id expired
+# the credential is revoked, the id expires
 
 {
     my $strict = start_http(mcp => 'mcp_sse_auth_recheck 1s; '
         . 'mcp_sse_auth_cache 1s;');
     my $stream = http_get($strict, session => session_id($strict));
 
-    is($stream->status, 200, 'a stream');
+    is($stream->status, 200, 'a stream opens before its credential is revoked');
     $frappe->set(revoke => 'alice-key');
-    ok($stream->wait_ended, 'ends when its credential is refused');
-    is($stream->ended, 'clean', 'in good order');
-    is(scalar($stream->of_type('error')), 0, 'with no event for it');
+    ok($stream->wait_ended, 'the stream ends when its credential is refused');
+    is($stream->ended, 'clean',
+        'the stream of a refused credential ends with its last chunk');
+    is(scalar($stream->of_type('error')), 0,
+        'the stream of a refused credential has no event: error');
     $frappe->reset;
 
     my $short = start_http(mcp => 'mcp_sse_session_ttl 3s;');
     my $brief = http_get($short, session => session_id($short));
 
-    ok($brief->wait_ended, 'ends with its session id');
-    is($brief->ended, 'clean', 'in good order');
+    ok($brief->wait_ended, 'the stream ends when its session id expires');
+    is($brief->ended, 'clean',
+        'the stream of an expired id ends with its last chunk');
 }
 
-# reload
+# nginx is reloaded
 
 {
     my $stream = http_get($nginx, session => $id);
     my @old    = $nginx->reload;
 
-    ok($stream->wait_ended, 'an old worker lets go of a stream');
-    is($stream->ended, 'clean', 'in good order');
-    ok(defined $stream->retry, 'with retry:');
-    ok($nginx->wait_gone(\@old), 'and ends');
+    ok($stream->wait_ended, 'a reload ends the stream of an old worker');
+    is($stream->ended, 'clean',
+        'the stream of the old worker ends with its last chunk');
+    ok(defined $stream->retry, 'the stream of the old worker ends with retry:');
+    ok($nginx->wait_gone(\@old), 'the old workers end');
 
     my $new = http_get($nginx, session => $id);
 
-    is($new->status, 200, 'a new one takes it');
+    is($new->status, 200, 'the stream opens again at a new worker');
     $new->close;
 }
 

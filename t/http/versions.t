@@ -1,4 +1,5 @@
-# Protocol versions of Streamable HTTP, and batches, which only some have.
+# Protocol versions of Streamable HTTP, and batches, which only some versions
+# allow.  docs/PROTOCOL.md 6 and 7.
 
 use strict;
 use warnings;
@@ -15,7 +16,7 @@ my $nginx  = start_http(mcp => 'mcp_sse_stream_after 300s;',
 my $list   = request(1, 'tools/list');
 my $id     = session_id($nginx);
 
-# the header
+# the header MCP-Protocol-Version
 
 for my $version ('2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25',
     undef)
@@ -23,11 +24,12 @@ for my $version ('2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25',
     my $name = $version || 'none';
 
     ok(http_post($nginx, $list, protocol => $version)->answer,
-        "served: $name");
+        "a request is served with the version: $name");
     is(http_post($nginx, notification('notifications/initialized'),
-        protocol => $version)->status, 202, 'a notification, too');
+        protocol => $version)->status, 202,
+        "a notification is accepted with the version: $name");
     is(http($nginx, 'HEAD', session => $id, protocol => $version)->status,
-        200, 'and a stream');
+        200, "HEAD of the stream is served with the version: $name");
 }
 
 for my $version ('2026-07-28', '2024-10-07', '2025-06-19', '2025-06-18 ',
@@ -38,22 +40,24 @@ for my $version ('2026-07-28', '2024-10-07', '2025-06-19', '2025-06-18 ',
     is_rejected(http_post($nginx, $list, protocol => $version), 400, -32600,
         'Unsupported protocol version', qq(refused: "$version"));
     is_rejected(http($nginx, 'GET', session => $id, protocol => $version),
-        400, -32600, 'Unsupported protocol version', 'GET, too');
+        400, -32600, 'Unsupported protocol version',
+        "GET is refused: \"$version\"");
     is_rejected(http_delete($nginx, $id, protocol => $version), 400, -32600,
-        'Unsupported protocol version', 'and DELETE');
+        'Unsupported protocol version', "DELETE is refused: \"$version\"");
 }
 
 is(http_post($nginx, $list, headers =>
     [ 'mcp-PROTOCOL-version' => '2025-06-18' ])->status, 200,
-    'the case of the header does not matter');
+    'the name of the header may have any case');
 is(http_post($nginx, $list, protocol => '2025-06-18', headers =>
-    [ 'MCP-Protocol-Version' => '1' ])->status, 400, 'one of two is bad');
+    [ 'MCP-Protocol-Version' => '1' ])->status, 400,
+    'two headers are refused if one is not supported');
 
-# it reaches Frappe
+# Frappe gets the header
 
 http_post($nginx, $list, protocol => '2025-11-25');
 is($frappe->last_headers->{'mcp-protocol-version'}, '2025-11-25',
-    'Frappe is told');
+    'Frappe gets MCP-Protocol-Version');
 
 # the version that initialize settles on
 
@@ -88,20 +92,20 @@ is($frappe->last_headers->{'mcp-protocol-version'}, '2025-11-25',
                 accept => $accept)->answer;
 
             is(decode($raw)->{result}{protocolVersion}, $told,
-                "offered $offered, answered $answered: $told");
+                "offer $offered, answer $answered: the client gets $told");
             is(decode($raw)->{result}{x}{protocolVersion}, '2099-01-01',
-                'nothing else is changed');
+                'no other protocolVersion in the answer is changed');
         }
     }
 
     is(http_post($own, request(0, 'initialize'))->status, 200,
-        'initialize without params');
+        'initialize without params is 200');
 
     $wanted = '"2025-11-25"';
     is(decode(http_post($own, request(0, 'tools/list',
         { protocolVersion => '2025-03-26' }))->answer)
         ->{result}{protocolVersion}, '2025-11-25',
-        'no other method is looked at');
+        'the answer of another method is not changed');
 }
 
 # batches
@@ -115,49 +119,55 @@ for my $version (undef, '2025-03-26', '2024-11-05') {
     my $name   = $version || 'no version';
     my $answer = http_post($nginx, $batch, protocol => $version);
 
-    is($answer->status, 200, "a batch with $name");
-    is($answer->header('Content-Type'), 'application/json', 'is JSON');
+    is($answer->status, 200, "a batch is 200 with $name");
+    is($answer->header('Content-Type'), 'application/json',
+        "a batch is answered with JSON with $name");
 
     my $all = decode($answer->body);
 
-    is(ref $all, 'ARRAY', 'an array');
+    is(ref $all, 'ARRAY', "a batch is answered with an array with $name");
     is_deeply([ sort map { $_->{id} } @{$all} ], [ 1, 2, 'x' ],
-        'an answer for each request');
+        "the array has an answer for each request with $name");
 
     my $stream = http_post($nginx, $batch, protocol => $version,
         accept => 'text/event-stream');
 
-    ok($stream->is_stream, 'or a stream');
-    is(scalar $stream->messages, 3, 'of as many');
-    ok(defined $stream->{answers}{$_}, "answer $_") for 1, 2, '"x"';
+    ok($stream->is_stream,
+        "a batch is answered with a stream if asked for, with $name");
+    is(scalar $stream->messages, 3,
+        "the stream has as many answers, with $name");
+    ok(defined $stream->{answers}{$_},
+        "the stream has answer $_, with $name") for 1, 2, '"x"';
 }
 
 for my $version ('2025-06-18', '2025-11-25') {
     $frappe->reset;
     is_rejected(http_post($nginx, $batch, protocol => $version), 400, -32600,
-        'No batches in this protocol version', "a batch with $version");
+        'No batches in this protocol version',
+        "a batch is refused with $version");
     is_rejected(http_post($nginx, "[$list]", protocol => $version), 400,
-        -32600, 'No batches in this protocol version', 'of one');
-    is($frappe->calls, 0, 'nothing has run');
+        -32600, 'No batches in this protocol version',
+        "a batch of one request is refused with $version");
+    is($frappe->calls, 0, "no request of a refused batch runs with $version");
 }
 
 is(decode(http_post($nginx, "[$list]")->body)->[0]{id}, 1,
-    'a batch of one is answered by an array');
+    'a batch of one request is answered with an array');
 
 my $only = http_post($nginx, '[' . notification('notifications/initialized')
     . ',{"jsonrpc":"2.0","id":9,"result":{}}]');
 
-is($only->status . $only->body, '202', 'a batch without requests: 202');
+is($only->status . $only->body, '202', 'a batch without requests is 202');
 
 is_rejected(http_post($nginx, '[' . request(0, 'initialize',
     { protocolVersion => '2025-03-26' }) . ",$list]"), 400, -32600,
-    'An initialize request stands alone', 'initialize in a batch');
+    'An initialize request stands alone', 'initialize in a batch is refused');
 is_rejected(http_post($nginx, '[]'), 400, -32600, 'Invalid Request',
-    'an empty batch');
+    'an empty batch is refused');
 is_rejected(http_post($nginx, '[' . join(',', ($list) x 101) . ']'), 400,
-    -32600, 'Invalid Request', 'too large a batch');
+    -32600, 'Invalid Request', 'a batch of more than 100 messages is refused');
 
-# a batch that is slow, with errors, and partly cancelled
+# a slow batch, with an error and a cancelled call
 
 {
     my $mixed = '[' . join(',', tool(1, 'hang', {}),
@@ -174,16 +184,16 @@ is_rejected(http_post($nginx, '[' . join(',', ($list) x 101) . ']'), 400,
     ok($call->is_stream, 'a slow batch becomes a stream');
     run_until(sub { $call->{answers}{3} });
     ok($call->{answers}{3} && !$call->{answers}{2},
-        'what is answered is sent');
+        'the stream of a slow batch has each answer as it comes');
     http_post($nginx, notification('notifications/cancelled',
         { requestId => 1 }), session => $id);
     $frappe->open_gate('two');
-    ok($call->wait, 'it ends');
+    ok($call->wait, 'the stream of a slow batch ends with its last answer');
     is_deeply([ sort keys %{ $call->{answers} } ], [ 2, 3 ],
-        'with all answers but the cancelled one');
+        'the stream has all answers but that of the cancelled call');
 }
 
-# all of them quick, one too large for the array
+# an array of answers that would exceed mcp_sse_max_answer
 
 {
     my $strict = start_http(mcp => 'mcp_sse_max_answer 20k;');
@@ -193,13 +203,15 @@ is_rejected(http_post($nginx, '[' . join(',', ($list) x 101) . ']'), 400,
     } 1 .. 4) . ']', accept => 'application/json')->body;
     my @all = @{ decode($raw) };
 
-    is(scalar @all, 4, 'an array that would be too large has all answers');
-    cmp_ok(length $raw, '<', 21_000, 'but not all results');
+    is(scalar @all, 4,
+        'an array beyond mcp_sse_max_answer has an answer for each request');
+    cmp_ok(length $raw, '<', 21_000,
+        'the array stays within mcp_sse_max_answer');
     ok(scalar(grep { ($_->{error} || {})->{code} || 0 == -32009 } @all),
-        'the others are errors');
+        'answers beyond mcp_sse_max_answer are errors');
 }
 
-# a batch whose answers are too much to keep becomes a stream early
+# a batch whose answers exceed mcp_sse_queue becomes a stream at once
 
 {
     my $small = start_http(mcp => 'mcp_sse_queue 10k; '
@@ -209,9 +221,11 @@ is_rejected(http_post($nginx, '[' . join(',', ($list) x 101) . ']'), 400,
         tool(2, 'hold', { gate => 'rest' })) . ']', async => 1);
 
     ok(run_until(sub { $call->{answers}{1} })
-        && !$call->{answers}{2}, 'what is too much to keep is sent');
+        && !$call->{answers}{2},
+        'answers beyond mcp_sse_queue are sent before the batch ends');
     $frappe->open_gate('rest');
-    ok($call->wait && $call->{answers}{2}, 'and the rest later');
+    ok($call->wait && $call->{answers}{2},
+        'the remaining answer follows on the stream');
 }
 
 finish();

@@ -1,5 +1,6 @@
-# Whose request it is: forms of credentials, the look-up and its cache, what
-# happens while Frappe cannot be asked.  docs/PROTOCOL.md 2.
+# Authentication: the forms of credentials, the look-up at Frappe and its
+# cache, what happens while Frappe is unreachable, rechecks of open streams,
+# mcp_sse_api_secret, mcp_sse_principal and cookies.  docs/PROTOCOL.md 2.
 
 use strict;
 use warnings;
@@ -11,7 +12,7 @@ use Test::More;
 my $frappe = start_frappe();
 
 
-# Waits until so many look-ups more could not be made.
+# Waits until n more look-ups have failed.
 
 sub wait_failed {
     my ($nginx, $n) = @_;
@@ -24,7 +25,8 @@ sub wait_failed {
 }
 
 
-# all forms open streams, and Frappe gets the one form every Frappe takes
+# every accepted form opens a stream; Frappe gets a form that each of its
+# versions accepts
 
 {
     my $nginx = start_nginx();
@@ -46,21 +48,22 @@ sub wait_failed {
 
         my $stream = open_stream($nginx, auth => $auth);
 
-        is($stream->status, 200, "$auth: a stream");
+        is($stream->status, 200, "$auth: a stream opens");
         like(call($nginx, $stream, tool(1, 'echo', {})) || '',
-            qr/$user\@example\.com/, "$auth: calls are $user\'s");
+            qr/$user\@example\.com/, "$auth: calls run as $user");
         is($frappe->last_headers->{authorization}, $sent,
-            "$auth: as sent to Frappe");
+            "$auth: Frappe gets \"$sent\"");
         $stream->close;
     }
 
     my $stream = open_stream($nginx, auth => MCPTest::credential('admin'));
 
-    is($stream->status, 200, 'Administrator, who is no e-mail address');
+    is($stream->status, 200,
+        'Administrator, a name that is no e-mail address, gets a stream');
     $stream->close;
 }
 
-# what is refused, with and without a look-up
+# refused credentials, with and without a look-up
 
 {
     my $nginx = start_nginx();
@@ -74,16 +77,18 @@ sub wait_failed {
         "token\talice-key:alice-secret")
     {
         my $stream = open_stream($nginx, auth => $auth);
-        my $name   = defined $auth ? "\"$auth\"" : 'nothing';
+        my $name   = defined $auth ? "\"$auth\"" : 'no Authorization';
 
-        is_rejected($stream, 401, -32001, 'Invalid authorization', $name);
-        ok($stream->header('WWW-Authenticate'), "$name: a challenge");
+        is_rejected($stream, 401, -32001, 'Invalid authorization',
+            "$name: 401");
+        ok($stream->header('WWW-Authenticate'), "$name: 401 has a challenge");
     }
 
-    is($frappe->lookups, 0, 'none of them reached Frappe');
+    is($frappe->lookups, 0, 'a credential of another form is not looked up');
 
     is(open_stream($nginx, auth => undef)->header('WWW-Authenticate'),
-        'Bearer realm="erp.example.com"', 'the challenge without a look-up');
+        'Bearer realm="erp.example.com"',
+        'the challenge without a look-up is Bearer with the host');
 
     for my $auth ('token alice-key:wrong-secret', 'token nobody-key:x',
         'token alice-key:', 'token :alice-secret', 'token a:b:c',
@@ -94,24 +99,27 @@ sub wait_failed {
         my $stream = open_stream($nginx, auth => $auth);
 
         is_rejected($stream, 401, -32001, 'Invalid authorization',
-            "refused by Frappe: $auth");
-        ok($stream->header('WWW-Authenticate'), "$auth: a challenge");
+            "$auth: 401 after a look-up");
+        ok($stream->header('WWW-Authenticate'),
+            "$auth: 401 after a look-up has a challenge");
     }
 
-    is(health($nginx)->{active_connections}, 0, 'no streams');
+    is(health($nginx)->{active_connections}, 0,
+        'no refused credential opens a stream');
 
     my $stream = open_stream($nginx);
 
     is_rejected(post($nginx, $stream, request(1, 'ping'), auth => undef),
-        401, -32001, 'Invalid authorization', 'POST without a credential');
+        401, -32001, 'Invalid authorization',
+        'a POST without a credential is 401');
     is_rejected(post($nginx, $stream, request(1, 'ping'),
         auth => 'token alice-key:wrong-secret'), 401, -32001,
-        'Invalid authorization', 'POST with a bad one');
-    ok(!$stream->ended, 'the stream stays');
+        'Invalid authorization', 'a POST with a wrong credential is 401');
+    ok(!$stream->ended, 'a POST that is 401 does not end the stream');
     $stream->close;
 }
 
-# a challenge of Frappe's own is passed on
+# Frappe's own challenge is passed on
 
 {
     my $backend = start_backend(sub {
@@ -122,13 +130,14 @@ sub wait_failed {
     my $nginx  = start_nginx(backend => $backend->port);
     my $stream = open_stream($nginx);
 
-    is_rejected($stream, 401, -32001, 'Invalid authorization', 'refused');
+    is_rejected($stream, 401, -32001, 'Invalid authorization',
+        'a credential that Frappe refuses is 401');
     is($stream->header('WWW-Authenticate'),
         'Bearer realm="F", resource_metadata="https://x/y"',
-        "Frappe's own challenge");
+        "the 401 has Frappe's own challenge");
 }
 
-# Guest is nobody, and nonsense is no user
+# Guest and malformed answers are not accepted as a user
 
 for my $case (
     [ 'Guest', '{"message":"Guest"}', 401 ],
@@ -150,15 +159,17 @@ for my $case (
     my $stream = open_stream($nginx);
 
     if ($status) {
-        is($stream->status, $status, "$name is nobody");
+        is($stream->status, $status,
+            "the answer of a look-up is no user: $name");
 
     } else {
         ok(($stream->status || 0) =~ /\A(?:401|502)\z/,
-            "$name is nobody: " . ($stream->status || 'nothing'));
+            "the answer of a look-up is no user: $name: "
+            . ($stream->status || 'nothing'));
     }
 }
 
-# the site of an internal location that does not exist
+# the location of mcp_sse_user does not exist
 
 {
     my $nginx = start_nginx(settings => 'mcp_sse_call /_mcp/call; '
@@ -167,9 +178,9 @@ for my $case (
     my $stream = open_stream($nginx);
 
     ok(($stream->status || 0) =~ /\A50[234]\z/,
-        'a missing look-up location is not 401');
+        'a missing location of mcp_sse_user is 502, 503 or 504');
     ok($nginx->wait_log(qr{\[error\].*/_mcp/missing}),
-        'an error names it');
+        'the log names the missing location');
 }
 
 # the cache
@@ -184,24 +195,28 @@ for my $case (
         post($nginx, $stream, request($_, 'ping'));
     }
 
-    is($frappe->lookups, 0, '20 POSTs, no look-up');
+    is($frappe->lookups, 0,
+        "20 POSTs with the stream's credential need no look-up");
 
     my @more = open_streams($nginx, 10);
 
-    is($frappe->lookups, 0, '10 more streams, no look-up');
+    is($frappe->lookups, 0,
+        '10 more streams with the credential need no look-up');
     is(open_stream($nginx, auth => MCPTest::credential('bob'))->status, 200,
-        'another user');
-    is($frappe->lookups, 1, 'is looked up');
+        'a stream of another user opens');
+    is($frappe->lookups, 1, 'another user is looked up');
 
     open_stream($nginx, auth => MCPTest::credential('alice', 'bearer'));
-    is($frappe->lookups, 2, 'another credential too');
+    is($frappe->lookups, 2, 'another credential of the same user is looked up');
 
     $frappe->reset;
     open_stream($nginx, auth => 'token x-key:wrong') for 1 .. 5;
-    is($frappe->lookups, 1, 'refusals are cached');
+    is($frappe->lookups, 1,
+        'a refused credential is looked up once for 5 requests');
     sleep_for(6);
     open_stream($nginx, auth => 'token x-key:wrong');
-    is($frappe->lookups, 2, 'for 5 seconds');
+    is($frappe->lookups, 2,
+        'a refused credential is looked up again after 5 seconds');
 }
 
 {
@@ -212,8 +227,8 @@ for my $case (
 
     my $n = $frappe->lookups;
 
-    cmp_ok($n, '>=', 1, 'workers ask');
-    cmp_ok($n, '<=', 4, 'and share what they know');
+    cmp_ok($n, '>=', 1, 'workers look up a credential');
+    cmp_ok($n, '<=', 4, 'each of 4 workers looks up a credential at most once');
 }
 
 {
@@ -221,13 +236,14 @@ for my $case (
 
     $frappe->reset;
     open_stream($nginx);
-    is($frappe->lookups, 1, 'a look-up');
+    is($frappe->lookups, 1, 'a stream needs a look-up');
     sleep_for(2);
     open_stream($nginx);
-    is($frappe->lookups, 2, 'mcp_sse_auth_cache: asked again');
+    is($frappe->lookups, 2,
+        'a credential is looked up again after mcp_sse_auth_cache');
 }
 
-# one look-up for many that come together
+# one look-up serves many requests that come together
 
 {
     my $nginx = start_nginx();
@@ -237,19 +253,19 @@ for my $case (
 
     my @streams = map { open_stream($nginx, wait => 0) } 1 .. 30;
 
-    # the one worker has read them when it answers what came later
+    # the only worker has read them when it answers a later request
 
     run_until(sub { $frappe->lookups });
     get($nginx, '/health');
     $frappe->open_gate('many');
     run_until(sub { !grep { !$_->session && !$_->ended } @streams });
     is(scalar(grep { ($_->status || 0) == 200 } @streams), 30,
-        '30 streams during a slow look-up');
-    is($frappe->lookups, 1, 'one look-up');
+        '30 streams that come during a slow look-up open');
+    is($frappe->lookups, 1, '30 streams with one credential need one look-up');
     $frappe->reset;
     $_->close for @streams;
 
-    # one of them leaves meanwhile
+    # a client leaves during the look-up
 
     $frappe->set(logged_user_hold => 'bob');
 
@@ -263,7 +279,7 @@ for my $case (
     get($nginx, '/health');
     $frappe->open_gate('bob');
     ok(run_until(sub { $late->session }),
-        'one of two leaves: the other is served');
+        'a stream opens though another client left during the look-up');
     $late->close;
 
     $frappe->set(logged_user_hold => 'only');
@@ -280,12 +296,14 @@ for my $case (
     my $n = $frappe->lookups;
 
     is(open_stream($nginx, auth => MCPTest::credential('bob', 'bearer'))
-        ->status, 200, 'the only one leaves: the look-up runs on');
-    is($frappe->lookups, $n, 'and fills the cache');
+        ->status, 200,
+        'a stream opens after the only client of a look-up has left');
+    is($frappe->lookups, $n,
+        'the look-up of a client that left fills the cache');
     $frappe->reset;
 }
 
-# a site of its own
+# a location with another site
 
 {
     my $nginx = start_nginx(locations => <<'EOT');
@@ -295,18 +313,21 @@ for my $case (
         }
 EOT
 
-    is(open_stream($nginx)->status, 200, 'good here');
+    is(open_stream($nginx)->status, 200,
+        'a credential of the site opens a stream');
     is_rejected(open_stream($nginx, path => '/other/sse'), 401, -32001,
-        'Invalid authorization', 'the same credential at another site');
+        'Invalid authorization', 'the same credential is 401 at another site');
     is(open_stream($nginx, path => '/other/sse',
         auth => MCPTest::credential('carol', 'other'))->status, 200,
-        'a user of that site');
+        'a user of the other site gets a stream there');
     is_rejected(open_stream($nginx,
         auth => MCPTest::credential('carol', 'other')), 401, -32001,
-        'Invalid authorization', 'who is nobody here');
+        'Invalid authorization',
+        'the user of the other site is 401 at this one');
 }
 
-# disabled: Frappe's look-up does not say so, its endpoint does
+# a disabled user: Frappe's look-up accepts the credential, its endpoint does
+# not
 
 {
     my $nginx  = start_nginx();
@@ -314,12 +335,14 @@ EOT
 
     is($stream->status, 200, 'a disabled user gets a stream');
     is_error(call($nginx, $stream, request(1, 'tools/list', {})), -32001,
-        'Not permitted', 'but no answer');
+        'Not permitted',
+        'a call of a disabled user has the error "Not permitted"');
     $stream->close;
 
     $stream = open_stream($nginx, auth => MCPTest::credential('noaccess'));
     is_error(call($nginx, $stream, request(1, 'tools/list', {})), -32001,
-        'Not permitted', 'nor does one without access');
+        'Not permitted',
+        'a call of a user without access has the error "Not permitted"');
     $stream->close;
 
     my $old = start_nginx(dialect => 'old');
@@ -329,12 +352,13 @@ EOT
     my $raw = call($old, $stream, request(7, 'tools/list', {}));
 
     is((error_of($raw) || {})->{code}, -32000,
-        'old dialect: the error without id');
-    is(raw_id($raw || '{}'), 7, 'gets the id of the request');
+        "old dialect: the client gets Frappe's error without id");
+    is(raw_id($raw || '{}'), 7,
+        'old dialect: the error has the id of the request');
     $stream->close;
 }
 
-# Frappe cannot be asked
+# Frappe is unreachable
 
 for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
     [ 'refuse', 502 ], [ 429, 503 ])
@@ -351,14 +375,14 @@ for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
 
     if ($down eq '429' || $down eq '500') {
         like($stream->status || 0, qr/\A50[234]\z/,
-            "look-up $down: held, then 50x");
+            "look-up $down: the GET is 502, 503 or 504");
 
     } else {
         is_rejected($stream, $status, -32003, 'Backend unavailable',
-            "look-up $down: held, then $status");
+            "look-up $down: the GET is $status");
     }
 
-    cmp_ok(now() - $from, '>', 1, "look-up $down: not at once");
+    cmp_ok(now() - $from, '>', 1, "look-up $down: the GET waits before that");
     $frappe->reset;
 }
 
@@ -369,15 +393,15 @@ for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
 
     my $stream = open_stream($nginx, wait => 0);
 
-    ok(wait_failed($nginx, 2), 'Frappe is asked again and again');
-    ok(!defined $stream->status, 'a GET is held while Frappe is down');
+    ok(wait_failed($nginx, 2), 'the look-up is repeated while Frappe is down');
+    ok(!defined $stream->status, 'a GET waits while Frappe is down');
     $frappe->reset;
     ok(run_until(sub { $stream->session }),
-        'and served when it is back');
+        'the GET that waits is served when Frappe is back');
     $stream->close;
 }
 
-# a stale good entry is used meanwhile
+# a cached answer is used while Frappe is down
 
 {
     my $nginx  = start_nginx(http =>
@@ -389,15 +413,16 @@ for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
 
     my $again = open_stream($nginx);
 
-    is($again->status, 200, 'a stale good entry opens streams');
+    is($again->status, 200,
+        'a cached answer opens streams while Frappe is down');
     accepted(post($nginx, $stream, request(1, 'ping')),
-        'and lets messages in');
-    ok($stream->wait_answer(1), 'which are answered');
+        'a cached answer lets a POST pass while Frappe is down');
+    ok($stream->wait_answer(1), 'the request of that POST is answered');
     $frappe->reset;
     $_->close for $stream, $again;
 }
 
-# a POST while Frappe cannot be asked and nothing is stale
+# a POST while Frappe is down and no cached answer is left
 
 {
     my $nginx  = start_nginx(http => 'mcp_sse_auth_cache 1s; '
@@ -408,21 +433,21 @@ for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
     $frappe->set(down => '503');
 
     accepted(post($nginx, $stream, request(1, 'tools/list', {})),
-        "POST with the stream's own credential: accepted");
+        "a POST with the stream's credential is accepted");
     is_error($stream->wait_answer(1), -32003, 'Backend unavailable',
-        'and answered by the call');
+        'the call of that POST is "Backend unavailable"');
 
     my $other = post($nginx, $stream->session, request(2, 'ping'),
         auth => MCPTest::credential('alice', 'bearer'));
 
     is_rejected($other, 503, -32003, 'Backend unavailable',
-        'POST with another one: 503');
-    ok($other->header('Retry-After'), 'with Retry-After');
+        'a POST with another credential is 503');
+    ok($other->header('Retry-After'), 'the 503 has Retry-After');
     $frappe->reset;
     $stream->close;
 }
 
-# the credential of an open stream is looked up again
+# mcp_sse_auth_recheck
 
 {
     my $nginx  = start_nginx(http =>
@@ -431,36 +456,40 @@ for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
     my $bob    = open_stream($nginx, auth => MCPTest::credential('bob'));
     my $before = $frappe->tool_count('hang');
 
-    accepted(post($nginx, $stream, tool(1, 'hang', {})), 'a long call');
+    accepted(post($nginx, $stream, tool(1, 'hang', {})),
+        'a call is accepted before its credential is revoked');
     ok(run_until(sub { $frappe->tool_count('hang') > $before }),
-        'which runs');
+        'the call runs');
     $frappe->set(revoke => 'alice-key');
 
     is($stream->wait_ended || 'open', 'clean',
-        'revoked: the stream is ended');
+        'the stream ends when its credential is revoked');
     is_error(($stream->answers(1))[0], -32010,
-        'Stream closed before the answer', 'its call is answered first');
+        'Stream closed before the answer',
+        'the open call is answered before the stream ends');
 
     my ($last) = reverse $stream->events;
 
-    ok(defined $stream->retry, 'with retry:');
+    ok(defined $stream->retry, 'the stream ends with retry:');
 
     my ($error) = $stream->of_type('error');
 
-    ok($error, 'the client is told why');
+    ok($error, 'the stream ends with event: error');
     is(ref((decode(($error || {})->{data} || '{}') || {})->{error}), 'HASH',
-        'in JSON-RPC');
-    ok(!$bob->ended, "another's stream stays");
+        'event: error has a JSON-RPC error');
+    ok(!$bob->ended, 'the stream of another user stays');
 
     $frappe->set(down => '503');
-    ok(wait_failed($nginx, 2), 'Frappe cannot be asked');
-    ok(!$bob->ended, 'a stream stays meanwhile');
+    ok(wait_failed($nginx, 2),
+        'the look-ups of open streams fail while Frappe is down');
+    ok(!$bob->ended, 'a stream stays while Frappe is down');
     $frappe->reset;
-    accepted(post($nginx, $bob, request(1, 'ping')), 'and works');
+    accepted(post($nginx, $bob, request(1, 'ping')),
+        'the stream that stayed accepts a message');
     $bob->close;
 }
 
-# FRAPPE_API_SECRET
+# mcp_sse_api_secret
 
 {
     require File::Temp;
@@ -480,16 +509,18 @@ for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
     {
         my $stream = open_stream($nginx, auth => $auth);
 
-        is($stream->status, 200, "with mcp_sse_api_secret: $auth");
+        is($stream->status, 200,
+            "mcp_sse_api_secret: a stream opens for $auth");
         $stream->close if $stream->session;
     }
 
     is(open_stream($nginx, auth => 'bob-key')->status, 401,
-        'a key whose secret it is not');
-    is(open_stream($nginx, auth => 'token a b')->status, 401, 'three words');
+        'mcp_sse_api_secret: a key with another secret is 401');
+    is(open_stream($nginx, auth => 'token a b')->status, 401,
+        'mcp_sse_api_secret: a credential of three words is 401');
 }
 
-# nginx has authenticated already
+# nginx has authenticated the user
 
 {
     my $nginx = start_nginx(settings => <<'EOT');
@@ -503,19 +534,22 @@ EOT
     my $stream = open_stream($nginx, auth => undef,
         headers => [ 'X-User', 'zoe' ]);
 
-    is($stream->status, 200, 'mcp_sse_principal: no Authorization needed');
+    is($stream->status, 200,
+        'mcp_sse_principal: a stream opens without Authorization');
     is(open_stream($nginx, auth => undef)->status, 401,
-        'an empty principal is 401');
+        'mcp_sse_principal: an empty value is 401');
     accepted(post($nginx, $stream, request(1, 'ping'),
-        headers => [ 'X-User', 'zoe' ]), 'the same principal');
+        headers => [ 'X-User', 'zoe' ]),
+        'mcp_sse_principal: a POST of the same user is accepted');
     is_rejected(post($nginx, $stream, request(2, 'ping'),
         headers => [ 'X-User', 'yan' ]), 400, -32001, 'Invalid session ID',
-        'another principal');
-    is($frappe->lookups, 0, 'no look-up');
-    ok($nginx->wait_log(qr/for user: zoe/), 'the principal is logged');
+        'mcp_sse_principal: a POST of another user is refused');
+    is($frappe->lookups, 0, 'mcp_sse_principal: nothing is looked up');
+    ok($nginx->wait_log(qr/for user: zoe/),
+        'mcp_sse_principal: the log names the user');
     $stream->close;
 
-    # one that could write lines of its own into the log is nobody
+    # a name with a line break could write its own lines into the log
 
     my $basic = start_nginx(settings => <<'EOT');
         mcp_sse_call      /_mcp/call;
@@ -524,12 +558,12 @@ EOT
 EOT
 
     is(open_stream($basic, auth => 'Basic emVkOng=')->status, 200,
-        'a name of Basic');
+        'mcp_sse_principal: a name of Basic opens a stream');
     is(open_stream($basic, auth => 'Basic emVkCmV2aWw6eA==')->status, 401,
-        'a line break in it');
+        'mcp_sse_principal: a name with a line break is 401');
 }
 
-# cookies only where they are wanted
+# mcp_sse_cookie
 
 {
     my $nginx = start_nginx(locations => <<'EOT', dialect => 'old');
@@ -546,34 +580,37 @@ EOT
     my @own    = (Origin => 'https://erp.example.com');
 
     is(open_stream($nginx, auth => undef, headers => [@cookie])->status, 401,
-        'a cookie is nothing without mcp_sse_cookie');
+        'a cookie is not accepted without mcp_sse_cookie');
     is(open_stream($nginx, auth => undef, path => '/c/sse',
         headers => [@cookie, 'Sec-Fetch-Site', 'cross-site'])->status =~
-        /\A40[13]\z/ ? 1 : 0, 1, 'Sec-Fetch-Site: cross-site is refused');
+        /\A40[13]\z/ ? 1 : 0, 1,
+        'a cookie with Sec-Fetch-Site: cross-site is refused');
     is(open_stream($nginx, auth => undef, path => '/c/sse', headers =>
         [@cookie, Origin => 'https://evil.example.com'])->status, 403,
-        'a foreign Origin is refused');
+        'a cookie with a foreign Origin is refused');
 
     my $stream = open_stream($nginx, auth => undef, path => '/c/sse',
         headers => [@cookie, @own, 'Sec-Fetch-Site', 'same-origin']);
 
-    is($stream->status, 200, "Frappe's session opens a stream");
+    is($stream->status, 200, 'the cookie of a Frappe session opens a stream');
     is(open_stream($nginx, auth => undef, path => '/c/sse',
-        headers => [ Cookie => 'sid=nobody' ])->status, 401, 'a bad one not');
+        headers => [ Cookie => 'sid=nobody' ])->status, 401,
+        'the cookie of an unknown session is 401');
 
     my $message = tool(1, 'echo', {});
     my @csrf    = ('X-Frappe-CSRF-Token', 'alice-csrf');
 
     ok(post($nginx, $stream, $message, headers => [@cookie, @csrf])->status
-        =~ /\A40[013]\z/, 'a POST needs an Origin');
+        =~ /\A40[013]\z/, 'a POST with a cookie and no Origin is refused');
     ok(post($nginx, $stream, $message, headers => [@cookie, @own])->status
-        =~ /\A40[013]\z/, 'and a CSRF token');
+        =~ /\A40[013]\z/, 'a POST with a cookie and no CSRF token is refused');
     accepted(post($nginx, $stream, $message,
-        headers => [@cookie, @own, @csrf]), 'with both it is accepted');
+        headers => [@cookie, @own, @csrf]),
+        'a POST with cookie, Origin and CSRF token is accepted');
     like($stream->wait_answer(1) || '', qr/alice\@example\.com/,
-        'and runs as the user of the session');
+        'a POST with a cookie runs as the user of the Frappe session');
     is($frappe->last_headers->{cookie}, 'sid=alice-sid',
-        'of the cookies only sid goes along');
+        'Frappe gets the cookie sid and no other');
     $stream->close;
 }
 

@@ -1,5 +1,5 @@
-# Answers to requests without a good credential, one by one.
-# docs/PROTOCOL.md 2.
+# Answers to single requests with and without a valid credential.
+# docs/PROTOCOL.md 2 and 9.
 
 use lib 't/lib';
 use MCPTest::Blocks;
@@ -11,7 +11,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: none
+=== TEST 1: GET without a credential is 401 with a challenge
 --- request
 GET /mcp/sse
 --- error_code: 401
@@ -22,7 +22,7 @@ Content-Type: application/json
 
 
 
-=== TEST 2: malformed
+=== TEST 2: a malformed Authorization is 401
 --- more_headers eval
 [ map { "Authorization: $_" } "token", "Bearer", "token a:b c",
     "token  alice-key:alice-secret", "Digest x", "alice-key:alice-secret",
@@ -34,7 +34,7 @@ Content-Type: application/json
 
 
 
-=== TEST 3: refused by Frappe
+=== TEST 3: a credential that Frappe refuses is 401
 --- more_headers eval
 [ map { "Authorization: $_" } "token alice-key:wrong", "token x:y",
     "Bearer wrong", "Bearer expired-token", "Bearer revoked-token",
@@ -46,7 +46,7 @@ Content-Type: application/json
 
 
 
-=== TEST 4: good ones, the scheme in any case
+=== TEST 4: a valid credential is 200, the scheme in any case
 --- more_headers eval
 [ map { "Authorization: $_" } "token alice-key:alice-secret",
     "TOKEN alice-key:alice-secret", "Token bob-key:bob-secret",
@@ -60,7 +60,7 @@ Content-Type: application/json
 
 
 
-=== TEST 5: a message without one
+=== TEST 5: POST without a credential is 401 with a challenge
 --- request
 POST /mcp/messages?session_id=x
 {}
@@ -70,7 +70,7 @@ WWW-Authenticate: Bearer realm="localhost"
 
 
 
-=== TEST 6: a cookie is none
+=== TEST 6: a cookie is not a credential by default
 --- more_headers
 Cookie: sid=alice-sid
 --- request
@@ -79,14 +79,14 @@ GET /mcp/sse
 
 
 
-=== TEST 7: nor is an argument
+=== TEST 7: an argument of the URI is not a credential
 --- request
 GET /mcp/sse?access_token=alice-token
 --- error_code: 401
 
 
 
-=== TEST 8: a principal of nginx
+=== TEST 8: mcp_sse_principal is accepted, empty it is 401
 --- settings
     mcp_sse_call       /_mcp/call;
     mcp_sse_principal  $http_x_user;
@@ -100,7 +100,7 @@ GET /mcp/sse?access_token=alice-token
 
 
 
-=== TEST 9: Frappe cannot be asked
+=== TEST 9: GET is 503 while the look-up is 503
 --- in_http
     mcp_sse_auth_wait 500ms;
 --- config
@@ -115,7 +115,7 @@ GET /mcp/sse
 
 
 
-=== TEST 10: health needs none
+=== TEST 10: /health needs no credential
 --- request
 GET /health
 --- response_headers
@@ -124,7 +124,7 @@ Content-Type: application/json
 
 
 
-=== TEST 11: health, ready
+=== TEST 11: /health is 200 with ready=1, with ready=strict, and for HEAD
 --- request eval
 [ "GET /health?ready=1", "GET /health?ready=strict", "HEAD /health" ]
 --- error_code eval

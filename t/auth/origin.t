@@ -1,4 +1,4 @@
-# Origin and CORS.  docs/PROTOCOL.md 1; mcp_sse_origin.
+# Origin, mcp_sse_origin, and the headers of CORS.  docs/PROTOCOL.md 1.
 
 use lib 't/lib';
 use MCPTest::Blocks;
@@ -10,7 +10,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: a foreign Origin: 403, before the credential
+=== TEST 1: a foreign Origin is 403, before the credential
 --- more_headers
 Origin: https://evil.example.com
 --- request
@@ -23,7 +23,7 @@ Content-Type: application/json
 
 
 
-=== TEST 2: a foreign Origin of a message
+=== TEST 2: a POST of a foreign Origin is 403
 --- more_headers
 Origin: https://evil.example.com
 Authorization: token alice-key:alice-secret
@@ -36,7 +36,7 @@ POST /mcp/messages?session_id=x
 
 
 
-=== TEST 3: foreign ones of every kind
+=== TEST 3: foreign origins of every kind are 403
 --- more_headers eval
 [ map { "Origin: $_" } "null", "http://localhost.evil.example.com",
     "http://evil.example.com/localhost", "http://localhost\@evil.example.com",
@@ -48,7 +48,7 @@ POST /mcp/messages?session_id=x
 
 
 
-=== TEST 4: the same origin, on an error
+=== TEST 4: an error names the allowed Origin
 --- more_headers
 Origin: http://localhost
 --- request
@@ -61,7 +61,7 @@ Vary: Origin
 
 
 
-=== TEST 5: the same origin, on the stream
+=== TEST 5: a stream names the allowed Origin
 --- more_headers
 Origin: http://localhost
 Authorization: token alice-key:alice-secret
@@ -75,7 +75,7 @@ Vary: Origin
 
 
 
-=== TEST 6: on 400, 405
+=== TEST 6: 400 and 405 name the allowed Origin
 --- more_headers
 Origin: http://localhost
 Authorization: token alice-key:alice-secret
@@ -89,7 +89,7 @@ Authorization: token alice-key:alice-secret
 
 
 
-=== TEST 7: host without case, default port filled in
+=== TEST 7: host and scheme have any case, the port a default
 --- more_headers eval
 [ map { "Authorization: token alice-key:alice-secret\nOrigin: $_" }
     "http://LOCALHOST", "http://localhost:80", "HTTP://localhost" ]
@@ -100,7 +100,7 @@ Authorization: token alice-key:alice-secret
 
 
 
-=== TEST 8: without Origin nothing of CORS
+=== TEST 8: a request without Origin gets no header of CORS
 --- more_headers
 Authorization: token alice-key:alice-secret
 --- request
@@ -111,7 +111,7 @@ HEAD /mcp/sse
 
 
 
-=== TEST 9: a list
+=== TEST 9: mcp_sse_origin lists the allowed origins
 --- in_http
     mcp_sse_origin https://app.example.com http://localhost:3000;
 --- more_headers eval
@@ -131,7 +131,7 @@ HEAD /mcp/sse
 
 
 
-=== TEST 10: any
+=== TEST 10: mcp_sse_origin * allows any Origin
 --- in_http
     mcp_sse_origin *;
 --- more_headers
@@ -145,7 +145,7 @@ Vary: Origin
 
 
 
-=== TEST 11: preflight of the stream, without a credential
+=== TEST 11: a preflight of the stream needs no credential
 --- more_headers
 Origin: http://localhost
 Access-Control-Request-Method: GET
@@ -163,7 +163,7 @@ Vary: Origin
 
 
 
-=== TEST 12: preflight of messages
+=== TEST 12: a preflight of messages is 204
 --- more_headers
 Origin: http://localhost
 Access-Control-Request-Method: POST
@@ -179,7 +179,7 @@ Access-Control-Max-Age: 600
 
 
 
-=== TEST 13: preflight of a foreign Origin
+=== TEST 13: a preflight of a foreign Origin is 403
 --- more_headers
 Origin: https://evil.example.com
 Access-Control-Request-Method: GET
@@ -192,7 +192,7 @@ OPTIONS /mcp/sse
 
 
 
-=== TEST 14: OPTIONS without Origin
+=== TEST 14: OPTIONS without Origin is 204 without CORS
 --- request
 OPTIONS /mcp/sse
 --- error_code: 204
@@ -201,7 +201,7 @@ OPTIONS /mcp/sse
 
 
 
-=== TEST 15: headers that are asked for are not written as they come
+=== TEST 15: a control character in the requested headers does no harm
 --- more_headers eval
 "Origin: http://localhost\nAccess-Control-Request-Headers: a\x01b"
 --- request

@@ -1,5 +1,6 @@
-# Answers come as the backend sent them: bytes of ids and numbers, order of
-# members, any size, always one data line.  docs/PROTOCOL.md 3 and 6.
+# Answers come as the backend sent them: the bytes of ids and numbers, the
+# order of members, any size, one data line each; Frappe gets the raw bytes of
+# the client.  docs/PROTOCOL.md 3 and 6.
 
 use strict;
 use warnings;
@@ -22,8 +23,7 @@ for my $dialect (qw(new old)) {
 EOT
     my $stream = open_stream($nginx);
 
-    # ids as JSON-RPC allows them; those Frappe's JSON respells are answered
-    # by us
+    # ids that JSON-RPC allows
 
     for my $id (0, 1, -1, 9007199254740993, '1152921504606846976',
         '9223372036854775807', '-9223372036854775808', '18446744073709551616',
@@ -34,11 +34,13 @@ EOT
         my $raw = call($nginx, $stream, request($id, 'tools/list', {}));
         my $name = length $id > 50 ? 'a long one' : $id;
 
-        is(raw_id($raw || '{}'), $id, "$dialect: id $name of a call");
+        is(raw_id($raw || '{}'), $id,
+            "$dialect: a call is answered with id $name");
 
         delete $stream->{answers}{$id};
         $raw = call($nginx, $stream, request($id, 'ping'));
-        is(raw_id($raw || '{}'), $id, "$dialect: id $name of a ping");
+        is(raw_id($raw || '{}'), $id,
+            "$dialect: a ping is answered with id $name");
     }
 
     for my $id ($utf8->('"é-1"'), $utf8->('"日本"'), $utf8->('"😀"'),
@@ -47,26 +49,27 @@ EOT
     {
         my $raw = call($nginx, $stream, request($id, 'ping'));
 
-        is(raw_id($raw || '{}'), $id, "$dialect: id $id of a ping");
+        is(raw_id($raw || '{}'), $id,
+            "$dialect: a ping is answered with id $id");
 
-        # the backend may spell it differently; it is the same id
+        # Frappe may write the id with other escapes; its value is the same
 
         my $n = $stream->messages;
 
         accepted(post($nginx, $stream, request($id, 'tools/list', {})),
-            "$dialect: id $id of a call");
+            "$dialect: a call with id $id is accepted");
         run_until(sub { $stream->messages > $n });
 
         my $event = ($stream->messages)[$n];
         my $got   = decode($event ? $event->{data} : '{}') || {};
 
         is($got->{id}, decode("[$id]")->[0],
-            "$dialect: id $id of a call: the same id");
-        ok(exists $got->{result}, "$dialect: id $id of a call: a result");
+            "$dialect: a call is answered with the value of id $id");
+        ok(exists $got->{result}, "$dialect: a call with id $id has a result");
         delete $stream->{answers}{ $_->{raw_id} } for $event || ();
     }
 
-    # "-0" is 0, and "1" is not 1
+    # the string "1" is not the number 1
 
     {
         delete $stream->{answers}{1};
@@ -77,7 +80,7 @@ EOT
             "$dialect: 1 and \"1\" are different ids");
     }
 
-    # numbers and order
+    # numbers and the order of members
 
     {
         my $raw = call($nginx, $stream, tool(1000, 'numbers', {}));
@@ -86,14 +89,17 @@ EOT
 
         is_deeply([ grep { !/\A(?:content|isError)\z/ } @{ $names || [] } ],
             [qw(zebra apple mango minus exponent apple2)],
-            "$dialect: order of members");
-        is($result->{zebra}, '1.10', "$dialect: 1.10");
-        is($result->{apple}, '1e999', "$dialect: 1e999");
+            "$dialect: the members of a result keep their order");
+        is($result->{zebra}, '1.10', "$dialect: the number 1.10 is unchanged");
+        is($result->{apple}, '1e999',
+            "$dialect: the number 1e999 is unchanged");
         is($result->{mango}, '123456789012345678901234567890',
-            "$dialect: 30 digits");
-        is($result->{minus}, '-0.0', "$dialect: -0.0");
-        is($result->{exponent}, '1E+2', "$dialect: 1E+2");
-        is($result->{apple2}, '[3,2,1.000]', "$dialect: an array");
+            "$dialect: a number of 30 digits is unchanged");
+        is($result->{minus}, '-0.0', "$dialect: the number -0.0 is unchanged");
+        is($result->{exponent}, '1E+2',
+            "$dialect: the number 1E+2 is unchanged");
+        is($result->{apple2}, '[3,2,1.000]',
+            "$dialect: an array of numbers is unchanged");
     }
 
     {
@@ -101,7 +107,7 @@ EOT
 
         ok(index($raw || '', $utf8->("na\x{ef}ve \x{20ac} \x{1f600} "
             . "[\x{2028}] [\x{2029}] \\u0041 \\/ \\ud83d\\ude00")) >= 0,
-            "$dialect: raw UTF-8 and escapes as they were");
+            "$dialect: raw UTF-8 and escapes are unchanged");
     }
 
     # line ends between tokens
@@ -110,12 +116,14 @@ EOT
         my $raw = call($nginx, $stream, tool(1002, 'two_lines', {}));
 
         ok(ref decode($raw || '') eq 'HASH',
-            "$dialect: CR LF between tokens: still JSON");
-        unlike($raw || "\n", qr/[\r\n]/, "$dialect: CR LF: in one line");
-        is($stream->{answers}{1002}[0]{lines}, 1, "$dialect: one data line");
+            "$dialect: an answer with CR LF between tokens comes as JSON");
+        unlike($raw || "\n", qr/[\r\n]/,
+            "$dialect: an answer with CR LF comes in one line");
+        is($stream->{answers}{1002}[0]{lines}, 1,
+            "$dialect: an answer with CR LF has one data line");
     }
 
-    # sizes
+    # answers of many sizes
 
     my $id = 2000;
 
@@ -130,31 +138,34 @@ EOT
                 $length = length $1 if length $1 > $length;
             }
 
-            is($length, $size, "$dialect: $tool, $size bytes");
-            is(raw_id($raw || '{}'), $id, "$dialect: $tool, $size bytes: id");
+            is($length, $size,
+                "$dialect: an answer of $size bytes ($tool) comes whole");
+            is(raw_id($raw || '{}'), $id,
+                "$dialect: an answer of $size bytes ($tool) has its id");
         }
     }
 
-    # in the other direction: what is sent arrives as it was
+    # messages of many sizes reach Frappe unchanged
 
     for my $size (10, 4096, 70_000, 1_000_000) {
         my $text = join '', map { chr(65 + $_ % 26) } 1 .. $size;
         my $raw = call($nginx, $stream, tool(++$id, 'echo',
             { text => $text }));
 
-        ok(index($raw || '', $text) >= 0, "$dialect: a message of $size");
+        ok(index($raw || '', $text) >= 0,
+            "$dialect: a message of $size bytes reaches Frappe unchanged");
     }
 
-    ok(!$stream->{has_cr}, "$dialect: no CR anywhere");
+    ok(!$stream->{has_cr}, "$dialect: the stream has no CR");
     is(scalar(grep { $_->{lines} != 1 } $stream->messages), 0,
-        "$dialect: one data line per message");
+        "$dialect: each message has one data line");
 
     unlike($nginx->error_log, qr/temporary file/,
-        "$dialect: no answer went through a file");
+        "$dialect: no answer is buffered in a file");
     $stream->close;
 }
 
-# what Frappe gets are the raw bytes of the client
+# Frappe gets the raw bytes of the client
 
 {
     my $seen;
@@ -177,12 +188,13 @@ EOT
         delete $stream->{answers}{ $_ } for '"\u0069"';
         ok(call($nginx, $stream,
             '{"params":' . $params . ',"id":"\u0069","method":"tools/call",'
-            . '"jsonrpc":"2.0"}'), 'answered');
+            . '"jsonrpc":"2.0"}'), 'a call with unusual params is answered');
 
         my ($raw) = members($seen || '{}');
 
-        is($raw->{params}, $params, 'params as sent');
-        is($raw->{id}, '"\u0069"', 'id as sent');
+        is($raw->{params}, $params,
+            'Frappe gets the bytes of params unchanged');
+        is($raw->{id}, '"\u0069"', 'Frappe gets the bytes of the id unchanged');
     }
 
     # line ends in the client's JSON
@@ -191,17 +203,19 @@ EOT
     call($nginx, $stream, "{\r\n\"jsonrpc\": \"2.0\",\r\n\"id\": 5,\r\n"
         . "\"method\": \"tools/call\",\r\n\"params\": {\r\n\"a\": 1\r\n}\r\n}");
     is_deeply(decode((members($seen || '{}'))[0]{params}), { a => 1 },
-        'line ends between the tokens of a message');
+        'Frappe gets a message with line ends between its tokens');
 
-    # without params
+    # a message without params
 
     delete $stream->{answers}{6};
     call($nginx, $stream, request(6, 'tools/list'));
     is_deeply([ sort keys %{ (members($seen || '{}'))[0] } ],
-        [qw(id jsonrpc method)], 'no params are invented');
-    is($backend->{requests}[-1]{method}, 'POST', 'the method is POST');
+        [qw(id jsonrpc method)],
+        'Frappe gets no params if the client sends none');
+    is($backend->{requests}[-1]{method}, 'POST', 'Frappe gets a POST');
     is($backend->{requests}[-1]{headers}{'content-length'},
-        length $backend->{requests}[-1]{body}, 'Content-Length is exact');
+        length $backend->{requests}[-1]{body},
+        'Frappe gets an exact Content-Length');
     $stream->close;
 }
 

@@ -1,5 +1,6 @@
-# Whatever the backend does, a request gets exactly one JSON-RPC answer with
-# its own id, and nothing of the backend's error pages.  docs/PROTOCOL.md 6.
+# Whatever the backend answers, a request gets exactly one JSON-RPC answer with
+# its own id, and nothing of the backend's error pages.  docs/PROTOCOL.md 4, 5
+# and 6.
 
 use strict;
 use warnings;
@@ -11,7 +12,7 @@ use Test::More;
 my $id = 0;
 
 
-# Calls a tool of the stand-in and expects an error.
+# Sends a request and expects an error.
 
 sub fault {
     my ($nginx, $stream, $message, $code, $text, $name, $data) = @_;
@@ -21,17 +22,18 @@ sub fault {
     my $raw = call($nginx, $stream, $message);
 
     is_error($raw, $code, $text, $name);
-    is(raw_id($raw || '{}'), raw_id($message), "$name: the request's id");
+    is(raw_id($raw || '{}'), raw_id($message),
+        "$name: the error has the request's id");
 
-    # the tail of every fault: what was not meant for clients
+    # what is not meant for clients
 
     unlike($raw || '', qr/Traceback|<html|<!DOCTYPE|apps\/frappe|nginx/i,
-        "$name: nothing of the backend's page");
+        "$name: the error has nothing of the backend's page");
 
     if ($data) {
         my $error = error_of($raw) || {};
 
-        is_deeply($error->{data}, $data, "$name: data");
+        is_deeply($error->{data}, $data, "$name: the error has its data");
     }
 
     return $raw;
@@ -53,60 +55,67 @@ EOT
     my @backend = (-32603, 'Backend error');
 
     fault($nginx, $stream, tool(++$id, 'throw', {}), @backend,
-        "$d: frappe.throw", { status => 417, exc_type => 'ValidationError' });
+        "$d: frappe.throw is a backend error",
+        { status => 417, exc_type => 'ValidationError' });
     fault($nginx, $stream, tool(++$id, 'permission', {}), -32001,
-        'Not permitted', "$d: 403");
+        'Not permitted', "$d: status 403 is \"Not permitted\"");
     fault($nginx, $stream, tool(++$id, 'status', { code => 401 }), -32001,
-        'Not permitted', "$d: 401");
+        'Not permitted', "$d: status 401 is \"Not permitted\"");
 
     for my $code (500, 404, 409, 413, 429, 501, 400, 302, 206) {
         my $raw = fault($nginx, $stream, tool(++$id, 'status',
-            { code => $code }), @backend, "$d: HTML with status $code");
+            { code => $code }), @backend,
+            "$d: HTML with status $code is a backend error");
 
         is((((error_of($raw) || {})->{data}) || {})->{status}, $code,
-            "$d: HTML with status $code: data.status");
+            "$d: HTML with status $code: data has the status");
     }
 
     for my $code (500, 404, 409) {
         my $raw = fault($nginx, $stream, tool(++$id, 'status_json',
-            { code => $code }), @backend, "$d: JSON with status $code");
+            { code => $code }), @backend,
+            "$d: JSON with status $code is a backend error");
         my $data = (error_of($raw) || {})->{data} || {};
 
-        is($data->{status}, $code, "$d: JSON with status $code: data.status");
+        is($data->{status}, $code,
+            "$d: JSON with status $code: data has the status");
         is_deeply([ grep { !/\A(?:status|exc_type)\z/ } keys %$data ], [],
-            "$d: JSON with status $code: and no more than exc_type");
+            "$d: JSON with status $code: data has at most exc_type besides");
     }
 
     for my $code (502, 503) {
         fault($nginx, $stream, tool(++$id, 'status', { code => $code }),
-            -32003, 'Backend unavailable', "$d: status $code");
+            -32003, 'Backend unavailable',
+            "$d: status $code is \"Backend unavailable\"");
     }
 
     fault($nginx, $stream, tool(++$id, 'status', { code => 504 }), -32008,
-        'Request timed out', "$d: status 504");
+        'Request timed out', "$d: status 504 is \"Request timed out\"");
 
     fault($nginx, $stream, tool(++$id, 'redirect', {}), @backend,
-        "$d: a redirect");
+        "$d: a redirect is a backend error");
     fault($nginx, $stream, tool(++$id, 'not_json', {}), @backend,
-        "$d: HTML with status 200");
+        "$d: HTML with status 200 is a backend error");
     fault($nginx, $stream, tool(++$id, 'half_json', {}), @backend,
-        "$d: half of the JSON");
+        "$d: half of the JSON is a backend error");
 
     for my $code (202, 204) {
         fault($nginx, $stream, tool(++$id, 'status', { code => $code }),
-            -32603, 'Empty answer from backend', "$d: status $code");
+            -32603, 'Empty answer from backend',
+            "$d: status $code is an empty answer");
     }
 
     fault($nginx, $stream, tool(++$id, 'empty', {}), -32603,
-        'Empty answer from backend', "$d: an empty 200");
+        'Empty answer from backend', "$d: an empty 200 is an empty answer");
 
-    # connections
+    # connections that break
 
     fault($nginx, $stream, tool(++$id, 'close', {}), -32003,
-        'Backend unavailable', "$d: closed without a byte");
+        'Backend unavailable',
+        "$d: a connection closed without a byte is \"Backend unavailable\"");
 
     is($frappe->tool_count('close'), $d eq 'new' ? 1 : 2,
-        "$d: a tool call is not repeated on another connection");
+        "$d: a call is not repeated when its connection closes");
 
     for my $after (0, 5, 100, 5000) {
         my $raw = call($nginx, $stream, tool(++$id, 'cut',
@@ -114,12 +123,14 @@ EOT
         my $error = error_of($raw) || {};
 
         ok(($error->{code} || 0) =~ /\A-32(?:603|003)\z/,
-            "$d: cut after $after bytes");
-        is(raw_id($raw || '{}'), $id, "$d: cut after $after bytes: id");
+            "$d: an answer cut after $after bytes is an error");
+        is(raw_id($raw || '{}'), $id,
+            "$d: an answer cut after $after bytes: the error has the id");
     }
 
     fault($nginx, $stream, tool(++$id, 'hang', {}), -32008,
-        'Request timed out', "$d: no answer within mcp_sse_call_timeout",
+        'Request timed out',
+        "$d: no answer within mcp_sse_call_timeout is \"Request timed out\"",
         { timeout_ms => 5000 });
 
     {
@@ -127,93 +138,110 @@ EOT
             { bytes => 400, seconds_per_byte => 0.02 }));
 
         is_error($raw, -32008, 'Request timed out',
-            "$d: an endless body is timed out");
+            "$d: a body that takes too long is \"Request timed out\"");
     }
 
     {
         my $raw = call($nginx, $stream, tool(++$id, 'lying_length',
             { shorter => JSON::PP::true() }));
 
-        is(ref error_of($raw), 'HASH', "$d: length too short: an error");
-        is(raw_id($raw || '{}'), $id, "$d: length too short: id");
+        is(ref error_of($raw), 'HASH',
+            "$d: a Content-Length that is too short is an error");
+        is(raw_id($raw || '{}'), $id,
+            "$d: a Content-Length that is too short: the error has the id");
 
         $raw = call($nginx, $stream, tool(++$id, 'lying_length',
             { shorter => JSON::PP::false() }));
-        is(ref error_of($raw), 'HASH', "$d: length too long: an error");
-        is(raw_id($raw || '{}'), $id, "$d: length too long: id");
+        is(ref error_of($raw), 'HASH',
+            "$d: a Content-Length that is too long is an error");
+        is(raw_id($raw || '{}'), $id,
+            "$d: a Content-Length that is too long: the error has the id");
     }
 
-    # size
+    # large answers
 
     fault($nginx, $stream, tool(++$id, 'big', { bytes => 200_000 }), -32009,
-        'Answer too large', "$d: larger than mcp_sse_max_answer");
+        'Answer too large',
+        "$d: an answer beyond mcp_sse_max_answer is refused");
     fault($nginx, $stream, tool(++$id, 'big_chunked', { bytes => 200_000 }),
-        -32009, 'Answer too large', "$d: the same, chunked");
+        -32009, 'Answer too large',
+        "$d: a chunked answer beyond mcp_sse_max_answer is refused");
 
-    # ids
+    # ids of answers
 
     {
         my $raw = call($nginx, $stream, tool(++$id, 'wrong_id', {}));
 
-        is((error_of($raw) || {})->{code}, -32603, "$d: another id");
-        is(raw_id($raw || '{}'), $id, "$d: another id: the request's id");
-        unlike($raw || '424242', qr/424242/, "$d: another id: not told");
+        is((error_of($raw) || {})->{code}, -32603,
+            "$d: an answer with another id is an error");
+        is(raw_id($raw || '{}'), $id,
+            "$d: an answer with another id: the error has the request's id");
+        unlike($raw || '424242', qr/424242/,
+            "$d: an answer with another id: that id is not told");
 
         $raw = call($nginx, $stream, tool(++$id, 'wrong_id',
             { id => "$id" }));
         is((error_of($raw) || {})->{code}, -32603,
-            "$d: the id as a string: another id");
+            "$d: an answer with the id as a string is an error");
 
         for my $tool (qw(no_id null_id)) {
             $raw = call($nginx, $stream, tool(++$id, $tool, {}));
-            ok($raw && exists decode($raw)->{result}, "$d: $tool: a result");
-            is(raw_id($raw || '{}'), $id, "$d: $tool: the request's id");
+            ok($raw && exists decode($raw)->{result},
+                "$d: an answer with $tool: the client gets the result");
+            is(raw_id($raw || '{}'), $id,
+                "$d: an answer with $tool: the result has the request's id");
             is(scalar(() = ($raw || '') =~ /"id"\s*:/g), 1,
-                "$d: $tool: one id");
+                "$d: an answer with $tool: the result has one id");
         }
     }
 
-    # what is no fault
+    # answers that are no fault
 
     is(decode(call($nginx, $stream, tool(++$id, 'plain_message', {}))
         || '{}')->{result}, 'just a string',
-        "$d: a message that is no JSON-RPC becomes the result");
+        "$d: a \"message\" that is not JSON-RPC becomes the result");
 
     for my $tool (qw(fail deny)) {
         my $raw = call($nginx, $stream, tool(++$id, $tool, {}));
 
-        is(raw_id($raw || '{}'), $id, "$d: a tool that failed: $tool");
+        is(raw_id($raw || '{}'), $id,
+            "$d: a tool that fails ($tool) is answered with the id");
         ok($raw && $raw !~ /_server_messages/,
-            "$d: $tool: no server messages");
+            "$d: a tool that fails ($tool): no server messages are told");
     }
 
-    ok(call($nginx, $stream, tool(++$id, 'cookie', {})), "$d: a cookie");
-    ok(!$stream->header('Set-Cookie'), "$d: is not the client's");
+    ok(call($nginx, $stream, tool(++$id, 'cookie', {})),
+        "$d: an answer with a cookie is forwarded");
+    ok(!$stream->header('Set-Cookie'),
+        "$d: Frappe's cookie does not reach the client");
 
     my $accel = call($nginx, $stream, tool(++$id, 'accel', {}));
 
     ok($accel && exists decode($accel)->{result},
         "$d: X-Accel-Redirect is not followed");
-    ok(call($nginx, $stream, tool(++$id, 'gzip', {})), "$d: no gzip");
+    ok(call($nginx, $stream, tool(++$id, 'gzip', {})),
+        "$d: a tool that would compress its answer is answered");
 
-    # the stream has survived all this
+    # after all these faults
 
-    ok(!$stream->ended, "$d: the stream is still open");
-    ok(call($nginx, $stream, tool(++$id, 'echo', {})), "$d: and works");
+    ok(!$stream->ended, "$d: the stream is open after all faults");
+    ok(call($nginx, $stream, tool(++$id, 'echo', {})),
+        "$d: calls work after all faults");
 
     my @many = grep { $stream->answers($_) != 1 } 1 .. $id;
 
     @many = grep { $stream->{answers}{$_} } @many;
-    is_deeply(\@many, [], "$d: every request was answered once");
-    is(health($nginx)->{pending_requests}, 0, "$d: nothing is pending");
+    is_deeply(\@many, [], "$d: every request is answered once");
+    is(health($nginx)->{pending_requests}, 0,
+        "$d: nothing is pending after all faults");
 
     unlike($nginx->error_log, qr/Traceback|You broke a rule|Salary Slip/,
-        "$d: no bodies in the log");
+        "$d: the log has no body of Frappe");
 
     $stream->close;
 }
 
-# an answer whose body is not what its headers say
+# answers whose body differs from their headers
 
 {
     my $reply;
@@ -260,11 +288,13 @@ EOT
 
         $reply = [ "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n",
             @$steps ];
-        fault($nginx, $stream, tool(++$id, 'x', {}), $code, $text, $name);
+        fault($nginx, $stream, tool(++$id, 'x', {}), $code, $text,
+            "an answer is \"$text\": $name");
         $_->_close(0) for grep { !$_->{gone} } @{ $backend->{conns} };
     }
 
-    # cut where chunks hide it: complete JSON is an answer, anything less none
+    # chunked answers that are cut: complete JSON may be an answer, less is an
+    # error
 
     for my $case (
         [ 'chunked and no chunk', '', qr/"code":-32603/ ],
@@ -282,19 +312,20 @@ EOT
 
         my $raw = call($nginx, $stream, tool(++$id, 'x', {}));
 
-        like($raw || '', $pattern, $name);
-        is(raw_id($raw || '{}'), $id, "$name: the request's id");
+        like($raw || '', $pattern,
+            "$name: the answer is whole or an error");
+        is(raw_id($raw || '{}'), $id, "$name: the answer has the request's id");
     }
 
-    # a shorter length: what is behind it is not for the next call
+    # bytes beyond Content-Length are not taken for the next answer
 
     $reply = [ "HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n$json$json" ];
     is(raw_id(call($nginx, $stream, tool(++$id, 'x', {})) || '{}'), $id,
-        'more than the length: the answer');
+        'a body longer than its Content-Length is answered');
     $reply = [ MCPTest::Backend::http(200, '{"jsonrpc":"2.0","id":null,'
         . '"result":"next"}') ];
     like(call($nginx, $stream, tool(++$id, 'x', {})) || '', qr/"next"/,
-        'the next call is not confused');
+        'the call after it gets its own answer');
 
     # mcp_sse_max_answer to the byte
 
@@ -316,22 +347,23 @@ EOT
 
             if ($bytes == 102_400) {
                 ok(length(decode($raw || '{}')->{result} || '') > 102_000,
-                    "$bytes bytes, $name: forwarded");
+                    "an answer of $bytes bytes, $name, is forwarded");
 
             } else {
                 is_error($raw, -32009, 'Answer too large',
-                    "$bytes bytes, $name: refused");
+                    "an answer of $bytes bytes, $name, is refused");
             }
         }
     }
 
-    ok(!$stream->ended, 'the stream stays');
-    is(health($nginx)->{pending_requests}, 0, 'nothing pending');
+    ok(!$stream->ended, 'the stream is open after all answers');
+    is(health($nginx)->{pending_requests}, 0,
+        'nothing is pending after all answers');
     $stream->close;
     $backend->stop;
 }
 
-# 100 MB from Frappe against the default of 32m: memory stays bounded
+# 100 MB from Frappe, more than the default of mcp_sse_max_answer
 
 {
     my $nginx  = start_nginx(http => 'mcp_sse_call_timeout 300s;');
@@ -339,21 +371,22 @@ EOT
     my ($pid)  = $nginx->wait_workers;
 
     fault($nginx, $stream, tool(++$id, 'big', { bytes => 100_000_000 }),
-        -32009, 'Answer too large', '100 MB');
+        -32009, 'Answer too large', 'an answer of 100 MB is refused');
     fault($nginx, $stream, tool(++$id, 'big_chunked',
         { bytes => 100_000_000 }), -32009, 'Answer too large',
-        '100 MB, chunked');
+        'a chunked answer of 100 MB is refused');
 
     open my $status, '<', "/proc/$pid/status" or die "status: $!\n";
     my ($peak) = join('', <$status>) =~ /^VmHWM:\s+(\d+)/m;
 
     cmp_ok($peak, '<', $ENV{MCP_SSE_SANITIZE} ? 9 ** 9 : 150_000,
-        'the worker did not take them in');
-    ok(call($nginx, $stream, tool(++$id, 'echo', {})), 'and goes on');
+        'the worker does not keep 100 MB in memory');
+    ok(call($nginx, $stream, tool(++$id, 'echo', {})),
+        'calls work after 100 MB were refused');
     $stream->close;
 }
 
-# what Frappe's headers could make nginx do
+# headers of Frappe that nginx could act on
 
 {
     my @headers = ('Set-Cookie', 'sid=stolen; Path=/',
@@ -378,32 +411,33 @@ EOT
     my $post   = post($nginx, $stream, request(++$id, 'tools/list', {}));
 
     like($stream->wait_answer($id) || '', qr/"a":1/,
-        'headers of all kinds: the answer');
+        'an answer with headers of all kinds is forwarded');
 
     for my $name ('Set-Cookie', 'Location', 'Refresh', 'WWW-Authenticate',
         'X-Accel-Redirect')
     {
-        is($stream->header($name), undef, "no $name on the stream");
-        is($post->header($name), undef, 'nor on the 202');
+        is($stream->header($name), undef,
+            "the stream does not have Frappe's $name");
+        is($post->header($name), undef, "the 202 does not have Frappe's $name");
     }
 
     for (301, 302, 303, 307, 308) {
         $status = $_;
         fault($nginx, $stream, request(++$id, 'tools/list', {}), -32603,
-            'Backend error', "redirect $status");
+            'Backend error', "status $status with Location is a backend error");
     }
 
-    # the look-up neither
+    # neither call nor look-up follows a redirect
 
     is(scalar(grep { $_->{path} =~ /secret/ } $backend->requests), 0,
-        'nothing is followed');
+        'no redirect of Frappe is followed');
     ok(!(grep { ($_->{data} || '') =~ /secret/ } $stream->events),
-        'and nothing of it is told');
+        'nothing of the page behind a redirect is told');
     $stream->close;
     $backend->stop;
 }
 
-# down as a whole
+# Frappe is down
 
 {
     my $nginx = start_nginx(http =>
@@ -423,19 +457,20 @@ EOT
 
         $frappe->set(down => $down);
         fault($nginx, $stream, request(++$id, 'initialize', {}), $code, $text,
-            "initialize while down ($down): an error, no invented success");
+            "Frappe is down ($down): initialize is an error");
         fault($nginx, $stream, tool(++$id, 'echo', {}), $code, $text,
-            "tools/call while down ($down)");
+            "Frappe is down ($down): tools/call is an error");
         ok(call($nginx, $stream, request(++$id, 'ping')),
-            "ping while down ($down)");
+            "Frappe is down ($down): ping is answered");
         $frappe->reset;
     }
 
-    ok(call($nginx, $stream, tool(++$id, 'echo', {})), 'and back again');
+    ok(call($nginx, $stream, tool(++$id, 'echo', {})),
+        'a call is answered when Frappe is back');
     $stream->close;
 }
 
-# no connection at all, and nginx's own error pages
+# Frappe refuses connections, and nginx has error pages of its own
 
 {
     my $closed = start_backend(sub { return });
@@ -447,9 +482,10 @@ EOT
 
     $closed->stop;
     fault($nginx, $stream, request(++$id, 'initialize', {}), -32003,
-        'Backend unavailable', 'connection refused');
+        'Backend unavailable', 'a refused connection is "Backend unavailable"');
     fault($nginx, $stream, request(++$id, 'tools/list', {}), -32003,
-        'Backend unavailable', 'connection refused again');
+        'Backend unavailable',
+        'a second refused connection is "Backend unavailable"');
     $stream->close;
 }
 
@@ -468,11 +504,11 @@ EOT
     my $stream = open_stream($nginx);
 
     fault($nginx, $stream, request(++$id, 'tools/list', {}), -32008,
-        'Request timed out', 'proxy_read_timeout');
+        'Request timed out', 'proxy_read_timeout is "Request timed out"');
     $stream->close;
 }
 
-# the call location itself refuses
+# the location of mcp_sse_call refuses the call
 
 for my $case (
     [ 'return 403;', -32001, 'Not permitted' ],
@@ -486,11 +522,11 @@ for my $case (
     my $stream = open_stream($nginx);
 
     fault($nginx, $stream, request(++$id, 'tools/list', {}), $code, $text,
-        "$line in the internal location");
+        "\"$line\" in the location of mcp_sse_call is an error");
     $stream->close;
 }
 
-# answers no Frappe gives
+# answers that Frappe does not give
 
 {
     my $reply;
@@ -542,18 +578,18 @@ for my $case (
             ? [ map { ref $_ ? $_ : s/ID/$id/gr } @$template ]
             : $template =~ s/ID/$id/gr;
 
-        # the length may have changed with the id
+        # the id may have changed the length
 
         $reply =~ s/Content-Length: \d+(\r\n.*?\r\n\r\n)(.*)\z/
             'Content-Length: ' . length($2) . $1 . $2/es unless ref $reply;
 
         my $raw = call($nginx, $stream, request($id, 'tools/list', {}));
 
-        ok(error_of($raw), "$name: an error");
-        is(raw_id($raw || '{}'), $id, "$name: the request's id");
+        ok(error_of($raw), "the answer is an error: $name");
+        is(raw_id($raw || '{}'), $id, "the error has the request's id: $name");
     }
 
-    # names of exceptions: 64 bytes of a Python name at most are told
+    # a plain name of at most 64 characters is told as exc_type
 
     for my $case (
         [ 'of 64 bytes', 'E' x 64, 'E' x 64 ],
@@ -568,11 +604,12 @@ for my $case (
 
         $reply = $http->(417, qq({"exc_type":"$type","exc":"Traceback"}));
         fault($nginx, $stream, request(++$id, 'tools/list', {}), -32603,
-            'Backend error', "an exc_type $name", { status => 417,
+            'Backend error',
+            "an exc_type $name is a backend error", { status => 417,
             defined $told ? (exc_type => $told) : () });
     }
 
-    # an interim answer: nginx takes it for the answer, whose body does not end
+    # nginx takes an interim response for the answer; its body does not end
 
     for my $status (100, 103) {
         $reply = [ "HTTP/1.1 $status X\r\n\r\n", 0.2,
@@ -581,12 +618,13 @@ for my $case (
 
         my $raw = call($nginx, $stream, request($id, 'tools/list', {}));
 
-        is_error($raw, -32603, 'Backend error', "$status: said at once");
+        is_error($raw, -32603, 'Backend error',
+            "an interim $status is a backend error at once");
         is((error_of($raw) || {})->{data}{status}, $status,
-            "$status: in the answer");
+            "an interim $status is in the data of the error");
     }
 
-    # fine, if unusual
+    # unusual answers that are valid
 
     for my $case (
         [ 'until the connection ends', [ "HTTP/1.0 200 OK\r\n\r\n"
@@ -626,9 +664,11 @@ for my $case (
 
         my $raw = call($nginx, $stream, request($id, 'tools/list', {}));
 
-        is(raw_id($raw || '{}'), $id, "$name: forwarded");
-        unlike($raw || 'Trace', qr/Trace|_server/, "$name: only the answer");
-        unlike($raw || '', qr/Backend/, "$name: no error of ours");
+        is(raw_id($raw || '{}'), $id, "an unusual answer is forwarded: $name");
+        unlike($raw || 'Trace', qr/Trace|_server/,
+            "an unusual answer is forwarded without the rest: $name");
+        unlike($raw || '', qr/Backend/,
+            "an unusual answer is no backend error: $name");
     }
 
     $stream->close;

@@ -1,4 +1,4 @@
-# mcp_sse_max_message alone says how large a message may be: nginx's own
+# mcp_sse_max_message alone limits the size of a message: nginx's
 # client_max_body_size (1m) is used neither for the POST nor for the call.
 # docs/PROTOCOL.md 4.
 
@@ -23,28 +23,31 @@ for my $pid ($nginx->wait_workers) {
     $id++;
 
     accepted(post($nginx, $stream, tool($id, 'echo', { text => $text }),
-        worker => $pid), "3 MB by worker $id");
+        worker => $pid), "a message of 3 MB is accepted at worker $id");
 
     my $raw = $stream->wait_answer($id) || '';
 
-    ok(index($raw, $text) > 0, "and it comes back whole");
+    ok(index($raw, $text) > 0,
+        "the message of 3 MB at worker $id comes back whole");
 }
 
-# blocks within the location are the same endpoint
+# blocks within the location belong to the same endpoint
 
 for my $path ('/if', '/limited') {
     my $uri = "$path?session_id=" . $stream->session;
 
     $id++;
     accepted(post($nginx, undef, tool($id, 'echo', { text => $text }),
-        path => $uri), "3 MB to $path");
-    ok(index($stream->wait_answer($id) || '', $text) > 0, 'answered');
+        path => $uri), "a message of 3 MB is accepted at $path");
+    ok(index($stream->wait_answer($id) || '', $text) > 0,
+        "the message of 3 MB at $path comes back whole");
 }
 
 is_rejected(post($nginx, $stream, ' ' x 4_194_305), 413, -32600,
-    'Message too large', 'one byte more than mcp_sse_max_message');
+    'Message too large',
+    'a message one byte larger than mcp_sse_max_message is 413');
 
-# the internal location may send the call on to another
+# the location of mcp_sse_call rewrites to another one
 
 {
     my $nginx  = start_nginx(
@@ -60,7 +63,7 @@ EOT
 
     post($nginx, $stream, tool(1, 'echo', { text => $text }));
     ok(index($stream->wait_answer(1) || '', $text) > 0,
-        '3 MB to another location');
+        'a call of 3 MB is rewritten to another location');
 }
 
 finish();

@@ -1,5 +1,6 @@
-# notifications/cancelled across instances: it acts where the call is, wherever
-# it was posted.  docs/PROTOCOL.md 5.
+# notifications/cancelled with several instances: it ends the named request at
+# the owner of the session, at whichever instance it is posted.
+# docs/PROTOCOL.md 5.5, 11.1.
 
 use strict;
 use warnings;
@@ -25,7 +26,7 @@ sub cancelled {
 }
 
 
-# a running call: called through one instance, cancelled through another
+# a running call, posted to one instance and cancelled through another
 
 my $id = 0;
 
@@ -33,25 +34,28 @@ for my $by ([ $there, $there ], [ $there, $third ], [ $here, $there ],
     [ $there, $here ])
 {
     my ($caller, $canceller) = @{$by};
-    my $name   = sprintf 'called at %d, cancelled at %d',
+    my $name   = sprintf 'a call at instance %d, cancelled at %d',
         map { my $at = $_; grep { $nginx[$_] == $at } 0 .. 2 } @{$by};
     my $stream = open_stream($here);
 
     $frappe->reset;
     $id++;
-    accepted(post($caller, $stream, tool($id, 'hang', {})), "$name: a call");
-    ok(run_until(sub { $frappe->tool_count('hang') == 1 }), "$name: runs");
+    accepted(post($caller, $stream, tool($id, 'hang', {})),
+        "$name: the call is accepted");
+    ok(run_until(sub { $frappe->tool_count('hang') == 1 }), "$name: it runs");
 
-    accepted(post($canceller, $stream, cancelled($id)), "$name: cancelled");
+    accepted(post($canceller, $stream, cancelled($id)),
+        "$name: the cancellation is accepted");
     ok(run_until(sub { $frappe->stats->{aborted} == 1 }),
-        "$name: the connection to the backend is closed");
+        "$name: the connection to Frappe is closed");
     ok(call($third, $stream, tool(++$id, 'echo', {})),
-        "$name: the next call has its place");
-    is(scalar($stream->answers($id - 1)), 0, "$name: nothing is sent for it");
+        "$name: the next call runs in its place");
+    is(scalar($stream->answers($id - 1)), 0,
+        "$name: the cancelled call has no answer");
     $stream->close;
 }
 
-# a call that waits is not started
+# a waiting call that is cancelled is not started
 
 {
     my $stream  = open_stream($here);
@@ -69,20 +73,20 @@ for my $by ([ $there, $there ], [ $there, $third ], [ $here, $there ],
     run_until(sub { !$history->pending });
 
     accepted(post($third, $stream, cancelled($waiting[1]{id})),
-        'one of three waiting calls is cancelled');
+        'a cancellation of one of three waiting calls is accepted');
     $waiting[1]{silent} = 1;
     $frappe->open_gate('first');
 
-    $history->ok('the others are answered, it is not');
+    $history->ok('the other calls are answered, the cancelled one is not');
 
     my %ran = map { $_->{key} => 1 } $frappe->started;
 
-    ok(!$ran{ $waiting[1]{key} }, 'and it never ran');
-    ok($ran{ $waiting[2]{key} }, 'the one after it did');
+    ok(!$ran{ $waiting[1]{key} }, 'a waiting call, once cancelled, never runs');
+    ok($ran{ $waiting[2]{key} }, 'the call behind a cancelled one runs');
     $stream->close;
 }
 
-# not of somebody else, not of another session
+# a cancellation from another user or for another session has no effect
 
 {
     my $stream = open_stream($here);
@@ -94,17 +98,19 @@ for my $by ([ $there, $there ], [ $there, $third ], [ $here, $there ],
 
     is_rejected(post($third, $stream, cancelled(7),
         auth => MCPTest::credential('bob')), 400, -32001,
-        'Invalid session ID', 'another principal cannot cancel');
+        'Invalid session ID', 'a cancellation from another user is refused');
     accepted(post($third, $other, cancelled(7)),
-        'an own session cancels its own calls');
-    accepted(post($third, $stream, cancelled('"7"')), 'another id');
+        'a cancellation in another session of the user is accepted');
+    accepted(post($third, $stream, cancelled('"7"')),
+        'a cancellation of an unknown id is accepted');
     $frappe->open_gate('seven');
-    ok($stream->wait_answer(7), 'the call is answered');
+    ok($stream->wait_answer(7),
+        'none of these cancellations ends the call: it is answered');
     $_->close for $stream, $other;
 }
 
-# cancelled as soon as it is accepted, many times: never both a run that goes
-# on and no answer to another call
+# calls that are cancelled as soon as they are accepted: each of them leaves
+# its place to the next call
 
 {
     my $stream  = open_stream($here);
@@ -121,8 +127,8 @@ for my $by ([ $there, $there ], [ $there, $third ], [ $here, $there ],
     }
 
     ok(call($there, $stream, tool(900, 'echo', {})),
-        'after 30 cancelled calls without an end, the next one has its place');
-    $history->ok('none of them was answered, none ran twice');
+        'after 30 cancelled calls that would never end, another one runs');
+    $history->ok('no cancelled call is answered, and none runs twice');
     $_->close for $stream, @conns;
 }
 

@@ -1,5 +1,5 @@
-# mcp_sse_redis and mcp_sse_key: what nginx -t takes and refuses.
-# docs/PROTOCOL.md 11.
+# The directives mcp_sse_redis and mcp_sse_key: which values nginx -t accepts
+# and which it refuses.  docs/PROTOCOL.md 11.14.
 
 use strict;
 use warnings;
@@ -22,7 +22,7 @@ my $port = MCPTest::Nginx::free_port();
 }
 
 
-# nginx -t with these lines: exit status and what it printed.
+# Runs nginx -t with these directives; returns the exit status and the output.
 
 sub check {
     my ($http, $location) = @_;
@@ -63,7 +63,7 @@ sub good {
     my ($status, $text) = check("mcp_sse_redis $redis; mcp_sse_key $key;");
 
     ok($status == 0 && $text !~ /\[(?:warn|error|alert|crit|emerg)\]/,
-        "mcp_sse_redis $redis") or diag($text);
+        "accepted: mcp_sse_redis $redis") or diag($text);
 
     return;
 }
@@ -82,9 +82,9 @@ sub bad {
     like(defined $line && $status == 1 ? $line : "$status $text", $pattern,
         'refused: ' . ($opt{name} || "mcp_sse_redis $redis"));
 
-    # a password is shown to nobody
+    # the message must not contain the password
 
-    unlike($text, qr/pass-of-redis/, 'and no password is shown')
+    unlike($text, qr/pass-of-redis/, 'the refusal does not show the password')
         if $redis =~ /pass-of-redis/;
 
     return;
@@ -117,7 +117,7 @@ bad($_, $value) for '', '""', '127.0.0.1:6379', 'http://127.0.0.1:6379',
 
 bad("redis://127.0.0.1:6379/$_", $value) for 'x', '-1', '0x', '0/1';
 
-# TLS is not there yet, and must not be taken for none
+# TLS is not supported: rediss must not become a connection without TLS
 
 bad('rediss://127.0.0.1:6379/0', qr/rediss|TLS/);
 bad('rediss://user:pass-of-redis@127.0.0.1:6379/0', qr/rediss|TLS/);
@@ -131,42 +131,45 @@ bad("redis://127.0.0.1:6379 $_", qr/\Q$_\E|parameter|mcp_sse_redis/)
     'connect_timeout=1s connect_timeout=1s', 'Prefix=a',
     'redis://127.0.0.1:6380';
 
-# what stands where
+# contexts and the directives that go together
 
-bad('', qr/mcp_sse_redis" directive is duplicate/, name => 'twice',
+bad('', qr/mcp_sse_redis" directive is duplicate/,
+    name => 'a second mcp_sse_redis',
     http => "mcp_sse_redis redis://127.0.0.1; "
     . "mcp_sse_redis redis://127.0.0.1; mcp_sse_key $key;");
 bad('', qr/mcp_sse_redis" directive is not allowed here/,
-    name => 'in a location', http => "mcp_sse_key $key;",
+    name => 'mcp_sse_redis in a location', http => "mcp_sse_key $key;",
     location => 'mcp_sse_redis redis://127.0.0.1;');
-bad('', qr/mcp_sse_key/, name => 'without mcp_sse_key',
+bad('', qr/mcp_sse_key/, name => 'mcp_sse_redis without mcp_sse_key',
     http => 'mcp_sse_redis redis://127.0.0.1;');
-bad('', qr/no secret/, name => 'with an empty file of keys', http =>
+bad('', qr/no secret/, name => 'an empty file of keys', http =>
     "mcp_sse_redis redis://127.0.0.1; mcp_sse_key $dir/empty;");
 
-# before or after mcp_sse_key is the same
+# the order of mcp_sse_redis and mcp_sse_key does not matter
 
 {
     my ($status, $text) = check("mcp_sse_key $key; "
         . 'mcp_sse_redis redis://127.0.0.1;');
 
-    ok($status == 0, 'mcp_sse_key may come first') or diag($text);
+    ok($status == 0, 'accepted: mcp_sse_key before mcp_sse_redis')
+        or diag($text);
 }
 
-# nothing connects while nginx -t runs
+# nginx -t makes no connection
 
 {
     my $proxy = MCPTest::Proxy->new(port => 1);
 
-    # a connection would be in the queue of the proxy's socket, before ours
+    # a connection of nginx would be queued at the proxy before the test's own
 
     check('mcp_sse_redis redis://127.0.0.1:' . $proxy->port
         . "; mcp_sse_key $key;");
 
     my $own = connect_to($proxy->port);
 
-    ok(run_until(sub { $proxy->count }), 'a connection of the test');
-    is($proxy->count, 1, 'nginx -t does not connect');
+    ok(run_until(sub { $proxy->count }),
+        'the proxy accepts the connection of the test');
+    is($proxy->count, 1, 'nginx -t does not connect to Redis');
     $own->close;
     $proxy->stop;
 }

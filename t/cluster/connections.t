@@ -1,4 +1,6 @@
-# Connections to Redis end, replies are lost or late, while clients go on.
+# Connections to Redis that are killed or reset, and replies of Redis that are
+# lost or late, while clients post to two instances: every message with a 202
+# is answered once.  docs/PROTOCOL.md 11.3, 11.7.
 
 use strict;
 use warnings;
@@ -16,29 +18,30 @@ my $proxy  = MCPTest::Proxy->new(port => $redis->port);
 my @nginx  = map { start_nginx(redis => $redis->url(port => $proxy->port),
     http => 'mcp_sse_grace 10s;') } 1, 2;
 
-ok(wait_ready(@nginx), 'two instances, through a proxy');
+ok(wait_ready(@nginx), 'two instances reach Redis through a proxy');
 
 my $load = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
     rate => 60);
 
-# a connection that was killed is made again, and a message that was on its
-# way is sent again within the grace: clients need not notice
+# A worker connects again after its connection was killed, and sends again
+# within mcp_sse_grace what was on its way: clients notice nothing.
 
 for my $name (qw(mcp-sse-cmd mcp-sse-sub)) {
     $load->fault(
-        name  => "$name is killed",
+        name  => "$name connections are killed",
         begin => sub {
             for (1 .. 3) {
                 ok(run_until(sub {
                     2 == grep { $_->{name} eq $name } $redis->clients;
-                }), "$name: each worker has one");
-                is($redis->kill_clients(name => $name), 2, "$name: killed");
+                }), "$name: each worker has a connection");
+                is($redis->kill_clients(name => $name), 2,
+                    "$name: Redis kills both connections");
             }
         },
     );
 }
 
-# a reset in the middle of everything
+# all connections are reset at the same time
 
 $load->fault(
     name    => 'connections are reset',
@@ -46,13 +49,14 @@ $load->fault(
     begin   => sub {
         for (1 .. 3) {
             ok(run_until(sub { $proxy->pairs == 4 }),
-                'there are four connections');
+                'each worker has two connections to Redis');
             $proxy->cut(reset => 1);
         }
     },
 );
 
-# commands run, and their replies are lost: what is sent again runs once
+# Redis runs the commands, but the replies are lost: what is sent again runs
+# once
 
 $load->fault(
     name    => 'replies are lost',
@@ -60,7 +64,7 @@ $load->fault(
     begin   => sub {
         my $published = 0;
 
-        # from the moment that a message is published: of 100 bytes or more
+        # begin when a message, which has 100 bytes or more, is published
 
         $proxy->filter(sub {
             my ($way, $bytes) = @_;
@@ -81,7 +85,8 @@ $load->fault(
     },
 );
 
-# acknowledgements, which are small, are lost: what is sent again is known
+# Acknowledgements, which are small, are lost: the owner recognizes what is
+# sent again.
 
 sub large_only {
     my ($way, $bytes) = @_;
@@ -126,7 +131,7 @@ $load->fault(
     },
 );
 
-# replies come late: the same message is sent twice
+# replies are late: a message is sent twice
 
 $load->fault(
     name    => 'replies are late',
@@ -135,7 +140,7 @@ $load->fault(
     end     => sub { $proxy->delay(down => 0) },
 );
 
-# nothing is left of all these connections
+# no connection of those above is left
 
 ok(run_until(sub {
     my %n;
@@ -143,7 +148,7 @@ ok(run_until(sub {
     $n{ $_->{name} }++ for $redis->clients;
     return ($n{'mcp-sse-cmd'} || 0) == 2 && ($n{'mcp-sse-sub'} || 0) == 2
         && keys %n == 2;
-}), 'two connections per worker, as at first')
+}), 'after all faults each worker has two connections to Redis')
     or diag(explain([ map { $_->{name} } $redis->clients ]));
 
 $load->close;

@@ -1,5 +1,7 @@
-# Redis is not there, goes and comes back, with its data or without.
-# docs/PROTOCOL.md 11.
+# Redis is absent when nginx starts, is killed and starts again with or without
+# its data, or loses its data while it runs: sessions of an instance go on, and
+# all recovers without a restart of nginx.
+# docs/PROTOCOL.md 4.15, 4.21, 9.3, 9.4, 11.3, 11.5, 11.8.
 
 use strict;
 use warnings;
@@ -15,7 +17,7 @@ MCPTest::Redis::need();
 my $frappe = start_frappe();
 
 
-# Two instances of two workers, and their clients.
+# Clients of two instances with two workers each.
 
 sub load {
     my ($redis, %opt) = @_;
@@ -28,7 +30,7 @@ sub load {
 }
 
 
-# absent at the start
+# Redis is absent when nginx starts
 
 {
     my $redis   = start_redis(started => 0);
@@ -38,74 +40,79 @@ sub load {
     my $history = MCPTest::History->new(frappe => $frappe);
     my $stream  = open_stream($here);
 
-    ok($stream->session, 'without Redis, a stream opens');
-    ok(call($here, $stream, tool(1, 'echo', {})), 'and works');
-    is(health($here)->{status}, 'degraded', 'it is degraded');
+    ok($stream->session, 'without Redis a stream opens');
+    ok(call($here, $stream, tool(1, 'echo', {})),
+        'without Redis a call of an own session is answered');
+    is(health($here)->{status}, 'degraded',
+        'without Redis the status of /health is degraded');
     like(health($here)->{reason}, MCPTest::Redis::pattern('reason'),
-        'because of Redis');
-    is(get($here, '/health')->status, 200, 'alive');
-    ok(!ready($here, 1), 'not ready: Redis was never reached');
-    ok(!ready($here), 'not ready in the strict sense, either');
+        'the reason in /health names Redis');
+    is(get($here, '/health')->status, 200, 'without Redis /health is 200');
+    ok(!ready($here, 1), 'ready=1 is 503: Redis was never reached');
+    ok(!ready($here), 'ready=strict is 503: Redis was never reached');
 
     my $post = $history->call($there, $stream);
 
     $post->{response}->wait;
     is_unavailable($post->{response}, 'no',
-        'a message for another instance: 503, surely not run');
+        'a message for another instance is 503 and does not run');
 
     my $initialized = post($there, $stream,
         notification('notifications/initialized'));
 
     accepted($initialized, 'notifications/initialized is accepted');
     accepted(post($there, $stream, '{"jsonrpc":"2.0","id":7,"result":{}}'),
-        "a client's response, too");
+        "a client's response is accepted");
 
-    # it is looked for again and again
+    # workers try to connect again and again
 
     sleep_for(2);
 
     my @lines = grep { /\[(?:warn|error)\].*mcp sse: / }
         split /\n/, $here->error_log;
 
-    ok($here->wait_log(MCPTest::Redis::pattern('lost')), 'the log says so');
-    cmp_ok(scalar @lines, '<', 12, 'in few lines');
+    ok($here->wait_log(MCPTest::Redis::pattern('lost')),
+        'the log says that Redis is lost');
+    cmp_ok(scalar @lines, '<', 12, 'the log has few lines about it');
 
     ok($redis->run, 'Redis starts');
-    ok(wait_ready(@nginx), 'it is found');
-    is(health($here)->{status}, 'healthy', 'healthy again');
+    ok(wait_ready(@nginx), 'both instances connect to Redis once it is there');
+    is(health($here)->{status}, 'healthy', 'then /health is healthy');
     ok($here->wait_log(MCPTest::Redis::pattern('ready')),
-        'the log says so');
+        'the log says that Redis is ready');
 
     $history->call($there, $stream)->{response}->wait for 1 .. 5;
     is_deeply($history->statuses, { 503 => 1, 202 => 5 },
-        'the stream opened before is known now');
-    $history->ok('and answers');
+        'then messages for a stream opened before are accepted');
+    $history->ok('each accepted message is answered once, the refused one '
+        . 'does not run');
     $stream->close;
 }
 
-# killed, with clients that go on
+# Redis is killed while clients post
 
 for my $keep (1, 0) {
     my $redis = start_redis(appendonly => $keep);
     my $load  = load($redis);
-    my $with  = $keep ? 'with its data' : 'without';
+    my $with  = $keep ? 'with its data' : 'without data';
     my ($here) = @{ $load->{instances} };
 
     $load->fault(
-        name    => "killed and started again $with",
+        name    => "Redis, killed and started again $with",
         lost    => 1,
         seconds => 3,
         begin   => sub { $redis->kill9 },
         during  => sub {
             like(health($here)->{reason}, MCPTest::Redis::pattern('reason'),
-                'the reason is given');
-            ok(ready($here, 1), 'ready: Redis had been reached');
-            ok(!ready($here), 'not ready in the strict sense');
+                'the reason in /health names the lost Redis');
+            ok(ready($here, 1), 'ready=1 is 200: Redis was reached before');
+            ok(!ready($here), 'ready=strict is 503 while Redis is lost');
 
             my $fresh = open_stream($here);
 
-            ok($fresh->session, 'a stream opens');
-            ok(call($here, $fresh, request(1, 'ping')), 'and works');
+            ok($fresh->session, 'a stream opens while Redis is lost');
+            ok(call($here, $fresh, request(1, 'ping')),
+                'its ping is answered while Redis is lost');
             $fresh->close;
         },
         end     => sub { $redis->forget_data if !$keep; $redis->run },
@@ -114,7 +121,7 @@ for my $keep (1, 0) {
     $load->close;
 }
 
-# its data are gone, nothing else
+# Redis loses its data and nothing else
 
 {
     my $redis = start_redis();
@@ -129,7 +136,7 @@ for my $keep (1, 0) {
     );
 
     $load->fault(
-        name    => 'FLUSHALL again and again',
+        name    => 'repeated FLUSHALL',
         seconds => 3,
         begin   => sub {
             for (1 .. 8) {
@@ -141,10 +148,10 @@ for my $keep (1, 0) {
 
     ok(run_until(sub {
         $load->streams == grep { /\Amcp:s:/ } keys %{ $redis->dump };
-    }), 'every session is known again');
+    }), 'then Redis has a key for every session again');
     ok(run_until(sub {
         4 == grep { /\Amcp:k:/ } keys %{ $redis->dump };
-    }), 'and every worker');
+    }), 'then Redis has a key for every worker again');
     $load->close;
 }
 

@@ -1,5 +1,6 @@
-# Streamable HTTP with several instances: a session is taken by any of them;
-# cancellations and ends are known to all.  docs/PROTOCOL.md 11.
+# Streamable HTTP with several instances: every instance takes every session
+# id; cancellations, ended ids and replaced streams go to all of them.
+# docs/PROTOCOL.md 7.22, 7.27, 7.30, 11.13.
 
 use strict;
 use warnings;
@@ -21,7 +22,7 @@ my $mcp = join '', map {
 my ($here, $there) = start_instances(2, redis => $redis, workers => 2,
     locations => $mcp);
 
-ok(ready($_), 'an instance is ready') for $here, $there;
+ok(ready($_), 'an instance with Redis is ready') for $here, $there;
 
 
 sub status { return http_post(@_)->status }
@@ -41,14 +42,14 @@ sub soon {
 }
 
 
-# any instance takes the id
+# every instance takes the id
 
 my $id = session_id($here);
 
 is(status($there, tool(1, 'echo', { text => 'x' }), session => $id), 200,
-    'a session of one instance is known to the other');
+    'the other instance takes the session id');
 
-# cancelled at the other instance
+# a cancellation at the other instance
 
 {
     my $before = $frappe->tool_count('hang');
@@ -57,25 +58,27 @@ is(status($there, tool(1, 'echo', { text => 'x' }), session => $id), 200,
 
     run_until(sub { $frappe->tool_count('hang') > $before });
     is(status($there, notification('notifications/cancelled',
-        { requestId => 2 }), session => $id), 202, 'a cancellation');
-    ok($call->wait, 'ends the call at the other instance');
-    is(scalar $call->messages, 0, 'without an answer');
+        { requestId => 2 }), session => $id), 202,
+        'a cancellation at the other instance is 202');
+    ok($call->wait, 'a cancellation at the other instance ends the call');
+    is(scalar $call->messages, 0, 'the cancelled call has no answer');
 }
 
-# ended at the other instance
+# DELETE at the other instance
 
 {
     my $stream = http_get($here, session => $id, async => 1);
 
     stream_of($stream);
-    is(http_delete($there, $id)->status, 204, 'a DELETE');
+    is(http_delete($there, $id)->status, 204,
+        'DELETE at the other instance is 204');
     is(soon(404, $here, request(3, 'ping'), session => $id), 404,
-        'ends the session at the other instance');
-    ok($stream->wait, 'and its stream there');
-    is(http_delete($here, $id)->status, 404, 'it is ended once');
+        'DELETE at one instance ends the session at the other');
+    ok($stream->wait, 'DELETE at one instance ends the stream at the other');
+    is(http_delete($here, $id)->status, 404, 'a second DELETE is 404');
 }
 
-# one that starts later knows it, too, and many others
+# an instance that starts later learns this and 3,000 other ended ids
 
 $redis->cmd('ZADD', 'mcp:ended', map { (time + 3600, sprintf '%032x', $_) }
     1 .. 3000);
@@ -85,11 +88,11 @@ $redis->cmd('ZADD', 'mcp:ended', map { (time + 3600, sprintf '%032x', $_) }
 
     wait_ready($late);
     is(soon(404, $late, request(4, 'ping'), session => $id), 404,
-        'an instance that starts later knows what was ended');
+        'an instance that starts later refuses an ended id');
     $late->stop;
 }
 
-# and so does one whose line takes longer for them than Redis may take to answer
+# the ended ids take longer on a slow line than the time-out of Redis
 
 {
     my $proxy = MCPTest::Proxy->new(port => $redis->port);
@@ -111,44 +114,45 @@ $redis->cmd('ZADD', 'mcp:ended', map { (time + 3600, sprintf '%032x', $_) }
         return '';
     });
 
-    # ten seconds for 150 kB, and a time-out of five
+    # 150 kB take ten seconds, the time-out is five seconds
 
     my $late = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
         redis_opt => 'timeout=5s', locations => $mcp);
 
     wait_ready($late);
     is(soon(404, $late, request(4, 'ping'), session => $id), 404,
-        'an instance whose line to Redis is slow knows it, too');
-    unlike($late->error_log, qr/is lost/, 'and does not lose Redis');
+        'an instance with a slow line to Redis refuses an ended id');
+    unlike($late->error_log, qr/is lost/,
+        'a slow line that keeps moving is no lost Redis');
     $late->stop;
     $proxy->stop;
 }
 
-# ended while Redis is away, and after it has lost its data
+# DELETE while Redis is down; Redis comes back without its data
 
 {
     my $other = session_id($here);
 
     is(status($there, request(5, 'ping'), session => $other), 200,
-        'another session');
+        'the other instance takes a second session id');
     $redis->stop;
     is(http_delete($here, $other)->status, 204,
-        'a DELETE without Redis');
+        'DELETE without Redis is 204');
     is(status($here, request(6, 'ping'), session => $other), 404,
-        'is known here');
+        'without Redis the id is ended where the DELETE was');
     is(status($there, request(7, 'ping'), session => $other), 200,
-        'and not there');
+        'without Redis the other instance still takes the id');
     $redis->restart;
-    ok(wait_ready($here, $there), 'Redis is back, without data');
+    ok(wait_ready($here, $there), 'Redis is ready again, without data');
     is(soon(404, $there, request(8, 'ping'), session => $other), 404,
-        'now it is');
+        'with Redis the other instance refuses the ended id');
     is(soon(404, $there, request(9, 'ping'), session => $id), 404,
-        'and the first one still');
+        'an id ended before Redis lost its data stays ended');
     is(scalar(grep { $_ eq 'mcp:ended' } keys %{ $redis->dump }), 1,
-        'Redis knows them again');
+        'Redis has the ended ids again');
 }
 
-# a second stream of a session replaces the first, wherever it is
+# a second stream replaces the first one of its session at any instance
 
 {
     my $session = session_id($here);
@@ -159,9 +163,9 @@ $redis->cmd('ZADD', 'mcp:ended', map { (time + 3600, sprintf '%032x', $_) }
     my $second = http_get($there, session => $session, async => 1);
 
     stream_of($second);
-    ok($first->wait, 'a stream at the other instance replaces this one');
-    unlike($first->body, qr/^retry:/m, 'without "retry"');
-    ok(!$second->ended, 'and stays');
+    ok($first->wait, 'a stream at one instance replaces that at the other');
+    unlike($first->body, qr/^retry:/m, 'a replaced stream has no "retry:"');
+    ok(!$second->ended, 'the second stream stays open');
     $second->{conn}->abort;
 }
 

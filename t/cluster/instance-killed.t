@@ -1,5 +1,6 @@
-# An instance that has sessions dies: kill -9 of all its processes at once.
-# Others notice, and go on.
+# All processes of an instance, or one worker, are killed with SIGKILL while
+# clients post: their streams end, the other instances go on, and messages for
+# the dead are 503, later 400.  docs/PROTOCOL.md 11.12.
 
 use strict;
 use warnings;
@@ -16,7 +17,7 @@ my $frappe = start_frappe();
 my $redis  = start_redis();
 
 
-# All processes of an instance at once.
+# Kills all processes of an instance at the same time.
 
 sub kill_instance {
     my ($nginx) = @_;
@@ -37,19 +38,20 @@ sub messages_to_the_dead {
 
     my @posts = map { $history->call($at, $_) } @streams;
 
-    ok(run_until(sub { !$history->pending }), "$name: each has an answer");
+    ok(run_until(sub { !$history->pending }),
+        "$name: each POST for a dead worker has a status");
 
     my $got = $history->statuses(@posts);
     my @odd = grep { !/\A(?:400|503)\z/ } keys %{$got};
 
-    is_deeply(\@odd, [], "$name: 503 while nobody knows, or 400")
+    is_deeply(\@odd, [], "$name: each POST for a dead worker is 503 or 400")
         or diag(explain($got));
 
     return;
 }
 
 
-# killed while messages come in
+# an instance is killed while clients post
 
 {
     my @nginx = start_instances(3, redis => $redis, workers => 2,
@@ -67,33 +69,36 @@ sub messages_to_the_dead {
 
     kill_instance($dead);
     $load->{instances} = \@others;
-    ok(run_until(sub { !grep { !$_->ended } @dead }), 'its streams end');
+    ok(run_until(sub { !grep { !$_->ended } @dead }),
+        'the streams of a killed instance end');
     ok(run_until(sub { $load->answered($from) }),
-        'nobody waits for the dead');
+        'the other instances answer at once');
     $load->more(80);
     $load->stop;
-    is(scalar(grep { $_->ended } @live), 0, 'the others do not');
+    is(scalar(grep { $_->ended } @live), 0,
+        'the streams of the other instances stay open');
 
     my @living = grep { $_->{instance} != $dead->port
         && $_->{owner} != $dead->port } $load->sent($from, now());
 
     is_deeply($load->statuses(@living), { 202 => scalar @living },
-        'the other instances go on');
+        'the other instances accept every message between them');
 
-    # what was sent to the dead one itself may have no answer
+    # what was posted to the killed instance itself may have no answer
 
     for my $post ($load->history->posts) {
         $post->{excused} = 1 if $post->{instance} == $dead->port
             && $post->{sent} > $from - 1;
     }
 
-    messages_to_the_dead('at first', $load->history, $others[0], @dead);
+    messages_to_the_dead('soon after the kill', $load->history, $others[0],
+        @dead);
 
-    # its worker's key ends after 15 s, the session's is as old
+    # the keys of its workers and sessions expire after 15 s
 
     ok(run_until(sub {
         return 4 == grep { /\Amcp:k:/ } keys %{ $redis->dump };
-    }), 'presence of the dead ends');
+    }), 'the keys of the dead workers expire');
 
     my $last;
 
@@ -101,34 +106,34 @@ sub messages_to_the_dead {
         $last = $load->history->call($others[0], $dead[0]);
         $last->{response}->wait;
         return ($last->{response}->status || 0) == 400;
-    }), 'then it is 400');
+    }), 'then a message for a session of the killed instance is 400');
     is_rejected($last->{response}, 400, -32001, 'Invalid session ID',
-        'as for any session that is no more');
+        'the refusal is that of an unknown session');
 
     my $quick = post($others[1], $dead[1], request(1, 'ping'));
 
-    is($quick->status, 400, 'at another instance, too');
+    is($quick->status, 400, 'the third instance refuses it with 400, too');
 
-    # its clients come back with their ids, to the ones that live
+    # clients of the killed instance bring their ids to another one
 
     my @back = map { open_stream($others[0], headers =>
         [ 'Last-Event-ID', $_->session ]) } @dead[0, 1];
 
     is_deeply([ map { $_->session } @back ],
         [ map { $_->session } @dead[0, 1] ],
-        'clients that bring their ids get them back');
+        'clients that bring their session ids keep them');
     $load->history->watch(@back);
     $load->history->call($others[1], $_) for @back;
 
-    $load->history->ok('what was accepted for the living is answered once, '
-        . 'nothing ran twice, or after its client was refused');
+    $load->history->ok('what living instances accepted is answered once, '
+        . 'nothing runs twice or after its refusal');
 
     $_->close for @back;
     $load->close;
     $_->stop for @others;
 }
 
-# one worker of an instance dies, the others are noticed as living
+# one worker of an instance is killed, the other worker goes on
 
 {
     my @nginx = start_instances(2, redis => $redis, workers => 2,
@@ -139,22 +144,22 @@ sub messages_to_the_dead {
     my $history = MCPTest::History->new(frappe => $frappe);
 
     $here->kill_worker($workers[0]);
-    ok($streams[0]->wait_ended, 'one worker dies, and its stream ends');
+    ok($streams[0]->wait_ended, 'the stream of a killed worker ends');
 
     my @posts = map { $history->call($there, $streams[1]) } 1 .. 10;
 
     run_until(sub { !$history->pending });
     is_deeply($history->statuses(@posts), { 202 => 10 },
-        "another worker's goes on");
-    messages_to_the_dead('of the dead worker', $history, $there, $streams[0]);
+        'messages for the other worker of that instance are accepted');
+    messages_to_the_dead('one worker', $history, $there, $streams[0]);
 
     my $late;
 
     ok(run_until(sub {
         $late = post($there, $streams[0], request(1, 'ping'));
         return $late->status == 400;
-    }), 'then it is 400');
-    $history->ok('nothing lost, nothing twice');
+    }), 'then a message for a session of the killed worker is 400');
+    $history->ok('with one worker dead, each accepted call is answered once');
     $streams[1]->close;
 }
 

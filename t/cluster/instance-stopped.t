@@ -1,5 +1,6 @@
-# An instance that has sessions does not answer, then goes on: what was refused
+# An instance with sessions is stopped (SIGSTOP) and goes on: what was refused
 # meanwhile does not run, what was accepted is answered.
+# docs/PROTOCOL.md 11.3, 11.12.
 
 use strict;
 use warnings;
@@ -25,7 +26,7 @@ my $redis  = start_redis();
     $history->call($there, $stream);
     run_until(sub { !$history->pending });
 
-    # longer than the grace: refused, and too late when it goes on
+    # a stop longer than mcp_sse_grace: refused, and too late afterwards
 
     kill STOP => @pids;
 
@@ -33,26 +34,27 @@ my $redis  = start_redis();
 
     run_until(sub { !$history->pending });
     is_deeply($history->statuses(@posts), { 503 => 10 },
-        'an owner that does not answer: 503');
+        'messages for a stopped owner are 503 after the grace');
 
     my %executed;
 
     $executed{ $_->{response}->json->{error}{data}{executed} || 'none' }++
         for grep { ref $_->{response}->json } @posts;
     is_deeply(\%executed, { unknown => 10 },
-        'and nobody knows whether it ran');
+        'data.executed of these is "unknown"');
 
-    # when it has answered what came later, it has seen all that came before
+    # once it answers a later message, it has read all earlier ones
 
     kill CONT => @pids;
-    ok(passed($here, $stream), 'it goes on');
-    $history->ok('nothing of it runs when the owner goes on');
+    ok(passed($here, $stream), 'the stopped owner goes on');
+    $history->ok('what was refused does not run after its refusal');
 
     my $ran = { map { $_->{key} => 1 } $frappe->started };
 
-    is(scalar(grep { $ran->{ $_->{key} } } @posts), 0, 'none of them');
+    is(scalar(grep { $ran->{ $_->{key} } } @posts), 0,
+        'none of the refused calls runs when the owner goes on');
 
-    # at the edge of the grace: whatever it is, both sides agree
+    # stops about as long as the grace: both sides come to the same result
 
     for my $ms (1600, 1700, 1800, 1900, 2000, 2100) {
         kill STOP => @pids;
@@ -67,13 +69,13 @@ my $redis  = start_redis();
 
     my @odd = grep { !/\A(?:202|503)\z/ } keys %{ $history->statuses };
 
-    is_deeply(\@odd, [], 'around the end of the grace: 202 or 503');
-    $history->ok('and what was refused does not run, what was not is '
-        . 'answered');
+    is_deeply(\@odd, [], 'around the end of the grace each POST is 202 or 503');
+    $history->ok('around the end of the grace what was refused does not run, '
+        . 'what was accepted is answered');
     $stream->close;
 }
 
-# shorter than the grace: each message waits, and is accepted
+# a stop shorter than the grace: each message waits and is accepted
 
 {
     my ($here, $there) = start_instances(2, redis => $redis,
@@ -82,7 +84,7 @@ my $redis  = start_redis();
     my $stream  = open_stream($here);
     my @pids    = $here->worker_pids;
 
-    # until each has been sent twice
+    # wait until each message has been sent twice
 
     kill STOP => @pids;
 
@@ -90,17 +92,18 @@ my $redis  = start_redis();
 
     ok(run_until(sub {
         metrics($there)->{nginx_mcp_sse_redis_resent_total} >= 10;
-    }), 'an owner that is slow: messages are sent again');
+    }), 'messages for a slow owner are sent again');
     kill CONT => @pids;
     run_until(sub { !$history->pending });
-    is_deeply($history->statuses(@posts), { 202 => 10 }, 'and accepted');
-    $history->ok('and run once');
+    is_deeply($history->statuses(@posts), { 202 => 10 },
+        'messages for a slow owner are accepted once it goes on');
+    $history->ok('messages that were sent again run once');
     $stream->close;
 }
 
-# The owner has taken a call that must wait for another one, and none of its
-# acknowledgements arrives: its client is refused, and it must not start when
-# its turn comes.  (Its owner may answer it with an error on the stream.)
+# The owner has taken a call that waits for another one, and none of its
+# acknowledgements arrives: the client is refused, so the call must not start
+# when its turn comes.  (The owner may answer it with an error on the stream.)
 
 {
     my $lose;
@@ -127,11 +130,12 @@ my $redis  = start_redis();
 
     $post->{response}->wait;
     is_unavailable($post->{response}, 'unknown',
-        'a call that waits at its owner, acknowledged in vain: 503');
+        'a queued call whose acknowledgements are lost is 503');
     $lose = 0;
     $frappe->open_gate('queue');
-    ok(call($here, $stream, tool(1, 'echo', {})), 'a call behind it');
-    $history->ok('it did not start when its turn came');
+    ok(call($here, $stream, tool(1, 'echo', {})),
+        'the call behind it is answered');
+    $history->ok('the refused call does not start when its turn comes');
 
     $stream->close;
     $_->stop for $here, $there;

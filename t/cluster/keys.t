@@ -1,5 +1,5 @@
-# A new mcp_sse_key without a pause: first as the second line everywhere, then
-# as the first, then alone.  docs/PROTOCOL.md 8.
+# Change of mcp_sse_key without a pause: the new key is the second line at all
+# instances, then the first, then the only one.  docs/PROTOCOL.md 8.5.
 
 use strict;
 use warnings;
@@ -22,13 +22,13 @@ my $load   = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
 
 $load->more(60);
 is_deeply([ keys %{ $load->statuses($load->sent(0, now())) } ], [ 202 ],
-    'one key');
+    'with one key every message is accepted');
 
-# A reload ends the streams: their clients come again, messages that are late
-# get 400.
+# A reload ends the streams: their clients open new ones, and messages for the
+# old ones are 400.
 
-for my $step ([ 'the new one is known', $old, $new ],
-    [ 'the new one signs', $new, $old ])
+for my $step ([ 'the new key verifies', $old, $new ],
+    [ 'the new key signs', $new, $old ])
 {
     my ($name, @keys) = @{$step};
 
@@ -38,11 +38,12 @@ for my $step ([ 'the new one is known', $old, $new ],
     for my $nginx (@nginx) {
         my @old = $nginx->reload;
 
-        ok($nginx->wait_gone(\@old), "$name: an instance is reloaded");
+        ok($nginx->wait_gone(\@old),
+            "$name: the old workers end after a reload");
     }
 
     ok(wait_ready(@nginx) && run_until(sub { $load->well }),
-        "$name: all are ready");
+        "$name: all instances are ready");
 
     my $from = now();
 
@@ -53,7 +54,7 @@ for my $step ([ 'the new one is known', $old, $new ],
         [ 202 ], "$name: every message is accepted")
         or diag(explain($load->statuses($load->sent($from, now()))));
 
-    # a connection that had nothing to do is closed with its worker
+    # an idle connection is closed with its worker: such a POST has no status
 
     for my $post ($load->sent(0, now())) {
         $post->{excused} = 1 if !$post->{response}
@@ -63,15 +64,15 @@ for my $step ([ 'the new one is known', $old, $new ],
     my @odd = grep { !/\A(?:202|400|503|none)\z/ }
         keys %{ $load->statuses($load->sent(0, now())) };
 
-    is_deeply(\@odd, [], "$name: meanwhile 202, or 400 for what has ended, "
-        . 'or 503')
+    is_deeply(\@odd, [], "$name: during the reload each POST is 202, 503, or "
+        . '400 for an ended stream')
         or diag(explain($load->statuses($load->sent(0, now()))));
     $load->history->ok("$name: each accepted call is answered once");
-    ok($load->no_probe_hangs, "$name: no worker hangs");
+    ok($load->no_probe_hangs, "$name: each request for /health is answered");
 }
 
-# between the steps: one instance signs with the new key, others with the old
-# one, and they understand each other
+# between the steps: one instance signs with the old key, another one with the
+# new key, and each takes the session ids and messages of the other
 
 {
     my @files = map { MCPTest::Nginx::key_file(@{$_}) } [ $old, $new ],
@@ -83,13 +84,13 @@ for my $step ([ 'the new one is known', $old, $new ],
 
     for my $n (0, 1) {
         ok(call($mixed[1 - $n], $streams[$n], tool($n + 1, 'echo', {})),
-            "sealed with key $n, opened with the other first");
+            "a message sealed with the other key is accepted at instance $n");
     }
 
     $_->close for @streams;
 }
 
-# the old one is gone: what it signed is nothing
+# the old key is removed: ids that it signed are unknown
 
 {
     my $stream = open_stream($nginx[0]);
@@ -103,12 +104,12 @@ for my $step ([ 'the new one is known', $old, $new ],
     wait_ready($gone, $before);
     ok(run_until(sub { post($gone, $stream, tool(1, 'echo', {}))->status
         == 202 }) && $stream->wait_answer(1),
-        'signed with the new key, sealed with it alone');
+        'an instance with the new key alone takes ids signed with it');
 
     my $theirs = open_stream($before);
 
     is_rejected(post($gone, $theirs, tool(1, 'echo', {})), 400, -32001,
-        'Invalid session ID', 'signed with the old key, which is gone');
+        'Invalid session ID', 'an id signed with the removed key is refused');
     $_->close for $stream, $theirs;
 }
 

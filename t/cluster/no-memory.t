@@ -1,5 +1,5 @@
-# Without memory for a message to another instance its POST is refused with 500,
-# a fault of this server, and not with 429.  docs/PROTOCOL.md 1.13.
+# Without memory for a message to another instance its POST is 500, a fault of
+# the server, and not 429.  docs/PROTOCOL.md 1.13.
 
 use strict;
 use warnings;
@@ -11,10 +11,10 @@ use Test::More;
 
 MCPTest::Redis::need();
 
-# A message of 300 to 400 kB in a larger body allocates two blocks of its size:
-# the envelope, then the packet.  For the first message, the small block after
-# the envelope is refused: the attempt to send it.  For the second one, the
-# packet is refused.
+# A message of 300 to 400 kB in a larger body allocates two blocks of its size,
+# the envelope, then the packet.  For the first message malloc() fails for the
+# small block after the envelope, the attempt to send it; for the second one it
+# fails for the packet.
 
 my $library = MCPTest::Preload->new(<<'END');
 #include <stddef.h>
@@ -65,22 +65,25 @@ for my $case ([ 1, 'the attempt', qr/malloc\(\d{2,3}\) failed/ ],
     my ($id, $what, $log) = @{$case};
     my $post = post($there, $stream, large($id));
 
-    is($post->status, 500, "no memory for $what: a fault of the server");
-    is((error_of($post->body) || {})->{code}, -32603, 'is told as one');
+    is($post->status, 500, "without memory for $what the POST is 500");
+    is((error_of($post->body) || {})->{code}, -32603,
+        "without memory for $what the code is -32603");
 
-    # no number of a connection: it is not a block of the request
+    # the line has no number of a connection: the block is not the request's
 
-    ok($there->wait_log(qr/#\d+: $log/, 5), 'the log says what was missing');
+    ok($there->wait_log(qr/#\d+: $log/, 5),
+        "the log has the failed malloc() of $what");
 }
 
 is(metrics($there)->{qq(nginx_mcp_sse_limit_refusals_total{limit="$_"})}, 0,
-    "no limit was reached: $_") for qw(zone inbox);
-is(health($there)->{pending_requests}, 0, 'nothing is pending');
-is($frappe->tool_count('echo'), 0, 'nothing ran');
+    "no refusal counts for the limit $_") for qw(zone inbox);
+is(health($there)->{pending_requests}, 0, 'no request is pending afterwards');
+is($frappe->tool_count('echo'), 0, 'no refused message runs');
 
-accepted(post($there, $stream, large(3)), 'the next one is accepted');
-ok($stream->wait_answer(3, 10), 'and answered');
-is($frappe->tool_count('echo'), 1, 'it ran once');
+accepted(post($there, $stream, large(3)),
+    'with memory a message of that size is accepted');
+ok($stream->wait_answer(3, 10), 'with memory it is answered');
+is($frappe->tool_count('echo'), 1, 'with memory it runs once');
 $stream->close;
 
 finish();

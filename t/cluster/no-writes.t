@@ -1,4 +1,5 @@
-# Redis takes no writes for a while: no memory, or a replica.  Clients go on.
+# Redis refuses writes for a while, because it has no memory or has become a
+# replica, while clients post.  docs/PROTOCOL.md 11.5, 11.10.
 
 use strict;
 use warnings;
@@ -12,7 +13,7 @@ MCPTest::Redis::need();
 
 my $frappe = start_frappe();
 
-# Redis has no memory left, then it has
+# Redis has no memory, then it has some again
 
 {
     my $redis = start_redis(maxmemory_policy => 'noeviction');
@@ -32,7 +33,7 @@ my $frappe = start_frappe();
 
             ok($stream->session, 'maxmemory: a stream opens');
             ok(call($nginx[0], $stream, request(1, 'ping')),
-                'maxmemory: and works');
+                'maxmemory: its ping is answered');
             $stream->close;
         },
         end     => sub { $redis->cmd('CONFIG', 'SET', 'maxmemory', '0') },
@@ -41,8 +42,7 @@ my $frappe = start_frappe();
     $load->close;
 }
 
-# a master that becomes a replica and is one no longer: a failover, seen from
-# one side
+# a master becomes a replica, then a master again, as in a failover
 
 {
     my $redis = start_redis();
@@ -53,7 +53,7 @@ my $frappe = start_frappe();
         rate => 50);
 
     $load->fault(
-        name    => 'becomes a replica',
+        name    => 'Redis becomes a replica',
         lost    => 1,
         seconds => 4,
         begin   => sub { $redis->replica_of($other) },

@@ -1,6 +1,7 @@
-# Redis, or what is between it and nginx, answers what no Redis would, and
-# what it does while it is loading, busy, or part of a cluster: no worker dies,
-# sessions of this instance do not notice, and all is well again by itself.
+# Replies of Redis, or of something between Redis and nginx, that are malformed,
+# and its errors while it is loading, busy or part of a cluster: no worker dies,
+# sessions of the instance go on, and all recovers without a restart.
+# docs/PROTOCOL.md 11.9.
 
 use strict;
 use warnings;
@@ -19,7 +20,7 @@ my @all    = map { start_nginx(redis => 'redis://127.0.0.1:' . $_->port,
     redis_opt => 'timeout=1s connect_timeout=1s',
     http => 'mcp_sse_grace 1s;') } @proxy;
 
-ok(wait_ready(@all), 'Redis is ready');
+ok(wait_ready(@all), 'two instances reach Redis through proxies');
 
 my @workers = map { $_->wait_workers } @all;
 my $load    = MCPTest::Load->new(instances => \@all, rate => 60,
@@ -28,7 +29,7 @@ my $load    = MCPTest::Load->new(instances => \@all, rate => 60,
 my $message = "*3\r\n\$7\r\nmessage\r\n\$1\r\nx\r\n\$1\r\ny\r\n";
 my $quit    = "*3\r\n\$11\r\nunsubscribe\r\n\$7\r\nmcp:all\r\n:0\r\n";
 
-# instead of each reply, or behind it
+# sent instead of each reply, or behind it
 
 my @cases = (
     [ 'loading', "-LOADING Redis is loading the dataset in memory\r\n" ],
@@ -54,8 +55,8 @@ my @cases = (
 );
 
 
-# What is answered in place of Redis does not reach it: an error says that
-# nothing has been done.
+# A command that is answered in place of Redis does not reach Redis: an error
+# means that nothing was done.
 
 my %hits;
 
@@ -81,7 +82,7 @@ sub filter {
 }
 
 
-# two at a time, one at each instance
+# two cases at a time, one at each instance
 
 while (my @two = splice @cases, 0, 2) {
     my $name = join ', ', map { $_->[0] } @two;
@@ -94,26 +95,27 @@ while (my @two = splice @cases, 0, 2) {
     $load->stop;
     $_->filter(undef) for @proxy;
 
-    ok(wait_ready(@all), "$name: well again");
+    ok(wait_ready(@all), "$name: then the instances are ready again");
     is_deeply([ map { $_->worker_pids } @all ], \@workers,
-        "$name: no worker has died")
+        "$name: no worker dies")
         or @workers = map { $_->wait_workers } @all;
     is_deeply([ keys %{ $load->statuses($load->sent($from, now(), 'own')) } ],
-        [ 202 ], "$name: own sessions do not notice");
+        [ 202 ], "$name: messages for own sessions are accepted");
 }
 
-# replies may still be taken for those to other commands
+# for a moment a reply may still be taken for that to another command
 
-ok(run_until(sub { $load->well }), 'every message is accepted in the end');
+ok(run_until(sub { $load->well }),
+    'every message for every instance is accepted in the end');
 $load->history->ok('each accepted call is answered once, what was refused '
     . 'does not run');
-is(scalar(grep { $_->ended } $load->streams), 0, 'no stream has ended');
+is(scalar(grep { $_->ended } $load->streams), 0, 'no stream ends');
 
 my @lines = map { grep { /\] .*mcp sse: redis/ } split /\n/, $_->error_log }
     @all;
 
 cmp_ok(scalar @lines, '<', $load->history->posts / 4,
-    'far fewer lines than messages');
+    'the log has far fewer lines about Redis than there are messages');
 $load->close;
 
 finish();

@@ -1,5 +1,6 @@
-# Redis does not answer and does not close: stopped, or the network holds what
-# is sent.  Nobody waits for it.
+# Redis does not answer and does not close its connections: it is stopped, or
+# the network holds what is sent.  No worker waits for it.
+# docs/PROTOCOL.md 11.6.
 
 use strict;
 use warnings;
@@ -13,11 +14,11 @@ MCPTest::Redis::need();
 
 my $frappe = start_frappe();
 
-# Redis is lost long before what it knows of the instances expires
+# Redis counts as lost long before the keys of the instances expire
 
 my $patience = 'timeout=2s connect_timeout=2s';
 
-# stopped for 10 seconds
+# Redis is stopped for 10 seconds
 
 {
     my $redis = start_redis();
@@ -27,26 +28,27 @@ my $patience = 'timeout=2s connect_timeout=2s';
         rate => 60);
 
     $load->fault(
-        name    => 'stopped for 10 seconds',
+        name    => 'Redis is stopped for 10 seconds',
         lost    => 1,
         seconds => 10,
         begin   => sub { $redis->pause },
         during  => sub {
-            # it goes on only after this
+            # Redis goes on only after this
 
             my $stream = open_stream($nginx[0]);
 
-            ok($stream->session, 'a stream opens');
-            ok(call($nginx[0], $stream, tool(1, 'echo', {})), 'and works');
+            ok($stream->session, 'a stream opens while Redis is stopped');
+            ok(call($nginx[0], $stream, tool(1, 'echo', {})),
+                'its call is answered while Redis is stopped');
             $stream->close;
         },
         end     => sub { $redis->cont },
     );
 
-    # shorter than anybody's patience
+    # shorter than any time-out
 
     $load->fault(
-        name    => 'stopped for 200 ms',
+        name    => 'Redis is stopped for 200 ms',
         seconds => 1,
         quiet   => 1,
         begin   => sub { $redis->pause; sleep_for(0.2); $redis->cont },
@@ -55,7 +57,7 @@ my $patience = 'timeout=2s connect_timeout=2s';
     $load->close;
 }
 
-# a network that passes one direction only
+# the network passes one direction only
 
 for my $way (qw(up down)) {
     my $redis = start_redis();

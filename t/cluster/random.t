@@ -1,4 +1,6 @@
-# More that can happen to a connection to Redis, and all of it at random.
+# SCRIPT FLUSH, a subscriber that Redis disconnects, and faults of the
+# connections to Redis at random, while clients post.
+# docs/PROTOCOL.md 4.22, 11.7.
 
 use strict;
 use warnings;
@@ -16,7 +18,7 @@ my $proxy  = MCPTest::Proxy->new(port => $redis->port);
 my @nginx  = map { start_nginx(redis => $redis->url(port => $proxy->port),
     http => 'mcp_sse_grace 10s; mcp_sse_zone zone=mcp_sse:32m;') } 1, 2;
 
-ok(wait_ready(@nginx), 'two instances, through a proxy');
+ok(wait_ready(@nginx), 'two instances reach Redis through a proxy');
 
 my $load = MCPTest::Load->new(instances => \@nginx, frappe => $frappe,
     rate => 60);
@@ -32,14 +34,14 @@ $load->fault(
     },
 );
 
-# whoever does not read its messages fast enough is cut off by Redis
+# Redis disconnects a subscriber that does not read fast enough
 
 sub subscribed {
     return grep { $_->{name} eq 'mcp-sse-sub' } $redis->clients;
 }
 
 
-# How much Redis keeps for a subscriber.
+# Sets how much output Redis keeps for a subscriber.
 
 sub limit {
     my ($limit) = @_;
@@ -58,15 +60,16 @@ $load->fault(
         my $text = 'x' x 300_000;
         my @at   = grep { $_->{nginx} == $nginx[0] } $load->streams;
 
-        # the kernel keeps little of what is not read
+        # a small receive buffer: the kernel keeps little of what is not read
 
         $proxy->rcvbuf(4096);
         $redis->kill_clients(name => 'mcp-sse-sub');
-        ok(run_until(sub { subscribed() == 2 }), 'both subscribe');
+        ok(run_until(sub { subscribed() == 2 }),
+            'both workers subscribe again');
         $proxy->rcvbuf(undef);
         limit('64kb 64kb 1');
 
-        # until Redis has cut off one that does not read
+        # post until Redis has disconnected a subscriber that does not read
 
         my @before = subscribed();
         my %port   = map { $_->{addr} =~ /:(\d+)\z/ ? ($1 => 1) : () }
@@ -78,14 +81,14 @@ $load->fault(
         ok(run_until(sub {
             my %now = map { $_->{id} => 1 } subscribed();
             return grep { !$now{ $_->{id} } } @before;
-        }), 'one that does not read is cut off');
+        }), 'Redis disconnects a subscriber that does not read');
         limit('32mb 8mb 60');
         $proxy->resume;
         $redis->kill_clients(name => 'mcp-sse-sub');
     },
 );
 
-# many of them, at random: the seed is printed, SEED=N repeats it
+# faults at random: the seed is printed, SEED=N repeats the run
 
 {
     my $seed = $ENV{SEED} || int rand 1e6;

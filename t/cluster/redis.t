@@ -1,5 +1,6 @@
-# Two instances behind one Redis: a message is taken anywhere, its answer comes
-# on the stream, wherever that is.  docs/PROTOCOL.md 11.
+# Two instances with one Redis: a message is accepted at either of them, and its
+# answer comes on the stream, wherever that is.
+# docs/PROTOCOL.md 1.11, 3.10, 3.11, 11.1, 11.4.
 
 use strict;
 use warnings;
@@ -16,8 +17,9 @@ my $redis  = start_redis(requirepass => 'a-long-password');
 my ($here, $there) = start_instances(2, redis => $redis, workers => 2,
     http => 'mcp_sse_grace 300s;');
 
-ok(ready($_), 'an instance is ready') for $here, $there;
-ok($_->wait_log(MCPTest::Redis::pattern('ready')), 'and says so')
+ok(ready($_), 'an instance with Redis is ready') for $here, $there;
+ok($_->wait_log(MCPTest::Redis::pattern('ready')),
+    'the log says that Redis is ready')
     for $here, $there;
 
 
@@ -30,14 +32,14 @@ sub gone {
 }
 
 
-# what is in Redis
+# connections and keys in Redis
 
 {
     my %names;
 
     $names{ $_->{name} }++ for $redis->clients;
     is_deeply(\%names, { 'mcp-sse-cmd' => 4, 'mcp-sse-sub' => 4 },
-        'two connections per worker, with names');
+        'each worker has two connections, which have names');
 
     # the endpoint event does not wait for Redis
 
@@ -48,14 +50,14 @@ sub gone {
         $all  = $redis->dump;
         @keys = sort keys %{$all};
         return grep { /\Amcp:s:/ } @keys;
-    }), 'a stream: Redis gets to know of its session');
+    }), 'Redis has a key for the session of a new stream');
     is(scalar(grep { /\Amcp:k:[0-9a-f]{32}\z/ } @keys), 4,
-        'a key for each worker');
+        'Redis has a key for each worker');
     is(scalar(grep { /\Amcp:s:[0-9a-f]+\z/ } @keys), 1,
-        'one for the session');
-    is(scalar @keys, 5, 'and no other');
+        'Redis has one key for the session');
+    is(scalar @keys, 5, 'Redis has no other key');
     is(scalar(grep { my $ttl = $all->{$_}{ttl}; $ttl > 0 && $ttl <= 60_000 }
-        @keys), 5, 'each with a time to live, a minute at most');
+        @keys), 5, 'each key expires within a minute');
 
     $stream->close;
     gone($here);
@@ -67,50 +69,57 @@ sub gone {
     my $stream = open_stream($here);
 
     accepted(post($there, $stream, tool(1, 'echo', { text => 'hello' })),
-        'a call, posted to the other instance');
-    like($stream->wait_answer(1) || '', qr/hello/, 'is answered');
-    is($frappe->tool_count('echo'), 1, 'and ran once');
+        'a call is accepted at the other instance');
+    like($stream->wait_answer(1) || '', qr/hello/,
+        'a call posted to the other instance is answered on the stream');
+    is($frappe->tool_count('echo'), 1,
+        'a call posted to the other instance runs once');
 
-    accepted(post($there, $stream, request(2, 'ping')), 'ping');
-    like($stream->wait_answer(2) || '', qr/"_meta"/, 'is answered');
+    accepted(post($there, $stream, request(2, 'ping')),
+        'ping is accepted at the other instance');
+    like($stream->wait_answer(2) || '', qr/"_meta"/,
+        'ping posted to the other instance is answered on the stream');
 
     accepted(post($there, $stream, request('"a b"', 'tools/list')),
-        'a string id');
-    ok($stream->wait_answer('"a b"'), 'is answered as it was');
+        'a request with a string id is accepted at the other instance');
+    ok($stream->wait_answer('"a b"'), 'its answer has the same string id');
 
     my $before = $stream->messages;
 
     accepted(post($there, $stream, notification('notifications/initialized')),
-        'notifications/initialized');
+        'notifications/initialized is accepted at the other instance');
     accepted(post($there, $stream, notification('notifications/other')),
-        'another notification');
+        'another notification is accepted at the other instance');
     ok(run_until(sub { $frappe->count('notifications/other') }),
-        'is forwarded');
+        'another notification is forwarded to Frappe');
     is($frappe->count('notifications/initialized'), 0,
-        'the first is not');
+        'notifications/initialized is not forwarded');
     accepted(post($there, $stream, '{"jsonrpc":"2.0","id":7,"result":{}}'),
-        'a response of the client');
+        "a client's response is accepted at the other instance");
 
     accepted(post($there, $stream, '[' . join(',', request(11, 'ping'),
         tool(12, 'echo', { text => 'twelve' }),
         notification('notifications/initialized'),
-        tool(13, 'echo', { text => 'thirteen' })) . ']'), 'a batch');
-    ok($stream->wait_answer($_), "answer $_ of it") for 11 .. 13;
-    ok(passed($there, $stream), 'and a ping after it');
-    is($stream->messages - $before, 3, 'nothing else came');
+        tool(13, 'echo', { text => 'thirteen' })) . ']'),
+        'a batch is accepted at the other instance');
+    ok($stream->wait_answer($_), "request $_ of the batch is answered")
+        for 11 .. 13;
+    ok(passed($there, $stream), 'a ping behind the batch is answered');
+    is($stream->messages - $before, 3,
+        'notifications and responses are not answered');
 
-    # large ones
+    # large messages
 
     for my $size (300_000, 1_000_000) {
         my $text = join '', map { chr(97 + $_ % 26) } 1 .. $size;
 
         accepted(post($there, $stream, tool($size, 'echo',
-            { text => $text })), "a message of $size bytes");
+            { text => $text })), "a message of $size bytes is accepted");
         ok(index($stream->wait_answer($size) || '', $text) >= 0,
-            'arrives whole');
+            "a message of $size bytes arrives whole");
     }
 
-    # order, and no polling
+    # messages keep their order and do not wait for a timer
 
     my $conn = connect_to($there);
 
@@ -126,17 +135,20 @@ sub gone {
     call($there, $stream, request(3000 + $_, 'ping'), conn => $conn)
         for 1 .. 20;
     is(scalar(grep { $stream->answers(3000 + $_) } 1 .. 20), 20,
-        '20 pings, one after the other');
-    cmp_ok(now() - $from, '<', 19, 'do not wait for a look once a second');
+        '20 pings, one after the other, are answered');
+    cmp_ok(now() - $from, '<', 19,
+        'messages between instances do not wait for a timer of one second');
 
-    is(health($here)->{active_connections}, 1, 'counted where the stream is');
-    is(health($there)->{active_connections}, 0, 'and only there');
+    is(health($here)->{active_connections}, 1,
+        'active_connections counts the stream at its instance');
+    is(health($there)->{active_connections}, 0,
+        'active_connections does not count it at the other instance');
 
     $_->close for $stream, $conn;
     gone($here);
 }
 
-# from every worker to every worker, both ways
+# from every worker to every worker of both instances
 
 {
     my $history = MCPTest::History->new(frappe => $frappe);
@@ -154,10 +166,11 @@ sub gone {
         }
     }
 
-    is_deeply($history->statuses, { 202 => 16 }, '4 x 4 workers: all 202');
-    $history->ok('each answered once, on its own stream');
+    is_deeply($history->statuses, { 202 => 16 },
+        'each of four workers accepts a message for each of the four');
+    $history->ok('each message is answered once, on its own stream');
 
-    # and all at once
+    # all of these at the same time
 
     for my $turn (1 .. 10) {
         for my $stream (@streams) {
@@ -166,8 +179,9 @@ sub gone {
         }
     }
 
-    $history->ok('the same, ten times, at once');
-    is_deeply($history->statuses, { 202 => 176 }, 'all 202');
+    $history->ok('160 messages at the same time are answered once each');
+    is_deeply($history->statuses, { 202 => 176 },
+        '160 messages at the same time are accepted');
     $_->close for @streams, @conns;
     gone($_) for $here, $there;
 }
@@ -184,43 +198,43 @@ sub gone {
     substr($other, 10, 1) = substr($other, 10, 1) eq 'A' ? 'B' : 'A';
 
     is_rejected(post($there, $other, tool(1, 'echo', {})), 400, -32001,
-        'Invalid session ID', 'an id nobody has signed');
+        'Invalid session ID', 'a forged session id is refused');
     is_rejected(post($there, $stream, tool(1, 'echo', {}),
         auth => MCPTest::credential('bob')), 400, -32001,
-        'Invalid session ID', 'the session of another principal');
+        'Invalid session ID', 'the session of another user is refused');
     is(post($there, $stream, tool(1, 'echo', {}), auth => undef)->status, 401,
-        'no credential');
+        'a message without a credential is 401');
     is(post($there, $stream, tool(1, 'echo', {}),
         auth => 'token alice-key:wrong-secret')->status, 401,
-        'a wrong one');
+        'a message with a wrong credential is 401');
     is_rejected(post($there, $stream, '{"jsonrpc":"2.0"'), 400, -32700,
-        'Parse error', 'no JSON');
+        'Parse error', 'a message that is not JSON is refused');
     is_rejected(post($there, $stream, '[]'), 400, -32600, 'Invalid Request',
-        'an empty batch');
+        'an empty batch is refused');
 
-    # another key, the same Redis
+    # an instance with another key and the same Redis
 
     my $stranger = start_nginx(redis => $redis,
         key_file => MCPTest::Nginx::key_file(MCPTest::Nginx::random_key()));
 
     wait_ready($stranger);
     is_rejected(post($stranger, $stream, tool(1, 'echo', {})), 400, -32001,
-        'Invalid session ID', 'an instance with another key');
+        'Invalid session ID', 'an instance with another key refuses the id');
 
     my $theirs = open_stream($stranger);
 
     is_rejected(post($there, $theirs, tool(1, 'echo', {})), 400, -32001,
-        'Invalid session ID', 'and its sessions here');
+        'Invalid session ID', 'an id signed with another key is refused');
     $theirs->close;
 
-    # the same key, another prefix
+    # an instance with the same key and another prefix
 
     my $prefix = start_nginx(redis => $redis, redis_opt => 'prefix=other:',
         http => 'mcp_sse_grace 0;');
 
     wait_ready($prefix);
 
-    # what has just come up does not know yet that it knows all
+    # right after its start an instance may not know all sessions yet
 
     my $answer;
 
@@ -229,14 +243,14 @@ sub gone {
         return $answer->status == 400;
     });
     is_rejected($answer, 400, -32001, 'Invalid session ID',
-        'an instance with another prefix');
+        'an instance with another prefix refuses the id');
 
-    is($frappe->calls, 0, 'nothing of it ran');
+    is($frappe->calls, 0, 'no refused message reaches Frappe');
     $stream->close;
     gone($here);
 }
 
-# a session that has ended, and one that ends while a message is held for it
+# a session whose stream does not come back
 
 {
     my ($here, $there) = start_instances(2, redis => $redis,
@@ -244,29 +258,30 @@ sub gone {
     my $stream = open_stream($here);
 
     $frappe->reset;
-    ok(call($there, $stream, request(1, 'ping')), 'a session');
+    ok(call($there, $stream, request(1, 'ping')),
+        'the other instance delivers to the session');
     $stream->close;
     gone($here);
 
     my $held = post($there, $stream, tool(2, 'echo', {}));
 
     is_rejected($held, 400, -32001, 'Invalid session ID',
-        'its stream does not come back: 400');
-    cmp_ok($held->took, '>', 4, 'after the grace');
+        'a message is 400 if the stream does not come back');
+    cmp_ok($held->took, '>', 4, 'this message waits for mcp_sse_grace');
 
-    # an id that is younger than the grace is given the benefit of the doubt
+    # a message for an id younger than mcp_sse_grace might wait again
 
     sleep_for(6);
 
     my $late = post($there, $stream, tool(3, 'echo', {}));
 
     is_rejected($late, 400, -32001, 'Invalid session ID',
-        'another message after its grace: 400');
-    cmp_ok($late->took, '<', 5, 'which is not held for the grace');
-    is($frappe->calls, 0, 'neither has run');
+        'a message after mcp_sse_grace is 400');
+    cmp_ok($late->took, '<', 5, 'a message after mcp_sse_grace does not wait');
+    is($frappe->calls, 0, 'neither message runs');
 }
 
-# held within the grace, until the stream is back, wherever that is
+# messages wait within mcp_sse_grace until the stream is back at any instance
 
 for my $back ($here, $there) {
     my $where = $back == $here ? 'at the same instance' : 'at the other one';
@@ -284,44 +299,47 @@ for my $back ($here, $there) {
 
     ok(run_until(sub { health($there)->{pending_requests} == 2 }),
         'messages for a session that lost its stream are pending');
-    is(scalar(grep { $_->ended } @held), 0, 'which means held');
+    is(scalar(grep { $_->ended } @held), 0,
+        'these messages are not answered while they wait');
 
     my $again = open_stream($back, headers => [ 'Last-Event-ID', $id ]);
 
-    is($again->session, $id, "the client is back, $where");
+    is($again->session, $id, "the client keeps its session id $where");
     $_->wait for @held;
-    accepted($_, 'what was held is accepted') for @held;
-    like($again->wait_answer($_) || '', qr/held $_/, 'and answered')
-        for 1, 2;
+    accepted($_, "the stream is back $where: what waited is accepted")
+        for @held;
+    like($again->wait_answer($_) || '', qr/held $_/,
+        "the stream is back $where: what waited is answered") for 1, 2;
     ok(run_until(sub { health($there)->{pending_requests} == 0 }),
-        'nothing pending');
+        "the stream is back $where: no message is pending");
 
     # the session is where its stream is
 
     ok(call($_, $again, request(10 + $_->port, 'ping')),
-        'a message for it, by any instance') for $here, $there;
-    is($frappe->tool_count('echo'), 2, 'nothing ran twice');
+        'either instance delivers to the session') for $here, $there;
+    is($frappe->tool_count('echo'), 2, 'each message that waited runs once');
     $again->close;
     gone($_) for $here, $there;
 }
 
-# replaced at the other instance
+# a stream at the other instance replaces the first one
 
 {
     my $stream = open_stream($here);
     my $id     = $stream->session;
     my $again  = open_stream($there, headers => [ 'Last-Event-ID', $id ]);
 
-    is($again->session, $id, 'the same id at the other instance');
-    ok($stream->wait_ended, 'ends the stream before it');
-    ok(!defined $stream->retry, 'without retry:');
+    is($again->session, $id,
+        'a second stream at the other instance has the same id');
+    ok($stream->wait_ended, 'a second stream ends the first one');
+    ok(!defined $stream->retry, 'a replaced stream has no "retry:"');
     ok(call($here, $again, tool(1, 'echo', {})),
-        'a message where the stream was is answered where it is');
+        'a message posted where the first stream was reaches the second');
     $again->close;
     gone($_) for $here, $there;
 }
 
-# the owner is full
+# the owner has too many messages
 
 {
     my ($here, $there) = start_instances(2, redis => $redis,
@@ -341,38 +359,42 @@ for my $back ($here, $there) {
 
     my $n = $history->statuses;
 
-    is_deeply([ sort keys %{$n} ], [ 202, 429 ], 'some 202, some 429');
-    cmp_ok($n->{429} || 0, '>=', 5, 'those beyond mcp_sse_max_inbox');
+    is_deeply([ sort keys %{$n} ], [ 202, 429 ],
+        'each message for a busy owner is 202 or 429');
+    cmp_ok($n->{429} || 0, '>=', 5,
+        'messages beyond mcp_sse_max_inbox are 429');
 
     my ($full) = grep { ($_->{response}->status || 0) == 429 } @posts;
 
     if ($full) {
         is_rejected($full->{response}, 429, -32004, 'Too many messages',
-            'refused as they should be');
-        is($full->{response}->header('Retry-After'), 1, 'with Retry-After');
+            'a message beyond mcp_sse_max_inbox is "Too many messages"');
+        is($full->{response}->header('Retry-After'), 1,
+            'the 429 of another instance has Retry-After');
     }
 
-    $history->ok('what was accepted is answered, the rest did not run');
+    $history->ok('what was accepted is answered, the rest does not run');
     $stream->close;
 }
 
-# another database, over the Unix socket
+# another database of Redis, over a Unix socket
 
 {
     my @nginx  = map { start_nginx(redis => $redis->url(unix => 1, db => 3),
         http => 'mcp_sse_grace 60s;') } 1, 2;
 
-    ok(wait_ready(@nginx), 'over a Unix socket');
+    ok(wait_ready(@nginx), 'instances reach Redis over a Unix socket');
 
     my $stream = open_stream($nginx[0]);
 
-    ok(call($nginx[1], $stream, tool(1, 'echo', {})), 'it works');
+    ok(call($nginx[1], $stream, tool(1, 'echo', {})),
+        'a call passes through Redis over a Unix socket');
     is(scalar(grep { /\Amcp:s:/ } keys %{ $redis->dump(db => 3) }), 1,
-        'in the database that was named');
+        'the keys are in the database that the URL names');
     $stream->close;
 }
 
-# without Redis there is only the instance itself
+# an instance without Redis
 
 {
     my $file   = MCPTest::Nginx::key_file();
@@ -380,8 +402,10 @@ for my $back ($here, $there) {
     my $stream = open_stream($here);
 
     is_rejected(post($nginx, $stream, request(1, 'ping')), 400, -32001,
-        'Invalid session ID', 'an instance without Redis knows its own only');
-    is(health($nginx)->{status}, 'healthy', 'and is healthy');
+        'Invalid session ID',
+        'an instance without Redis knows its own ids only');
+    is(health($nginx)->{status}, 'healthy',
+        'an instance configured without Redis is healthy');
     $stream->close;
 }
 

@@ -1,6 +1,7 @@
-# Redis answers, and says no: a wrong password, a user without channels, a
-# replica that takes no writes, no memory.  As when it is lost: sessions of the
-# instance go on, others get 503, and it ends without a restart.
+# Redis refuses: a wrong password, a user without rights for channels or keys, a
+# replica that takes no writes.  As when Redis is lost, sessions of the instance
+# go on, messages for other instances are 503, and all recovers without a
+# restart.  docs/PROTOCOL.md 4.15, 9.4, 11.5, 11.10.
 
 use strict;
 use warnings;
@@ -15,7 +16,7 @@ MCPTest::Redis::need();
 my $frappe = start_frappe();
 
 
-# Two instances that cannot use Redis; end() makes it possible.
+# Tests two instances that cannot use Redis until $end is called.
 
 sub refused {
     my ($name, $redis, $url, $end) = @_;
@@ -26,11 +27,11 @@ sub refused {
     my $history = MCPTest::History->new(frappe => $frappe);
 
     ok($here->wait_log(MCPTest::Redis::pattern('trouble')),
-        "$name: the log says so");
-    is(health($here)->{status}, 'degraded', "$name: degraded");
+        "$name: the log says that Redis refuses");
+    is(health($here)->{status}, 'degraded', "$name: /health is degraded");
     like(health($here)->{reason}, MCPTest::Redis::pattern('reason'),
-        "$name: because of Redis");
-    ok(!ready($here), "$name: not ready in the strict sense");
+        "$name: the reason in /health names Redis");
+    ok(!ready($here), "$name: ready=strict is 503");
 
     my $stream = open_stream($here);
 
@@ -40,25 +41,26 @@ sub refused {
     my $foreign = $history->call($there, $stream);
 
     $_->{response}->wait for $own, $foreign;
-    is($own->{response}->status, 202, "$name: own sessions work");
+    is($own->{response}->status, 202,
+        "$name: a message for an own session is accepted");
     is_unavailable($foreign->{response}, 'no',
-        "$name: a message for another instance: 503, surely not run");
+        "$name: a message for another instance is 503 and does not run");
 
     sleep_for(2);
 
     my @lines = grep { /\[(?:warn|error)\].*mcp sse: / }
         split /\n/, $here->error_log;
 
-    cmp_ok(scalar @lines, '<', 15, "$name: in few lines")
+    cmp_ok(scalar @lines, '<', 15, "$name: the log has few lines about it")
         or diag(join "\n", @lines[0 .. 5]);
 
     $end->();
 
-    ok(wait_ready(@nginx), "$name: it is used as soon as it can be");
+    ok(wait_ready(@nginx), "$name: Redis is used once it allows it");
     $history->call($there, $stream)->{response}->wait for 1 .. 5;
     is_deeply($history->statuses, { 503 => 1, 202 => 6 },
-        "$name: and works");
-    $history->ok("$name: nothing was lost, or ran twice");
+        "$name: then messages between instances are accepted");
+    $history->ok("$name: each accepted call is answered once");
     $stream->close;
     $_->stop for @nginx;
 
@@ -101,7 +103,7 @@ sub refused {
         sub { $replica->replica_of(undef) });
 }
 
-# the least that a user must have is enough
+# the rights that the documentation lists are enough
 
 {
     my $redis = start_redis(users => [ 'user mcp on >another-password '
@@ -111,16 +113,18 @@ sub refused {
     my @nginx = start_instances(2, redis => $redis->url(user => 'mcp',
         pass => 'another-password'));
 
-    ok(ready($_), 'a user with few rights') for @nginx;
+    ok(ready($_), 'a user with the listed rights makes an instance ready')
+        for @nginx;
 
     my $stream = open_stream($nginx[0]);
 
-    ok(call($nginx[1], $stream, tool(1, 'echo', {})), 'is enough');
+    ok(call($nginx[1], $stream, tool(1, 'echo', {})),
+        'a user with the listed rights passes messages between instances');
     $stream->close;
     $_->stop for @nginx;
 }
 
-# a policy that may evict our keys is worth a line
+# a policy that may evict the module's keys
 
 {
     my $redis = start_redis(maxmemory => '50mb',
@@ -129,7 +133,7 @@ sub refused {
 
     wait_ready($nginx);
     ok($nginx->wait_log(qr/\[warn\].*mcp sse: redis .*maxmemory-policy/),
-        'maxmemory-policy allkeys-lru: a warning');
+        'the log warns of maxmemory-policy allkeys-lru');
 }
 
 finish();

@@ -1,4 +1,5 @@
-# Faults of the Redis layer that were found and mended: each block failed once.
+# Bugs of the Redis layer that are fixed; each block failed before its fix.
+# docs/PROTOCOL.md 3.10, 11.3, 11.5, 11.9, 11.12.
 
 use strict;
 use warnings;
@@ -20,7 +21,8 @@ sub gone {
 }
 
 
-# Whatever just came up does not know for 5 seconds that it knows all.
+# Waits until the first instance knows all sessions: not before 5 seconds after
+# its start.
 
 sub sure {
     my (@nginx) = @_;
@@ -35,7 +37,7 @@ sub sure {
 }
 
 
-# what a worker holds when it stops was not decided
+# a message that waits when its worker stops
 
 {
     my $nginx = start_nginx(main => 'worker_shutdown_timeout 3s;',
@@ -48,18 +50,20 @@ sub sure {
     my $held = post($nginx, $stream, tool(1, 'echo', {}), async => 1);
 
     ok(run_until(sub { health($nginx)->{pending_requests} }),
-        'a message is held');
+        'a message for a session without a stream is pending');
 
     my @old = $nginx->reload;
 
     $held->wait;
-    is_unavailable($held, 'no', 'its worker stops: 503');
-    ok($nginx->wait_gone(\@old), 'and is gone');
-    is($frappe->tool_count('echo'), 0, 'nothing ran');
+    is_unavailable($held, 'no',
+        'a pending message is 503 when its worker stops');
+    ok($nginx->wait_gone(\@old), 'a worker with a pending message ends');
+    is($frappe->tool_count('echo'), 0,
+        'a message that was pending at the stop does not run');
     $nginx->stop;
 }
 
-# worker_shutdown_timeout, while Redis does not take the connection
+# worker_shutdown_timeout while Redis does not accept the connection
 
 {
     socket(my $deaf, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
@@ -82,26 +86,27 @@ sub sure {
     my $stream = open_stream($nginx);
     my $conn   = connect_to($nginx);
 
-    # a request whose body does not come keeps the worker until then
+    # a request whose body is missing keeps the worker until the time-out
 
     $conn->send_raw(join "\r\n", 'POST ' . $stream->endpoint . ' HTTP/1.1',
         'Host: erp.example.com', 'Authorization: ' . $stream->{auth},
         'Content-Type: application/json', 'Content-Length: 100', '', '{');
 
-    # the one worker has begun with it when it answers what came later
+    # the one worker has read that request when it answers a later one
 
     get($nginx, '/health');
 
     my @old = $nginx->reload;
 
     ok($nginx->wait_gone(\@old), 'a worker that never reached Redis ends');
-    unlike($nginx->error_log, qr/exited on signal/, 'by itself');
+    unlike($nginx->error_log, qr/exited on signal/,
+        'no signal is needed to end it');
     unlike($nginx->error_log, qr/is lost: connection lost/,
-        'and does not say that it lost what it never had');
+        'the log does not call a connection lost that never was');
     $nginx->stop;
 }
 
-# one that lets us in and then refuses is not asked all the time
+# a Redis that accepts a connection and then refuses commands
 
 {
     my $redis = start_redis(users => [
@@ -121,24 +126,24 @@ sub sure {
 
     sleep_for(4);
     cmp_ok($count->() - $before, '<', 12,
-        'connections are made again after longer and longer times');
+        'a refused worker waits longer before each new connection');
     $redis->cmd('ACL', 'SETUSER', 'mcp', '&mcp:*');
-    ok(wait_ready($nginx), 'and it is used when it can be');
+    ok(wait_ready($nginx), 'a Redis that refused is used once it allows it');
     $nginx->stop;
 }
 
-# a Redis without AUTH quotes the password; finish() looks for it
+# a Redis without AUTH quotes the password in its error; finish() looks for it
 
 {
     my $redis = start_redis(config => [ 'rename-command AUTH NO' ]);
     my $nginx = start_nginx(redis => $redis->url(pass => 'a-long-password'));
 
     ok($nginx->wait_log(qr/redis ".*" is lost: ERR unknown command/),
-        'a Redis without AUTH');
+        'the log has the error of a Redis without AUTH');
     $nginx->stop;
 }
 
-# a Redis that is too slow is not used, and that is said
+# a Redis that is too slow
 
 {
     my $redis = start_redis();
@@ -149,14 +154,14 @@ sub sure {
     my $nginx = start_nginx(redis => $redis->url(port => $proxy->port));
 
     ok($nginx->wait_log(qr/redis ".*" is lost: .* 100 ms/),
-        'a slow Redis: the log says why');
+        'the log says that a slow Redis is not used, and why');
     $proxy->delay(down => 0);
-    ok(wait_ready($nginx), 'it is used as soon as it is quick');
+    ok(wait_ready($nginx), 'a slow Redis is used as soon as it is fast');
     $nginx->stop;
     $proxy->stop;
 }
 
-# an owner whose replies are later than its questions follow each other
+# an owner that gets the replies of Redis later than it sends commands
 
 {
     my $redis = start_redis();
@@ -168,7 +173,7 @@ sub sure {
 
     $frappe->reset;
     ok(run_until(sub { post($here, $stream, request(1, 'ping'))->status
-        == 202 }), 'a session');
+        == 202 }), 'the other instance delivers to the session');
     $proxy->delay(down => 1.04);
     sleep_for(16);
 
@@ -176,19 +181,20 @@ sub sure {
         tool(10 + $_, 'echo', {}), async => 1) } 1 .. 5;
 
     $_->wait for @posts;
-    is_unavailable($_, 'unknown', 'what comes too late is refused')
+    is_unavailable($_, 'unknown', 'a message that arrives too late is 503')
         for @posts;
     ok(run_until(sub {
         my $late = 'nginx_mcp_sse_redis_refused_total{reason="expired"}';
         return metrics($there)->{$late} >= 5;
-    }), 'it has come');
-    is($frappe->tool_count('echo'), 0, 'and did not run');
+    }), 'the owner counts the late messages as expired');
+    is($frappe->tool_count('echo'), 0, 'a message that arrives too late does '
+        . 'not run');
     $stream->close;
     $_->stop for $here, $there;
     $proxy->stop;
 }
 
-# an owner that is cut off from Redis is not dead
+# an owner without a connection to Redis is not dead
 
 {
     my $redis = start_redis();
@@ -199,21 +205,23 @@ sub sure {
     my $stream = open_stream($there);
 
     sure($here);
-    ok(call($here, $stream, request(1, 'ping')), 'a session');
+    ok(call($here, $stream, request(1, 'ping')),
+        'the other instance delivers while the owner has Redis');
     $proxy->refuse;
     $proxy->cut;
-    ok(run_until(sub { $redis->clients == 2 }), 'its owner loses Redis');
+    ok(run_until(sub { $redis->clients == 2 }), 'the owner loses Redis');
     is_unavailable(post($here, $stream, tool(2, 'echo', {})), 'no',
-        'which is not its death: 503');
+        'a message for an owner that lost Redis is 503, not 400');
     $proxy->listen;
-    ok(wait_ready($there), 'it is back');
-    ok(call($here, $stream, request(3, 'ping')), 'and so is the session');
+    ok(wait_ready($there), 'the owner connects to Redis again');
+    ok(call($here, $stream, request(3, 'ping')),
+        'then messages reach the session again');
     $stream->close;
     $_->stop for $here, $there;
     $proxy->stop;
 }
 
-# a connection that is given up when the grace is over already
+# a connection is given up after the end of mcp_sse_grace
 
 {
     my $redis = start_redis();
@@ -238,12 +246,13 @@ sub sure {
     my %n;
 
     $n{ $_->status || 0 }++ for @posts;
-    is_deeply(\%n, { 503 => 16 }, 'Redis does not answer: 503');
+    is_deeply(\%n, { 503 => 16 },
+        'messages are 503 while Redis does not answer');
     $stream->close;
     $_->stop for $here, $there;
 }
 
-# the owner has gone, and its client comes back to another instance
+# the owner ends, and the client comes back to another instance
 
 {
     my $redis = start_redis();
@@ -254,26 +263,27 @@ sub sure {
 
     sure($here);
     $frappe->reset;
-    ok($there->quit, 'an instance ends');
+    ok($there->quit, 'the instance of the session ends');
 
     my $held = post($here, $stream, tool(1, 'echo', { text => 'held' }),
         async => 1);
 
     ok(run_until(sub { health($here)->{pending_requests} == 1 })
-        && !$held->ended, 'a message for its session is held');
+        && !$held->ended, 'a message for its session is pending');
 
     my $again = open_stream($here, headers => [ 'Last-Event-ID', $id ]);
 
-    is($again->session, $id, 'the client is back');
+    is($again->session, $id, 'the client keeps its id at another instance');
     $held->wait;
-    accepted($held, 'the message is accepted');
-    like($again->wait_answer(1) || '', qr/held/, 'and answered');
-    is($frappe->tool_count('echo'), 1, 'once');
+    accepted($held, 'then the pending message is accepted');
+    like($again->wait_answer(1) || '', qr/held/,
+        'then the pending message is answered');
+    is($frappe->tool_count('echo'), 1, 'the pending message runs once');
     $again->close;
     $here->stop;
 }
 
-# and does not come back
+# the owner ends, and the client does not come back
 
 {
     my $redis = start_redis();
@@ -284,11 +294,11 @@ sub sure {
     sure($here);
     $there->quit;
     is_rejected(post($here, $stream, tool(1, 'echo', {})), 400, -32001,
-        'Invalid session ID', 'nobody comes back: 400');
+        'Invalid session ID', 'a message is 400 if the client stays away');
     $here->stop;
 }
 
-# a session that comes back while its presence is looked at
+# a client comes back while the worker checks the presence of its session
 
 {
     my $redis = start_redis();
@@ -309,7 +319,7 @@ sub sure {
 
     my ($own) = grep { /\Amcp:k:/ } keys %{ $redis->dump };
 
-    # somebody else had it, and the worker is made to look; the reply waits
+    # the key names another worker, so this worker checks; the reply is held
 
     my $looked;
 
@@ -326,21 +336,21 @@ sub sure {
 
     $redis->cmd('SET', $key, 'f' x 32, 'EX', 60);
     $redis->cmd('DEL', $own);
-    ok(run_until(sub { $looked }), 'it is looked at');
+    ok(run_until(sub { $looked }), 'the worker checks the session in Redis');
     $proxy->filter(undef);
 
     my $again = open_stream($nginx, headers => [ 'Last-Event-ID', $id ]);
 
-    is($again->session, $id, 'and opened again meanwhile');
+    is($again->session, $id, 'the client comes back during the check');
     $proxy->resume;
 
-    # the worker has read the reply when it asks Redis more
+    # the worker has read the reply once it sends further commands
 
     my $asked = $redis->calls('publish');
 
     ok(run_until(sub { $redis->calls('publish') > $asked + 2 })
-        && passed($nginx, $again), 'the reply is read');
-    ok(!$again->ended, 'the new one stays');
+        && passed($nginx, $again), 'the new stream works after the check');
+    ok(!$again->ended, 'the new stream stays open');
     $again->close;
     $nginx->stop;
     $proxy->stop;

@@ -1,5 +1,6 @@
-# Redis, and who can write to it, sees nothing, and cannot make anything run:
-# what is on the bus is sealed.  docs/PROTOCOL.md 11.
+# Redis, and a program that can write to it, sees no credential and no content,
+# and cannot make, change, redirect or repeat a message: packets are sealed.
+# docs/PROTOCOL.md 11.11.
 
 use strict;
 use warnings;
@@ -15,7 +16,7 @@ MCPTest::Redis::need();
 my $frappe = start_frappe();
 
 
-# nothing to be read
+# what Redis can read
 
 {
     my $redis    = start_redis();
@@ -29,7 +30,7 @@ my $frappe = start_frappe();
         MCPTest::credential('bob', 'bearer'));
     my %seen;
 
-    # again and again, while messages go both ways
+    # look at all keys again and again while messages go both ways
 
     for my $n (1 .. 10) {
         call($there, $stream, tool($n, 'echo', { text => 'Marker-of-text' }),
@@ -43,16 +44,16 @@ my $frappe = start_frappe();
         auth => MCPTest::credential('alice', 'basic'));
     ok($stream->wait_answer(11), 'the last of many messages is answered');
     ok(run_until(sub { $listener->messages >= 40 }),
-        'they went through Redis, with acknowledgements');
+        'the messages and their acknowledgements go through Redis');
 
     my @commands = $monitor->commands;
     my $all = join "\0", keys %seen, map({ @{ $_->{args} } } @commands),
         map { "$_->{channel}\0$_->{bytes}" } $listener->messages;
 
     cmp_ok(scalar(grep { uc $_->{args}[0] eq 'PUBLISH' } @commands), '>=', 20,
-        'as commands');
+        'Redis executes a PUBLISH for each message');
     cmp_ok(scalar(grep { /\Amcp:[sk]:/ } keys %seen), '>=', 4,
-        'and keys were there');
+        'Redis has keys for workers and sessions');
 
     my %secrets = (
         'an API secret'      => 'alice-secret',
@@ -79,7 +80,7 @@ my $frappe = start_frappe();
         my @forms  = ($secret, unpack('H*', $secret), uc unpack('H*', $secret),
             join('', map { "$_\0" } split //, $secret));
 
-        # in base64 it may begin at any of three places
+        # in base64 it may begin at any of three positions
 
         for my $skip (0 .. 2) {
             my $text = encode_base64('x' x $skip . $secret, '');
@@ -93,12 +94,12 @@ my $frappe = start_frappe();
             "Redis does not see $what");
     }
 
-    # the same message twice is not the same bytes
+    # the same message is never the same bytes
 
     my @large = grep { length $_->{bytes} > 100 } $listener->messages;
     my %bytes = map { $_->{bytes} => 1 } @large;
 
-    is(scalar keys %bytes, scalar @large, 'no two messages are the same');
+    is(scalar keys %bytes, scalar @large, 'no two packets are equal');
 
     $_->close for $stream, $bearer, $monitor, $listener;
 }
@@ -115,7 +116,7 @@ sub _flat {
 }
 
 
-# Changed copies of a message.
+# Returns forged copies of a message.
 
 sub forgeries {
     my ($bytes) = @_;
@@ -145,8 +146,8 @@ sub forgeries {
 }
 
 
-# What is published to an instance is lost on its way when $lose{NAME} is true,
-# but for the bytes that the test publishes itself, %own.
+# While $lose{NAME} is true, what is published to an instance is lost on its
+# way, except for what the test itself publishes, %own.
 
 my (%lose, %own);
 
@@ -176,14 +177,14 @@ sub through {
 
             my $message = substr $in, 0, $whole, '';
 
-            # a worker that does not hear itself any more loses Redis: what it
-            # publishes to itself has 46 bytes
+            # a worker publishes 46 bytes to itself to check its connection;
+            # without them it would give up Redis
 
             $pass .= $message if !$lose{$name} || $length == 46
                 || $own{ substr $message, length $push, $length };
         }
 
-        # the begin of another one
+        # the beginning of another message
 
         if (index($in, $head) != 0 && $in !~ /\A\*(?:3.{0,20})?\z/s) {
             $pass .= $in;
@@ -197,7 +198,7 @@ sub through {
 }
 
 
-# How many messages an instance did not believe, by reason.
+# How many messages an instance has refused for these reasons.
 
 sub refused {
     my ($nginx, @reasons) = @_;
@@ -212,7 +213,7 @@ sub refused {
 }
 
 
-# nothing to be written
+# what a program that can write to Redis achieves
 
 {
     my $redis    = start_redis();
@@ -222,11 +223,11 @@ sub refused {
         $redis->url(port => $proxy{$_}->port), http => 'mcp_sse_grace 300s;') }
         qw(here there);
 
-    # messages stay good while the test is at work on them
+    # the long grace keeps messages valid while the test works on them
 
     $nginx{third} = start_nginx(redis => $redis,
         http => 'mcp_sse_grace 300s;');
-    ok(wait_ready(values %nginx), 'three instances');
+    ok(wait_ready(values %nginx), 'three instances are ready');
 
     my ($here, $there, $third) = @nginx{qw(here there third)};
     my $history = MCPTest::History->new(frappe => $frappe);
@@ -235,9 +236,9 @@ sub refused {
     my $pad     = 'x' x 6000;
 
 
-    # Publishes all these, of which so many are refused, and then what is no
-    # message at all: when that is refused, too, the instance has handled all
-    # that came before.  False if Redis or the instance does not take them.
+    # Publishes messages, of which $refused are refused, and then bytes that are
+    # no message: once these are refused, too, the instance has handled all
+    # before them.  Returns false if Redis or the instance does not take them.
 
     my (%at, $junk);
 
@@ -250,7 +251,7 @@ sub refused {
         push @bytes, 'no message ' . ++$junk;
         @own{@bytes} = (1) x @bytes;
 
-        # the test listens, too
+        # the test's own listener counts as a subscriber, too
 
         my @taken = map { $redis->cmd('PUBLISH', $channel, $_) } @bytes;
 
@@ -266,19 +267,19 @@ sub refused {
         return scalar grep { $_->{key} eq $post->{key} } $frappe->started;
     };
 
-    # where messages for the owner go, and its acknowledgements
+    # the channels of the owner and of the worker that posts to it
 
     my $first = $history->call($there, $stream, arguments => { p => $pad });
 
     $first->{response}->wait;
-    is($first->{response}->status, 202, 'a message');
+    is($first->{response}->status, 202, 'a message between them is accepted');
     run_until(sub { $listener->messages >= 2 });
 
     my ($message) = grep { length $_->{bytes} > 5000 } $listener->messages;
     my ($ack) = $message ? grep { $_->{channel} ne $message->{channel}
         && $_->{time} >= $message->{time} } $listener->messages : ();
 
-    if (!ok($message && $ack, 'and its acknowledgement were seen')) {
+    if (!ok($message && $ack, 'a listener sees it and its acknowledgement')) {
         finish();
         exit;
     }
@@ -290,24 +291,26 @@ sub refused {
     isnt($owner, $producer, 'each worker has its channel');
     %at = ($owner => $here, $producer => $there, $elsewhere => $third);
 
-    # again: known numbers are not run
+    # repeated: known packet numbers are not run
 
-    ok($publish->($owner, 0, ($message->{bytes}) x 20), 'it is sent again');
-    ok($publish->($producer, 0, ($ack->{bytes}) x 20), 'the other one, too');
-    is($ran->($first), 1, 'it is not run again');
+    ok($publish->($owner, 0, ($message->{bytes}) x 20),
+        'the owner reads 20 copies of the message');
+    ok($publish->($producer, 0, ($ack->{bytes}) x 20),
+        'the other worker reads 20 copies of the acknowledgement');
+    is($ran->($first), 1, 'a repeated message does not run again');
     is(metrics($here)->{nginx_mcp_sse_redis_duplicates_total}, 20,
-        'and counted');
+        'repeated messages count as duplicates');
 
-    # where they do not belong
+    # sent to other workers
 
     ok($publish->($producer, 1, $message->{bytes})
         && $publish->($owner, 1, $ack->{bytes})
         && $publish->($elsewhere, 2, $message->{bytes}, $ack->{bytes}),
-        'they are sent to others, too');
-    is($ran->($first), 1, 'where it is not run');
+        'a worker refuses packets for another worker');
+    is($ran->($first), 1, 'a redirected message does not run');
 
-    # A message that never reached its owner: forged ones are as fresh as it
-    # is.  Its producer is gone, so that nobody sends it again.
+    # A message that never reached its owner: forgeries of it are as fresh as
+    # it is.  Its sender is killed, so that it is not sent again.
 
     my $lost = sub {
         my ($at, $of) = @_;
@@ -324,9 +327,9 @@ sub refused {
             return $seen;
         });
 
-        # Redis has done what it was told when it knows that nobody is there;
-        # what is on its way to the owner then comes before what is published
-        # next
+        # Redis has executed all commands of the sender once it has noticed the
+        # end of its connections; what it sent to the owner comes before what
+        # is published next
 
         my @left = $redis->clients;
 
@@ -341,48 +344,55 @@ sub refused {
 
     my ($fresh, $bytes) = $lost->($third, $stream);
 
-    cmp_ok(length $bytes, '>', 5000, 'a message that its owner has not seen');
+    cmp_ok(length $bytes, '>', 5000,
+        'the test has a message that its owner has not seen');
 
     my @forgeries = forgeries($bytes);
 
     ok($publish->($owner, scalar @forgeries, @forgeries),
-        'each forgery is refused and counted');
-    ok($publish->($producer, 1, $bytes), 'the true one, too, elsewhere');
-    is($ran->($fresh), 0, 'changed, cut or extended, it does not run');
-    is(health($here)->{status}, 'healthy', 'the owner is well');
-    ok(!$stream->ended, 'the stream is open');
+        'the owner refuses and counts each forgery');
+    ok($publish->($producer, 1, $bytes),
+        'another worker refuses the genuine message');
+    is($ran->($fresh), 0,
+        'a message that is changed, cut or extended does not run');
+    is(health($here)->{status}, 'healthy',
+        'the owner is healthy after all forgeries');
+    ok(!$stream->ended, 'the stream stays open after all forgeries');
 
     my $log   = $here->error_log;
     my @lines = split /\n/, $log;
 
     like($log, MCPTest::Redis::pattern('dropped'),
-        'the log says that they were dropped');
+        'the log says that messages were dropped');
     cmp_ok(scalar(grep { /\[(?:warn|error)\]/ } @lines), '<', 20,
-        'in few lines') or diag(scalar @lines);
+        'the log has few lines about forgeries') or diag(scalar @lines);
 
-    # and to prove that it is the right bytes to forge: unchanged, it runs
+    # unchanged, the same bytes run: the forgeries were made of the right ones
 
     $publish->($owner, 0, ($bytes) x 5);
-    ok($stream->wait_answer($fresh->{id}), 'unchanged, it is answered');
-    is($ran->($fresh), 1, 'after it has run, once');
-    ok(passed($here, $stream), 'and a ping after it');
-    is(scalar($stream->answers($fresh->{id})), 1, 'once, too');
-    is(scalar($other->messages), 0, 'on its own stream');
+    ok($stream->wait_answer($fresh->{id}),
+        'the same message, unchanged, is answered');
+    is($ran->($fresh), 1, 'of five unchanged copies one runs');
+    ok(passed($here, $stream), 'a ping behind the copies is answered');
+    is(scalar($stream->answers($fresh->{id})), 1,
+        'five unchanged copies have one answer');
+    is(scalar($other->messages), 0, 'no other stream has the answer');
 
-    # too late
+    # after the end of mcp_sse_grace
 
     my $fourth = start_nginx(redis => $redis, http => 'mcp_sse_grace 3s;');
 
     wait_ready($fourth);
 
     ($fresh, $bytes) = $lost->($fourth, $stream);
-    cmp_ok(length $bytes, '>', 5000, 'another message nobody has seen');
+    cmp_ok(length $bytes, '>', 5000,
+        'the test has another message that its owner has not seen');
     sleep_for(4);
     $publish->($owner, 0, ($bytes) x 3);
-    is($ran->($fresh), 0, 'after its time it does not run');
-    is(refused($here, 'expired'), 3, 'and is counted');
+    is($ran->($fresh), 0, 'a message does not run after its grace');
+    is(refused($here, 'expired'), 3, 'late messages count as expired');
 
-    # acknowledgements: the true ones are lost, others do not make it accepted
+    # acknowledgements: the genuine one is lost, no other has an effect
 
     $lose{there} = 1;
     $listener->{pushed} = [];
@@ -390,26 +400,27 @@ sub refused {
     my $waiting = $history->call($there, $stream, arguments => { p => $pad });
 
     ok(run_until(sub { grep { $_->{channel} eq $producer }
-        $listener->messages }), 'an acknowledgement that is lost');
+        $listener->messages }), 'the test holds back an acknowledgement');
 
     my ($true) = grep { $_->{channel} eq $producer } $listener->messages;
 
-    # of those that are on their way only the test's own arrive
+    # only what the test publishes arrives
 
     @forgeries = forgeries($true->{bytes});
 
     ok($publish->($producer, 1, $ack->{bytes}, $message->{bytes})
         && $publish->($producer, scalar @forgeries, @forgeries),
-        'old, foreign and changed ones arrive');
-    ok(!$waiting->{response}->ended, 'and do not make a message accepted')
+        'old, foreign and changed acknowledgements are refused');
+    ok(!$waiting->{response}->ended, 'none of them makes a message accepted')
         or diag($waiting->{response}->status);
     $publish->($producer, 0, $true->{bytes});
     ok(run_until(sub { $waiting->{response}->ended }),
-        'the true one does');
-    is($waiting->{response}->status || 'none', 202, 'with 202');
+        'the genuine acknowledgement ends the wait of the POST');
+    is($waiting->{response}->status || 'none', 202,
+        'with the genuine acknowledgement the POST is 202');
     $lose{there} = 0;
 
-    # the keys in the hands of somebody else
+    # another program changes the keys
 
     my $fifth = start_nginx(redis => $redis, http => 'mcp_sse_grace 2s;');
 
@@ -421,7 +432,7 @@ sub refused {
         $redis->cmd('SET', $_, $value)
             for grep { /:s:/ } keys %{ $redis->dump };
 
-        # until it has seen that value
+        # wait until the instance has read that value
 
         my $asked = sub { $redis->calls('mget') };
         my $n     = $asked->();
@@ -435,14 +446,16 @@ sub refused {
         $redis->cmd('LPUSH', $key, 'x');
     }
 
-    # the workers look at them every second
+    # the workers check their keys every second
 
     sleep_for(1.5);
-    ok(call($here, $stream, request(1, 'ping')), 'own sessions do not mind');
+    ok(call($here, $stream, request(1, 'ping')),
+        'wrong values of keys do not affect own sessions');
     $redis->cmd('FLUSHALL');
-    ok(wait_ready($here, $there, $fifth), 'all is well again');
+    ok(wait_ready($here, $there, $fifth),
+        'all instances are ready after wrong values and FLUSHALL');
 
-    # the session's presence is written again within a second or two
+    # the key of the session is written again within a second or two
 
     my $again;
 
@@ -450,14 +463,14 @@ sub refused {
         $again = $history->call($fifth, $stream);
         $again->{response}->wait;
         return ($again->{response}->status || 0) == 202;
-    }), 'and messages are delivered');
+    }), 'then messages between instances are accepted again');
 
     my @odd = grep { !/\A(?:202|400|503|none)\z/ }
         keys %{ $history->statuses };
 
-    is_deeply(\@odd, [], 'nothing but 202, 400, 503 was said')
+    is_deeply(\@odd, [], 'each POST of the whole test is 202, 400 or 503')
         or diag(explain($history->statuses));
-    $history->ok('nothing ran twice, or after its client was refused');
+    $history->ok('nothing runs twice or after its refusal');
     $_->allow(qr/exited on signal 9/) for $third, $fourth;
     $_->close for $stream, $other;
 }

@@ -1,6 +1,6 @@
-# Three instances, as the guide of the bridge before this one starts them, and
-# its load balancer in front, with nothing that makes sessions stick: the
-# official client does not notice.
+# Three instances behind a load balancer without stickiness, started and
+# configured as in the guide of the bridge before this module: the official
+# client notices nothing.  docs/PROTOCOL.md 11.1, 11.2.
 
 use strict;
 use warnings;
@@ -48,7 +48,7 @@ my %env = (
 mkdir "$dir/$_" for qw(run cwd);
 
 
-# PORT=8080 frappe-sse-bridge &
+# Runs "PORT=$port frappe-sse-bridge &" and waits until the instance is ready.
 
 sub launch {
     my ($port) = @_;
@@ -133,7 +133,7 @@ if (grep { !launch($_) } @ports) {
 
 pass('three instances start');
 
-# the guide's block, byte for byte but its ports
+# the block of the guide, byte for byte except for its ports
 
 my $guide = <<'EOT';
 upstream sse_bridge {
@@ -184,45 +184,47 @@ $block
 EOT
 });
 
-# the three are used in turn
+# the balancer uses the three instances in turn
 
 {
     my $stream = open_stream($balancer);
 
-    ok($stream->session, 'a stream through the balancer');
+    ok($stream->session, 'a stream opens through the balancer');
 
     my @answers = map { call($balancer, $stream, request($_, 'ping')) }
         1 .. 12;
 
     is(scalar(grep { defined } @answers), 12,
-        '12 messages, by whichever instance, are answered');
+        'each of 12 messages through the balancer is answered');
 
     my @counts = map { health($_)->{active_connections} } @ports;
 
-    is_deeply([ sort @counts ], [ 0, 0, 1 ], 'the stream is at one of them');
+    is_deeply([ sort @counts ], [ 0, 0, 1 ],
+        'one of three instances counts the stream');
     $stream->close;
     run_until(sub { !grep { health($_)->{active_connections} } @ports });
 }
 
-client('20 clients', $balancer, 'many', on => {
+client('20 clients through the balancer', $balancer, 'many', on => {
     reload  => sub { kill HUP => $pids{ $ports[0] } },
     restart => sub {
-        ok(stop($ports[1]), 'an instance is stopped');
+        ok(stop($ports[1]), 'an instance stops while clients work');
         sleep_for(1);
-        ok(launch($ports[1]), 'and started');
+        ok(launch($ports[1]), 'the stopped instance starts again');
     },
 });
 
 ok(run_until(sub { !grep { health($_)->{active_connections} } @ports }),
-    'no streams are left');
-ok(stop($_, 'QUIT'), 'an instance ends when told') for @ports;
+    'no stream is left at the end');
+ok(stop($_, 'QUIT'), 'an instance ends at SIGQUIT') for @ports;
 
 for my $port (@ports) {
     my $log = logged($port);
 
-    unlike($log, qr/\[(?:alert|crit|emerg)\]/, 'nothing bad in its log');
+    unlike($log, qr/\[(?:alert|crit|emerg)\]/,
+        'the log of an instance has no alert, crit or emerg');
     is(scalar(grep { index($log, $_) >= 0 } MCPTest::secrets()), 0,
-        'no secret in its log');
+        'the log of an instance has no secret');
 }
 
 finish();

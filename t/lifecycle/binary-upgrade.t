@@ -1,6 +1,7 @@
-# Another nginx takes over the sockets: USR2, WINCH, QUIT, or back with HUP.
-# The workers of both have zones of their own: with Redis a message finds its
-# stream from either side, without it is refused with 400 at the wrong one.
+# Binary upgrade: another nginx takes over the sockets (USR2, WINCH, QUIT), or
+# the old one takes them back (HUP).  Each nginx has its own zone: with Redis a
+# message finds its stream at either of them, without it the wrong one answers
+# 400.  docs/PROTOCOL.md 12.5.
 
 use strict;
 use warnings;
@@ -42,7 +43,7 @@ sub workers_of {
 }
 
 
-# The master that nginx.pid names, if it has workers.
+# The pid of the master in nginx.pid, if all its workers run.
 
 sub master {
     my ($nginx) = @_;
@@ -59,12 +60,12 @@ sub master {
 }
 
 
-# A master that is no daemon refuses USR2.
+# Starts nginx as a daemon: another master refuses USR2.
 
 sub start_daemon {
     my (%opt) = @_;
 
-    # all else of the environment is taken from the new master
+    # nginx removes all other environment variables from the new master
 
     my %env = MCPTest::Nginx::sanitizers();
 
@@ -75,7 +76,7 @@ sub start_daemon {
     });
 
     $nginx->{pid} = run_until(sub { master($nginx) });
-    ok($nginx->{pid}, 'a daemon') or diag($nginx->stderr);
+    ok($nginx->{pid}, 'nginx starts as a daemon') or diag($nginx->stderr);
     wait_ready($nginx) if $opt{redis};
 
     return $nginx;
@@ -93,7 +94,7 @@ sub upgrade {
 }
 
 
-# Messages that were answered 400 and whose stream had not come to its end.
+# Messages with a 400 although their stream was open.
 
 sub refused_alive {
     my ($load) = @_;
@@ -126,56 +127,59 @@ for my $way ('onward', 'back') {
 
     my $new = upgrade($nginx);
 
-    ok($new, "$way: another master");
+    ok($new, "$way: USR2 starts another master");
     wait_ready($nginx) if $redis;
     $load->more(30);
     kill WINCH => $old;
     ok(gone(@old), "$way: the old workers end after WINCH");
-    ok(alive($old), "$way: the old master does not");
+    ok(alive($old), "$way: the old master goes on after WINCH");
 
     my ($leave, $stay) = $way eq 'onward' ? ($old, $new) : ($new, $old);
 
     if ($way eq 'back') {
         kill HUP => $old;
         ok(run_until(sub { workers_of($old) == 2 }),
-            "$way: workers of the old master again");
+            "$way: HUP starts workers of the old master again");
     }
 
     my @leave = workers_of($leave);
 
     $load->more(20);
     kill QUIT => $leave;
-    ok(gone($leave, @leave), "$way: one master ends");
+    ok(gone($leave, @leave), "$way: one master ends with QUIT");
     $nginx->{pid} = $stay;
 
-    ok(run_until(sub { $load->well }), "$way: messages are accepted");
+    ok(run_until(sub { $load->well }),
+        "$way: then messages for all sessions are accepted");
 
     my $from = now();
 
     $load->more(60);
     $load->stop;
-    $load->history->ok("$way: each accepted message has its one answer");
+    $load->history->ok("$way: each accepted message is answered once");
 
     my %all = %{ $load->statuses($load->sent(0, $from)) };
 
-    cmp_ok($all{202} || 0, '>', 30, "$way: as they were before")
+    cmp_ok($all{202} || 0, '>', 30, "$way: messages are accepted meanwhile")
         or diag(explain(\%all));
 
-    # a session may have ended a moment ago
+    # the stream of a 400 may have ended a moment before
 
     is(scalar refused_alive($load), 0,
-        "$way: none is refused whose stream goes on") if $redis;
+        "$way: no message for an open stream is refused") if $redis;
     is_deeply([ grep { !/\A(?:202|400)\z/ } keys %all ], [],
-        "$way: all have a status") or diag(explain(\%all));
+        "$way: each message is 202 or 400") or diag(explain(\%all));
     is_deeply([ keys %{ $load->statuses($load->sent($from, now())) } ],
-        [ 202 ], "$way: in the end all are accepted");
-    is(health($nginx)->{pending_requests}, 0, "$way: nothing is pending");
+        [ 202 ], "$way: in the end every message is accepted");
+    is(health($nginx)->{pending_requests}, 0,
+        "$way: in the end no request is pending");
     is(health($nginx)->{active_connections},
-        scalar(grep { !$_->ended } $load->streams), "$way: as many streams");
+        scalar(grep { !$_->ended } $load->streams),
+        "$way: /health counts the open streams");
 
     $load->close;
     kill TERM => $stay;
-    ok(gone($stay), "$way: the end");
+    ok(gone($stay), "$way: the other master ends with TERM");
     delete $nginx->{pid};
 }
 

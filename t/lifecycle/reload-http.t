@@ -1,5 +1,6 @@
-# Streamable HTTP while workers come and go: nothing is lost, at the end
-# everything is told.
+# Streamable HTTP during a reload, a stop, the end of worker_shutdown_timeout
+# and the death of a worker: the worker that has a POST answers it before it
+# ends.  docs/PROTOCOL.md 12.1, 12.3, 12.4, 12.6.
 
 use strict;
 use warnings;
@@ -11,7 +12,7 @@ use Test::More;
 
 my $frappe = start_frappe();
 
-# reload: open POSTs are answered by the old workers
+# a reload: the old workers answer their open POSTs
 
 {
     my $nginx = start_http(workers => 2,
@@ -33,20 +34,21 @@ my $frappe = start_frappe();
     $frappe->open_gate('kept');
 
     ok(http_post($nginx, tool(1, 'echo', {}), session => $id)->answer,
-        'new workers take the session');
+        'the new workers take the session after a reload');
     ok(run_until(sub { !grep { !$_->ended } @got }),
-        'every open POST ends');
+        'every POST that is open during a reload ends');
     is(scalar(grep { $_->status == 200
-        && ($_->answer || '') =~ /slept/ } @got), 24, 'with its answer');
-    is($frappe->tool_count('sleep'), 24, 'none ran twice');
-    ok($kept->wait, 'nor did one on a connection that is kept');
+        && ($_->answer || '') =~ /slept/ } @got), 24,
+        'every POST that is open during a reload has its answer');
+    is($frappe->tool_count('sleep'), 24, 'every call runs once');
+    ok($kept->wait, 'a POST on a keep-alive connection is answered');
     is($kept->header('Connection'), 'close',
-        'an old worker says that it closes the connection');
+        'an old worker answers with "Connection: close"');
     $conn->close;
-    ok($nginx->wait_gone(\@old), 'then the old workers end');
+    ok($nginx->wait_gone(\@old), 'the old workers end after their answers');
 }
 
-# a call is cancelled by a new worker while it runs on an old one
+# a new worker gets a cancellation for a call of an old worker
 
 {
     $frappe->reset;
@@ -63,7 +65,8 @@ my $frappe = start_frappe();
     http_post($nginx, notification('notifications/cancelled',
         { requestId => 1 }), session => $id);
     ok($call->wait, 'a new worker cancels a call of an old one');
-    ok($nginx->wait_gone(\@old), 'which ends then');
+    ok($nginx->wait_gone(\@old),
+        'the old worker ends after the cancellation');
 }
 
 # QUIT
@@ -77,13 +80,13 @@ my $frappe = start_frappe();
     } 1 .. 4;
 
     run_until(sub { $frappe->tool_count('sleep') == 4 });
-    ok($nginx->quit, 'nginx ends');
+    ok($nginx->quit, 'nginx ends with QUIT');
     run_until(sub { !grep { !$_->ended } @got });
     is(scalar(grep { ($_->answer || '') =~ /slept/ } @got), 4,
-        'after every call was answered');
+        'every call is answered before nginx ends with QUIT');
 }
 
-# worker_shutdown_timeout: what cannot be waited for is told
+# worker_shutdown_timeout: open requests are answered with an error
 
 {
     $frappe->reset;
@@ -116,30 +119,33 @@ my $frappe = start_frappe();
     my @old = $nginx->reload;
 
     ok($nginx->wait_gone(\@old),
-        'the old worker goes, whose calls have no end');
+        'an old worker ends at worker_shutdown_timeout despite its calls');
 
     for my $name (sort keys %got) {
         my $id    = $name =~ /waits/ ? 2 : 1;
         my $error = error_of($got{$name}->answer);
 
-        ok($got{$name}->ended, "$name: ended");
+        ok($got{$name}->ended, "$name: the response ends");
         is_error($got{$name}->answer, -32010,
-            'Stream closed before the answer', 'is told');
+            'Stream closed before the answer', "$name: the answer is -32010");
         is($error->{data}{executed}, $id == 1 ? 'unknown' : 'no',
-            'whether it has run');
-        is(decode($got{$name}->answer)->{id}, $id, 'by its id');
-        isnt($got{$name}->ended, 'cut', 'in good order');
+            "$name: data.executed says whether the call has started");
+        is(decode($got{$name}->answer)->{id}, $id,
+            "$name: the error has the id of the request");
+        isnt($got{$name}->ended, 'cut', "$name: the response is complete");
     }
 
     my $all = decode($batch->body);
 
-    is(scalar(@{ $all || [] }), 2, 'a batch has all its answers');
-    is($frappe->key_count('echo', 'q'), 0, 'what waited has not run');
+    is(scalar(@{ $all || [] }), 2,
+        'a batch has all answers at worker_shutdown_timeout');
+    is($frappe->key_count('echo', 'q'), 0,
+        'a call that waits at worker_shutdown_timeout does not run');
     ok(http_post($nginx, tool(1, 'echo', {}), session => $id)->answer,
-        'nginx goes on');
+        'the new worker answers calls of the session');
 }
 
-# a worker that is killed: its POSTs end, the others and sessions stay
+# a worker is killed: its POSTs end, sessions and other POSTs go on
 
 {
     $frappe->reset;
@@ -157,20 +163,21 @@ my $frappe = start_frappe();
         && $frappe->tool_count('hold') });
     $nginx->kill_worker($workers[0]);
     ok($lost->wait, 'a POST of a killed worker ends');
-    is($lost->status, undef, 'without an answer');
-    ok($stream->wait_ended, 'and its stream');
+    is($lost->status, undef, 'a POST of a killed worker has no answer');
+    ok($stream->wait_ended, 'a stream of a killed worker ends');
     $frappe->open_gate('kept');
-    ok($kept->wait && $kept->answer, 'one of another worker does not');
+    ok($kept->wait && $kept->answer, 'a POST of another worker is answered');
     run_until(sub { $nginx->wait_workers == 2 });
 
     my $again = http_get($nginx, session => $id);
 
-    is($again->status, 200, 'the session has a stream again');
-    is(http_delete($nginx, $id)->status, 204, 'and is ended');
-    ok($again->wait_ended, 'with its stream');
+    is($again->status, 200, 'the session takes a stream at another worker');
+    is(http_delete($nginx, $id)->status, 204,
+        'DELETE is 204 after the death of a worker');
+    ok($again->wait_ended, 'DELETE ends the stream at the other worker');
 }
 
-# announcements to a worker that does not listen are bounded
+# announcements to a stopped worker are limited
 
 {
     my $nginx   = start_http(workers => 2);
@@ -184,10 +191,10 @@ my $frappe = start_frappe();
         { requestId => $_ }), session => $id, conn => $conn) for 1 .. 1200;
 
     like($nginx->error_log, qr/\[warn\].*too many announcements/,
-        'the log says that some are lost');
+        'the log says that a stopped worker loses announcements');
     kill CONT => $workers[0];
     ok(http_post($nginx, request(1, 'ping'), worker => $workers[0])->answer,
-        'the worker goes on');
+        'a stopped worker that goes on answers');
     $conn->close;
 }
 

@@ -1,4 +1,6 @@
-# A reload ends no call; idle streams end in good order.  docs/PROTOCOL.md 12.
+# A reload with open streams: no call ends, idle streams end within
+# mcp_sse_drain, busy ones after their answers, and a session keeps the settings
+# of its stream.  docs/PROTOCOL.md 4.22, 12.1, 12.2.
 
 use strict;
 use warnings;
@@ -22,7 +24,7 @@ EOT
     my @busy    = @streams[0 .. 49];
     my @idle    = @streams[50 .. 99];
 
-    is(scalar(grep { $_->session } @streams), 100, '100 streams');
+    is(scalar(grep { $_->session } @streams), 100, '100 streams open');
 
     my @responses = map {
         post($nginx, $_, tool(1, 'hold', { gate => 'busy' }), async => 1)
@@ -30,70 +32,75 @@ EOT
 
     run_until(sub { !grep { !$_->ended } @responses });
     is(scalar(grep { ($_->status || 0) == 202 } @responses), 50,
-        '50 calls accepted');
+        '50 calls are accepted');
     ok(run_until(sub { $frappe->tool_count('hold') >= 50 }),
-        'all of them run');
+        'all 50 calls run');
 
     my $from = now();
     my @old  = $nginx->reload;
 
-    # the old workers go on as before: a message for an old stream arrives
+    # the old workers still get messages for their streams
 
     my $ping = post($nginx, $busy[0], request(2, 'ping'));
 
-    accepted($ping, 'a message for a stream of an old worker');
+    accepted($ping, 'a message for a stream of an old worker is accepted');
     ok(!(grep { $_ == ($ping->worker || 0) } @old),
-        'taken by a new worker');
-    ok($busy[0]->wait_answer(2), 'is answered on the old stream');
+        'a new worker accepts it');
+    ok($busy[0]->wait_answer(2), 'it is answered on the old stream');
 
     ok(run_until(sub { !grep { !$_->ended } @idle }),
-        'all idle streams end');
-    is(scalar(grep { $_->ended } @busy), 0, 'before any call has ended');
+        'all idle streams end after a reload');
+    is(scalar(grep { $_->ended } @busy), 0,
+        'no busy stream ends before its call');
     is(scalar(grep { $_->ended eq 'clean' } @idle), 50,
-        'each with its last chunk');
+        'each idle stream ends with its last chunk');
     is(scalar(grep { ($_->retry || 0) == 1500 } @idle), 50,
-        'each with retry:');
+        'each idle stream has the "retry:" of mcp_sse_retry');
 
     my %seconds = map { int($_->{done} - $from) => 1 } @idle;
 
-    cmp_ok(scalar keys %seconds, '>', 1, 'not all at the same moment');
+    cmp_ok(scalar keys %seconds, '>', 1,
+        'idle streams end at different moments');
 
     $frappe->open_gate('busy');
     ok(run_until(sub { !grep { !$_->ended } @busy }),
-        'all busy streams end');
+        'all busy streams end when their calls end');
     is(scalar(grep { $_->answers(1) == 1 } @busy), 50,
-        'each after the one answer to its call');
+        'each busy stream has one answer to its call');
     is(scalar(grep { !error_of(($_->answers(1))[0]) } @busy), 50,
-        'which is a result');
+        'each of these answers is a result');
     is(scalar(grep { $_->ended eq 'clean' } @busy), 50,
-        'each with its last chunk');
-    is(scalar(grep { defined $_->retry } @busy), 50, 'each with retry:');
-    is($frappe->tool_count('hold'), 50, 'no call ran twice');
+        'each busy stream ends with its last chunk');
+    is(scalar(grep { defined $_->retry } @busy), 50,
+        'each busy stream has "retry:"');
+    is($frappe->tool_count('hold'), 50, 'no call runs twice');
 
-    ok($nginx->wait_gone(\@old), 'the old workers are gone');
+    ok($nginx->wait_gone(\@old), 'the old workers end after their streams');
     ok($nginx->wait_log(qr/SSE connection closed: \w+, [^,]*stop/),
-        'the log says why');
+        'the log gives "stopping" as the reason');
 
-    # the session of a stream that a server ended is gone
+    # a session ends with its stream when the server ends the stream
 
     my $late = post($nginx, $idle[0], request(3, 'ping'));
 
     is_rejected($late, 400, -32001, 'Invalid session ID',
-        'a message for an ended session is not held');
+        'a message for a session that the server ended is 400');
 
-    # clients come back
+    # clients connect again
 
     my @again = open_streams($nginx, 20);
 
-    is(scalar(grep { $_->session } @again), 20, 'new streams open');
-    ok(call($nginx, $again[0], tool(1, 'echo', {})), 'and work');
-    is(health($nginx)->{active_connections}, 20, 'and are counted');
+    is(scalar(grep { $_->session } @again), 20,
+        'new streams open after the reload');
+    ok(call($nginx, $again[0], tool(1, 'echo', {})),
+        'a call on a new stream is answered');
+    is(health($nginx)->{active_connections}, 20,
+        '/health counts the new streams');
     $_->close for @again;
     run_until(sub { health($nginx)->{active_connections} == 0 });
 }
 
-# messages all the time while nginx is reloaded twice: every accepted one is
-# answered
+# clients post while nginx reloads twice: every accepted message is answered
 
 {
     $frappe->reset;
@@ -105,7 +112,7 @@ EOT
     my $reloads = 0;
     my $from = now();
 
-    # for some seconds, and until both reloads have been among the messages
+    # for some seconds, and until both reloads are done
 
     while (now() < $end || @posts < 200 || $reloads < 2) {
 
@@ -148,28 +155,29 @@ EOT
         push @unanswered, $n if !defined $answer;
     }
 
-    cmp_ok($status{202} || 0, '>', 100, 'messages were accepted');
-    is_deeply(\@unanswered, [], 'every accepted one was answered');
+    cmp_ok($status{202} || 0, '>', 100, 'messages are accepted during reloads');
+    is_deeply(\@unanswered, [], 'every accepted message is answered');
 
-    # a connection without a request may be closed with its worker
+    # an idle connection may be closed with its worker
 
     my @odd = grep { !/\A(?:202|400|cut)\z/ } keys %status;
 
-    is_deeply(\@odd, [], 'the others got 400, their stream had ended')
+    is_deeply(\@odd, [], 'other messages are 400: their stream has ended')
         or diag(explain(\%status));
     cmp_ok(($status{cut} || 0) * 20, '<', scalar @posts,
-        'or, very few, no answer at all');
+        'fewer than one POST in 20 has no answer');
 
     my %calls = %{ $frappe->stats->{calls} };
     my @twice = grep { $calls{$_} != 1 } keys %calls;
 
-    is_deeply(\@twice, [], 'none ran twice');
-    is(scalar keys %calls, $status{202}, 'what was refused did not run');
+    is_deeply(\@twice, [], 'no call runs twice during reloads');
+    is(scalar keys %calls, $status{202},
+        'each accepted call runs, no other does');
 
     $_->close for @streams;
 }
 
-# the settings of a session are those of its stream's cycle
+# a session keeps the settings of the cycle of its stream
 
 {
     my $nginx  = start_nginx(http => 'mcp_sse_ping_result empty;');
@@ -181,14 +189,14 @@ EOT
 
     is(call($nginx, $stream, request(2, 'ping')),
         '{"jsonrpc":"2.0","result":{},"id":2}',
-        'an old stream keeps its settings');
+        'an old stream keeps its settings after a reload');
 
     my $new = open_stream($nginx);
 
     like(call($nginx, $new, request(1, 'ping')) || '', qr/"result":\{"status"/,
-        'a new one has the new ones');
+        'a new stream has the new settings');
     $frappe->open_gate('old');
-    ok($stream->wait_answer(1), 'the old call is answered');
+    ok($stream->wait_answer(1), 'a call begun before the reload is answered');
     $_->close for $stream, $new;
 }
 

@@ -1,5 +1,6 @@
-# Graceful end of nginx, and its limit worker_shutdown_timeout.
-# docs/PROTOCOL.md 12.
+# Graceful stop of nginx: calls are finished, but at worker_shutdown_timeout
+# they are answered with an error and streams end.
+# docs/PROTOCOL.md 3.12, 12.4.
 
 use strict;
 use warnings;
@@ -10,7 +11,7 @@ use Test::More;
 
 my $frappe = start_frappe();
 
-# quit without any limit: calls are finished
+# QUIT without worker_shutdown_timeout: calls are finished
 
 {
     my $nginx   = start_nginx(workers => 2, http => 'mcp_sse_drain 2s;');
@@ -18,18 +19,21 @@ my $frappe = start_frappe();
     my $busy    = $streams[0];
 
     accepted(post($nginx, $busy, tool(1, 'sleep', { seconds => 3 })),
-        'a call');
+        'a call of three seconds is accepted');
     accepted(post($nginx, $busy, tool(2, 'sleep', { seconds => 4 })),
-        'another');
+        'a call of four seconds is accepted');
     run_until(sub { $frappe->tool_count('sleep') == 2 });
 
-    ok($nginx->quit, 'nginx ends');
+    ok($nginx->quit, 'nginx ends with QUIT');
     run_until(sub { !grep { !$_->ended } @streams });
     is(scalar(grep { ($_->ended || '') eq 'clean' } @streams), 10,
-        'every stream with its last chunk');
-    is(scalar(grep { defined $_->retry } @streams), 10, 'and retry:');
-    ok(!error_of(($busy->answers(1))[0] || '{"error":{}}'), 'answer 1');
-    ok(!error_of(($busy->answers(2))[0] || '{"error":{}}'), 'answer 2');
+        'every stream ends with its last chunk');
+    is(scalar(grep { defined $_->retry } @streams), 10,
+        'every stream has "retry:" before its end');
+    ok(!error_of(($busy->answers(1))[0] || '{"error":{}}'),
+        'the call of three seconds is answered before nginx ends');
+    ok(!error_of(($busy->answers(2))[0] || '{"error":{}}'),
+        'the call of four seconds is answered before nginx ends');
 }
 
 # worker_shutdown_timeout
@@ -43,40 +47,42 @@ my $frappe = start_frappe();
     my $idle = open_stream($nginx);
 
     accepted(post($nginx, $busy, tool(1, 'hang', {})),
-        'a call without an end');
+        'a call that never ends is accepted');
     accepted(post($nginx, $busy, tool(2, 'echo', { key => 'q' })),
-        'one that waits');
+        'a call that waits behind it is accepted');
     run_until(sub { $frappe->tool_count('hang') == 1 });
 
     my @old = $nginx->reload;
 
-    ok($nginx->wait_gone(\@old), 'the old worker goes all the same');
+    ok($nginx->wait_gone(\@old),
+        'the old worker ends at worker_shutdown_timeout');
 
-    ok($busy->wait_ended, 'its stream has ended');
-    is($busy->ended, 'clean', 'in good order');
+    ok($busy->wait_ended, 'the stream with open calls ends');
+    is($busy->ended, 'clean', 'it ends with its last chunk');
 
     for my $id (1, 2) {
         my $raw = ($busy->answers($id))[0];
 
         is_error($raw, -32010, 'Stream closed before the answer',
-            "call $id is answered first");
+            "call $id is answered before the end of its stream");
     }
 
     is(((error_of(($busy->answers(1))[0]) || {})->{data} || {})->{executed},
-        'unknown', 'it may have run');
+        'unknown', 'data.executed of a call that runs is "unknown"');
     is(((error_of(($busy->answers(2))[0]) || {})->{data} || {})->{executed},
-        'no', 'the other one did not');
-    is($frappe->key_count('echo', 'q'), 0, 'really not');
-    ok(defined $busy->retry, 'with retry:');
-    is($idle->wait_ended, 'clean', 'the idle stream as well');
+        'no', 'data.executed of a call that waits is "no"');
+    is($frappe->key_count('echo', 'q'), 0, 'the call that waits does not run');
+    ok(defined $busy->retry, 'the stream with open calls has "retry:"');
+    is($idle->wait_ended, 'clean', 'the idle stream ends with its last chunk');
 
     my $new = open_stream($nginx);
 
-    ok(call($nginx, $new, tool(1, 'echo', {})), 'nginx goes on');
+    ok(call($nginx, $new, tool(1, 'echo', {})),
+        'the new worker answers a call on a new stream');
     $new->close;
 }
 
-# a worker without anything to do ends at once
+# an idle worker ends at once
 
 {
     my $nginx = start_nginx(workers => 2);
@@ -89,11 +95,11 @@ my $frappe = start_frappe();
 
     my @old = $nginx->reload;
 
-    ok($nginx->wait_gone(\@old), 'idle workers end');
-    ok($nginx->quit, 'and nginx does');
+    ok($nginx->wait_gone(\@old), 'idle workers end after a reload');
+    ok($nginx->quit, 'an idle nginx ends with QUIT');
 }
 
-# held requests do not keep it
+# a GET that waits for its user does not keep a worker
 
 {
     my $nginx = start_nginx(http =>
@@ -110,8 +116,8 @@ my $frappe = start_frappe();
 
     $frappe->reset;
     ok(run_until(sub { defined $get->status }),
-        'a GET held during a reload is answered');
-    ok($nginx->wait_gone(\@old), 'and the worker ends');
+        'a GET that waits for Frappe during a reload is answered');
+    ok($nginx->wait_gone(\@old), 'the old worker with that GET ends');
     $get->close;
 }
 

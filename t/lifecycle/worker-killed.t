@@ -1,5 +1,6 @@
-# A worker dies: its sessions are gone, others go on, nothing is locked or
-# leaks.  docs/PROTOCOL.md 12.
+# A worker is killed: its streams end, its sessions are gone, other workers go
+# on, and nothing stays locked or leaks.
+# docs/PROTOCOL.md 4.6, 4.17, 4.22, 12.6.
 
 use strict;
 use warnings;
@@ -24,75 +25,78 @@ for my $round (1 .. 2) {
     my $conn = connect_worker($nginx, $producer);
 
     accepted(post($nginx, $dead[0], tool(1, 'sleep', { seconds => 2 }),
-        conn => $conn), "$round: a call at the worker that will die");
+        conn => $conn), "$round: a call for the victim is accepted");
     accepted(post($nginx, $others[0], tool(1, 'sleep', { seconds => 2 }),
-        conn => $conn), "$round: one at another");
+        conn => $conn), "$round: a call for another worker is accepted");
 
     $nginx->kill_worker($victim);
 
     ok(run_until(sub { !grep { !$_->ended } @dead }),
-        "$round: its streams end");
+        "$round: the streams of the killed worker end");
 
-    # a wake-up that it has not read hides its death for a moment; nothing is
-    # held for the grace
+    # an unread wake-up hides the death for a moment; no message waits for
+    # mcp_sse_grace
 
     ok(run_until(sub {
         my $response = post($nginx, $dead[0], request(2, 'ping'),
             conn => $conn);
         return ($response->status || 0) != 202;
-    }), "$round: its death is noticed");
+    }), "$round: messages for the killed worker are soon refused");
 
     for my $stream (@dead) {
         my $response = post($nginx, $stream->session, request(2, 'ping'),
             conn => $conn);
 
         is_rejected($response, 400, -32001, 'Invalid session ID',
-            "$round: a message for one of them");
+            "$round: a message for an ended stream is 400");
     }
 
-    ok(!(grep { $_->ended } @others), "$round: the other streams stay");
-    ok($others[0]->wait_answer(1), "$round: their calls are answered");
+    ok(!(grep { $_->ended } @others), "$round: other streams stay open");
+    ok($others[0]->wait_answer(1),
+        "$round: a call of another worker is answered");
 
     my $n = 100;
 
     for my $stream (@others) {
         accepted(post($nginx, $stream, request(++$n, 'ping'),
-            conn => $conn), "$round: a message for another");
-        ok($stream->wait_answer($n), "$round: is answered");
+            conn => $conn), "$round: a message for another worker is accepted");
+        ok($stream->wait_answer($n),
+            "$round: a message for another worker is answered");
     }
 
-    is(scalar $nginx->wait_workers, 4, "$round: there is a new worker");
+    is(scalar $nginx->wait_workers, 4, "$round: a new worker starts");
     ok(run_until(sub { health($nginx)->{active_connections} == 9 }),
-        "$round: the dead streams are not counted")
+        "$round: /health does not count the ended streams")
         or diag(health($nginx)->{active_connections});
 
     my ($new) = grep { my $pid = $_; !grep { $_ == $pid } @workers }
         $nginx->wait_workers;
     my $fresh = open_stream($nginx, worker => $new);
 
-    ok($fresh->session, "$round: the new worker takes streams");
+    ok($fresh->session, "$round: a stream opens at the new worker");
     accepted(post($nginx, $fresh, request(1, 'ping'), conn => $conn),
-        "$round: messages are handed to it");
-    ok($fresh->wait_answer(1), "$round: and answered");
+        "$round: a message for the new worker is accepted");
+    ok($fresh->wait_answer(1),
+        "$round: a message for the new worker is answered");
 
-    # the id of a dead stream can be registered again
+    # the id of an ended stream can be registered again
 
     my $back = open_stream($nginx, headers =>
         [ 'Last-Event-ID', $dead[1]->session ]);
 
     is($back->session, $dead[1]->session,
-        "$round: a client that brings its id gets it back");
-    ok(call($nginx, $back, request(7, 'ping')), "$round: and it works");
+        "$round: a client that brings its id keeps it");
+    ok(call($nginx, $back, request(7, 'ping')),
+        "$round: a message for the same id is answered");
 
     $_->close for @others, $fresh, $back;
     $conn->close;
 
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        "$round: no streams are left");
+        "$round: no stream is left at the end");
 }
 
-# killed while messages come in: what was refused did not run, nothing stays
-# full
+# a worker is killed while messages for it arrive
 
 {
     my @workers = $nginx->wait_workers;
@@ -114,35 +118,38 @@ for my $round (1 .. 2) {
     }
 
     is(scalar(grep { !$_->[1]->ended } @responses), 0,
-        'every POST has an answer');
+        'every POST for a killed worker has a status');
 
-    # the death of a worker may go unnoticed for a moment
+    # other workers may notice the death a moment later
 
     ok(run_until(sub {
         push @responses, [ ++$id, post($nginx, $stream, tool($id, 'echo',
             { key => "x$id" }), conn => $conns[0]) ];
         return ($responses[-1][1]->status || 0) == 400;
-    }), '400 after the kill');
+    }), 'a message after the kill is 400');
 
     my %status;
 
     $status{ $_->[1]->status || 'none' }++ for @responses;
-    is_deeply([ sort keys %status ], [ 202, 400 ], '202 first, then 400')
+    is_deeply([ sort keys %status ], [ 202, 400 ],
+        'every POST for a killed worker is 202 or 400')
         or diag(explain(\%status));
 
     my $calls = $frappe->stats->{calls};
     my @wrong = grep { ($calls->{"echo/x$_->[0]"} || 0)
         > ($_->[1]->status == 202 ? 1 : 0) } @responses;
 
-    is(scalar @wrong, 0, 'nothing that was refused ran, nothing ran twice');
+    is(scalar @wrong, 0,
+        'no message runs after its refusal or twice around the kill');
 
     my $next = open_stream($nginx);
 
-    ok(call($nginx, $next, tool(1, 'echo', {})), 'and on it goes');
+    ok(call($nginx, $next, tool(1, 'echo', {})),
+        'a call on a new stream is answered after the kill');
     $_->close for $next, @conns;
 }
 
-# an exiting worker that dies is not replaced: others clean up
+# nginx does not replace an exiting worker that dies: the others clean up
 
 {
     my @workers = $nginx->wait_workers;
@@ -152,13 +159,13 @@ for my $round (1 .. 2) {
 
     my @old = $nginx->reload;
 
-    # it dies with a wake-up it has not read
+    # the worker dies with an unread wake-up
 
     kill STOP => $old[0];
     accepted(post($nginx, $streams[0], request(2, 'ping')),
-        'an exiting worker is slow');
+        'a message for a stopped exiting worker is accepted');
     $nginx->kill_worker($old[0]);
-    ok($streams[0]->wait_ended, 'and dies');
+    ok($streams[0]->wait_ended, 'the stream of a killed exiting worker ends');
 
     my $response;
     my $refused = run_until(sub {
@@ -166,16 +173,17 @@ for my $round (1 .. 2) {
         return $response->status != 202;
     });
 
-    ok($refused, 'which is noticed');
+    ok($refused, 'messages for a killed exiting worker are soon refused');
     is_rejected($response, 400, -32001, 'Invalid session ID',
-        'its session is gone');
+        'a session of a killed exiting worker is gone');
     accepted(post($nginx, $streams[1], request(2, 'ping')),
-        "another exiting worker's is not");
+        'a message for another exiting worker is accepted');
     $frappe->open_gate('exit');
-    ok($streams[$_]->wait_answer(1), "answer $_") for 1 .. $#streams;
-    ok($nginx->wait_gone(\@old), 'all old workers go');
+    ok($streams[$_]->wait_answer(1), "exiting worker $_ answers its call")
+        for 1 .. $#streams;
+    ok($nginx->wait_gone(\@old), 'all old workers end');
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        'no streams are left');
+        'no stream of old workers is left');
 }
 
 finish();

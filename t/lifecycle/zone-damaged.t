@@ -1,9 +1,10 @@
-# A worker dies in the midst of a change of the zone: the others make it anew
-# and go on, and their clients see nothing of it.  docs/PROTOCOL.md 12.
+# A worker is killed while it changes the zone: the others empty the zone,
+# register their sessions again and go on, and their clients notice nothing.
+# docs/PROTOCOL.md 12.7, 12.8.
 #
-# The worker is traced under load, and killed after a random number of
-# instructions during which the first word of the zone, its mutex, has the
-# worker's pid.
+# The test traces the worker under load and kills it after a random number of
+# instructions during which the first word of the zone, its mutex, contains the
+# pid of the worker.  MCP_SSE_ROUNDS is the number of rounds (8).
 
 use strict;
 use warnings;
@@ -27,7 +28,7 @@ my $frappe = start_frappe();
 my $nginx  = start_nginx(workers => 3, http => 'mcp_sse_max_sessions 500;');
 my $zone   = zone();
 
-plan(skip_all => 'no worker can be traced here')
+plan(skip_all => 'ptrace of a worker is not possible here')
     unless $ptrace && $zone && !$ENV{MCP_SSE_VALGRIND} && traced();
 
 
@@ -60,7 +61,7 @@ sub traced {
 }
 
 
-# Kills the worker at the n-th instruction that it does in a section.
+# Kills the worker at the n-th instruction that it executes with the mutex.
 
 sub kill_inside {
     my ($pid, $n) = @_;
@@ -115,8 +116,8 @@ sub ended {
 }
 
 
-# Posts by way of one worker to sessions of others, without an end; now and
-# then something that takes pages of the zone.
+# Posts at one worker to sessions of others until it is killed; every fourth
+# message takes pages of the zone.
 
 sub load {
     my ($by, @at) = @_;
@@ -143,8 +144,8 @@ sub load {
 }
 
 
-# One of many clients: has a stream at one worker and posts by way of another,
-# until it is told to end.  Returns 0 if all is answered.
+# A client with a stream at one worker that posts at another one until SIGTERM.
+# Returns 0 if everything was answered.
 
 sub witness {
     my ($at, $by) = @_;
@@ -157,7 +158,7 @@ sub witness {
 
     for (my $id = 1; !$end; $id++) {
 
-        # nginx ends one after 10000 requests
+        # nginx closes a connection after 10000 requests
 
         $conn = connect_worker($nginx, $by) if $id % 5000 == 0;
 
@@ -175,7 +176,7 @@ sub round {
     my @workers = $nginx->wait_workers;
     my $victim  = splice @workers, $round % 3, 1;
 
-    # it produces messages, or has them in its sessions' inboxes
+    # the victim posts messages, or has them in the inboxes of its sessions
 
     my $load = in_child(sub {
         $round % 2 ? load($victim, @workers, $victim)
@@ -194,7 +195,8 @@ sub round {
 
     my $n = 1 + int rand 400;
 
-    ok(kill_inside($victim, $n), "$round: killed at the instruction $n");
+    ok(kill_inside($victim, $n),
+        "$round: a worker dies at instruction $n with the mutex");
 
     ended($load, 'KILL');
 
@@ -202,28 +204,30 @@ sub round {
         my $response = post($nginx, $stream, request(2, 'ping'),
             conn => $conns[$round % 2]);
 
-        accepted($response, "$round: a message for an old stream");
+        accepted($response, "$round: a message for an open stream is accepted");
         last unless Test::More->builder->is_passing;
     }
 
-    ok($_->wait_answer(2), "$round: is answered") for @live;
+    ok($_->wait_answer(2), "$round: a message for an open stream is answered")
+        for @live;
     return unless Test::More->builder->is_passing;
 
     ok(run_until(sub { !grep { !$_->ended } @dead }),
-        "$round: the dead worker's streams end");
+        "$round: the streams of the dead worker end");
 
     my $new = open_stream($nginx, worker => $workers[1]);
 
     ok(call($nginx, $new, request(1, 'ping'), conn => $conns[0]),
-        "$round: a new stream is served");
+        "$round: a ping on a new stream is answered");
 
-    ok($_->wait_answer(1), "$round: a call begun before is answered")
+    ok($_->wait_answer(1), "$round: a call that ran before is answered")
         for @live;
-    is(scalar(grep { $_->ended } @live), 0, "$round: no other stream ends");
+    is(scalar(grep { $_->ended } @live), 0,
+        "$round: streams of other workers stay open");
 
-    is(scalar $nginx->wait_workers, 3, "$round: there is a new worker");
-    is(ended($_, 'TERM'), 0, "$round: others have not noticed")
-        for @witnesses;
+    is(scalar $nginx->wait_workers, 3, "$round: a new worker starts");
+    is(ended($_, 'TERM'), 0,
+        "$round: a client of other workers notices nothing") for @witnesses;
 
     my $health;
 
@@ -231,19 +235,20 @@ sub round {
         $health = health($nginx);
         return $health->{active_connections} == @live + 1
             && $health->{pending_requests} == 0;
-    }), "$round: the gauges are right") or diag(explain($health));
+    }), "$round: /health counts streams and requests correctly")
+        or diag(explain($health));
 
     $_->close for @dead, @live, $new, @conns;
 
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        "$round: no streams are left");
+        "$round: no stream is left at the end");
 
     return;
 }
 
 
-# One worker cannot let go of the zone, since it is stopped: nothing that lies
-# there for it is lost, new streams open, messages wait.
+# A stopped worker cannot leave the old zone: its messages there are not lost,
+# new streams open, messages wait until it goes on.
 
 sub stopped {
     my ($owner, $other) = $nginx->wait_workers;
@@ -255,30 +260,34 @@ sub stopped {
     kill STOP => $owner;
 
     accepted(post($nginx, $stream, request($_, 'ping'), conn => $conns[0]),
-        "message $_ for a worker that is stopped") for 1 .. 5;
+        "message $_ for a stopped worker is accepted") for 1 .. 5;
 
-    ok(damage($owner, $other), 'the zone is damaged');
+    ok(damage($owner, $other),
+        'another worker dies with the mutex: recovery begins');
 
     my $third = open_stream($nginx, conn => pop @conns);
 
-    ok($third->session, 'a stream opens');
+    ok($third->session, 'a stream opens during recovery');
 
     my @streams = ($stream, $second, $third);
     my @held    = map { post($nginx, $streams[$_], request(6, 'ping'),
         conn => $conns[$_], async => 1) } 0 .. 2;
 
     sleep_for(1);
-    is(scalar(grep { $_->ended } @held), 0, 'messages wait');
+    is(scalar(grep { $_->ended } @held), 0, 'messages wait during recovery');
 
     kill CONT => $owner;
 
     run_until(sub { !grep { !$_->ended } @held });
 
-    accepted($_, 'until it goes on') for @held;
-    ok($_->wait_answer(6), 'and are answered') for @streams;
-    ok($stream->wait_answer($_), "message $_ is answered") for 1 .. 5;
+    accepted($_, 'a message that waited during recovery is accepted') for @held;
+    ok($_->wait_answer(6), 'a message that waited during recovery is answered')
+        for @streams;
+    ok($stream->wait_answer($_),
+        "message $_ from before the recovery is answered") for 1 .. 5;
     ok(run_until(sub { health($nginx)->{pending_requests} == 0 }),
-        'none is pending') or diag(explain(health($nginx)));
+        'no request is pending after recovery')
+        or diag(explain(health($nginx)));
 
     $_->close for @streams, @conns;
 
@@ -286,8 +295,8 @@ sub stopped {
 }
 
 
-# A stream that is taken over while the zone is damaged is the newer one's,
-# and the worker that has the older one comes last to register it.
+# A session that another stream takes over during recovery belongs to the newer
+# stream, although the worker of the older one registers last.
 
 sub taken_over {
     my ($owner, $other) = $nginx->wait_workers;
@@ -295,19 +304,23 @@ sub taken_over {
     my @old = map { open_stream($nginx, worker => $owner) } 1 .. 4;
 
     kill STOP => $owner;
-    ok(damage($owner, $other), 'the zone is damaged again');
+    ok(damage($owner, $other),
+        'another worker dies with the mutex: recovery begins again');
 
     my @new = map { open_stream($nginx, worker => $other,
         headers => [ 'Last-Event-ID', $_->session ]) } @old;
 
-    is($new[$_]->session, $old[$_]->session, 'a stream is taken over')
+    is($new[$_]->session, $old[$_]->session,
+        'a new stream takes over a session during recovery')
         for 0 .. $#old;
 
     kill CONT => $owner;
 
-    ok(run_until(sub { !grep { !$_->ended } @old }), 'the older ones end');
-    ok(call($nginx, $_, request(1, 'ping')), 'a newer one is served') for @new;
-    is(scalar(grep { $_->ended } @new), 0, 'and does not end');
+    ok(run_until(sub { !grep { !$_->ended } @old }),
+        'the replaced streams end after recovery');
+    ok(call($nginx, $_, request(1, 'ping')),
+        'a ping on the newer stream is answered') for @new;
+    is(scalar(grep { $_->ended } @new), 0, 'no newer stream ends');
 
     $_->close for @old, @new;
 
@@ -315,7 +328,7 @@ sub taken_over {
 }
 
 
-# Kills others inside until one of them has begun to change something.
+# Kills workers with the mutex until one dies in the middle of a change.
 
 sub damage {
     my ($owner, $other) = @_;
@@ -345,9 +358,9 @@ sub deaths {
 }
 
 
-# Kills the worker while it leaves a section: the mutex is free, and the one
-# that waits for it is counted off, but not woken.  The mutex and the count are
-# the first words of the zone.
+# Kills the worker while it unlocks the mutex: the mutex is free, the count of
+# waiting workers is one less, but the waiting worker is not woken.  The mutex
+# and this count are the first words of the zone.
 
 sub kill_leaving {
     my ($pid) = @_;
@@ -398,13 +411,14 @@ sub leaving {
     ended($_, 'KILL') for @load;
 
     SKIP: {
-        skip('nobody waited for the mutex', 2) unless $done;
+        skip('no worker waited for the mutex', 2) unless $done;
 
         for my $i (0, 1) {
             my $response = post($nginx, $streams[$i], request(1, 'ping'),
                 conn => $conns[$i]);
 
-            accepted($response, 'no worker waits for one that died leaving');
+            accepted($response,
+                'workers go on after one died while it unlocked the mutex');
         }
     }
 
@@ -415,29 +429,31 @@ sub leaving {
 }
 
 
-# nginx itself does not unlock a zone that a reload has replaced
+# Old workers after a reload that replaced the zone: nginx's master does not
+# unlock the old zone.
 
 sub replaced {
     my @old     = $nginx->wait_workers;
     my @streams = map { open_stream($nginx, worker => $_) } @old;
 
     accepted(post($nginx, $_, tool(1, 'hold', { gate => 'replaced' })),
-        'a call before a reload') for @streams;
+        'a call before a reload is accepted') for @streams;
 
     $nginx->configure(http => 'mcp_sse_zone zone=mcp_sse:9m;');
     $nginx->reload;
 
-    ok(kill_inside($old[0], 40), 'a worker of before is killed inside');
+    ok(kill_inside($old[0], 40), 'an old worker dies with the mutex');
     $frappe->open_gate('replaced');
-    ok($streams[$_]->wait_answer(1), 'another one answers') for 1, 2;
-    ok($nginx->wait_gone(\@old), 'and goes');
+    ok($streams[$_]->wait_answer(1), 'another old worker answers its call')
+        for 1, 2;
+    ok($nginx->wait_gone(\@old), 'the old workers end');
 
     return;
 }
 
 
-# Redis has those ids of which the zone has forgotten that they were ended: the
-# worker that is started for the dead one asks.
+# Ended session ids that the zone has forgotten are in Redis: the worker that
+# replaces the dead one reads them.
 
 sub ended_ids {
     my $redis = start_redis();
@@ -445,20 +461,22 @@ sub ended_ids {
     $nginx = start_nginx(workers => 3, redis => $redis,
         locations => 'location = /mcp { mcp_sse_http; }');
     $zone  = zone();
-    ok(wait_ready($nginx), 'an nginx with Redis');
+    ok(wait_ready($nginx), 'an instance with Redis is ready');
 
     my @ids = map { session_id($nginx) } 1 .. 3;
 
-    is(http_delete($nginx, $_)->status, 204, 'a session is ended') for @ids;
+    is(http_delete($nginx, $_)->status, 204, 'DELETE is 204') for @ids;
 
     my ($owner, $other) = $nginx->wait_workers;
 
-    ok(damage($owner, $other), 'the zone is damaged');
-    ok($nginx->wait_log(qr/is recovered/), 'and whole');
+    ok(damage($owner, $other),
+        'a worker dies with the mutex: recovery begins with Redis');
+    ok($nginx->wait_log(qr/is recovered/), 'the log says that it is recovered');
 
     for my $id (@ids) {
         ok(run_until(sub { http_post($nginx, request(1, 'ping'),
-            session => $id)->status == 404 }), 'it is ended still');
+            session => $id)->status == 404 }),
+            'with Redis an ended id is 404 after recovery');
     }
 
     return;
@@ -474,11 +492,12 @@ for my $round (1 .. $rounds) {
     last unless Test::More->builder->is_passing;
 }
 
-# the first and last instructions are the mutex's own
+# a death at the first or last instructions, those of the mutex, is no damage
 
-cmp_ok(deaths(), '>', $rounds / 3, 'such deaths are noticed');
+cmp_ok(deaths(), '>', $rounds / 3,
+    'the log has the workers that died while they changed the zone');
 cmp_ok(gauge($nginx, 'zone_free_bytes'), '>=', $free - 65536,
-    'no page is lost');
+    'the zone has as much free memory as before');
 
 stopped() if Test::More->builder->is_passing;
 taken_over() if Test::More->builder->is_passing;

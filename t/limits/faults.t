@@ -1,5 +1,6 @@
-# Much of everything, and none left of anything: held POSTs, connections,
-# files, the zone, workers that die while they exit.  docs/PROTOCOL.md 12.
+# Limits that are reached: 1,000 POSTs that wait, a zone of another size, no
+# connections, no files, and the room of killed workers in the zone.
+# docs/PROTOCOL.md 4.5, 4.13, 8.5, 12.6, 12.11, 12.12.
 
 use strict;
 use warnings;
@@ -12,8 +13,8 @@ use Test::More;
 my $frappe = start_frappe();
 
 
-# select() ends at 1024 files: what needs more streams or POSTs than that has
-# them on a few HTTP/2 connections.
+# Starts nginx with HTTP/2: select() in the test takes 1024 files at most, so
+# more streams and POSTs than that go over a few HTTP/2 connections.
 
 sub start {
     my (%opt) = @_;
@@ -50,7 +51,7 @@ sub active {
 }
 
 
-# 1,000 held POSTs
+# 1,000 POSTs wait for a stream, which comes back
 
 {
     my $nginx = start(http => 'mcp_sse_grace 300s; mcp_sse_max_inbox 1200; '
@@ -67,36 +68,38 @@ sub active {
         conn => $_ <= 100 ? $h1[$_ - 1] : $h2[$_ % 2], async => 1) }
         1 .. 1000;
 
-    ok(pending($nginx, 1000), '1,000 POSTs are held and counted')
+    ok(pending($nginx, 1000), '/health counts 1,000 POSTs that wait')
         or diag(health($nginx)->{pending_requests});
-    is(scalar(grep { $_->ended } @held), 0, 'none is answered');
-    ok(call($nginx, $other, tool(1, 'echo', {})), 'another session works');
+    is(scalar(grep { $_->ended } @held), 0, 'no POST that waits is answered');
+    ok(call($nginx, $other, tool(1, 'echo', {})),
+        'a call of another session is answered while 1,000 POSTs wait');
 
     # a tenth of the clients leave
 
     $_->close for @h1[0 .. 49];
     $h2[$_ % 2]->reset($held[$_ - 1]) for 101 .. 150;
-    ok(pending($nginx, 900), '100 clients leave: 900')
+    ok(pending($nginx, 900), 'when 100 clients leave, 900 POSTs wait')
         or diag(health($nginx)->{pending_requests});
 
     my $again = open_stream($nginx,
         path => '/mcp/sse?session_id=' . $stream->session);
 
-    is($again->session, $stream->session, 'the session is back');
+    is($again->session, $stream->session,
+        'a stream with session_id takes the session over');
     run_until(sub { !grep { !$_->ended } @held });
     is(scalar(grep { ($_->status || 0) == 202 } @held[50 .. 99, 150 .. 999]),
-        900, '900 are accepted');
-    ok(run_until(sub { $again->messages >= 900 }), 'and answered')
-        or diag(scalar $again->messages);
+        900, 'then the 900 POSTs are accepted');
+    ok(run_until(sub { $again->messages >= 900 }),
+        'then 900 messages are answered') or diag(scalar $again->messages);
     is(scalar(grep { $again->answers($_) != 1 } 51 .. 100, 151 .. 1000), 0,
-        'each once');
+        'each of the 900 messages is answered once');
     is(scalar(grep { $again->answers($_) } 1 .. 50, 101 .. 150), 0,
-        'not those that left');
-    ok(pending($nginx, 0), 'nothing is pending');
+        'no message of a client that left is answered');
+    ok(pending($nginx, 0), 'no request is pending after the take-over');
     $_->close for $again, $other, @h1, @h2;
 }
 
-# the same, but the grace ends
+# 1,000 POSTs wait until the end of mcp_sse_grace
 
 {
     my $nginx = start(http => 'mcp_sse_grace 15s; mcp_sse_max_inbox 1200; '
@@ -113,17 +116,19 @@ sub active {
     $frappe->reset;
     @held = map { post($nginx, $stream, tool($_, 'echo', {}),
         conn => $h2[0], async => 1) } 1 .. 1000;
-    ok(pending($nginx, 1000), 'again 1,000');
+    ok(pending($nginx, 1000), '/health counts 1,000 calls that wait');
     ok(run_until(sub { !grep { !$_->ended } @held }),
-        'the grace ends: all have an answer');
-    is(scalar(grep { ($_->status || 0) == 400 } @held), 1000, 'which is 400');
-    ok(pending($nginx, 0), 'nothing is pending');
-    is($frappe->tool_count('echo'), 0, 'and nothing has run');
-    ok(call($nginx, $other, tool(2, 'echo', {})), 'another session works');
+        'all 1,000 POSTs are answered after mcp_sse_grace');
+    is(scalar(grep { ($_->status || 0) == 400 } @held), 1000,
+        'all 1,000 POSTs are 400 after mcp_sse_grace');
+    ok(pending($nginx, 0), 'no request is pending after mcp_sse_grace');
+    is($frappe->tool_count('echo'), 0, 'none of the 1,000 calls runs');
+    ok(call($nginx, $other, tool(2, 'echo', {})),
+        'a call of another session is answered after mcp_sse_grace');
     $_->close for $other, @h2;
 }
 
-# the zone has another size after a reload: another zone, the same keys
+# a reload changes the size of the zone: a new zone with the same keys
 
 {
     my $zone = sub { return "mcp_sse_zone zone=mcp_sse:$_[0]; "
@@ -133,38 +138,40 @@ sub active {
 
     for my $size ('16m', '6m', '6m') {
         accepted(post($nginx, $stream, tool(1, 'sleep', { seconds => 1 })),
-            "zone to $size: a call");
+            "zone to $size: a call is accepted before the reload");
         $nginx->configure(http => $zone->($size));
 
         my @old = $nginx->reload;
 
-        is($stream->wait_ended, 'clean', "zone to $size: the end");
+        is($stream->wait_ended, 'clean',
+            "zone to $size: the stream ends with its last chunk");
         like(($stream->answers(1))[0] || '', qr/slept/,
-            "zone to $size: behind the answer");
-        ok($nginx->wait_gone(\@old), "zone to $size: the workers go");
+            "zone to $size: the call is answered before the end");
+        ok($nginx->wait_gone(\@old), "zone to $size: the old workers end");
 
         my $again = open_stream($nginx,
             headers => [ 'Last-Event-ID', $stream->session ]);
 
-        is($again->session, $stream->session, "zone to $size: the id is good");
+        is($again->session, $stream->session,
+            "zone to $size: the session id stays valid");
 
         for my $worker ($nginx->wait_workers) {
             delete $again->{answers}{2};
             ok(call($nginx, $again, request(2, 'ping'), worker => $worker),
-                "zone to $size: messages arrive");
+                "zone to $size: each new worker delivers a message");
         }
 
         is(health($nginx)->{active_connections}, 1,
-            "zone to $size: one stream is counted");
+            "zone to $size: /health counts one stream");
         is(health($nginx)->{pending_requests}, 0,
-            "zone to $size: nothing pending");
+            "zone to $size: no request is pending");
         $stream = $again;
     }
 
     $stream->close;
 }
 
-# no connections or no files are left
+# worker_connections or worker_rlimit_nofile is used up
 
 for my $case (
     [ 'connections', qr/worker_connections are not enough/ ],
@@ -187,7 +194,7 @@ for my $case (
         http => 'mcp_sse_call_timeout 60s;');
     my @workers = $nginx->wait_workers;
 
-    # messages come over HTTP/2: no connection is needed for each
+    # messages come over one HTTP/2 connection
 
     my $h2     = h2($nginx);
     my $stream = open_stream($nginx, conn => $h2);
@@ -198,13 +205,13 @@ for my $case (
     };
 
     ok(call($nginx, $stream, tool(1, 'echo', {}), conn => $h2),
-        "no $what: before it");
+        "no $what: a call is answered before the limit");
 
     my @streams = map { open_stream($nginx, wait => 0) } 1 .. 70;
 
-    # until nothing has changed for two seconds
+    # wait until no stream has opened or ended for two seconds
 
-    ok($nginx->wait_log($line), "no $what: the log says so");
+    ok($nginx->wait_log($line), "no $what: the log names the limit");
 
     my @open;
     my $since = now();
@@ -218,54 +225,56 @@ for my $case (
         return now() - $since > 2;
     });
 
-    cmp_ok(scalar @open, '>', 10, "no $what: some streams");
-    cmp_ok(scalar @open, '<', 70, "no $what: not all");
+    cmp_ok(scalar @open, '>', 10, "no $what: streams within the limit open");
+    cmp_ok(scalar @open, '<', 70, "no $what: streams beyond it do not open");
 
     for my $n (2 .. 4) {
         ok(call($nginx, $stream, request($n, 'ping'), conn => $h2),
-            "no $what: an open stream works");
+            "no $what: a ping on an open stream is answered");
     }
 
     my $answer = call($nginx, $stream, tool(5, 'echo', {}), conn => $h2);
 
-    ok($answer, "no $what: a call has an answer");
+    ok($answer, "no $what: a call is answered");
     ok(!$answer || !error_of($answer) || error_of($answer)->{message}
-        =~ /\ABackend (?:error|unavailable)\z/, "no $what: a decent one")
+        =~ /\ABackend (?:error|unavailable)\z/,
+        "no $what: the answer is a result or says that Frappe is unavailable")
         or diag($answer);
-    is(scalar $stream->answers(5), 1, "no $what: only one");
-    is(scalar(grep { $_->ended } @open), 0, "no $what: no stream has ended");
-    is($health->(), @open + 1, "no $what: /health counts them");
+    is(scalar $stream->answers(5), 1, "no $what: a call has one answer");
+    is(scalar(grep { $_->ended } @open), 0, "no $what: no open stream ends");
+    is($health->(), @open + 1, "no $what: /health counts the open streams");
 
-    # some leave: there is room
+    # some clients leave
 
     $_->close for @open[0 .. 9];
     $_->close for grep { !$_->session } @streams;
     ok(run_until(sub { $health->() <= @open - 9 }),
-        "no $what: some leave");
+        "no $what: /health no longer counts clients that leave");
     ok(run_until(sub {
         delete $stream->{answers}{6};
         my $raw = call($nginx, $stream, tool(6, 'echo', {}), conn => $h2);
         return $raw && !error_of($raw);
-    }), "no $what: calls work again");
+    }), "no $what: then calls have results again");
 
     my $new = open_stream($nginx);
 
-    is($new->status, 200, "no $what: so do new streams");
+    is($new->status, 200, "no $what: then a new stream opens");
     is(scalar(grep { $_->ended } @open[10 .. $#open]), 0,
-        "no $what: the others have stayed");
-    is_deeply([ $nginx->wait_workers ], \@workers, "no $what: same worker");
+        "no $what: the other streams stay open");
+    is_deeply([ $nginx->wait_workers ], \@workers,
+        "no $what: the worker is the same at the end");
 
     my @loud = grep { /\[(?:warn|error|crit|alert|emerg)\]/ }
         split /\n/, $nginx->error_log;
 
-    cmp_ok(scalar @loud, '<', 300, "no $what: not too often");
+    cmp_ok(scalar @loud, '<', 300, "no $what: the log has few lines about it");
     is(scalar(grep { /mcp sse/ && /\[(?:crit|alert|emerg)\]/ } @loud), 0,
-        "no $what: nothing alarming of ours");
+        "no $what: no line of the module is crit, alert or emerg");
     $_->close for $new, $h2, @open;
 }
 
-# workers that die while they exit, or before, with sessions and messages:
-# nothing stays in the zone
+# workers are killed, while they exit or before, with sessions and messages:
+# the zone frees what they had
 
 {
     my $nginx = start(workers => 2, http => <<'EOT');
@@ -279,7 +288,7 @@ EOT
     my $owner_of = sub { return $_[0]->get('/pid')->body };
 
 
-    # how many sessions there is room for, with all of them on one worker
+    # for how many sessions the zone has room, all of them at one worker
 
     my $room = sub {
         my $h2 = h2($nginx);
@@ -305,7 +314,7 @@ EOT
     my $before = $room->();
 
     cmp_ok($before, '>', 100, "the zone has room for $before sessions");
-    is($room->(), $before, 'and again');
+    is($room->(), $before, 'after their end it has room for as many again');
 
     for my $round (1 .. 4) {
         my $exiting = $round > 2;
@@ -317,7 +326,7 @@ EOT
         my $from    = connect_worker($nginx, $other);
         my $safe    = open_stream($nginx, worker => $other);
 
-        # messages in all states: running, taken, in the inbox
+        # messages that run, that wait for a call, and in the inbox
 
         post($nginx, $streams[$_], tool(1, 'sleep', { seconds => 30,
             text => 'x' x 1000 }), conn => $from) for 0 .. 9;
@@ -326,7 +335,8 @@ EOT
         if ($exiting) {
             $nginx->reload;
             $from->close;
-            ok(!$streams[20]->ended, "$name: streams stay after the reload");
+            ok(!$streams[20]->ended,
+                "$name: streams stay open after the reload");
         }
 
         kill STOP => $victim;
@@ -334,18 +344,19 @@ EOT
             $exiting ? () : (conn => $from)) for 10 .. 19;
         $nginx->kill_worker($victim);
         ok(run_until(sub { !grep { !$_->ended } @streams }),
-            "$name: killed with " . @streams . ' sessions');
+            "$name: the streams of the killed worker end");
 
         ok(run_until(sub { post($nginx, $streams[30],
-            request(3, 'ping'))->status == 400 }), "$name: they are gone");
+            request(3, 'ping'))->status == 400 }),
+            "$name: a message for the killed worker is soon 400");
         is(scalar(grep { post($nginx, $_, request(3, 'ping'))->status != 400 }
-            @streams[0 .. 25]), 0, "$name: all of them");
-        ok(active($nginx, 1), "$name: the streams are not counted")
+            @streams[0 .. 25]), 0, "$name: messages for its sessions are 400");
+        ok(active($nginx, 1), "$name: /health does not count its streams")
             or diag(health($nginx)->{active_connections});
-        ok(pending($nginx, 0), "$name: nothing is pending")
+        ok(pending($nginx, 0), "$name: no request is pending")
             or diag(health($nginx)->{pending_requests});
         ok(call($nginx, $safe, request(2, 'ping')),
-            "$name: another worker's session is not affected");
+            "$name: a ping of another worker's session is answered");
         $_->close for $safe, $h2, $from;
         active($nginx, 0);
         run_until(sub { $nginx->worker_pids(exiting => 1) == 2 });
@@ -355,7 +366,8 @@ EOT
 
     my $after = $room->();
 
-    cmp_ok($after, '>=', $before - 2, 'there is as much room as before')
+    cmp_ok($after, '>=', $before - 2,
+        'after all kills the zone has room for as many sessions')
         or diag("$after of $before");
 }
 

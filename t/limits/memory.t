@@ -1,5 +1,6 @@
-# Memory does not grow with messages: thousands of calls over one stream.
-# docs/PROTOCOL.md 6.
+# The memory of workers does not grow with messages or streams: thousands of
+# calls over one stream, and hundreds of streams that come and go.
+# docs/PROTOCOL.md 6, 12.14.
 
 use strict;
 use warnings;
@@ -16,7 +17,7 @@ my ($other) = grep { $_ != $owner } $nginx->wait_workers;
 my %conn = map { $_ => connect_worker($nginx, $_) } $owner, $other;
 my $id   = 0;
 
-# what a sanitizer keeps is no measure
+# a sanitizer keeps freed memory: no limit then
 
 my $unbound = $ENV{MCP_SSE_SANITIZE} ? 9 ** 9 : 0;
 
@@ -32,7 +33,7 @@ sub rss {
 }
 
 
-# So many calls from each worker, a few at a time.
+# $n calls posted at each worker, ten at a time.
 
 sub calls {
     my ($n) = @_;
@@ -57,7 +58,7 @@ sub calls {
             return !grep { !$stream->{answers}{$_} } $last - 19 .. $last;
         }) or return 0;
 
-        # what the test itself keeps
+        # free what the test itself keeps
 
         $stream->{$_} = [] for qw(events messages reads);
         $stream->{answers} = {};
@@ -68,22 +69,23 @@ sub calls {
 }
 
 
-ok(calls(300), 'some calls to warm up');
+ok(calls(300), '600 calls are answered');
 
 my %before = map { $_ => rss($_) } $owner, $other;
 
-ok(calls(1500), '3000 calls more');
+ok(calls(1500), '3000 further calls are answered');
 
 for my $pid ($owner, $other) {
     my $grown = rss($pid) - $before{$pid};
 
     cmp_ok($grown, '<', $unbound || 2000,
-        'a worker has not grown by 1 kB per call')
+        'a worker grows by less than 1 kB per call')
         or diag("$grown kB");
 }
 
-is(health($nginx)->{pending_requests}, 0, 'nothing is pending');
-ok(!$stream->ended, 'the stream is open');
+is(health($nginx)->{pending_requests}, 0,
+    'no request is pending after 3600 calls');
+ok(!$stream->ended, 'the stream stays open');
 
 # streams that come and go
 
@@ -105,7 +107,7 @@ for my $pid ($owner, $other) {
     my $grown = rss($pid) - $before{$pid};
 
     cmp_ok($grown, '<', $unbound || 1500,
-        'a worker has not grown by 3 kB per stream')
+        'a worker grows by less than 3 kB per stream')
         or diag("$grown kB");
 }
 

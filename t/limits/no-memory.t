@@ -1,5 +1,5 @@
-# There is no memory for an answer, nor for the error in its place: the stream
-# ends, and its client does not wait for ever.
+# No memory for an answer, nor for an error in its place: the stream ends, so
+# its client does not wait for ever.  docs/PROTOCOL.md 3, 12.13.
 
 use strict;
 use warnings;
@@ -9,7 +9,7 @@ use MCPTest;
 use MCPTest::Preload;
 use Test::More;
 
-# none of 300 to 400 kB, which nothing else asks for
+# blocks of 300 to 400 kB fail: nothing else allocates these
 
 my $library = MCPTest::Preload->new(<<'END');
 #include <stddef.h>
@@ -23,7 +23,7 @@ malloc(size_t size)
 }
 END
 
-# the value becomes the result: a copy, much smaller than the body
+# the value becomes the result: a copy that is much smaller than the body
 
 my $value   = 'x' x 350_000;
 my $backend = start_backend(sub {
@@ -44,17 +44,22 @@ my $nginx = do {
 my $other  = open_stream($nginx);
 my $stream = open_stream($nginx);
 
-ok(call($nginx, $stream, request(1, 'tools/list')), 'an answer');
-accepted(post($nginx, $stream, tool(2, 'echo', {})), 'a call');
-ok($stream->wait_ended, 'there is no memory for its answer: the end');
-is(scalar $stream->answers(2), 0, 'no answer');
+ok(call($nginx, $stream, request(1, 'tools/list')),
+    'a small answer is delivered');
+accepted(post($nginx, $stream, tool(2, 'echo', {})),
+    'a call with a large answer is accepted');
+ok($stream->wait_ended, 'without memory for an answer the stream ends');
+is(scalar $stream->answers(2), 0, 'the call without memory has no answer');
 ok($nginx->wait_log(qr/\[emerg\].*malloc\(35\d+\) failed/),
-    'the log says why');
+    'the log has the malloc() that failed');
 ok($nginx->wait_log(qr/SSE connection closed: \w+, no memory/),
-    'and that the stream has ended for it');
-ok(call($nginx, $other, request(1, 'tools/list')), 'others go on');
-is(health($nginx)->{active_connections}, 1, 'one stream is left');
-is(health($nginx)->{pending_requests}, 0, 'nothing is pending');
+    'the log gives "no memory" as the reason');
+ok(call($nginx, $other, request(1, 'tools/list')),
+    'a call of another session is answered');
+is(health($nginx)->{active_connections}, 1,
+    '/health counts the other stream only');
+is(health($nginx)->{pending_requests}, 0,
+    'no request is pending after the end of the stream');
 $other->close;
 
 finish();

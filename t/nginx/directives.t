@@ -1,5 +1,6 @@
-# Where our endpoints meet nginx's own directives: what leads to an endpoint,
-# what stands in its location, and what reads or changes its answers.
+# Endpoints together with nginx's own directives: those that lead to an
+# endpoint, those in its location, and those that read or change its answers.
+# docs/PROTOCOL.md 13.8.
 
 use strict;
 use warnings;
@@ -15,7 +16,7 @@ start_frappe();
 my $fast = start_backend(sub { return MCPTest::Backend::http(200, 'ADDED') });
 my $port = $fast->port;
 
-# locations of all endpoints below /N, with these directives
+# each of these stands in the locations of all endpoints below /N
 
 my @inside = (
     '',
@@ -40,7 +41,7 @@ my @inside = (
     'slice 1k; set $s $slice_range; userid on; rewrite ^ /zzz break;',
 );
 
-# what leads to the endpoint NAME
+# ways that lead to the endpoint NAME
 
 my %into = (
     'error_page 404'       => 'error_page 404 = @NAME; root /nonexistent;',
@@ -107,7 +108,7 @@ sub lives {
 
     my ($pid) = $nginx->wait_workers;
 
-    is($pid, $worker, "$name: the worker lives");
+    is($pid, $worker, "$name: no worker dies");
     $worker = $pid;
 
     return;
@@ -115,50 +116,56 @@ sub lives {
 
 
 for my $i (0 .. $#inside) {
-    my $name   = $inside[$i] eq '' ? 'nothing else' : $inside[$i];
+    my $name   = $inside[$i] eq '' ? 'no other directive' : $inside[$i];
     my $stream = open_stream($nginx, path => "/$i/sse");
 
-    ok($stream->session, "$name: a stream");
+    ok($stream->session, "$name: a stream opens");
     like(call($nginx, $stream, tool(1, 'echo', { text => 'x' x 50_000 }))
-        || '', qr/x{50000}/, "$name: delivers");
-    ok(call($nginx, $stream, request(2, 'ping')), "$name: and goes on");
-    like(post($nginx, $stream, '{')->body, qr/-32700/, "$name: no JSON");
+        || '', qr/x{50000}/, "$name: an answer of 50 kB arrives whole");
+    ok(call($nginx, $stream, request(2, 'ping')), "$name: ping is answered");
+    like(post($nginx, $stream, '{')->body, qr/-32700/,
+        "$name: a body that is not JSON is refused");
     is(http_post($nginx, request(3, 'ping'), path => "/$i/mcp")->status, 200,
-        "$name: mcp_sse_http");
+        "$name: a POST of Streamable HTTP is 200");
     is(scalar http_post($nginx, tool(4, 'echo', {}), path => "/$i/mcp",
-        accept => 'text/event-stream')->messages, 1, "$name: as a stream");
-    is(get($nginx, "/$i/mcp", method => 'PUT')->status, 405, "$name: 405");
-    is(get($nginx, "/$i/sse")->status, 401, "$name: 401");
+        accept => 'text/event-stream')->messages, 1,
+        "$name: a POST of Streamable HTTP is answered as a stream");
+    is(get($nginx, "/$i/mcp", method => 'PUT')->status, 405,
+        "$name: PUT is 405");
+    is(get($nginx, "/$i/sse")->status, 401,
+        "$name: a GET without a credential is 401");
     is(get($nginx, "/$i/sse", method => 'HEAD', headers =>
         [ Authorization => MCPTest::credential() ])->status, 200,
-        "$name: HEAD");
+        "$name: HEAD is 200");
     like(get($nginx, "/$i/$_", headers => [ Range => 'bytes=0-1' ])->body,
-        qr/"healthy"|build_info/, "$name: $_") for qw(health metrics);
+        qr/"healthy"|build_info/, "$name: /$_ answers")
+        for qw(health metrics);
     lives($name);
     $stream->close;
 }
 
-# a subrequest in front of the first event is not there at once
+# a subrequest before the first event takes a while
 
 {
     my $stream = open_stream($nginx, path => '/before', wait => 0);
 
     ok(run_until(sub { ($stream->{rest} || '') =~ /ADDED/
         || grep { $_->{text} =~ /ADDED/ } $stream->events }),
-        'add_before_body: what is added comes');
+        'add_before_body: the added text arrives');
     ok(run_until(sub { $stream->session }),
-        'and the first event behind it, without a heartbeat');
-    ok(call($nginx, $stream, request(5, 'ping')), 'and what follows');
+        'add_before_body: the first event follows without a heartbeat');
+    ok(call($nginx, $stream, request(5, 'ping')),
+        'add_before_body: ping is answered');
     $stream->close;
 }
 
-# an endpoint within a page: not its end
+# an endpoint as a part of a page does not end the page
 
 like(get($nginx, '/first')->body, qr/\A\{"status".*\}MAIN\z/s,
-    '/health within a page: the page goes on');
-is(get($nginx, '/asked')->status, 500, 'no endpoint grants auth_request');
+    'a page with /health in front of it is complete');
+is(get($nginx, '/asked')->status, 500, 'auth_request to an endpoint is 500');
 
-# what leads to an endpoint; a body in one piece, and in two
+# ways that lead to an endpoint; bodies in one piece and in two
 
 for my $i (0 .. $#ways) {
     my $stream = open_stream($nginx, path => '/0/sse');
@@ -171,12 +178,12 @@ for my $i (0 .. $#ways) {
         my $message = tool("\"$i$endpoint\"", 'echo', { text => 'y' x 20_000 });
         my $got  = post($nginx, undef, $message, path => $path)->status || 0;
 
-        # of a body that nginx has thrown away nothing is left
+        # "too large": nginx has discarded the body, so an empty one is read
 
         my $want = $ways[$i] eq 'unbuffered' ? qr/\A(?:$status|500)\z/
             : $large ? qr/\A(?:400|413|405)\z/ : qr/\A$status\z/;
 
-        like($got, $want, "$ways[$i], $endpoint: a POST");
+        like($got, $want, "$ways[$i], $endpoint: a POST has the right status");
 
         my $conn = connect_to($nginx);
         my $answer = $conn->request('POST', $path, host => 'erp.example.com',
@@ -185,29 +192,31 @@ for my $i (0 .. $#ways) {
                 'Content-Length' => length $message ],
             body => substr $message, 0, 9_000);
 
-        # the worker has read it when it answers what came later
+        # the worker has read the first piece when it answers a later request
 
         get($nginx, '/health');
         $conn->send_raw(substr $message, 9_000);
         $answer->wait;
 
-        # read in part by another location: it cannot be told which
+        # "unbuffered": another location has read an unknown part of the body
 
         $want = $endpoint eq 'health' ? 405 : $large ? 413
             : $ways[$i] eq 'unbuffered' ? 500 : $status;
 
-        is($answer->status, $want, "$ways[$i], $endpoint: in two pieces");
+        is($answer->status, $want,
+            "$ways[$i], $endpoint: a POST in two pieces is $want");
         $conn->close;
         lives("$ways[$i], $endpoint");
     }
 
-    ok(call($nginx, $stream, request(6, 'ping')), "$ways[$i]: the stream stays");
+    ok(call($nginx, $stream, request(6, 'ping')),
+        "$ways[$i]: a ping on the open stream is answered");
     $stream->close;
 }
 
 ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-    'no stream is left');
+    'no stream is left at the end');
 
-ok($nginx->quit, 'nginx ends when told to go quietly');
+ok($nginx->quit, 'nginx ends with QUIT');
 
 finish();

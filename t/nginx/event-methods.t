@@ -1,6 +1,7 @@
-# Whatever nginx waits with: poll, select, one worker that accepts at a time,
-# and no master at all.  The connections of calls have no descriptor and those
-# of Redis belong to hiredis, which not every method has to put up with.
+# nginx's event methods: poll, select, epoll with accept_mutex, and
+# "master_process off".  Fake connections of calls have no descriptor, and the
+# descriptors of connections to Redis belong to hiredis: each event method must
+# work with both.  docs/PROTOCOL.md 13.4.
 
 use strict;
 use warnings;
@@ -19,11 +20,11 @@ my @cases = (
     [ 'epoll', 'use epoll; accept_mutex on; multi_accept on;', 2 ],
     [ 'poll', 'use poll;', 2 ],
     [ 'select', 'use select;', 2 ],
-    [ 'no master', '', 1 ],
+    [ 'master_process off', '', 1 ],
 );
 
 
-# select() ends at 1024 descriptors; one socket for all workers.
+# select() takes 1024 descriptors at most; the workers share one socket.
 
 sub config {
     my ($self) = @_;
@@ -49,14 +50,14 @@ for my $case (@cases) {
 
     my $nginx = start_nginx(workers => $workers, events => $events,
         config => \&config, redis => $redis,
-        single => $name eq 'no master');
+        single => $name eq 'master_process off');
 
     wait_ready($nginx) if $redis;
 
     my $history = MCPTest::History->new(frappe => $frappe);
     my @streams = open_streams($nginx, 12);
 
-    is(scalar(grep { $_->session } @streams), 12, "$name: streams");
+    is(scalar(grep { $_->session } @streams), 12, "$name: 12 streams open");
     $history->watch(@streams);
 
     for my $n (1 .. 10) {
@@ -69,27 +70,30 @@ for my $case (@cases) {
         sleep_for(0.03);
     }
 
-    $history->ok("$name: each call has its answer");
-    is_deeply($history->statuses, { 202 => 120 }, "$name: all are accepted")
+    $history->ok("$name: each call is answered once");
+    is_deeply($history->statuses, { 202 => 120 },
+        "$name: all 120 messages are accepted")
         or diag(explain($history->statuses));
 
-    # an answer that comes in many pieces, and one to a slow reader
+    # an answer in many pieces, and one for a slow reader
 
     my $large = call($nginx, $streams[0], tool(1, 'big',
         { bytes => 3_000_000 }));
 
-    cmp_ok(length($large || ''), '>', 3_000_000, "$name: a large answer");
+    cmp_ok(length($large || ''), '>', 3_000_000,
+        "$name: an answer of 3 MB arrives");
 
     my $slow = open_stream($nginx, rcvbuf => 4096);
 
     $slow->pause;
     post($nginx, $slow, tool(1, 'big', { bytes => 3_000_000 }));
     sleep_for(0.7);
-    ok(call($nginx, $streams[1], request(2, 'ping')), "$name: meanwhile");
+    ok(call($nginx, $streams[1], request(2, 'ping')),
+        "$name: a ping is answered while another client does not read");
     $slow->resume;
-    ok($slow->wait_answer(1), "$name: a slow reader has it all");
+    ok($slow->wait_answer(1), "$name: a slow reader gets its answer");
 
-    # cancelled, and left alone
+    # a cancelled call, and clients that leave
 
     $frappe->reset;
     post($nginx, $streams[2], tool(3, 'hang', {}));
@@ -97,13 +101,15 @@ for my $case (@cases) {
     post($nginx, $streams[2], notification('notifications/cancelled',
         { requestId => 3 }));
     ok(call($nginx, $streams[2], tool(4, 'echo', {})),
-        "$name: behind a cancelled one");
-    is(scalar $streams[2]->answers(3), 0, "$name: which has no answer");
+        "$name: a call behind a cancelled one is answered");
+    is(scalar $streams[2]->answers(3), 0,
+        "$name: the cancelled call has no answer");
 
     $_->close for $slow, @streams;
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        "$name: all have left");
-    is(health($nginx)->{pending_requests}, 0, "$name: nothing is pending");
+        "$name: no stream is left after its client");
+    is(health($nginx)->{pending_requests}, 0,
+        "$name: no request is pending at the end");
 }
 
 finish();

@@ -1,6 +1,7 @@
-# HTTP/2 clients that do not read: nginx then has frames of a stream queued
-# that point into our events.  They reset the stream, or are dropped for
-# mcp_sse_queue or send_timeout, and read on.
+# HTTP/2 clients that do not read, so that nginx has frames queued that point
+# into events of the module.  These clients reset the stream, or are dropped
+# because of mcp_sse_queue or send_timeout, and then read on.
+# docs/PROTOCOL.md 3.8, 13.5.
 
 use strict;
 use warnings;
@@ -37,7 +38,7 @@ sub open_h2 {
 }
 
 
-# Large answers, of which the client takes nothing.
+# Sends $n large answers while the client does not read.
 
 sub fill {
     my ($nginx, $stream, $n) = @_;
@@ -56,7 +57,7 @@ sub fill {
         $sent++;
     }
 
-    # until the calls are done or the stream is gone
+    # wait until the calls are done or the stream is gone
 
     run_until(sub {
         my $audit = $nginx->_slurp('audit.log') =~ tr/\n//;
@@ -69,7 +70,7 @@ sub fill {
 }
 
 
-# The other side of the connection still works.
+# The worker still serves other connections.
 
 sub works {
     my ($nginx, $workers, $name) = @_;
@@ -78,19 +79,19 @@ sub works {
 
     my $stream = open_h2($nginx);
 
-    is($stream->status, 200, "$name: another stream");
+    is($stream->status, 200, "$name: a stream opens on another connection");
     ok(call($nginx, $stream, tool(++$id, 'big', { bytes => 200_000 })),
-        "$name: with large answers");
-    is_deeply([ $nginx->wait_workers ], $workers, "$name: the same worker");
+        "$name: a large answer arrives on another connection");
+    is_deeply([ $nginx->wait_workers ], $workers, "$name: no worker dies");
     $stream->close;
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        "$name: no stream is left");
+        "$name: no stream is left at the end");
 
     return;
 }
 
 
-# reset by the client, with megabytes waiting
+# the client resets the stream while megabytes wait
 
 {
     my $nginx   = start(stream => 'mcp_sse_queue 64m;');
@@ -102,48 +103,49 @@ sub works {
             $round == 3 ? (window => 100_000) : ());
         my $h2     = $stream->conn;
 
-        is($stream->status, 200, "$name: a stream over HTTP/2");
+        is($stream->status, 200, "$name: a stream opens over HTTP/2");
         fill($nginx, $stream, 10);
         $h2->reset($stream);
         ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-            "$name: the stream is gone");
+            "$name: RST_STREAM ends the stream");
 
-        # nginx writes what is queued from buffers that are ours
+        # nginx writes its queued frames from buffers of the module
 
         $stream->resume;
         sleep_for(0.3);
 
         my $second = open_stream($nginx, conn => $h2);
 
-        is($second->status, 200, "$name: a second one on the connection");
+        is($second->status, 200,
+            "$name: a second stream opens on the connection");
         ok(call($nginx, $second, tool(++$id, 'big', { bytes => 90_000 })),
-            "$name: answers");
+            "$name: an answer arrives on the second stream");
         $h2->close;
         works($nginx, \@workers, $name);
     }
 
-    # two streams on a connection, one is reset
+    # two streams on a connection, of which one is reset
 
     my $first  = open_h2($nginx, rcvbuf => 4096);
     my $h2     = $first->conn;
     my $second = open_stream($nginx, conn => $h2);
 
-    is($second->status, 200, 'two streams on a connection');
+    is($second->status, 200, 'two streams open on one connection');
     fill($nginx, $first, 6);
     $h2->reset($first);
     $second->resume;
     ok(call($nginx, $second, tool(++$id, 'big', { bytes => 300_000 })),
-        'one is reset: the other goes on');
-    ok(!$second->ended, 'and stays');
+        'an answer arrives on one stream after a reset of the other');
+    ok(!$second->ended, 'a reset of one stream does not end the other');
 
     # the connection is cut
 
     fill($nginx, $second, 6);
     $h2->abort;
-    works($nginx, \@workers, 'cut');
+    works($nginx, \@workers, 'a connection that is cut');
 }
 
-# dropped
+# the module drops the stream
 
 for my $case (
     [ 'mcp_sse_queue', 'mcp_sse_queue 256k; mcp_sse_max_calls 4;' ],
@@ -159,22 +161,23 @@ for my $case (
 
         fill($nginx, $stream, 14);
         ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-            "$name $round: dropped");
+            "$name $round: a stream that is not read is dropped");
         $stream->resume;
         ok($stream->wait_ended, "$name $round: the client sees the end");
-        is($stream->retry, undef, "$name $round: nothing is said about it");
+        is($stream->retry, undef,
+            "$name $round: a dropped stream has no \"retry:\"");
 
         my $again = $stream->conn->{closed} ? undef
             : open_stream($nginx, conn => $stream->conn);
 
         ok(!$again || ($again->status || 0) == 200 || $again->ended,
-            "$name $round: the connection can go on");
+            "$name $round: the connection takes another stream, or is closed");
         $stream->conn->close;
         works($nginx, \@workers, "$name $round");
     }
 }
 
-# a reload while frames wait: the end is behind them
+# a reload while frames are queued: the end of the stream follows them
 
 {
     my $nginx  = start(stream => 'mcp_sse_queue 64m;');
@@ -187,10 +190,13 @@ for my $case (
     sleep_for(1);
     $stream->resume;
     is($stream->wait_ended, 'clean',
-        'reload with frames waiting: END_STREAM behind them');
-    is(scalar $stream->messages, 3, 'all answers before it');
-    ok(defined $stream->retry, 'and retry:');
-    ok($nginx->wait_gone(\@old), 'the worker goes');
+        'a reload with queued frames: the stream ends with END_STREAM');
+    is(scalar $stream->messages, 3,
+        'a reload with queued frames: all answers arrive before the end');
+    ok(defined $stream->retry,
+        'a reload with queued frames: the stream has "retry:"');
+    ok($nginx->wait_gone(\@old),
+        'a reload with queued frames: the old worker ends');
 }
 
 finish();

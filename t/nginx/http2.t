@@ -1,4 +1,5 @@
-# The same over HTTP/2 (without TLS), with curl as the client.
+# The legacy endpoints over HTTP/2 without TLS, with curl as the client.
+# docs/PROTOCOL.md 1.15, 13.5.
 
 use strict;
 use warnings;
@@ -21,7 +22,7 @@ my $nginx = start_nginx(server => "listen 127.0.0.1:$port http2;",
     stream => 'mcp_sse_keepalive 1s;', http => 'mcp_sse_drain 1s;');
 
 
-# Starts curl: an object with its output so far.
+# Starts curl; returns an object for slurp() and ended().
 
 sub curl {
     my ($path, @arg) = @_;
@@ -74,13 +75,13 @@ my @json = ('-H', 'Content-Type: application/json');
 my $stream = curl('/mcp/sse', @auth);
 
 ok(run_until(sub { slurp($stream, 'out') =~ /\n\n/ }),
-    'the first block comes');
-like(slurp($stream, 'head'), qr/^HTTP\/2 200/, 'over HTTP/2');
+    'an event arrives over HTTP/2');
+like(slurp($stream, 'head'), qr/^HTTP\/2 200/, 'the stream is HTTP/2 200');
 like(slurp($stream, 'head'), qr/^content-type: text\/event-stream\r?$/mi,
-    'Content-Type');
+    'the stream has "Content-Type: text/event-stream"');
 like(slurp($stream, 'out'), 
     qr/\Aid: (\S+)\nevent: endpoint\ndata: \S+\?session_id=\1\n\n/,
-    'the first block');
+    'the first event is endpoint, with the session id');
 
 my ($id) = slurp($stream, 'out') =~ /session_id=(\S+)/;
 
@@ -96,21 +97,22 @@ for my $case (
     my $post = curl("/mcp/messages?session_id=$id", @auth, @json,
         '-d', $message);
 
-    is(ended($post), 0, "$name: curl is content");
-    like(slurp($post, 'head'), qr/^HTTP\/2 202/, "$name: 202");
-    is(slurp($post, 'out'), '{"status":"accepted"}', "$name: accepted");
+    is(ended($post), 0, "$name: curl reports no error");
+    like(slurp($post, 'head'), qr/^HTTP\/2 202/, "$name: the POST is 202");
+    is(slurp($post, 'out'), '{"status":"accepted"}',
+        "$name: the body says \"accepted\"");
     ok(run_until(sub { slurp($stream, 'out') =~ $answer }),
-        "$name: answered on the stream");
+        "$name: the answer is on the stream");
 }
 
 my ($big) = slurp($stream, 'out') =~ /(x{1000,})/;
 
-is(length($big || ''), 1_000_000, 'all of it');
+is(length($big || ''), 1_000_000, 'the answer of 1 MB is whole');
 ok(run_until(sub { slurp($stream, 'out') =~ /^: ping 2 at /m }),
-    'the heartbeat');
+    'the stream has heartbeats');
 
-# nginx resets a stream, with NO_ERROR, whose answer is complete before the
-# body has come, and this curl may take that for a failure: no body, then
+# nginx resets a stream with NO_ERROR when the response is complete before the
+# body of the request; curl may take that for an error, so these have no body
 
 for my $case (
     [ 401, '/mcp/sse' ],
@@ -131,11 +133,12 @@ for my $case (
 
     my $curl = curl($path, @arg);
 
-    is(ended($curl), 0, "@arg $path: curl is content");
-    like(slurp($curl, 'head'), qr/^HTTP\/2 $status/, "$path: $status");
+    is(ended($curl), 0, "@arg $path: curl reports no error");
+    like(slurp($curl, 'head'), qr/^HTTP\/2 $status/,
+        "@arg $path: the status is $status");
 }
 
-# two streams on one connection would be a browser's way; here: the end
+# a reload
 
 my $slow = curl("/mcp/messages?session_id=$id", @auth, @json, '-d',
     tool(9, 'hold', { gate => 'reload' }));
@@ -147,21 +150,21 @@ my @old = $nginx->reload;
 
 frappe()->open_gate('reload');
 
-is(ended($stream), 0, 'a reload ends the stream in good order');
+is(ended($stream), 0, 'a reload ends the stream without an error for curl');
 like(slurp($stream, 'out'), qr/"held.*\n\n(?:.*\n)*retry: \d+\n\n\z/,
-    'after the answer of its call, with retry:');
-ok($nginx->wait_gone(\@old), 'and the worker goes');
+    'a reload ends the stream after the answer of its call, with "retry:"');
+ok($nginx->wait_gone(\@old), 'the old worker ends after the stream');
 
 # the client leaves
 
 my $again = curl('/mcp/sse', @auth);
 
 ok(run_until(sub { health($nginx)->{active_connections} == 1 }),
-    'a new stream');
+    '/health counts a new stream over HTTP/2');
 kill TERM => $again->{pid};
 ended($again);
 ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-    'it leaves');
+    '/health does not count a stream whose client leaves');
 
 finish();
 

@@ -1,6 +1,6 @@
-# ngx_http_mirror_module reads the request's body before our handler does, or
-# makes our handler run in a subrequest: neither is common, both are allowed.
-# The same of post_action, which makes it run when all is over.
+# ngx_http_mirror_module reads the body of a request before the module's handler
+# does, or runs this handler in a subrequest.  post_action runs a handler after
+# the request.  docs/PROTOCOL.md 13.7.
 
 use strict;
 use warnings;
@@ -15,12 +15,12 @@ my $frappe = start_frappe();
 my $mirror = start_backend(sub { return MCPTest::Backend::http(200, 'ok') });
 my $port   = $mirror->port;
 
-# the location of messages has a mirror: it gets the body, too
+# the location of messages has a mirror, which gets the body as well
 
 for my $place ('memory', 'file') {
     my $memory  = $place eq 'memory' ? 'client_body_buffer_size 2m;' : '';
 
-    # of a body in a file nginx itself warns, with the request line
+    # nginx warns of a body in a file, and logs the request line with the id
 
     my $nginx   = start_nginx(message => "mirror /m; $memory",
         log_level => 'error', locations => <<"EOT");
@@ -40,38 +40,38 @@ EOT
         my $before  = $mirror->requests;
 
         accepted(post($nginx, $stream, $message),
-            "mirror, body in $place, $size bytes: accepted");
+            "mirror, body in $place, $size bytes: the message is accepted");
 
         my $raw = $stream->wait_answer($id);
 
         like($raw || '', qr/\Q$text\E/,
             "mirror, body in $place, $size bytes: the answer is right");
         ok(run_until(sub { $mirror->requests > $before }),
-            "mirror, body in $place, $size bytes: the mirror is asked");
+            "mirror, body in $place, $size bytes: the mirror gets a request");
         is(length((($mirror->requests)[-1] || { body => '' })->{body}),
             length $message,
-            "mirror, body in $place, $size bytes: and gets the body");
+            "mirror, body in $place, $size bytes: the mirror gets the body");
     }
 
-    # what is refused
+    # refusals
 
     is_rejected(post($nginx, $stream, '{"x"' . ' ' x 40_000), 400, -32700,
-        'Parse error', "mirror, body in $place: no JSON");
+        'Parse error', "mirror, body in $place: what is not JSON is 400");
     is_rejected(post($nginx, $stream, 'x' x 1_100_000), 413, -32600,
-        'Message too large', "mirror, body in $place: too large");
+        'Message too large', "mirror, body in $place: 1.1 MB is 413");
     accepted(post($nginx, $stream, notification('notifications/initialized')),
-        "mirror, body in $place: a notification");
+        "mirror, body in $place: a notification is accepted");
     is(post($nginx, $stream, request(99, 'ping'), auth => undef)->status, 401,
-        "mirror, body in $place: no credential");
+        "mirror, body in $place: a message without a credential is 401");
     ok(call($nginx, $stream, request(100, 'ping')),
-        "mirror, body in $place: a ping");
+        "mirror, body in $place: ping is answered");
     is_deeply([ $nginx->wait_workers ], \@workers,
-        "mirror, body in $place: no worker has died");
+        "mirror, body in $place: no worker dies");
     $stream->close;
 }
 
-# our location is the mirror of another, with and without the body; nginx logs
-# the refusal with the client's request line, so only what is worse
+# an endpoint is the mirror of another location, with and without the body;
+# nginx logs the refusal with the request line and the id, hence level crit
 
 for my $body (qw(off on)) {
     my $nginx = start_nginx(log_level => 'crit', locations => <<"EOT");
@@ -90,13 +90,13 @@ EOT
 
     for my $case (
         [ 'a message', "/mc?session_id=$id", request(1, 'ping') ],
-        [ 'a large one', "/mc?session_id=$id",
+        [ 'a large message', "/mc?session_id=$id",
             tool(2, 'echo', { text => 'x' x 40_000 }) ],
-        [ 'without a session', '/mc', request(3, 'ping') ],
-        [ 'no JSON', "/mc?session_id=$id", 'x' ],
-        [ 'empty', "/mc?session_id=$id", '' ],
-        [ 'a mirrored stream', '/ms', 'x' ],
-        [ 'a mirrored /health', '/mh', 'x' ],
+        [ 'a message without a session', '/mc', request(3, 'ping') ],
+        [ 'a body that is not JSON', "/mc?session_id=$id", 'x' ],
+        [ 'an empty body', "/mc?session_id=$id", '' ],
+        [ 'a POST mirrored to /mcp/sse', '/ms', 'x' ],
+        [ 'a POST mirrored to /health', '/mh', 'x' ],
     ) {
         my ($name, $path, $message) = @$case;
 
@@ -104,26 +104,27 @@ EOT
             my $response = post($nginx, undef, $message, path => $path,
                 auth => $auth);
 
-            is($response->status, 200, "mirror to us, body $body: $name"
-                . ($auth ? '' : ', no credential'));
+            is($response->status, 200,
+                "an endpoint as mirror, body $body: $name"
+                . ($auth ? '' : ' and without a credential') . ' is 200');
         }
     }
 
     is(get($nginx, '/ms', headers => [ Authorization =>
         MCPTest::credential() ])->status, 200,
-        "mirror to us, body $body: GET");
+        "an endpoint as mirror, body $body: GET is 200");
 
     ok(call($nginx, $stream, tool(9, 'echo', {})),
-        "mirror to us, body $body: the stream works");
+        "an endpoint as mirror, body $body: a call is answered");
     is_deeply([ $nginx->wait_workers ], \@workers,
-        "mirror to us, body $body: no worker has died");
+        "an endpoint as mirror, body $body: no worker dies");
     $stream->close;
     ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-        "mirror to us, body $body: no stream is left")
+        "an endpoint as mirror, body $body: no stream is left")
         or diag(health($nginx)->{active_connections});
 }
 
-# post_action: nginx has answered the client, and thrown away its body
+# post_action to an endpoint: the client has its answer, the body is discarded
 
 {
     my $nginx = start_nginx(locations => <<'EOT',
@@ -137,13 +138,14 @@ EOT
     $conn->request('POST', '/done', host => 'erp.example.com', headers =>
         [ Authorization => MCPTest::credential(), 'Content-Length', 100 ]);
     ok($nginx->wait_log(qr/do not serve subrequests/),
-        'post_action: no endpoint runs');
-    is(($nginx->wait_workers)[0], $pid, 'the worker lives');
+        'the log says that post_action does not run an endpoint');
+    is(($nginx->wait_workers)[0], $pid, 'post_action to an endpoint: no worker '
+        . 'dies');
     $conn->close;
 }
 
-# nor does one have a post_action of its own: when its client leaves, the
-# request would be another location's, while calls answer it
+# post_action of an endpoint is not run: after the client has left, the request
+# would belong to another location while its calls still answer it
 
 {
     my $slow  = start_backend(sub {
@@ -162,11 +164,12 @@ EOT
     http_post($nginx, tool(2, 'echo', {}));
     $frappe->open_gate('left');
     ok($nginx->wait_log(qr/"post_action" is not run/),
-        'post_action is not run, and that is said');
+        'the log says that post_action of an endpoint is not run');
     run_until(sub { $frappe->stats->{in_flight} == 0 });
     http_post($nginx, tool(3, 'echo', {}));
-    is(($nginx->wait_workers)[0], $pid, 'post_action: the worker lives');
-    is($slow->requests, 0, 'its location is not asked');
+    is(($nginx->wait_workers)[0], $pid, 'post_action of an endpoint: no worker '
+        . 'dies');
+    is($slow->requests, 0, 'the location of this post_action gets no request');
 }
 
 finish();

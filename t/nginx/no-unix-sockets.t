@@ -1,5 +1,5 @@
-# Workers that may not have abstract Unix sockets look into the zone instead,
-# and know by its pid that one of them has died.  docs/PROTOCOL.md 12.
+# Workers without abstract Unix sockets look for messages in the zone every
+# 20 ms, and detect a dead worker by its pid.  docs/PROTOCOL.md 12.9.
 
 use strict;
 use warnings;
@@ -38,16 +38,17 @@ my @workers = $nginx->wait_workers;
 my @streams = map { open_stream($nginx, worker => $_) } @workers;
 
 ok($nginx->wait_log(qr/\[warn\].* looks for messages every 20 ms/),
-    'each says so');
+    'the log says that a worker looks for messages every 20 ms');
 
 for my $n (0, 1) {
     for my $to (0, 1) {
         ok(call($nginx, $streams[$to], tool("$n$to" + 10, 'echo', {}),
-            worker => $workers[$n]), "from worker $n to $to");
+            worker => $workers[$n]),
+            "a call posted at worker $n is answered at worker $to");
     }
 }
 
-# an exiting one that dies is not replaced: the others clean up
+# nginx does not replace an exiting worker that dies: the others clean up
 
 post($nginx, $_, tool(1, 'hold', { gate => 'exit' })) for @streams;
 
@@ -55,22 +56,24 @@ my @old = $nginx->reload;
 
 $nginx->kill_worker($workers[0]);
 
-ok($streams[0]->wait_ended, 'an exiting worker dies');
+ok($streams[0]->wait_ended, 'the stream of a killed exiting worker ends');
 
 my $response;
 
 ok(run_until(sub {
     $response = post($nginx, $streams[0], request(3, 'ping'));
     return $response->status != 202;
-}), 'which is noticed');
+}), 'messages for a killed exiting worker are soon refused');
 is_rejected($response, 400, -32001, 'Invalid session ID',
-    'its session is gone');
-ok(call($nginx, $streams[1], request(2, 'ping')), 'that of another is not');
+    'a session of a killed exiting worker is gone');
+ok(call($nginx, $streams[1], request(2, 'ping')),
+    'a ping of another exiting worker is answered');
 $frappe->open_gate('exit');
-ok($streams[1]->wait_answer(1), 'nor is its call');
+ok($streams[1]->wait_answer(1),
+    'a call of another exiting worker is answered');
 $_->close for @streams;
-ok($nginx->wait_gone(\@old), 'all old workers go');
+ok($nginx->wait_gone(\@old), 'all old workers end');
 ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-    'no streams are left');
+    'no stream is left at the end');
 
 finish();

@@ -1,5 +1,6 @@
-# Streams over TLS, with HTTP/1.0, HTTP/1.1 and HTTP/2, and over HTTP/2 without
-# TLS: other filters and buffers of nginx, the same contract.
+# Streams and messages over TLS with HTTP/1.0, HTTP/1.1 and HTTP/2, and over
+# HTTP/2 without TLS: other filters and buffers of nginx, the same protocol.
+# docs/PROTOCOL.md 1.15, 13.5.
 
 use strict;
 use warnings;
@@ -54,7 +55,7 @@ $connect{'TLS, HTTP/1.0'} = $connect{'TLS, HTTP/1.1'};
 my %open;
 
 
-# The rest of the number of streams: waits until there are only so many.
+# Waits until /health counts $n streams.
 
 sub left {
     my ($n) = @_;
@@ -68,32 +69,32 @@ for my $way (sort keys %connect) {
     my $http2   = $way =~ /HTTP\/2/;
     my $stream  = open_stream($nginx, conn => $connect{$way}->(), @version);
 
-    # nothing else is written that could push them out: no heartbeat here
+    # without heartbeats, no later output could flush the first event
 
-    is($stream->status, 200, "$way: the status");
+    is($stream->status, 200, "$way: the stream is 200");
     like($stream->first_block || '', qr/\Aid:\ (\S+)\nevent:\ endpoint
         \ndata:\ \/mcp\/messages\?session_id=\1\n\n\z/x,
-        "$way: the first block, at once");
-    is(scalar $stream->events, 1, "$way: and no more");
+        "$way: the first event arrives at once");
+    is(scalar $stream->events, 1, "$way: no other event arrives");
 
     if (!$http2) {
         like($stream->{reads}[0][1], qr/\AHTTP.*event: endpoint.*\n\n/s,
-            "$way: in one piece");
+            "$way: headers and first event arrive in one piece");
         is($stream->header('Content-Type'), 'text/event-stream',
-            "$way: Content-Type");
+            "$way: Content-Type is text/event-stream");
         is($stream->header('Transfer-Encoding'),
-            @version ? undef : 'chunked', "$way: Transfer-Encoding");
+            @version ? undef : 'chunked', "$way: Transfer-Encoding is right");
     }
 
-    # messages come in the same way, on a connection that is kept
+    # messages come in the same way, on a keep-alive connection
 
     my $conn = $connect{$way}->();
 
     for my $case (
         [ 'ping', request(1, 'ping') ],
         [ 'tools/call', tool(2, 'echo', { text => 'over TLS' }) ],
-        [ '20 kB up', tool(3, 'echo', { text => 'y' x 20_000 }) ],
-        [ '500 kB up', tool(4, 'echo', { text => 'z' x 500_000 }) ],
+        [ 'a call of 20 kB', tool(3, 'echo', { text => 'y' x 20_000 }) ],
+        [ 'a call of 500 kB', tool(4, 'echo', { text => 'z' x 500_000 }) ],
     ) {
         my ($name, $message) = @$case;
 
@@ -103,21 +104,21 @@ for my $way (sort keys %connect) {
         }
 
         accepted(post($nginx, $stream, $message, conn => $conn, @version),
-            "$way: $name: accepted");
-        ok($stream->wait_answer(raw_id($message)), "$way: $name: answer");
+            "$way: $name is accepted");
+        ok($stream->wait_answer(raw_id($message)), "$way: $name is answered");
     }
 
     is($frappe->last_headers->{'x-forwarded-proto'},
-        $way =~ /TLS/ ? 'https' : 'http', "$way: X-Forwarded-Proto");
+        $way =~ /TLS/ ? 'https' : 'http', "$way: X-Forwarded-Proto is right");
 
     my $refused = post($nginx, 'x', request(1, 'ping'),
         conn => $connect{$way}->(), @version);
 
     is($refused->status . ' ' . $refused->body, '400 {"jsonrpc":"2.0",'
         . '"id":null,"error":{"code":-32001,"message":"Invalid session ID"}}',
-        "$way: a refusal");
+        "$way: a message with a bad session id is 400");
     is(open_stream($nginx, conn => $connect{$way}->(), @version,
-        auth => undef)->status, 401, "$way: no stream without a credential");
+        auth => undef)->status, 401, "$way: GET without a credential is 401");
 
     # large answers, whole and in order
 
@@ -125,18 +126,19 @@ for my $way (sort keys %connect) {
 
     my ($letters) = $big =~ /"(x{1000,})\b/;
 
-    is(length($letters || ''), 8_000_000, "$way: 8 MB");
-    ok(members($big), "$way: in good order");
-    ok(call($nginx, $stream, request(6, 'ping')), "$way: and on it goes");
+    is(length($letters || ''), 8_000_000, "$way: an answer of 8 MB is whole");
+    ok(members($big), "$way: an answer of 8 MB is in order");
+    ok(call($nginx, $stream, request(6, 'ping')),
+        "$way: a ping behind it is answered");
 
-    # several at once
+    # several answers at once
 
     post_many($nginx, $stream,
         map { tool("1$_", 'big', { bytes => 100_000 }) } 0 .. 9);
     ok(run_until(sub { 10 == grep { $stream->answers("1$_") } 0 .. 9 }),
-        "$way: 10 answers of 100 kB");
+        "$way: 10 answers of 100 kB arrive");
     is(scalar(grep { $_->{type} ne 'message' && $_->{type} ne 'endpoint' }
-        $stream->events), 0, "$way: nothing else on the stream");
+        $stream->events), 0, "$way: the stream has no other events");
 
     # the heartbeat
 
@@ -144,29 +146,31 @@ for my $way (sort keys %connect) {
         path => '/beat');
 
     ok(run_until(sub { ($beat->{count}{comment} || 0) >= 2 }),
-        "$way: the heartbeat");
+        "$way: a stream has heartbeats");
 
     # the client leaves
 
     my $open = health($nginx)->{active_connections};
 
     $beat->close;
-    ok(left($open - 1), "$way: a client leaves");
+    ok(left($open - 1), "$way: /health does not count a client that leaves");
 
     # it comes back with its id
 
     my $again = open_stream($nginx, conn => $connect{$way}->(), @version,
         headers => [ 'Last-Event-ID', $stream->session ]);
 
-    is($again->session, $stream->session, "$way: the id is taken over");
+    is($again->session, $stream->session,
+        "$way: a second stream takes the id over");
     is($stream->wait_ended, @version ? 'eof' : 'clean',
-        "$way: the first stream ends in good order");
-    is($stream->retry, undef, "$way: without retry:");
-    ok(call($nginx, $again, request(7, 'ping')), "$way: the second works");
+        "$way: the first stream ends without an error");
+    is($stream->retry, undef, "$way: the first stream has no \"retry:\"");
+    ok(call($nginx, $again, request(7, 'ping')),
+        "$way: ping is answered on the second stream");
     $open{$way} = $again;
     $_->close for $conn, $stream->conn;
 
-    # one that does not read is dropped
+    # a client that does not read is dropped
 
     my $slow = open_stream($nginx, conn => $connect{$way}->(), @version,
         path => '/narrow');
@@ -182,13 +186,14 @@ for my $way (sort keys %connect) {
         last if health($nginx)->{active_connections} < $open;
     }
 
-    ok(left($open - 1), "$way: one that does not read is dropped");
+    ok(left($open - 1), "$way: a client that does not read is dropped");
     $slow->resume;
-    ok($slow->wait_ended, "$way: and sees the end");
-    isnt($slow->ended, 'clean', "$way: which is not an orderly one");
+    ok($slow->wait_ended, "$way: a dropped client sees the end of its stream");
+    isnt($slow->ended, 'clean', "$way: a dropped stream has no last chunk");
     $slow->close;
 
-    ok(call($nginx, $again, request(8, 'ping')), "$way: the other stays");
+    ok(call($nginx, $again, request(8, 'ping')),
+        "$way: ping is answered after another client was dropped");
 }
 
 # two streams on one connection
@@ -198,24 +203,24 @@ for my $way (sort keys %connect) {
     my @two  = map { open_stream($nginx, conn => $h2) } 1, 2;
 
     is(scalar(grep { $_->session } @two), 2,
-        'two streams on one connection over TLS');
+        'two streams open on one connection over TLS');
     accepted(post($nginx, $two[0], tool(1, 'echo', {}), conn => $h2),
-        'a message on the same');
-    ok($two[0]->wait_answer(1), 'is answered');
-    is(scalar $two[1]->messages, 0, 'on its own stream');
+        'a message on the same connection is accepted');
+    ok($two[0]->wait_answer(1), 'a message on the same connection is answered');
+    is(scalar $two[1]->messages, 0, 'the other stream has no answer');
     $h2->reset($two[0]);
-    ok(left(5), 'one is reset');
+    ok(left(5), '/health does not count a stream that is reset');
     ok(call($nginx, $two[1], request(2, 'ping'), conn => $h2),
-        'the other stays');
+        'ping is answered on one stream after a reset of the other');
     $open{'TLS, HTTP/2, one of two'} = $two[1];
 }
 
-# the end of all by a reload, behind the last answer
+# a reload ends all streams after their last answers
 
 {
     for my $way (sort keys %open) {
         accepted(post($nginx, $open{$way}, tool(99, 'hold',
-            { gate => 'end' })), "$way: a call before the reload");
+            { gate => 'end' })), "$way: a call before the reload is accepted");
     }
 
     my @old = $nginx->reload;
@@ -227,17 +232,17 @@ for my $way (sort keys %connect) {
         my ($last) = sort { $b <=> $a } map { $_->{time} } $stream->events;
 
         is($stream->wait_ended, $way =~ /1\.0/ ? 'eof' : 'clean', "$way: "
-            . 'a reload ends the stream in good order');
+            . 'a reload ends the stream without an error');
         like(($stream->answers(99))[0] || '', qr/held/,
-            "$way: after the answer");
-        is($stream->retry, 1500, "$way: with retry:");
+            "$way: a reload ends the stream after the answer");
+        is($stream->retry, 1500, "$way: a reload ends it with \"retry:\"");
     }
 
-    ok($nginx->wait_gone(\@old), 'the old workers go');
+    ok($nginx->wait_gone(\@old), 'the old workers end');
 
     my $new = open_stream($nginx, conn => $connect{'TLS, HTTP/2'}->());
 
-    ok(call($nginx, $new, request(1, 'ping')), 'new ones serve TLS');
+    ok(call($nginx, $new, request(1, 'ping')), 'the new workers serve TLS');
     $new->close;
 }
 

@@ -1,4 +1,5 @@
-# One audit line per call, however it ends; the variables.  docs/PROTOCOL.md 9.
+# The audit log of the example has one line for each call, however it ends; the
+# variables $mcp_sse_*.  docs/PROTOCOL.md 5.4, 9.17, 9.18, 9.19, 9.20.
 
 use strict;
 use warnings;
@@ -20,14 +21,14 @@ my $stream = open_stream($nginx);
 my $lines = 0;
 
 
-# The line of the next call.
+# Returns the line of the next call.
 
 sub line {
     my ($name) = @_;
 
     my @all = $nginx->audit($lines + 1);
 
-    is(scalar @all, ++$lines, "$name: one more line");
+    is(scalar @all, ++$lines, "$name: the audit log has one more line");
 
     return $all[$lines - 1] || {};
 }
@@ -45,20 +46,24 @@ my (undef, $hash) = $nginx->wait_log(
 
     my $line = line('a call');
 
-    is($line->{result}, 'ok', 'result');
-    is($line->{user}, 'alice@example.com', 'user');
-    is($line->{site}, 'erp.example.com', 'site');
-    is($line->{method}, 'tools/call', 'method');
-    is($line->{tool}, 'echo', 'tool');
-    like($line->{id}, qr/\A"?x-1"?\z/, 'id');
-    is($line->{session}, $hash, 'session: the hash of the error log');
-    is($line->{address}, '127.0.0.1', 'address');
-    is($line->{upstream_status}, 200, "Frappe's status");
-    like($line->{seconds}, qr/\A[\d.]+\z/, 'time');
-    cmp_ok($line->{bytes}, '>', 0, 'bytes');
-    is($line->{traceparent}, $trace, 'traceparent');
+    is($line->{result}, 'ok', 'the line of a call has its result');
+    is($line->{user}, 'alice@example.com', 'the line of a call has its user');
+    is($line->{site}, 'erp.example.com', 'the line of a call has its site');
+    is($line->{method}, 'tools/call', 'the line of a call has its method');
+    is($line->{tool}, 'echo', 'the line of a call has its tool');
+    like($line->{id}, qr/\A"?x-1"?\z/, 'the line of a call has its id');
+    is($line->{session}, $hash,
+        'the line of a call has the session hash of the error log');
+    is($line->{address}, '127.0.0.1',
+        'the line of a call has the address of the client');
+    is($line->{upstream_status}, 200,
+        'the line of a call has the status of Frappe');
+    like($line->{seconds}, qr/\A[\d.]+\z/,
+        'the line of a call has its duration');
+    cmp_ok($line->{bytes}, '>', 0, 'the line of a call has its bytes');
+    is($line->{traceparent}, $trace, 'the line of a call has its traceparent');
     is($frappe->last_headers->{'x-host'}, 'erp.example.com',
-        '$host in the location of the call: the site');
+        '$host in the location of the call is the site');
 }
 
 my $id = 0;
@@ -71,70 +76,77 @@ for my $case (
         'status' ],
     [ 'a 502', sub { tool(++$id, 'status', { code => 502 }) }, 'backend',
         'status' ],
-    [ 'no JSON', sub { tool(++$id, 'not_json', {}) }, 'backend',
-        'not_json' ],
-    [ 'a cut', sub { tool(++$id, 'cut', {}) }, 'backend', 'cut' ],
-    [ 'another id', sub { tool(++$id, 'wrong_id', {}) }, 'backend',
-        'wrong_id' ],
-    [ 'a timeout', sub { tool(++$id, 'hang', {}) }, 'timeout', 'hang' ],
+    [ 'an answer that is not JSON', sub { tool(++$id, 'not_json', {}) },
+        'backend', 'not_json' ],
+    [ 'an answer that is cut', sub { tool(++$id, 'cut', {}) }, 'backend',
+        'cut' ],
+    [ 'an answer with another id', sub { tool(++$id, 'wrong_id', {}) },
+        'backend', 'wrong_id' ],
+    [ 'a time-out', sub { tool(++$id, 'hang', {}) }, 'timeout', 'hang' ],
     [ 'a 504', sub { tool(++$id, 'status', { code => 504 }) }, 'timeout',
         'status' ],
-    [ 'too large', sub { tool(++$id, 'big', { bytes => 100_000 }) },
-        'too_large', 'big' ],
-    [ 'a long name', sub { tool(++$id, 'n' x 300, {}) }, qr/\A(?:ok|error)\z/,
-        'n' x 128 ],
-    [ 'a name cut within a character', sub {
+    [ 'an answer that is too large', sub {
+        tool(++$id, 'big', { bytes => 100_000 }) }, 'too_large', 'big' ],
+    [ 'a tool of 300 bytes', sub {
+        tool(++$id, 'n' x 300, {}) }, qr/\A(?:ok|error)\z/, 'n' x 128 ],
+    [ 'a tool cut within a character', sub {
         tool(++$id, 'n' x 127 . "\x{e9}n", {}) }, qr/\A(?:ok|error)\z/,
         'n' x 127 ],
-    [ 'a name with a quote', sub { tool(++$id, "a\"b\n", {}) },
-        qr/\A(?:ok|error)\z/, 'a"b?' ],
+    [ 'a tool with a quote and a line feed', sub {
+        tool(++$id, "a\"b\n", {}) }, qr/\A(?:ok|error)\z/, 'a"b?' ],
 ) {
     my ($name, $make, $result, $tool) = @$case;
 
     my $message = $make->();
 
-    ok(call($nginx, $stream, $message), "$name: answered");
+    ok(call($nginx, $stream, $message), "$name: the call is answered");
 
     my $line = line($name);
 
-    ref $result ? like($line->{result}, $result, "$name: result")
-                : is($line->{result}, $result, "$name: result");
-    is($line->{tool}, $tool, "$name: tool");
-    is($line->{id}, $id, "$name: id");
+    ref $result
+        ? like($line->{result}, $result, "$name: the line has its result")
+        : is($line->{result}, $result, "$name: the line has its result");
+    is($line->{tool}, $tool, "$name: the line has its tool");
+    is($line->{id}, $id, "$name: the line has its id");
 }
 
-# a method is cut, too, and none of them makes a header of its own
+# a method is cut as well, and no method adds a header to the call
 
 for my $case (
-    [ 'a long method', sub { request(++$id, 'm' x 300, {}) }, 'm' x 128 ],
-    [ 'a method of two lines', sub {
+    [ 'a method of 300 bytes', sub {
+        request(++$id, 'm' x 300, {}) }, 'm' x 128 ],
+    [ 'a method with a line break', sub {
         request(++$id, "m\r\nX-Evil: 1", {}) }, 'm??X-Evil: 1' ],
 ) {
     my ($name, $make, $method) = @$case;
 
     my $message = $make->();
 
-    ok(call($nginx, $stream, $message), "$name: answered");
-    is(line($name)->{method}, $method, "$name: method");
-    is($frappe->last_headers->{'x-method'}, $method, "$name: as a header");
-    is($frappe->last_headers->{'x-evil'}, undef, "$name: one header");
+    ok(call($nginx, $stream, $message), "$name: the call is answered");
+    is(line($name)->{method}, $method, "$name: the line has its method");
+    is($frappe->last_headers->{'x-method'}, $method,
+        "$name: a header with \$mcp_sse_method has it");
+    is($frappe->last_headers->{'x-evil'}, undef,
+        "$name: the method adds no header");
 }
 
-# isError of a tool
+# a tool that answers with isError
 
 like(call($nginx, $stream, tool(++$id, 'no_such_tool', {})) || '',
-    qr/"isError": ?true/, 'a tool error: isError');
-is(line('a tool error')->{result}, 'error', 'a tool error: result');
+    qr/"isError": ?true/, 'a tool error is a result with isError');
+is(line('a tool error')->{result}, 'error',
+    'a tool error: the result is error');
 
-# cancelled
+# a cancelled call
 
 post($nginx, $stream, tool(++$id, 'hang', {}));
 run_until(sub { $frappe->tool_count('hang') == 2 });
 post($nginx, $stream, notification('notifications/cancelled',
     { requestId => $id }));
-is(line('cancelled')->{result}, 'cancelled', 'cancelled: result');
+is(line('a cancelled call')->{result}, 'cancelled',
+    'a cancelled call: the result is cancelled');
 
-# forwarded notifications are calls, too
+# a forwarded notification is a call
 
 post($nginx, $stream, notification('notifications/roots/list_changed'));
 
@@ -142,11 +154,11 @@ post($nginx, $stream, notification('notifications/roots/list_changed'));
     my $line = line('a notification');
 
     is($line->{method}, 'notifications/roots/list_changed',
-        'a notification: method');
-    is($line->{id}, '', 'a notification: no id');
+        'a notification: the line has its method');
+    is($line->{id}, '', 'a notification: the line has no id');
 }
 
-# the client leaves: still a line
+# the client leaves during a call
 
 {
     my $leaving = open_stream($nginx);
@@ -157,13 +169,14 @@ post($nginx, $stream, notification('notifications/roots/list_changed'));
     run_until(sub { health($nginx)->{active_connections} == 1 });
     $frappe->open_gate('leaving');
 
-    my $line = line('the client left');
+    my $line = line('a client that leaves');
 
-    is($line->{tool}, 'hold', 'the client left: tool');
-    is($line->{result}, 'dropped', 'the client left: result');
+    is($line->{tool}, 'hold', 'a client that leaves: the line has the tool');
+    is($line->{result}, 'dropped',
+        'a client that leaves: the result is dropped');
 }
 
-# local methods make no call; the POST's own line tells
+# a local method makes no call; the log of POSTs has a line
 
 {
     call($nginx, $stream, request(++$id, 'ping'));
@@ -174,33 +187,36 @@ post($nginx, $stream, notification('notifications/roots/list_changed'));
         @posts = $nginx->audit(1, 'post.log');
         return $posts[-1]{id} eq $id;
     });
-    is(scalar(my @all = $nginx->audit(0)), $lines, 'a ping: no call');
+    is(scalar(my @all = $nginx->audit(0)), $lines,
+        'a ping has no line in the log of calls');
 
     my $last = $posts[-1];
 
-    is($last->{user}, 'alice@example.com', 'POST: user');
-    is($last->{site}, 'erp.example.com', 'POST: site');
-    is($last->{session}, $hash, 'POST: session');
-    is($last->{method}, 'ping', 'POST: method');
-    is($last->{id}, $id, 'POST: id');
+    is($last->{user}, 'alice@example.com', 'the line of a POST has its user');
+    is($last->{site}, 'erp.example.com', 'the line of a POST has its site');
+    is($last->{session}, $hash, 'the line of a POST has its session');
+    is($last->{method}, 'ping', 'the line of a POST has its method');
+    is($last->{id}, $id, 'the line of a POST has its id');
 
     post($nginx, 'A' x 50, request(1, 'ping'));
     run_until(sub { $nginx->audit(0, 'post.log') > @posts });
     @posts = $nginx->audit(0, 'post.log');
-    is($posts[-1]{result}, 'refused', 'POST with a bad id: refused');
-    is($posts[-1]{user}, 'alice@example.com', 'with the user');
+    is($posts[-1]{result}, 'refused',
+        'a POST with a bad session id: the result is refused');
+    is($posts[-1]{user}, 'alice@example.com',
+        'a POST with a bad session id: the line has the user');
 }
 
-# no line tells more than it should
+# no log has a session id or a credential
 
 for my $name ('audit.log', 'post.log', 'error.log') {
     my $text = $nginx->_slurp($name);
 
-    is(index($text, $stream->session), -1, "$name: no session id");
-    is(index($text, 'alice-secret'), -1, "$name: no credential");
+    is(index($text, $stream->session), -1, "$name has no session id");
+    is(index($text, 'alice-secret'), -1, "$name has no credential");
 }
 
-# calls that a shutdown ends have a line
+# a stop of nginx ends a call
 
 {
     my $nginx  = start_nginx(main => 'worker_shutdown_timeout 2s;',
@@ -213,8 +229,9 @@ for my $name ('audit.log', 'post.log', 'error.log') {
 
     my @all = $nginx->audit(1);
 
-    is(scalar @all, 1, 'a call that a shutdown ends has a line');
-    is(($all[0] || {})->{tool}, 'hang', 'with its tool');
+    is(scalar @all, 1, 'a call that a stop of nginx ends has a line');
+    is(($all[0] || {})->{tool}, 'hang',
+        'the line of a call that a stop of nginx ends has its tool');
 }
 
 $stream->close;

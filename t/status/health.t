@@ -1,4 +1,5 @@
-# /health: shape, counts.  docs/PROTOCOL.md 9.
+# /health: status, members, counts, and what it says of an exiting worker.
+# docs/PROTOCOL.md 1.8, 1.9, 9.1 to 9.5.
 
 use strict;
 use warnings;
@@ -13,30 +14,31 @@ my $nginx  = start_nginx(workers => 2, stream => 'mcp_sse_max_calls 1;',
 
 my $got = get($nginx, '/health');
 
-is($got->status, 200, 'status');
-is($got->header('Content-Type'), 'application/json', 'Content-Type');
+is($got->status, 200, '/health is 200');
+is($got->header('Content-Type'), 'application/json', '/health is JSON by type');
 like($got->body, qr/\A\{"status":"healthy",
     "service":"frappe-assistant-core-sse-bridge",
     "active_connections":0,"pending_requests":0,
-    "version":"\d+\.\d+\.\d+[^"]*"[^\n]*\}\n?\z/x, 'first members');
-is(ref $got->json, 'HASH', 'JSON');
+    "version":"\d+\.\d+\.\d+[^"]*"[^\n]*\}\n?\z/x,
+    '/health begins with the five members in their order');
+is(ref $got->json, 'HASH', '/health is a JSON object');
 
-# without a credential, with a bad one, with arguments
+# a trailing slash, a bad credential, arguments
 
-is(get($nginx, '/health/')->body, $got->body, 'trailing slash');
+is(get($nginx, '/health/')->body, $got->body, '/health/ answers as /health');
 is(get($nginx, '/health', headers => [ Authorization => 'x y z' ])->status,
-    200, 'a bad credential does not matter');
-is(get($nginx, '/health?ready=1')->status, 200, 'ready=1');
-is(get($nginx, '/health?ready=strict')->status, 200, 'ready=strict');
-is(get($nginx, '/health?x=y')->status, 200, 'unknown arguments');
-is($frappe->stats->{requests}, 0, 'Frappe is not asked');
+    200, '/health with a bad credential is 200');
+is(get($nginx, '/health?ready=1')->status, 200, 'ready=1 is 200');
+is(get($nginx, '/health?ready=strict')->status, 200, 'ready=strict is 200');
+is(get($nginx, '/health?x=y')->status, 200, 'unknown arguments are ignored');
+is($frappe->stats->{requests}, 0, '/health sends no request to Frappe');
 
 my $head = get($nginx, '/health', method => 'HEAD');
 
-is($head->status, 200, 'HEAD');
-is($head->body, '', 'HEAD: no body');
+is($head->status, 200, 'HEAD /health is 200');
+is($head->body, '', 'HEAD /health has no body');
 
-# counts, the same from every worker
+# the counts are the same at every worker
 
 my @workers = $nginx->wait_workers;
 my @streams = map { open_stream($nginx, worker => $workers[$_ % 2]) } 1 .. 6;
@@ -45,62 +47,65 @@ for my $worker (@workers) {
     my $conn = connect_worker($nginx, $worker);
 
     is($conn->get('/health')->json->{active_connections}, 6,
-        "6 streams, asked at $worker");
+        "worker $worker counts the 6 streams of both workers");
     $conn->close;
 }
 
 post($nginx, $streams[0], tool($_, 'hold', { gate => 'first' })) for 1 .. 4;
 
 ok(run_until(sub { health($nginx)->{pending_requests} == 3 }),
-    'calls that wait for a place are pending');
+    'pending_requests counts the calls that wait');
 
 for my $worker (@workers) {
     my $conn = connect_worker($nginx, $worker);
 
     is($conn->get('/health')->json->{pending_requests}, 3,
-        "also asked at $worker");
+        "worker $worker counts the pending requests of both workers");
     $conn->close;
 }
 
 $frappe->open_gate('first');
 $streams[0]->wait_answer(4);
-is(health($nginx)->{pending_requests}, 0, 'answered: none pending');
+is(health($nginx)->{pending_requests}, 0,
+    'pending_requests is 0 after the answers');
 
 $streams[$_]->close for 1 .. 3;
 ok(run_until(sub { health($nginx)->{active_connections} == 3 }),
-    '3 streams leave');
+    'active_connections does not count clients that leave');
 
 my $held = post($nginx, $streams[1], request(1, 'ping'), async => 1);
 
 ok(run_until(sub { health($nginx)->{pending_requests} == 1 }),
-    'a held message is pending');
+    'pending_requests counts a message that waits for its stream');
 $held->wait;
-is(health($nginx)->{pending_requests}, 0, 'and no more after the grace');
+is(health($nginx)->{pending_requests}, 0,
+    'pending_requests is 0 after mcp_sse_grace');
 
-# across a reload
+# a reload
 
 post($nginx, $streams[4], tool(1, 'hold', { gate => 'reload' }));
 $nginx->reload;
 cmp_ok(health($nginx)->{active_connections}, '>=', 1,
-    'streams of exiting workers count');
+    'active_connections counts streams of exiting workers');
 $frappe->open_gate('reload');
 
 run_until(sub { !grep { !$_->ended } @streams });
 ok(run_until(sub { health($nginx)->{active_connections} == 0 }),
-    'until they end');
+    'active_connections is 0 when these streams have ended');
 
 my $new = open_stream($nginx);
 
-is(health($nginx)->{active_connections}, 1, 'new ones count');
+is(health($nginx)->{active_connections}, 1,
+    'active_connections counts streams of new workers');
 
-# while Frappe is down it is healthy all the same
+# Frappe is down
 
 $frappe->set(down => '503');
-is(health($nginx)->{status}, 'healthy', 'Frappe down: healthy');
+is(health($nginx)->{status}, 'healthy', '/health is healthy without Frappe');
 $frappe->reset;
 $new->close;
 
-# asked of a worker that exits: a request begun before the reload
+# an exiting worker, by a request that began before the reload
 
 {
     my $nginx  = start_nginx(http => 'mcp_sse_drain 1s;');
@@ -120,26 +125,26 @@ $new->close;
         $response;
     } @asked;
 
-    # the one worker has read them when it answers what came later
+    # the one worker has read these when it answers a later request
 
     get($nginx, '/health');
 
     my @old = $nginx->reload;
 
     is(get($nginx, '/health?ready=1')->status, 200,
-        'a reload: the new worker is ready');
+        'ready=1 is 200 at the new worker after a reload');
     $_->[1]->send_raw("\r\n") for @asked;
     $_->wait for @responses;
 
-    is($responses[0]->status, 200, 'an exiting worker is healthy');
-    is($responses[1]->status, 503, 'but not ready');
-    is($responses[2]->status, 503, 'strictly not');
+    is($responses[0]->status, 200, '/health is 200 at an exiting worker');
+    is($responses[1]->status, 503, 'ready=1 is 503 at an exiting worker');
+    is($responses[2]->status, 503, 'ready=strict is 503 at an exiting worker');
     is($responses[0]->header('X-Worker'), $stream->header('X-Worker'),
-        'it was the exiting one');
+        'the exiting worker itself answers /health');
     $_->[1]->close for @asked;
     $frappe->open_gate('exiting');
-    ok($stream->wait_answer(1), 'its call ends');
-    ok($nginx->wait_gone(\@old), 'and it goes');
+    ok($stream->wait_answer(1), 'the call of the exiting worker is answered');
+    ok($nginx->wait_gone(\@old), 'the exiting worker ends');
     $stream->close;
 }
 

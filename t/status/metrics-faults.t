@@ -1,5 +1,6 @@
-# /metrics: gauges vanish with their worker, counters stay; what limits, slow
-# readers and a Frappe that is down count.  docs/PROTOCOL.md 9.
+# /metrics after faults: the gauges of a killed worker vanish, counters stay;
+# what reached limits, slow readers and a Frappe that is down count.
+# docs/PROTOCOL.md 9.7, 9.9.
 
 use strict;
 use warnings;
@@ -13,7 +14,8 @@ use Test::More;
 my $frappe = start_frappe();
 
 
-# Streams ended by the reasons that the log gives.
+# The counters of ended streams are those of the log; returns how many streams
+# have opened and not ended.
 
 sub reasons {
     my ($nginx, $name) = @_;
@@ -32,7 +34,8 @@ sub reasons {
         $ended{$1} = $now->{$_} if /\Astreams_ended (\w+)/ && $now->{$_};
     }
 
-    is_deeply(\%ended, \%log, "$name: reasons are those of the log");
+    is_deeply(\%ended, \%log,
+        "$name: streams_ended_total has the reasons of the log");
 
     return $now->{streams_opened} - List::Util::sum(0, values %ended);
 }
@@ -53,7 +56,7 @@ sub reasons {
 
     run_until(sub { gauge($nginx, 'calls_running') == 4 });
     ok(run_until(sub { gauge($nginx, 'messages_waiting') == 2 }),
-        'two messages wait');
+        'messages_waiting counts the calls that wait at both workers');
 
     my $before = counters($nginx);
 
@@ -61,17 +64,23 @@ sub reasons {
 
     ok(run_until(sub { gauge($nginx, 'workers') == 2
         && gauge($nginx, 'streams') == 1 }),
-        'kill -9: its stream is not counted any more');
-    is(gauge($nginx, 'sessions'), 1, 'nor its session');
-    cmp_ok(gauge($nginx, 'calls_running'), '<=', 2, 'nor its calls');
-    cmp_ok(gauge($nginx, 'messages_waiting'), '<=', 1, 'nor what waits there');
+        'streams does not count the stream of a killed worker');
+    is(gauge($nginx, 'sessions'), 1,
+        'sessions does not count the session of a killed worker');
+    cmp_ok(gauge($nginx, 'calls_running'), '<=', 2,
+        'calls_running does not count the calls of a killed worker');
+    cmp_ok(gauge($nginx, 'messages_waiting'), '<=', 1,
+        'messages_waiting does not count the messages of a killed worker');
     $frappe->open_gate('run');
-    ok($streams[1]->wait_answer($_), "the other's call $_") for 1 .. 3;
+    ok($streams[1]->wait_answer($_),
+        "call $_ of the other worker is answered") for 1 .. 3;
     run_until(sub { gauge($nginx, 'calls_running') == 0 });
-    is(gauge($nginx, 'calls_running'), 0, 'no call runs');
-    is(gauge($nginx, 'messages_waiting'), 0, 'nothing waits');
+    is(gauge($nginx, 'calls_running'), 0,
+        'calls_running is 0 after the last answer');
+    is(gauge($nginx, 'messages_waiting'), 0,
+        'messages_waiting is 0 after the last answer');
     is_deeply(since($nginx, $before), { 'calls tools/call ok' => 3,
-        call_duration => 3 }, 'the counters have gone on');
+        call_duration => 3 }, 'the counters go on after a worker was killed');
 
     $before = counters($nginx);
     $streams[0]->close;
@@ -89,15 +98,16 @@ sub reasons {
     is_deeply($got, { streams_opened => 1, 'messages request' => 1,
         'streams_ended stopping' => 1, delivery_duration => 1,
         'auth_cache_requests good' => 2, 'calls ping local' => 1,
-        "handovers $path" => 1 }, 'a reload: the counters go on');
-    is(gauge($nginx, 'workers'), 2, 'the old workers are gone');
-    is(gauge($nginx, 'streams'), 1, 'and their streams');
-    is(gauge($nginx, 'sessions'), 1, 'and sessions');
+        "handovers $path" => 1 }, 'the counters go on after a reload');
+    is(gauge($nginx, 'workers'), 2, 'workers does not count the old workers');
+    is(gauge($nginx, 'streams'), 1, 'streams counts the new stream only');
+    is(gauge($nginx, 'sessions'), 1, 'sessions counts the new session only');
     $new->close;
 
     ok(run_until(sub { gauge($nginx, 'streams') == 0 }),
-        'no stream is left');
-    is(reasons($nginx, 'killed'), 1, 'of one the end was not seen');
+        'streams is 0 when the last client has left');
+    is(reasons($nginx, 'a killed worker'), 1,
+        'streams_ended_total lacks the stream of the killed worker only');
 }
 
 # ---- limits of sessions and of the zone, other ends of streams
@@ -107,14 +117,15 @@ sub reasons {
         http => 'mcp_sse_max_sessions 2; mcp_sse_idle_timeout 1s;');
     my @streams;
 
-    moves($nginx, 'too many sessions', { 'auth_cache_requests good' => 2,
+    moves($nginx, 'a session too many moves its counters', {
+        'auth_cache_requests good' => 2,
         'auth_cache_requests miss' => 1, 'auth_lookups good' => 1,
         streams_opened => 2, 'limit_refusals sessions' => 1,
         'requests_refused 429' => 1, 'streams_ended idle' => 2 }, sub {
             @streams = map { open_stream($nginx) } 1 .. 3;
             $_->wait_ended for @streams;
         });
-    is(reasons($nginx, 'idle'), 0, 'all ended');
+    is(reasons($nginx, 'idle'), 0, 'idle: each ended stream is counted');
     $_->close for @streams;
 }
 
@@ -129,9 +140,11 @@ sub reasons {
 
     my $got = since($nginx, $before);
 
-    is($got->{'streams_ended revoked'}, 1, 'a revoked credential');
-    is($got->{'auth_lookups refused'}, 1, 'of which a look-up told');
-    is(reasons($nginx, 'revoked'), 0, 'all ended');
+    is($got->{'streams_ended revoked'}, 1,
+        'the stream of a revoked credential counts as revoked');
+    is($got->{'auth_lookups refused'}, 1,
+        'the look-up of a revoked credential counts as refused');
+    is(reasons($nginx, 'revoked'), 0, 'revoked: each ended stream is counted');
     $frappe->reset;
     $stream->close;
 }
@@ -141,8 +154,9 @@ sub reasons {
     my $stream = open_stream($nginx);
 
     $stream->wait_ended;
-    is(counters($nginx)->{'streams_ended expired'}, 1, 'an old id');
-    is(reasons($nginx, 'expired'), 0, 'all ended');
+    is(counters($nginx)->{'streams_ended expired'}, 1,
+        'the stream of an old session id counts as expired');
+    is(reasons($nginx, 'expired'), 0, 'expired: each ended stream is counted');
     $stream->close;
 }
 
@@ -167,16 +181,19 @@ sub reasons {
 
     my $got = since($nginx, $before);
 
-    ok($refused, 'the zone is full');
-    is($got->{'limit_refusals zone'}, $refused, 'which is counted');
-    is($got->{'requests_refused 503'}, $refused, 'with its status');
+    ok($refused, 'a full zone refuses streams');
+    is($got->{'limit_refusals zone'}, $refused,
+        'streams that a full zone refuses count for the limit');
+    is($got->{'requests_refused 503'}, $refused,
+        'streams that a full zone refuses count as 503');
     run_until(sub { gauge($nginx, 'streams') == 1 });
-    is(gauge($nginx, 'sessions'), 1, 'one session');
+    is(gauge($nginx, 'sessions'), 1, 'sessions counts the open session');
     is(gauge($nginx, 'tombstones'), $got->{streams_opened},
-        'all others are tombstones');
-    cmp_ok(gauge($nginx, 'zone_free_bytes'), '<', 100_000, 'little is free');
+        'tombstones counts the sessions that lost their streams');
+    cmp_ok(gauge($nginx, 'zone_free_bytes'), '<', 100_000,
+        'zone_free_bytes of a full zone is small');
 
-    moves($nginx, 'a message for which there is no room', {
+    moves($nginx, 'a message without room moves its counters', {
         'auth_cache_requests good' => 1, 'limit_refusals zone' => 1,
         'requests_refused 429' => 1 }, sub {
             post($nginx, $stream, tool(1, 'echo', { text => 'x' x 3500 }),
@@ -203,18 +220,18 @@ for my $case ([ queue_full => 4 ], [ send_timeout => 1 ]) {
     post($nginx, $slow, tool($_, 'big', { bytes => 2_000_000 }))
         for 1 .. $n;
     ok(run_until(sub { gauge($nginx, 'streams') == 0 }),
-        "$reason: dropped");
+        "$reason: a stream that is not read is dropped");
 
     my $got = since($nginx, $before);
 
     is_deeply({ map { $_ => $got->{$_} } grep { /drops|ended/ } keys %$got },
         { "queue_drops $reason" => 1, 'streams_ended slow_reader' => 1 },
-        "$reason: counted so");
-    is(reasons($nginx, $reason), 0, 'all ended');
+        "$reason: a dropped stream moves its two counters");
+    is(reasons($nginx, $reason), 0, "$reason: each ended stream is counted");
     $slow->close;
 }
 
-# ---- Frappe cannot be asked; nobody logs its calls
+# ---- Frappe is down or slow; log_subrequest is off
 
 {
     my $nginx = start_nginx(
@@ -227,7 +244,8 @@ for my $case ([ queue_full => 4 ], [ send_timeout => 1 ]) {
         });
     my $s = open_stream($nginx);
 
-    moves($nginx, 'without log_subrequest', { 'handovers own' => 1,
+    moves($nginx, 'a call without log_subrequest is counted', {
+        'handovers own' => 1,
         delivery_duration => 1, 'messages request' => 1,
         'calls tools/call ok' => 1, call_duration => 1,
         'auth_cache_requests good' => 1 },
@@ -236,20 +254,22 @@ for my $case ([ queue_full => 4 ], [ send_timeout => 1 ]) {
     sleep_for(6);
     $frappe->set(down => '503');
 
-    moves($nginx, 'Frappe is down, an old entry is used', {
+    moves($nginx, 'a stale entry while Frappe is down moves its counters', {
         'handovers own' => 1, delivery_duration => 1, 'messages request' => 1,
         'calls ping local' => 1, 'auth_cache_requests miss' => 1,
         'auth_lookups failed' => 1, auth_cache_stale => 1 },
         sub { call($nginx, $s, request(2, 'ping')) });
 
-    moves($nginx, 'and there is none', { 'auth_cache_requests miss' => 1,
+    moves($nginx, 'no entry while Frappe is down moves its counters', {
+        'auth_cache_requests miss' => 1,
         'auth_lookups failed' => 1, 'requests_refused 503' => 1 }, sub {
             is(post($nginx, $s, request(3, 'ping'),
                 auth => MCPTest::credential('bob'))->status, 503,
-                'is refused');
+                'a POST of an unknown user is 503 while Frappe is down');
         });
 
-    moves($nginx, 'a call meets it, too', { 'handovers own' => 1,
+    moves($nginx, 'a call while Frappe is down moves its counters', {
+        'handovers own' => 1,
         delivery_duration => 1, 'messages request' => 1,
         'calls tools/list backend' => 1, call_duration => 1,
         'auth_cache_requests miss' => 1, 'auth_lookups failed' => 1,
@@ -259,7 +279,7 @@ for my $case ([ queue_full => 4 ], [ send_timeout => 1 ]) {
     $frappe->reset;
     $frappe->set(logged_user_delay => 3);
 
-    moves($nginx, 'Frappe is slow, an old entry is used', {
+    moves($nginx, 'a stale entry while Frappe is slow moves its counters', {
         'handovers own' => 1, delivery_duration => 1, 'messages request' => 1,
         'calls ping local' => 1, 'auth_cache_requests miss' => 1,
         'auth_lookups good' => 1, auth_cache_stale => 1 },
@@ -269,6 +289,6 @@ for my $case ([ queue_full => 4 ], [ send_timeout => 1 ]) {
     $s->close;
 }
 
-is_deeply([ page_faults() ], [], 'each page keeps to the format');
+is_deeply([ page_faults() ], [], 'each page of /metrics is well-formed');
 
 finish();

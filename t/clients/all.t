@@ -1,5 +1,7 @@
-# Clients as users have them, side by side: the official TypeScript client v1
-# and v2, mcp-remote, and the inspector.  t/clients/node/real.mjs has the steps.
+# Clients that users have, side by side: the official TypeScript client v1 and
+# v2, mcp-remote and the inspector, over both transports, during a reload, after
+# a restart, and with two instances.  t/clients/node/real.mjs has the steps.
+# docs/PROTOCOL.md 11.2, 14.3.
 
 use strict;
 use warnings;
@@ -43,7 +45,7 @@ print {$key} 'k' x 40, "\n";
 close $key;
 
 
-# Starts a script: a hash with what is known of it.
+# Starts a script; returns a hash with its pid, output and state.
 
 sub start {
     my ($label, $base, $with, @command) = @_;
@@ -67,7 +69,7 @@ sub start {
             FRAPPE_CONTROL => 'http://127.0.0.1:' . $frappe->port
                               . '/_control',
 
-            # what they keep of servers they have met
+            # where the clients keep data about servers
 
             HOME                  => "$home",
             MCP_REMOTE_CONFIG_DIR => "$home/$label",
@@ -88,8 +90,8 @@ sub start {
 }
 
 
-# Reports the tests of scripts.  When all of those that still run wait for the
-# same event, it is made to happen: { name => sub }.
+# Reports the tests of scripts.  When all scripts that still run wait for the
+# same event, its function in $on ({ name => sub }) is called.
 
 sub report {
     my ($on, @all) = @_;
@@ -98,7 +100,7 @@ sub report {
     my $ready = IO::Select->new(map { $_->{out} } @all);
     my $heard = now();
 
-    # they take their time; when none of them says anything, they hang
+    # scripts may be slow; if none of them prints a line for long, they hang
 
     while ($ready->count && now() - $heard < hang_after()) {
         for my $out ($ready->can_read(1)) {
@@ -161,7 +163,7 @@ sub line {
 }
 
 
-# Its end, which comes by itself after its last line.
+# Waits for the end of a script, which follows its last line.
 
 sub stop {
     my ($child, %opt) = @_;
@@ -182,7 +184,7 @@ sub stop {
     return if $opt{now};
 
     ok($child->{ended} && $exit eq '0',
-        "$child->{label}: the script came to its end")
+        "$child->{label}: the script ends with status 0")
         or diag("exit status $exit");
 
     return;
@@ -201,7 +203,7 @@ END {
 sub real {
     my ($kind, $base, $steps) = @_;
 
-    # v1 runs on the Node that is there; v2 and mcp-remote do not on 18
+    # v1 runs on the installed Node; v2 and mcp-remote need one newer than 18
 
     return start($kind, $base, $kind =~ /\Av2/ ? $node22 : $node,
         "$root/t/clients/node/real.mjs", $kind, $steps);
@@ -215,7 +217,7 @@ my $settings = "mcp_sse_key $key; mcp_sse_progress 1s;"
     . ' mcp_sse_stream_after 500ms; mcp_sse_retry 300ms;'
     . ' mcp_sse_drain 1s;';
 
-# lists, calls, cancels, comes back; nginx is reloaded, then started again
+# the clients list, call, cancel and come back; nginx reloads, then restarts
 
 {
     my $nginx = start_http(workers => 2, http => $settings);
@@ -228,15 +230,15 @@ my $settings = "mcp_sse_key $key; mcp_sse_progress 1s;"
         my $stats = $frappe->stats;
 
         is($stats->{aborted}, scalar @kinds,
-            'what each client has given up was aborted, and nothing else');
+            'the calls that clients cancel are aborted, and no others');
         is_deeply([ map { $stats->{calls}{"sleep/$_-long"} } @kinds ],
-            [ map { 1 } @kinds ], 'the long calls ran once');
+            [ map { 1 } @kinds ], 'each long call runs once');
 
-        ok($nginx->wait_gone(\@old), 'the workers of before the reload go');
+        ok($nginx->wait_gone(\@old), 'the old workers end after the reload');
         $nginx->restart;
     };
 
-    # each has a call that runs during the reload
+    # each client has a call that runs during the reload
 
     my $reload = sub {
         @old = $nginx->reload;
@@ -250,7 +252,7 @@ my $settings = "mcp_sse_key $key; mcp_sse_progress 1s;"
         "$root/t/clients/node22/inspector.mjs"));
 }
 
-# two instances behind a round robin know nothing of each other
+# two instances without Redis behind a round-robin balancer
 
 {
     my @two  = map { start_http(workers => 2, http => $settings) } 1, 2;
@@ -267,7 +269,7 @@ my $settings = "mcp_sse_key $key; mcp_sse_progress 1s;"
 
     report({}, map { real($_, base($balancer), 'balanced') } @kinds);
 
-    # mcp-remote asks for a stream without a session, too
+    # mcp-remote also sends a GET without a session id, which is 405
 
     my %posts;
     my @refused;
@@ -279,9 +281,10 @@ my $settings = "mcp_sse_key $key; mcp_sse_progress 1s;"
         push @refused, $_ if $status >= 400 && "$method $status" ne 'GET 405';
     }
 
-    is(scalar(grep { $_ > 20 } values %posts), 2, 'both were asked')
+    is(scalar(grep { $_ > 20 } values %posts), 2,
+        'the balancer sends POSTs to both instances')
         or diag(explain(\%posts));
-    is_deeply(\@refused, [], 'none has refused anything');
+    is_deeply(\@refused, [], 'neither instance refuses a request');
 }
 
 finish();

@@ -1,5 +1,6 @@
-# The official TypeScript client over Streamable HTTP, through four workers.
-# t/clients/node/streamable.mjs is the client; each line it prints is a test.
+# The official TypeScript client over Streamable HTTP, with four workers.
+# t/clients/node/streamable.mjs is the client; each line that it prints is a
+# test.  docs/PROTOCOL.md 14.2.
 
 use strict;
 use warnings;
@@ -77,6 +78,6 @@ if (!$gone) {
     waitpid $pid, 0;
 }
 
-ok($ended && $gone, 'the script came to its end');
+ok($ended && $gone, 'the script ends after its last step');
 
 finish();

@@ -1,5 +1,6 @@
-# The official TypeScript client, over legacy HTTP+SSE, through four workers.
-# The scripts of t/clients/node are the clients; each line they print is a test.
+# The official TypeScript client over the legacy HTTP+SSE transport, with four
+# workers.  The scripts of t/clients/node are the clients; each line that they
+# print is a test.  docs/PROTOCOL.md 2.15, 5.2, 14.1.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ MCPTest::Client::need();
 
 my $frappe = start_frappe();
 
-# both dialects
+# both dialects of Frappe: bare JSON-RPC (new), and in "message" (old)
 
 for my $dialect (qw(new old)) {
     my $nginx = start_nginx(workers => 4, dialect => $dialect,
@@ -43,8 +44,8 @@ for my $dialect (qw(new old)) {
             $frappe->open_gate('reload') } });
 }
 
-# why "meta" is the default: the client takes an answer to ping that has no
-# members but _meta
+# "meta" is the default of mcp_sse_ping_result since this client accepts an
+# answer to ping only if _meta is its only member
 
 for my $result (qw(result empty)) {
     my $nginx = start_nginx(workers => 4,

@@ -1,5 +1,5 @@
-# The checker of histories, on made-up ones: each rule must be seen to find
-# what it is for.  t/lib/MCPTest/History.pm.
+# The checker of histories, t/lib/MCPTest/History.pm, on made-up histories: each
+# rule finds the violation that it is for.  docs/PROTOCOL.md 5.8, 14.7.
 
 use strict;
 use warnings;
@@ -10,8 +10,8 @@ use MCPTest::History;
 use Test::More;
 
 
-# A call that went well, changed by %sent; its run and its answer are lists of
-# times.
+# A history of one call without a violation, changed by %$sent; its runs and its
+# answers are lists of times.
 
 sub history {
     my ($sent, $ran, $answers, %more) = @_;
@@ -47,85 +47,92 @@ sub finds {
 }
 
 
-# nothing wrong
+# histories without a violation
 
-finds('a call that went well', history({}));
-finds('its answer may precede its 202', history({ answered => 2 }));
-finds('an error is an answer, too', { %{ history({}, []) }, answers => [
+finds('no violation: a call is answered', history({}));
+finds('no violation: the answer precedes the 202', history({ answered => 2 }));
+finds('no violation: an answer is an error', { %{ history({}, []) },
+    answers => [
     { session => 's1', id => 1, time => 1.2,
       data => '{"id":1,"error":{"code":-32010}}' } ] });
-finds('refused with 400, did not run', history({ status => 400 }, [], []));
-finds('refused with 429, did not run', history({ status => 429 }, [], []));
-finds('503, "no", did not run',
+finds('no violation: a call that is 400 does not run',
+    history({ status => 400 }, [], []));
+finds('no violation: a call that is 429 does not run',
+    history({ status => 429 }, [], []));
+finds('no violation: a call that is 503 with "no" does not run',
     history({ status => 503, executed => 'no' }, [], []));
-finds('503, "unknown", did not run',
+finds('no violation: a call that is 503 with "unknown" does not run',
     history({ status => 503, executed => 'unknown' }, [], []));
-finds('503, "unknown", ran before the refusal and was answered',
+finds('no violation: a call runs and is answered before a 503 with "unknown"',
     history({ status => 503, executed => 'unknown', answered => 6 }));
-finds('accepted, and the session ended with its stream',
+finds('no violation: the session ends before the answer',
     history({}, undef, [], sessions => { s1 => 0 }));
-finds('accepted, not even run, and the session ended',
+finds('no violation: the session ends before the call runs',
     history({}, [], [], sessions => { s1 => 0 }));
-finds('accepted, before the stream was cut and the session came back',
+finds('no violation: the stream is cut before the answer and comes back',
     history({}, undef, [], cuts => { s1 => 1.15 }));
-finds('a cancelled call has no answer', history({ silent => 1 }, undef, []));
-finds('nobody knows what a killed instance answered',
+finds('no violation: a cancelled call has no answer',
+    history({ silent => 1 }, undef, []));
+finds('no violation: a killed instance gives no status',
     history({ status => undef, answered => undef, excused => 1 }, [], []));
-finds('what others run does not matter', { %{ history({}) },
+finds('no violation: another program runs a call', { %{ history({}) },
     ran => [ { key => 'k1', time => 1.1 }, { key => 'other', time => 2 } ] });
 
-# the three that prove it: run twice after it was sent again, an answer that
-# is lost after 202, a call that runs after its client was refused
+# the three that matter most: (a) a call that runs twice, (b) an answer that is
+# lost after a 202, (c) a call that runs after its refusal
 
-finds('(a) run twice', history({}, [ 1.05, 1.9 ]), 'ran-twice');
-finds('(a) run twice, answered twice',
+finds('(a) a call that runs twice is found', history({}, [ 1.05, 1.9 ]),
+    'ran-twice');
+finds('(a) a call that runs twice with two answers is found',
     history({}, [ 1.05, 1.9 ], [ 1.2, 2 ]), 'ran-twice', 'second-answer');
-finds('(b) accepted, run, and no answer', history({}, undef, []),
+finds('(b) an accepted call that runs without an answer is found',
+    history({}, undef, []), 'lost-answer');
+finds('(b) an accepted call that never runs is found', history({}, [], []),
     'lost-answer');
-finds('(b) accepted and never run', history({}, [], []), 'lost-answer');
-finds('(b) accepted after the session came back, and no answer',
+finds('(b) a lost answer after the session came back is found',
     history({}, undef, [], cuts => { s1 => 0.9 }), 'lost-answer');
-finds('(c) runs after a 503', history({ status => 503, answered => 6,
-    executed => 'unknown' }, [ 6.1 ], []), 'ran-after-refusal');
-finds('(c) runs after a 503 with "no"', history({ status => 503,
-    answered => 6, executed => 'no' }, [ 6.1 ], []), 'ran-after-refusal',
-    'ran-though-no');
-finds('(c) runs although its client was told 400',
+finds('(c) a call that runs after a 503 is found', history({ status => 503,
+    answered => 6, executed => 'unknown' }, [ 6.1 ], []), 'ran-after-refusal');
+finds('(c) a call that runs after a 503 with "no" is found',
+    history({ status => 503, answered => 6, executed => 'no' }, [ 6.1 ], []),
+    'ran-after-refusal', 'ran-though-no');
+finds('(c) a call that runs although it is 400 is found',
     history({ status => 400 }, [ 1.05 ], []), 'ran-after-4xx');
 
-# the others
+# the other rules
 
-finds('two answers', history({}, undef, [ 1.2, 1.3 ]), 'second-answer');
-finds('two answers, though the session ended', history({}, undef,
+finds('a second answer is found', history({}, undef, [ 1.2, 1.3 ]),
+    'second-answer');
+finds('a second answer in a session that ended is found', history({}, undef,
     [ 1.2, 1.3 ], sessions => { s1 => 0 }), 'second-answer');
-finds('503 with "no", and it had run',
+finds('a call that ran before its 503 with "no" is found',
     history({ status => 503, executed => 'no', answered => 2 }, undef, []),
     'ran-though-no');
-finds('503 with "no", and an answer comes',
+finds('an answer to a call that is 503 with "no" is found',
     history({ status => 503, executed => 'no', answered => 2 }),
     'ran-though-no', 'answer-though-no');
-finds('400, and an answer comes', history({ status => 400 }),
+finds('an answer to a call that is 400 is found', history({ status => 400 }),
     'ran-after-4xx', 'answer-after-4xx');
-finds('an answer to a cancelled call', history({ silent => 1 }),
+finds('an answer to a cancelled call is found', history({ silent => 1 }),
     'answer-to-silent');
-finds('no answer to a POST',
+finds('a POST without a status is found',
     history({ status => undef, answered => undef }, [], []), 'no-status');
-finds('a result of a call that never ran', history({}, []),
+finds('a result of a call that never ran is found', history({}, []),
     'result-not-run');
-finds('the answer of another call', { %{ history({}) }, answers => [
+finds('the answer of another call is found', { %{ history({}) }, answers => [
     { session => 's1', id => 1, time => 1.2,
       data => '{"id":1,"result":{"text":"k11"}}' } ] }, 'wrong-answer');
-finds('on the stream of another session', { %{ history({}) }, answers => [
+finds('an answer on a foreign stream is found', { %{ history({}) }, answers => [
     { session => 's2', id => 1, time => 1.2,
       data => '{"id":1,"result":{"text":"k1"}}' } ] }, 'foreign-answer');
-finds('an answer nobody asked for', history({}, undef, [ 1.2 ],
+finds('an answer without a request is found', history({}, undef, [ 1.2 ],
     strict => 1, answers => [ { session => 's1', id => 7, time => 1,
     data => '{}' } ], sessions => {}), 'unknown-answer');
-finds('a call nobody sent', history({}, undef, undef, strict => 1,
+finds('a run without a request is found', history({}, undef, undef, strict => 1,
     ran => [ { key => 'k1', time => 1.1 }, { key => 'k2', time => 2 } ]),
     'unknown-run');
 
-# the facts are said
+# the text of a violation
 
 {
     my ($violation) = MCPTest::History::check(history({ status => 503,
@@ -133,11 +140,11 @@ finds('a call nobody sent', history({}, undef, undef, strict => 1,
 
     is($violation->{text}, 'started at 6.100; tools/call echo id 1 at '
         . 'instance 8080, sent 1.000, status 503 executed unknown at 6.000',
-        'a violation has its facts');
-    is($violation->{post}{key}, 'k1', 'and its call');
+        'the text of a violation has its facts');
+    is($violation->{post}{key}, 'k1', 'a violation has its call');
 }
 
-# a real one
+# a real history
 
 {
     my $frappe  = start_frappe();
@@ -150,27 +157,29 @@ finds('a call nobody sent', history({}, undef, undef, strict => 1,
     $history->call($nginx, $stream, tool => 'sleep',
         arguments => { seconds => 0.5 });
     $history->call($nginx, 'x' x 50, auth => $stream->{auth});
-    $history->ok('a history of nginx');
+    $history->ok('a history of nginx has no violation');
 
-    is_deeply($history->statuses, { 202 => 22, 400 => 1 }, 'as it was');
+    is_deeply($history->statuses, { 202 => 22, 400 => 1 },
+        'a history counts the statuses');
 
     my $records = $history->records;
 
-    is(scalar @{ $records->{ran} }, 21, 'the backend says what ran');
-    is(scalar @{ $records->{answers} }, 22, 'the stream what was answered');
+    is(scalar @{ $records->{ran} }, 21, 'the records have each run of Frappe');
+    is(scalar @{ $records->{answers} }, 22,
+        'the records have each answer on the stream');
 
     my @late = grep { my $run = $_; grep { $run->{key} eq ($_->{key} || '')
         && $run->{time} < $_->{sent} } @{ $records->{sent} } }
         @{ $records->{ran} };
 
-    is(scalar @late, 0, 'and both have the same clock');
+    is(scalar @late, 0, 'no call runs before it was sent: one clock is used');
 
-    # changed, it is found
+    # with changed records
 
     pop @{ $records->{answers} };
     push @{ $records->{ran} }, $records->{ran}[0];
     is_deeply(rules($records), [ 'lost-answer', 'ran-twice' ],
-        'an answer taken out, a run put in');
+        'a removed answer and an added run are found');
     $stream->close;
 }
 

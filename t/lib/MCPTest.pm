@@ -1,7 +1,14 @@
 package MCPTest;
 
-# What a test needs: nginx with the module, a stand-in for Frappe, clients.
-# See t/README.md.
+# What every test uses: nginx with the module, the stand-in for Frappe, clients
+# and their requests, assertions, and finish(), which ends a test.  See
+# t/README.md.
+#
+#     my $nginx  = start_nginx(workers => 2);
+#     my $stream = open_stream($nginx);
+#
+#     ok(call($nginx, $stream, request(1, 'ping')), 'ping is answered');
+#     finish();
 
 use strict;
 use warnings;
@@ -41,7 +48,7 @@ my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
 sub root { return $root }
 
 
-# Notes a string that must not appear in any log.
+# Adds a string that must not be in any log; finish() looks for it.
 
 sub secret {
     my ($text) = @_;
@@ -71,9 +78,9 @@ sub frappe { return $frappe ||= MCPTest::Frappe->start }
 sub start_redis { return MCPTest::Redis->start(@_) }
 
 
-# Several instances behind one Redis; a POST to one may be for a stream of
-# another: post($instance[1], $stream, ...).  Options as of start_nginx(), and
-# per: a list of hashes with options of single ones.
+# Several instances with one Redis: a POST to one may be for a stream of
+# another, post($instance[1], $stream, ...).  Options as of start_nginx(), and
+# per, a list of hashes with options of single instances.
 
 sub start_instances {
     my ($n, %opt) = @_;
@@ -91,7 +98,7 @@ sub start_instances {
 }
 
 
-# What /health?ready= says: true if 200.
+# Whether /health?ready= is 200; the default is ready=strict.
 
 sub ready {
     my ($nginx, $how) = @_;
@@ -101,7 +108,7 @@ sub ready {
 }
 
 
-# Waits until every worker of all of them can use Redis.
+# Waits until every worker of these instances can use Redis.
 
 sub wait_ready {
     my (@all) = @_;
@@ -110,8 +117,8 @@ sub wait_ready {
 }
 
 
-# A backend written in the test; the user look-up is answered if the handler
-# returns nothing for it.
+# A backend whose handler the test writes (MCPTest::Backend); a look-up of the
+# user is answered here if the handler returns nothing for it.
 
 sub start_backend {
     my ($handler) = @_;
@@ -272,7 +279,7 @@ sub open_stream {
 }
 
 
-# Many streams at once.
+# Opens many streams at the same time.
 
 sub open_streams {
     my ($nginx, $n, %opt) = @_;
@@ -340,8 +347,8 @@ sub post {
 }
 
 
-# Posts a list of messages to one stream, all at once, each on a connection
-# of its own; returns the responses.
+# Posts a list of messages to one stream at the same time, each on its own
+# connection; returns the responses.
 
 sub post_many {
     my ($nginx, $stream, @messages) = @_;
@@ -371,10 +378,10 @@ sub call {
 }
 
 
-# What the worker of a stream has to say of what it was sent before: posts a
-# ping, waits for its answer and takes that out of the stream's records.  What
-# has not come by then, though it was due before, does not come.  Options as
-# of post().
+# Waits until the worker of a stream has handled what it was sent before: posts
+# a ping, waits for its answer and removes that from the records of the stream.
+# An answer that was due before and has not come by then never comes.  Options
+# as of post().
 
 my $pings = 0;
 
@@ -416,7 +423,7 @@ sub health {
 }
 
 
-# /metrics: the values by name and labels, as they are written.
+# /metrics: the values, by name and labels as the page has them.
 
 sub metrics {
     my ($nginx) = @_;
@@ -437,7 +444,7 @@ sub error_of {
 }
 
 
-# An answer on the stream is this JSON-RPC error.
+# Tests that an answer on a stream is this JSON-RPC error.
 
 sub is_error {
     my ($raw, $code, $message, $name) = @_;
@@ -452,7 +459,8 @@ sub is_error {
 }
 
 
-# No acknowledgement from another instance: 503, and "no" or "unknown".
+# Tests the 503 of a missing acknowledgement, with data.executed "no" or
+# "unknown".
 
 sub is_unavailable {
     my ($response, $executed, $name) = @_;
@@ -472,7 +480,7 @@ sub is_unavailable {
 }
 
 
-# An HTTP answer refuses with this status and JSON-RPC error, id null.
+# Tests that a response is a refusal: this status, JSON-RPC error, and id null.
 
 sub is_rejected {
     my ($response, $status, $code, $message, $name) = @_;
@@ -510,7 +518,8 @@ sub accepted {
 
 # ---- the end
 
-# Ends all that was started and looks at the logs; the last line of a test.
+# Stops everything that was started and looks at the logs; the last line of a
+# test.
 
 sub finish {
     $finished = 1;
@@ -518,11 +527,12 @@ sub finish {
     for my $nginx (MCPTest::Nginx::all()) {
         my $crashed = $nginx->{pid} && !$nginx->alive;
 
-        Test::More::ok(!$crashed && $nginx->stop, 'nginx ended when told');
+        Test::More::ok(!$crashed && $nginx->stop, 'nginx ends with TERM');
 
         my @faults = $nginx->log_faults;
 
-        Test::More::is(scalar @faults, 0, 'nothing bad in the error log');
+        Test::More::is(scalar @faults, 0,
+            'the error log has no unexpected line');
         Test::More::diag(join "\n", @faults[0 .. ($#faults > 9 ? 9
             : $#faults)]) if @faults;
     }

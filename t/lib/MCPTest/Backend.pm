@@ -1,8 +1,12 @@
 package MCPTest::Backend;
 
-# A backend that answers exactly the bytes a test wants, inside the event loop
-# of the test: for answers no Frappe would give, and for those it gives when
-# it is ill.
+# A backend in the event loop of the test that answers exactly the bytes of the
+# test: answers that Frappe never gives, and those of a Frappe with faults.
+#
+#     my $backend = start_backend(sub {
+#         return MCPTest::Backend::http(200, '{"message":"x"}');
+#     });
+#     my $nginx = start_nginx(backend => $backend->port);
 
 use strict;
 use warnings;
@@ -14,9 +18,9 @@ use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_REUSEADDR pack_sockaddr_in
 
 # The handler gets a request (method, path, headers in lower case, body) and
 # returns a list of steps: a string is sent, a number is a pause in seconds, a
-# function is waited for until it returns true, "close" as \'close' closes,
-# \'reset' resets the connection, \'hang' says nothing more.  After the steps
-# the connection stays open.
+# function is called until it returns true, \'close' closes and \'reset' resets
+# the connection, \'hang' sends nothing further.  After the steps the connection
+# stays open.
 
 sub new {
     my ($class, $handler) = @_;
@@ -48,7 +52,7 @@ sub requests { return @{ $_[0]{requests} } }
 sub closed   { return $_[0]{closed} }
 
 
-# Stops listening and closes all connections: it is gone from now on.
+# Stops listening and closes all connections.
 
 sub stop {
     my ($self) = @_;
@@ -66,7 +70,7 @@ sub stop {
 }
 
 
-# An answer with its length.
+# The bytes of a response with Content-Length.
 
 sub http {
     my ($status, $body, @headers) = @_;
@@ -162,7 +166,7 @@ sub _read {
 }
 
 
-# Steps that wait are looked at in every turn of the loop.
+# Continues steps that wait, in every turn of the loop.
 
 sub tick { return $_[0]->_steps }
 

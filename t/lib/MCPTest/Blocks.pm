@@ -1,6 +1,7 @@
 package MCPTest::Blocks;
 
-# Test::Nginx with our defaults.  Load it before Test::Nginx::Socket:
+# Test::Nginx with the defaults of these tests.  Load it before
+# Test::Nginx::Socket:
 #
 #     use lib 't/lib';
 #     use MCPTest::Blocks;
@@ -9,8 +10,8 @@ package MCPTest::Blocks;
 #     run_tests();
 #
 # A block without a config section gets the usual locations, one without
-# http_config the usual settings; ---settings replaces the mcp_sse_ lines of
-# the latter, ---in_http adds to it.  No error log may have an alert.
+# http_config the usual settings; "--- settings" replaces the mcp_sse_ lines of
+# the latter, "--- in_http" adds to it.  An alert in an error log fails a block.
 
 use strict;
 use warnings;
@@ -105,8 +106,8 @@ sub defaults {
                 "[alert]\n[crit]\n[emerg]\nalice-secret");
         }
 
-        # Of a stream that stays open the block gets what has come when its
-        # time is over.  It may take as long until the first event is there.
+        # If a stream stays open, the block gets what has arrived when its
+        # time-out ends, so this must be long enough for the first event.
 
         if (defined $block->stream) {
             $block->set_value('timeout', '5s');

@@ -1,7 +1,10 @@
 package MCPTest::Client;
 
-# The official TypeScript client, as the scripts of t/clients/node: each line they
-# print is a test.
+# Runs the official TypeScript client in the scripts of t/clients/node: each
+# line that they print is a test.
+#
+#     MCPTest::Client::need();
+#     client('20 clients', $nginx, 'many');
 
 use strict;
 use warnings;
@@ -21,8 +24,8 @@ my %users  = map { uc $_ => MCPTest::credential($_) } qw(alice bob);
 my $child;                      # the script that runs
 
 
-# The first line of a test with the client: it cannot run, or is the one
-# pinned.
+# Skips all tests of the file without the client (fails with CI set); tests that
+# the client has the version that package.json names.
 
 sub need {
     if (!$node || !-d "$dir/node_modules") {
@@ -63,8 +66,8 @@ sub _package {
 # Runs a script against nginx and reports its tests under the label.
 #
 #   args    of the script
-#   env     more variables for it
-#   on      what to do at its events: { name => sub }
+#   env     further variables of its environment
+#   on      functions to call at its events: { name => sub }
 
 sub client {
     my ($label, $nginx, $script, %opt) = @_;
@@ -76,7 +79,7 @@ sub client {
     my $rest  = '';
     my $ended = 0;
 
-    # a script may take its time, but it says something now and then
+    # a script may be slow, but it prints a line from time to time
 
     while ($ready->can_read(hang_after())) {
         sysread $out, $rest, 65536, length $rest or last;
@@ -106,7 +109,7 @@ sub client {
         }
     }
 
-    # it ends by itself after its last line
+    # the script ends after its last line
 
     my $gone = run_until(sub { waitpid($child, WNOHANG) == $child });
     my $exit = $gone ? $? : 'none';

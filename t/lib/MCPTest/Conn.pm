@@ -1,7 +1,9 @@
 package MCPTest::Conn;
 
-# Client connections: non-blocking sockets in one event loop, HTTP/1.x
-# parsed by hand, so that a test sees every byte and when it came.
+# The event loop of the tests, and client connections in it: non-blocking
+# sockets with HTTP/1.x parsed here, so that a test sees every byte and its
+# time.  run_until() waits for a condition; fixed pauses (sleep_for) are only
+# for times that are themselves tested.
 
 use strict;
 use warnings;
@@ -24,9 +26,9 @@ my $processors;
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
 
 
-# The number of seconds after which a wait gives up: what has not come by then
-# never comes.  It is MCP_SSE_HANG_AFTER, or 60, and longer on a machine that
-# has more to run than four processes on each processor.
+# The number of seconds after which a wait gives up: MCP_SSE_HANG_AFTER, or 60,
+# and more while the machine has more than four processes to run on each
+# processor.
 
 sub hang_after {
     my $seconds = $ENV{MCP_SSE_HANG_AFTER} || 60;
@@ -48,7 +50,7 @@ sub hang_after {
 }
 
 
-# One turn of the loop: waits at most $timeout for any I/O and does it.
+# One turn of the loop: waits for I/O, $timeout seconds at most, and does it.
 
 sub turn {
     my ($timeout) = @_;
@@ -106,7 +108,7 @@ sub run_until {
 }
 
 
-# For a time that is itself what a test is about: an interval, a grace, an age.
+# Runs the loop for a time that is itself tested: an interval, a grace, an age.
 
 sub sleep_for {
     my ($seconds) = @_;
@@ -117,7 +119,7 @@ sub sleep_for {
 }
 
 
-# Puts an object into the loop; it has {sock}, {out}, {paused} and the methods
+# Adds an object to the loop; it has {sock}, {out}, {paused} and the methods
 # _read and _write.
 
 sub register {
@@ -141,7 +143,7 @@ sub unregister {
 }
 
 
-# In a child: all that is in the loop is the parent's.
+# For a child process: removes the objects of the parent from the loop.
 
 sub forget { %open = (); return }
 
@@ -164,7 +166,7 @@ sub ticker {
 }
 
 
-# Options: rcvbuf; tls, over which "openssl s_client" talks for us, with alpn.
+# Options: rcvbuf; tls (through "openssl s_client"), with alpn.
 
 sub connect_to {
     my ($class, $port, %opt) = @_;
@@ -203,8 +205,9 @@ sub connect_to {
 }
 
 
-# No TLS of our own: openssl is in more places than Perl modules for it.  It
-# passes bytes as they are, and ends when told (_gone) or when the server does.
+# TLS by a child process "openssl s_client", which is installed more often than
+# Perl's modules for TLS.  It passes bytes as they are and ends by _gone() or
+# when the server closes.
 
 sub _connect_tls {
     my ($port, $alpn) = @_;
@@ -243,7 +246,7 @@ sub send_raw {
 }
 
 
-# Sends a request and returns the response to come.  %opt: version, headers
+# Sends a request and returns its future response.  %opt: version, headers
 # (a list of names and values), body, response (an object to fill).
 
 sub request {
@@ -306,7 +309,7 @@ sub close {
 }
 
 
-# Closes so that the other side gets a reset.
+# Closes the connection with a reset.
 
 sub abort {
     my ($self) = @_;
@@ -321,7 +324,7 @@ sub abort {
 }
 
 
-# Half-closes: the other side sees the end, we go on reading.
+# Half-closes: the server sees the end, the test goes on reading.
 
 sub shutdown_write {
     my ($self) = @_;
@@ -375,7 +378,7 @@ sub _write {
         if (!defined $n) {
             return if $! == EAGAIN || $! == EWOULDBLOCK || $! == EINTR;
 
-            # what the server said before it closed can still be read
+            # what the server sent before it closed can still be read
 
             $self->{out} = '';
             return;
@@ -435,7 +438,7 @@ use strict;
 use warnings;
 
 
-# a function that waits, and so turns the loop, is not called again meanwhile
+# a function that turns the loop itself is not called again meanwhile
 
 sub tick {
     my ($self) = @_;
@@ -519,7 +522,7 @@ sub json {
 }
 
 
-# Waits for the whole response; returns it if it came, else undef.
+# Waits for the whole response; returns it, or undef if it did not come.
 
 sub wait {
     my ($self, $timeout) = @_;
@@ -572,7 +575,7 @@ sub _got_body {
 }
 
 
-# Takes what belongs to this response from the front of $$in.
+# Takes the bytes of this response from the front of $$in.
 
 sub _feed {
     my ($self, $in, $fresh) = @_;

@@ -1,6 +1,7 @@
 package MCPTest::Frappe;
 
-# The stand-in for Frappe, t/frappe, as a child process.
+# The stand-in for Frappe, t/frappe, as a child process: starts it, sets its
+# faults and reads which requests it got.  "t/frappe --help" lists its tools.
 
 use strict;
 use warnings;
@@ -119,7 +120,7 @@ sub open_gate {
 }
 
 
-# How often a method ran since the last reset.
+# How many times a method has run since the last reset.
 
 sub count {
     my ($self, $method) = @_;
@@ -131,7 +132,7 @@ sub count {
 sub tool_count { return $_[0]->stats->{tools}{ $_[1] } || 0 }
 
 
-# How often a call whose arguments had this key ran.
+# How many times a call with this key in its arguments has run.
 
 sub key_count {
     my ($self, $tool, $key) = @_;
@@ -140,7 +141,7 @@ sub key_count {
 }
 
 
-# All MCP calls together.
+# The number of all MCP calls.
 
 sub calls {
     my ($self) = @_;
@@ -152,7 +153,8 @@ sub calls {
 }
 
 
-# Look-ups of users since the last reset, refused ones too (200 at most).
+# The look-ups of users since the last reset, refused ones included; 200 at
+# most.
 
 sub lookups {
     my ($self) = @_;
@@ -163,7 +165,7 @@ sub lookups {
 }
 
 
-# The headers of the last MCP call, names in lower case.
+# The headers of the last MCP call, with names in lower case.
 
 sub last_headers {
     my ($self) = @_;

@@ -1,9 +1,9 @@
 package MCPTest::H2;
 
-# An HTTP/2 client connection in raw frames, in the event loop: it takes the
-# place of a MCPTest::Conn (conn => $h2) and can do what no library would, such
-# as not reading, or resetting a stream at a bad moment.  Of the headers of a
-# response only the status is decoded.
+# An HTTP/2 client connection in raw frames, in the event loop.  It is used in
+# place of an MCPTest::Conn (conn => $h2), and can do what HTTP/2 libraries do
+# not, such as not reading, or resetting a stream at any moment.  Of the headers
+# of a response only the status is decoded.
 
 use strict;
 use warnings;
@@ -34,8 +34,8 @@ sub connect_to {
 
     $self->{next}    = 1;
     $self->{streams} = {};
-    $self->{credit}  = 65535;   # what we may send on the connection
-    $self->{initial} = 65535;   # and on a new stream
+    $self->{credit}  = 65535;   # window for sending on the connection
+    $self->{initial} = 65535;   # window for sending on a new stream
     $self->{scheme}  = $opt{tls} ? 'https' : 'http';
 
     $self->send_raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -82,7 +82,7 @@ sub request {
 }
 
 
-# Sends as much of a body as the server has room for.
+# Sends as much of a body as the windows of the server allow.
 
 sub _send_body {
     my ($self, $response) = @_;
@@ -111,7 +111,7 @@ sub _send_body {
 }
 
 
-# RST_STREAM, as a client that has lost interest (CANCEL).
+# Sends RST_STREAM with CANCEL, as a client that aborts a request.
 
 sub reset {
     my ($self, $response) = @_;
@@ -247,7 +247,7 @@ sub _got_frame {
         $response->{got_data} ||= now();
         $response->_got_body($payload) if length $payload;
 
-        # give back what we read of the connection's window
+        # enlarge the window of the connection by what was read
 
         $self->{read} += length $payload;
 

@@ -1,6 +1,6 @@
 package MCPTest::HTTP;
 
-# Clients of Streamable HTTP: what tests of mcp_sse_http use besides MCPTest.
+# Requests of Streamable HTTP, which tests of mcp_sse_http use with MCPTest.
 
 use strict;
 use warnings;
@@ -15,9 +15,9 @@ our @EXPORT = qw(start_http http http_post http_get http_delete initialize
     session_id stream_of);
 
 
-# start_nginx() with "mcp_sse_http" at /mcp and /mcp/; more options:
+# start_nginx() with "mcp_sse_http" at /mcp and /mcp/; further options:
 #
-#   mcp      more directives for these locations
+#   mcp      further directives of these locations
 #   locations, http, server, ...   as there
 
 sub start_http {
@@ -35,10 +35,10 @@ sub start_http {
 }
 
 
-# Sends a request to /mcp and waits for the whole answer, which is a
+# Sends a request to /mcp and waits for the whole response, which is an
 # MCPTest::Answer.
 #
-#   accept    value of Accept (both types); undef for none
+#   accept    value of Accept (default: both types); undef for none
 #   session   session id
 #   protocol  MCP-Protocol-Version
 #   path, headers, auth, host, version, type, body
@@ -95,7 +95,7 @@ sub http_post {
 }
 
 
-# A stream: returns when its first event, or another answer, is there.
+# Opens a stream; returns when its first event or another response is there.
 
 sub http_get {
     my ($nginx, %opt) = @_;
@@ -128,7 +128,7 @@ sub initialize {
 }
 
 
-# The id of a new session.
+# Initializes a session and returns its id.
 
 sub session_id {
     my ($nginx, %opt) = @_;
@@ -141,7 +141,7 @@ sub session_id {
 }
 
 
-# Waits until an answer has become a stream, or has come.
+# Waits until a response has become a stream, or has ended.
 
 sub stream_of {
     my ($answer, $timeout) = @_;
@@ -152,7 +152,7 @@ sub stream_of {
 }
 
 
-# An answer that is JSON or a stream, as Content-Type says.
+# A response that is JSON or a stream, depending on its Content-Type.
 
 package MCPTest::Answer;
 
@@ -183,7 +183,7 @@ sub _got_body {
 }
 
 
-# The one answer that there is: raw JSON.
+# The one JSON-RPC answer of the response, as raw JSON.
 
 sub answer {
     my ($self) = @_;

@@ -1,41 +1,46 @@
 package MCPTest::History;
 
-# What clients sent, what came back on their streams and what the backend ran,
-# and whether these can be true together.
+# Records what clients sent, what came back on their streams and what the
+# backend ran, and finds contradictions: lost answers, calls that run twice.
 #
-# Three lists of plain facts, so that a history can also be made up; all times
+#     my $history = MCPTest::History->new(frappe => $frappe);
+#
+#     $history->call($nginx, $stream) for 1 .. 20;
+#     $history->ok('each accepted call is answered once');
+#
+# The records are plain lists, so that a test can also make them up; all times
 # are of the monotonic clock:
 #
 #   sent      key, id, session, instance, method, sent (time); status and
 #             answered (time) of the POST, executed ("no", "unknown" or undef);
 #             call (false: nothing runs at the backend), silent (a
-#             notification, a cancelled request: no answer), excused (nobody
-#             knows: its instance was killed)
+#             notification, a cancelled request: no answer), excused (its
+#             instance was killed: anything may have happened)
 #   answers   session, id, time, data (raw JSON)
 #   ran       key, time, tool
 #   sessions  session => true if each message accepted for it must have been
-#             answered: it lived on, or the server ended it in good order
-#   cuts      session => time when its stream was cut, and the session came
+#             answered: its stream is open, or the server ended it properly
+#   cuts      session => time at which its stream was cut, if the session came
 #             back later: what was sent before need not be answered
 #
-# id and key are unique in a history.  Violations are hashes: rule, text and
-# the facts.  The rules:
+# id and key are unique in a history.  Violations are hashes with rule, text and
+# the POST.  The rules:
 #
-#   lost-answer          a 202, the session lived on, and no answer
+#   lost-answer          a 202 and no answer, although the session goes on
 #   second-answer        two answers to one request
 #   ran-twice            a call ran more than once
-#   ran-after-4xx        a call ran whose client was told that it would not
-#   ran-though-no        the same with 503 and data.executed "no"
-#   ran-after-refusal    a call started after its client had been refused
-#   answer-after-4xx     an answer to what was refused with 4xx
-#   answer-though-no     an answer to what was refused with "no"
-#   answer-to-silent     an answer to what has none
-#   foreign-answer       an answer on a stream of another session
-#   unknown-answer       an answer to what nobody sent
-#   wrong-answer         a result that is another call's
+#   ran-after-4xx        a call ran that was refused with 4xx
+#   ran-though-no        a call ran that was refused with 503 and "no"
+#   ran-after-refusal    a call started after it had been refused
+#   answer-after-4xx     an answer to a request that was refused with 4xx
+#   answer-though-no     an answer to a request that was refused with "no"
+#   answer-to-silent     an answer to a message that has none
+#   foreign-answer       an answer on the stream of another session
+#   unknown-answer       an answer without a request
+#   wrong-answer         a result of another call
 #   result-not-run       a result of a call that never ran
-#   no-status            a POST without any answer
-#   unknown-run          a call ran that nobody sent
+#   no-status            a POST without a status
+#   unknown-run          a run without a request
 
 use strict;
 use warnings;
@@ -46,8 +51,8 @@ use MCPTest::JSON qw(decode encode);
 my $unique = 0;
 
 
-# A recorder.  Options: frappe, the stand-in; strict, true if nothing else
-# calls it.
+# Creates a recorder.  Options: frappe, the stand-in; strict, true if only this
+# recorder calls it.
 
 sub new {
     my ($class, %opt) = @_;
@@ -57,8 +62,8 @@ sub new {
 }
 
 
-# An open stream whose session is to be followed; a stream that was opened
-# again with the same id is followed too.
+# Adds open streams to the history, also those that were opened again with the
+# id of an earlier one.
 
 sub watch {
     my ($self, @streams) = @_;
@@ -72,8 +77,8 @@ sub watch {
 }
 
 
-# Posts a call of a tool (echo) for a stream to an instance, and returns at
-# once.  Options: tool, arguments, auth, conn.
+# Posts a call of a tool (echo) for a stream to an instance; returns at once.
+# Options: tool, arguments, auth, conn.
 
 sub call {
     my ($self, $nginx, $stream, %opt) = @_;
@@ -138,8 +143,8 @@ sub pending {
 }
 
 
-# Waits until all POSTs are answered, and all that is due has come; what has
-# not is for check() to say.
+# Waits until all POSTs have a status and all answers that are due have come;
+# check() reports those that have not.
 
 sub settle {
     my ($self, $timeout) = @_;
@@ -167,7 +172,7 @@ sub settle {
         return !@due;
     }, $end - now());
 
-    # the longer it waits, the more of what must not come it can see
+    # wait a little: answers that must not come could still come
 
     MCPTest::sleep_for(0.3);
 
@@ -183,7 +188,7 @@ sub _answered {
 }
 
 
-# How often the POSTs had each status: { 202 => 17, none => 1 }.
+# How often each status occurs: { 202 => 17, none => 1 }.
 
 sub statuses {
     my ($self, @posts) = @_;
@@ -197,7 +202,7 @@ sub statuses {
 }
 
 
-# A stream is alive, or ended as the server ends one.
+# Sessions whose stream is open, or was ended properly by the server.
 
 sub sessions {
     my ($self) = @_;
@@ -233,7 +238,7 @@ sub cuts {
 }
 
 
-# The facts, as described above.
+# The records, as described above.
 
 sub records {
     my ($self) = @_;
@@ -276,7 +281,7 @@ sub records {
 }
 
 
-# A test: settles, checks, and says what is wrong.
+# A test: waits with settle(), checks, and prints the violations.
 
 sub ok {
     my ($self, $name, %opt) = @_;
@@ -288,7 +293,7 @@ sub ok {
     my @violations = check($self->records);
     my %seen;
 
-    # one of each rule first
+    # the first one of each rule comes first
 
     @violations = map { $_->[1] } sort { $a->[0] <=> $b->[0] }
         map { [ $seen{ $_->{rule} }++ ? 1 : 0, $_ ] } @violations;
@@ -304,7 +309,7 @@ sub ok {
 
 # ---- the rules
 
-# The violations in the records, as a list.
+# Returns the list of violations in the records.
 
 sub check {
     my ($records) = @_;

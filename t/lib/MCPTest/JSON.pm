@@ -1,7 +1,7 @@
 package MCPTest::JSON;
 
-# Looks at JSON text as bytes: what must come back as it was sent cannot be
-# compared after decoding it.
+# Takes JSON text apart as bytes, for tests of values that must come back
+# exactly as they were sent: decoded, these could not be compared.
 
 use strict;
 use warnings;
@@ -19,8 +19,8 @@ sub decode { return scalar eval { $codec->decode($_[0]) } }
 
 
 # The members of the object at the top of the text: a reference to a hash of
-# raw values and one to the list of names in order.  Nothing is decoded, so
-# megabytes are no matter.
+# raw values and one to the list of names in order.  Values are not decoded, so
+# this is fast for megabytes as well.
 
 sub members {
     my ($text) = @_;

@@ -1,8 +1,14 @@
 package MCPTest::Load;
 
-# Clients that go on while a test does something else: they post to all
-# instances for the sessions of all, in the event loop, and somebody asks for
-# /health all the time.
+# Clients that work in the background of a test, in the event loop: they post
+# to all instances for the sessions of all, and request /health of each all the
+# time.  fault() tests what these clients see of a fault of Redis.
+#
+#     my $load = MCPTest::Load->new(instances => \@nginx, frappe => $frappe);
+#
+#     $load->fault(name => 'FLUSHALL',
+#         begin => sub { $redis->cmd('FLUSHALL') });
+#     $load->close;
 
 use strict;
 use warnings;
@@ -14,14 +20,14 @@ use MCPTest::History;
 # Options:
 #
 #   instances   list of MCPTest::Nginx
-#   history     MCPTest::History, own one if none is given
-#   frappe      for an own one
+#   history     an MCPTest::History (a new one)
+#   frappe      the stand-in, for the new history
 #   sessions    how many at each instance (4)
 #   owners      the instances that have sessions (all)
-#   rate        messages a second, of all clients together (50); fewer while 20
-#               of a kind, own or foreign, have no status: a machine that is
-#               too slow for so many is not what is tested
-#   slow        every so manieth call sleeps 0.3 s at the backend (5)
+#   rate        messages in a second, of all clients together (50); fewer while
+#               20 of a kind, own or foreign, have no status, since the speed
+#               of the machine is not tested
+#   slow        every n-th call sleeps 0.3 s at the backend (5)
 #   reopen      true: a session that ended is followed by a new one
 #   auth        credential
 #   fresh       true: each message has a connection of its own
@@ -68,7 +74,7 @@ sub _open {
 }
 
 
-# Goes on in the background until stop().
+# Lets the clients work in the background until stop().
 
 sub start {
     my ($self) = @_;
@@ -92,7 +98,7 @@ sub stop {
 }
 
 
-# Runs for so many seconds.
+# Lets the clients work for so many seconds.
 
 sub run {
     my ($self, $seconds) = @_;
@@ -105,8 +111,8 @@ sub run {
 }
 
 
-# Waits until the clients have sent so many more messages, and all of these
-# have a status; returns their posts.
+# Waits until the clients have sent $n further messages and all of these have a
+# status; returns their posts.
 
 sub more {
     my ($self, $n) = @_;
@@ -126,8 +132,8 @@ sub more {
 }
 
 
-# Whether all instances answer while the fault lasts: each has answered /health
-# some times, and messages for its own sessions, that were sent after it began.
+# Whether all instances answer while a fault lasts: each has answered five
+# requests for /health and five messages for its own sessions since $from.
 
 sub answered {
     my ($self, $from) = @_;
@@ -146,7 +152,7 @@ sub answered {
 }
 
 
-# Whether each question for /health has an answer.
+# Whether each request for /health is answered.
 
 sub no_probe_hangs {
     my ($self) = @_;
@@ -156,8 +162,8 @@ sub no_probe_hangs {
 }
 
 
-# Whether messages are accepted by every instance for all sessions: a round of
-# those that are sent from now on has no other status.
+# Whether every instance accepts messages for all sessions: of a round that is
+# sent from now on each is 202.
 
 sub well {
     my ($self) = @_;
@@ -247,7 +253,7 @@ sub _send {
 }
 
 
-# A connection that has nothing to do.
+# An idle connection, or a new one.
 
 sub _conn {
     my ($self, $nginx) = @_;
@@ -268,7 +274,7 @@ sub _conn {
 }
 
 
-# /health, every 50 ms, one question at a time.
+# Requests /health every 50 ms, one request at a time.
 
 sub _probe {
     my ($self, $nginx) = @_;
@@ -297,12 +303,12 @@ sub _probe {
 }
 
 
-# What /health answered since a time; of one instance, if given.
+# The answers of /health since a time, of all instances or of one.
 
 sub health_since {
     my ($self, $from, $nginx) = @_;
 
-    # the last ones are at the end, nearly in order
+    # they are nearly in order, and the last ones are at the end
 
     my $all = $self->{health};
     my $n   = @{$all};
@@ -314,13 +320,13 @@ sub health_since {
 }
 
 
-# The POSTs sent in a time: "own" ones, at the instance that has the stream,
-# "foreign" ones, or all.
+# The POSTs that were sent in a time: "own" ones, at the instance that has the
+# stream, "foreign" ones, or all.
 
 sub sent {
     my ($self, $from, $to, $which) = @_;
 
-    # they are in order, and it is mostly the last ones that are asked for
+    # they are in order, and mostly the last ones are wanted
 
     my $all = $self->{history}{posts};
     my $n   = @{$all};
@@ -336,12 +342,12 @@ sub sent {
 }
 
 
-# How often those had each status.
+# Waits for the statuses of these POSTs; returns how often each occurs.
 
 sub statuses {
     my ($self, @posts) = @_;
 
-    # what has one need not be looked at in each turn of the loop
+    # skip those with a status in further turns of the loop
 
     my @open = @posts;
 
@@ -354,19 +360,19 @@ sub statuses {
 }
 
 
-# One fault of Redis, seen by clients that go on:
+# Tests one fault of Redis while the clients work:
 #
 #   name      of the tests
 #   begin     function that makes the fault
-#   during    function with tests, called when the fault is known
+#   during    function with tests, called when /health shows the fault
 #   seconds   how long it lasts at least (2)
-#   end       function that ends it, if it does not end by itself
-#   lost      true: Redis is lost meanwhile, /health must say so
-#   quiet     true: nobody must notice, all messages are accepted
+#   end       function that ends it, unless it ends by itself
+#   lost      true: Redis is lost meanwhile, and /health must say so
+#   quiet     true: no client may notice, all messages are accepted
 #   foreign   statuses that messages for other instances may have (202, 503)
 #
-# Nothing here measures how long a worker takes.  A worker that waits for Redis
-# does not answer before the fault ends: so answers are waited for first.
+# This does not measure how long a worker takes.  A worker that waits for Redis
+# does not answer before the fault ends, so fault() waits for answers first.
 
 sub fault {
     my ($self, %opt) = @_;
@@ -387,9 +393,9 @@ sub fault {
             return !grep { my $nginx = $_; !grep {
                 ($_->[3]{status} || '') eq 'degraded' }
                 $self->health_since($from, $nginx) } @all;
-        }), "$name: /health says degraded");
+        }), "$name: /health is degraded");
 
-        # each says so once in ten seconds
+        # each worker logs this once in ten seconds
 
         run_until(sub { !grep { substr($all[$_]->error_log, $lines[$_])
             !~ MCPTest::Redis::pattern('lost') } 0 .. $#all });
@@ -405,13 +411,13 @@ sub fault {
 
     if ($opt{end}) {
         Test::More::ok(run_until(sub { $self->answered($known) }),
-            "$name: no worker waits for it to end");
+            "$name: no worker waits for the end of the fault");
         $opt{end}->();
     }
 
     Test::More::ok(MCPTest::wait_ready(@all)
         && run_until(sub { $self->well }),
-        "$name: all is well again, without a restart");
+        "$name: all instances recover without a restart");
 
     my $to = now();
 
@@ -461,26 +467,27 @@ sub _after {
         grep { $_->{response} } @then;
 
     Test::More::is_deeply([ keys %{ $self->statuses(@then) } ], [ 202 ],
-        "$name: then every message is accepted again")
+        "$name: after the fault every message is accepted")
         or Test::More::diag(Test::More::explain($self->statuses(@then)),
             $refused ? sprintf('%.3f s later, after %.3f s: %s',
                 $refused->{sent} - $to, $refused->{response}->took || 0,
                 $refused->{response}->body) : ());
 
-    Test::More::ok($self->no_probe_hangs, "$name: no worker hangs");
+    Test::More::ok($self->no_probe_hangs,
+        "$name: each request for /health is answered");
 
     $self->{history}->ok("$name: each accepted call is answered once, what "
         . 'was refused does not run afterwards');
 
     Test::More::is(scalar(grep { $_->ended } $self->streams), 0,
-        "$name: no stream has ended") if !$self->{reopen};
+        "$name: no stream ends") if !$self->{reopen};
 
     return;
 }
 
 
-# The error logs have the fault, and not for every message: of each kind a line
-# in ten seconds.
+# Tests that the error logs have the fault, but not for every message: each kind
+# of line appears once in ten seconds.
 
 sub _logs {
     my ($self, $name, $lines, $seconds, $opt) = @_;
@@ -493,15 +500,15 @@ sub _logs {
             Test::More::like($log, MCPTest::Redis::pattern('lost'),
                 "$name: the log says that Redis is lost");
             Test::More::like($log, MCPTest::Redis::pattern('ready'),
-                "$name: and that it is back");
+                "$name: the log says that Redis is ready again");
         }
 
         my @trouble = grep { /\[(?:warn|error|crit|alert)\].*mcp sse: /
             && !/frappe|upstream/ } split /\n/, $log;
 
         Test::More::cmp_ok(scalar @trouble, '<=', 12 * $nginx->{workers}
-            + $seconds / 2, "$name: in few lines") or Test::More::diag(join "\n",
-            @trouble[0 .. 5]);
+            + $seconds / 2, "$name: the log has few lines about it")
+            or Test::More::diag(join "\n", @trouble[0 .. 5]);
     }
 
     return;

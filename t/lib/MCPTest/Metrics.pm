@@ -1,7 +1,12 @@
 package MCPTest::Metrics;
 
-# Prometheus's text format, as strictly as its own checker takes it; what has
-# moved on a page of /metrics.
+# Reads /metrics: checks the text format as strictly as Prometheus's promtool,
+# and says which counters an action moves.
+#
+#     moves($nginx, 'a ping moves its counters', { 'calls ping local' => 1 },
+#         sub { call($nginx, $stream, request(1, 'ping')) });
+#
+#     is_deeply([ page_faults() ], [], 'each page of /metrics is well-formed');
 
 use strict;
 use warnings;
@@ -16,7 +21,7 @@ our @EXPORT_OK = qw(scrape gauge counters since moves page_faults);
 my @faults;
 
 
-# The values and types of /metrics, of an nginx or over a connection.
+# The values and the types of /metrics, read from an nginx or on a connection.
 
 sub scrape {
     my ($at) = @_;
@@ -31,7 +36,7 @@ sub scrape {
 }
 
 
-# What was wrong with pages so far.
+# Faults of the format in the pages read so far, ten at most.
 
 sub page_faults { return @faults > 10 ? @faults[0 .. 9] : @faults }
 
@@ -45,7 +50,8 @@ sub gauge {
 }
 
 
-# Counters in short: "calls tools/call ok", "delivery_duration" (its count).
+# All counters by short names: "calls tools/call ok"; of a histogram its count,
+# "delivery_duration".
 
 sub counters {
     my ($nginx) = @_;
@@ -67,7 +73,7 @@ sub counters {
 }
 
 
-# The counters that have moved since then, by how much.
+# The counters that have moved since $before, and by how much.
 
 sub since {
     my ($nginx, $before) = @_;
@@ -79,7 +85,7 @@ sub since {
 }
 
 
-# What is done moves these counters, and no other one.
+# Tests that $code moves exactly the counters of $want, each by its number.
 
 sub moves {
     my ($nginx, $name, $want, $code) = @_;

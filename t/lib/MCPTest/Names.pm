@@ -1,7 +1,11 @@
 package MCPTest::Names;
 
-# A name server in the event loop: it says what a test tells it to, late, or
-# nothing at all.
+# A name server (DNS) in the event loop of the test, for nginx's "resolver".  It
+# answers what the test sets: at once, late, or never.
+#
+#     my $names = MCPTest::Names->new('frappe.test' => '127.0.0.1');
+#
+#     start_nginx(http => 'resolver 127.0.0.1:' . $names->port . ';');
 
 use strict;
 use warnings;
@@ -12,7 +16,8 @@ use Socket qw(PF_INET SOCK_DGRAM pack_sockaddr_in unpack_sockaddr_in
 use MCPTest::Conn qw(now);
 
 
-# Names and their addresses, "*" for any other; else it does not exist.
+# Takes names and their addresses; "*" is any other name.  Names that are not
+# given do not exist.
 
 sub new {
     my ($class, %names) = @_;
@@ -40,22 +45,22 @@ sub new {
 sub port { return $_[0]{port} }
 
 
-# How often a name was asked for.
+# How many queries for a name have come.
 
 sub asked { return $_[0]{asked}{ $_[1] } || 0 }
 
 
-# From now on a name has this address; undef: it does not exist.
+# Sets the address of a name; with undef it does not exist.
 
 sub set { $_[0]{names}{ $_[1] } = $_[2]; return }
 
 
-# Answers come so many seconds later; undef: never; "held": at release().
+# Delays answers by so many seconds; undef: no answers; "held": until release().
 
 sub delay { $_[0]{delay} = $_[1]; return }
 
 
-# Answers that are held come now, and others at once.
+# Sends the answers that are held; further ones are sent at once.
 
 sub release {
     my ($self) = @_;

@@ -1,6 +1,8 @@
 package MCPTest::Nginx;
 
-# A running nginx of the test's own: configuration, processes, logs.
+# An nginx of the test: its configuration, processes and logs.  Tests call
+# start_nginx() of MCPTest, which calls start(); finish() stops it and looks at
+# its error log.
 
 use strict;
 use warnings;
@@ -19,7 +21,8 @@ my @all;
 sub binary { return $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx' }
 
 
-# Set and empty, the module is in the nginx itself (--add-module).
+# The modules to load; none if TEST_NGINX_LOAD_MODULES is set and empty: then
+# nginx has the module built in (--add-module).
 
 sub modules {
     my $modules = $ENV{TEST_NGINX_LOAD_MODULES};
@@ -31,7 +34,7 @@ sub modules {
 }
 
 
-# The options of util/sanitize, for where the environment is replaced.
+# The variables of util/sanitize, for tests that replace the environment.
 
 sub sanitizers {
     return map { defined $ENV{$_} ? ($_ => $ENV{$_}) : () }
@@ -39,8 +42,8 @@ sub sanitizers {
 }
 
 
-# A port nobody listens on, below the range the kernel takes ports of
-# connections from.
+# A port that is not in use, below the range from which the kernel takes ports
+# of outgoing connections.
 
 sub free_port {
     for (1 .. 200) {
@@ -61,23 +64,23 @@ sub free_port {
 # Starts nginx.  Options, all of them optional:
 #
 #   workers        worker_processes (1); more than one use reuseport
-#   backend        port of the backend; the stand-in's, started if need be
+#   backend        port of the backend (of the stand-in, started if it must be)
 #   dialect        "new" (bare JSON-RPC, the default) or "old"
-#   main, events, http, server      more directives for that level
-#   stream, message, health, metrics   more directives for these locations
-#   call, user     more directives for the internal locations
+#   main, events, http, server      further directives of that level
+#   stream, message, health, metrics   further directives of these locations
+#   call, user     further directives of the internal locations
 #   settings       instead of the mcp_sse_ lines of the http level
 #   locations      whole locations
-#   redis          a MCPTest::Redis, or a URL: mcp_sse_redis and mcp_sse_key
-#   redis_opt      more parameters of mcp_sse_redis; its two time-outs are 5s
+#   redis          an MCPTest::Redis, or a URL: mcp_sse_redis and mcp_sse_key
+#   redis_opt      further parameters of mcp_sse_redis; its two time-outs are 5s
 #                  unless they are here
 #   key_file       of mcp_sse_key (redis: the same one for all instances)
 #   config         instead of all this: the text, or a function of the object
-#   single         true: the master does the work, master_process off
-#   plain          true if it is a plain nginx, whose log may have session ids
+#   single         true: master_process off
+#   plain          true: a plain nginx, whose log may have session ids
 #   log_level      of the error log (info)
-#   allow          list of patterns of log lines that are no failure here
-#   fails          true if nginx is expected not to start
+#   allow          list of patterns of log lines that are allowed here
+#   fails          true: nginx need not start
 
 sub start {
     my ($class, %opt) = @_;
@@ -117,8 +120,8 @@ sub start {
 }
 
 
-# A file for mcp_sse_key, one secret per line; without any, one for all
-# instances of a test.
+# A file for mcp_sse_key with one secret on each line; without arguments, the
+# file that all instances of a test share.
 
 my ($keys, $shared, $key_files);
 
@@ -169,7 +172,7 @@ sub _redis {
         my $url = ref $redis ? $redis->url : $redis;
         my $parameters = defined $opt->{redis_opt} ? " $opt->{redis_opt}" : '';
 
-        # no Redis is lost only because this machine is busy
+        # long time-outs: a busy machine must not make Redis count as lost
 
         for my $name (qw(timeout connect_timeout)) {
             $parameters .= " $name=5s" if $parameters !~ /(?:\A| )$name=/;
@@ -185,7 +188,7 @@ sub _redis {
 }
 
 
-# Writes nginx.conf, again after a change of options.
+# Writes nginx.conf; called again, with changed options.
 
 sub configure {
     my ($self, %change) = @_;
@@ -339,8 +342,8 @@ EOT
 }
 
 
-# A test that is killed does not leave its nginx behind: prctl(), where we
-# know its number, PR_SET_PDEATHSIG, SIGTERM.
+# Lets the kernel end nginx when the test is killed: PR_SET_PDEATHSIG with
+# SIGTERM, where the number of prctl() is known.
 
 sub _end_with_parent {
     my ($machine) = $Config::Config{archname} =~ /\A(x86_64|aarch64)-linux/
@@ -395,7 +398,7 @@ sub _run {
 }
 
 
-# "nginx -t" on the configuration: exit status and what it printed.
+# Runs nginx -t on a configuration; returns the exit status and the output.
 
 sub check {
     my ($class, $config, @arg) = @_;
@@ -452,8 +455,8 @@ sub wait_log {
 }
 
 
-# The lines of the audit log ("audit.log": calls, "post.log": POSTs), decoded,
-# as soon as there are $n.
+# Waits until the audit log ("audit.log": calls, "post.log": POSTs) has $n
+# lines; returns all lines, decoded.
 
 sub audit {
     my ($self, $n, $name) = @_;
@@ -469,7 +472,7 @@ sub audit {
 }
 
 
-# Children of the master that take connections: exiting ones left out unless
+# The pids of workers, without exiting ones unless
 # asked for.
 
 sub worker_pids {
@@ -489,7 +492,7 @@ sub worker_pids {
 
         next unless defined $pid && $parent == $self->{pid} && $state ne 'Z';
 
-        # valgrind keeps the title from the kernel
+        # under valgrind the kernel does not have the title of the process
 
         if ($ENV{MCP_SSE_VALGRIND}) {
             next if !$opt{exiting} && $self->error_log
@@ -519,7 +522,8 @@ sub wait_workers {
 }
 
 
-# Sends HUP and waits until new workers run and the old ones know.
+# Sends HUP and waits until new workers run and the old ones are exiting;
+# returns the pids of the old ones.
 
 sub reload {
     my ($self) = @_;
@@ -584,7 +588,7 @@ sub _wait_exit {
 }
 
 
-# Graceful end (QUIT); true if nginx was gone within the time.
+# Ends nginx gracefully (QUIT); true if it ended within the time.
 
 sub quit {
     my ($self, $timeout) = @_;
@@ -602,7 +606,7 @@ sub stop {
 
     return 1 unless $self->{pid} && $self->{owner} == $$;
 
-    # a worker that was stopped by a test would stay
+    # a worker that a test has stopped with SIGSTOP would stay
 
     kill CONT => $self->worker_pids(exiting => 1);
     kill TERM => $self->{pid};
@@ -616,7 +620,7 @@ sub stop {
 }
 
 
-# Ends it, whatever it does, and starts it again on the same port.
+# Kills nginx and starts it again on the same port.
 
 sub restart {
     my ($self) = @_;
@@ -627,14 +631,14 @@ sub restart {
 }
 
 
-# What must not be in the error log, as a list of lines.
+# The lines of the error log that must not be there.
 
 sub log_faults {
     my ($self) = @_;
 
     my @faults;
 
-    # session ids, all of one length, may be thousands: they are looked up
+    # there may be thousands of session ids, all of one length: use a hash
 
     my $length  = 50;
     my %ids     = map { $_ => 1 } grep { /\A[\w-]{$length}\z/ }
@@ -644,7 +648,7 @@ sub log_faults {
     LINE:
     for my $line (split /\n/, $self->error_log . $self->stderr) {
 
-        # its limit cannot be raised
+        # without privileges worker_rlimit_nofile cannot be raised
 
         next if $ENV{MCP_SSE_VALGRIND} && $line =~ /setrlimit\(/;
 

@@ -1,12 +1,14 @@
 package MCPTest::Preload;
 
-# A library in C that takes the place of a function in an nginx of the test's:
+# A library in C, preloaded into an nginx of the test, that replaces a function
+# of libc, so that it fails:
 #
 #     my $library = MCPTest::Preload->new($source);
 #
 #     local $ENV{LD_PRELOAD} = $library->path;
 #
-# Skips all tests of the file where that cannot be; before start_*().
+# Skips all tests of the file where this is impossible; call it before
+# start_nginx().
 
 use strict;
 use warnings;

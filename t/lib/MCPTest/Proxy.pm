@@ -1,8 +1,13 @@
 package MCPTest::Proxy;
 
-# A proxy of bytes in the event loop, between a client and a server: it can
-# hold, lose or delay one direction, and cut.  "up" is what the client sends,
-# "down" what the server sends.
+# A TCP proxy in the event loop, between nginx and Redis for example.  It can
+# hold, lose, delay or change the bytes of one direction, and cut connections.
+# "up" is what the client sends, "down" what the server sends.
+#
+#     my $proxy = MCPTest::Proxy->new(port => $redis->port);
+#     my $nginx = start_nginx(redis => $redis->url(port => $proxy->port));
+#
+#     $proxy->pause('down');
 
 use strict;
 use warnings;
@@ -13,8 +18,8 @@ use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_RCVBUF SO_REUSEADDR SO_LINGER
 use MCPTest::Conn qw(now);
 
 
-# Options: port of the server; filter, a function that gets the direction, the
-# bytes and the connection's number, and returns the bytes to pass on.
+# Options: port of the server; filter, a function of the direction, the bytes
+# and the number of the connection, which returns the bytes to pass on.
 
 sub new {
     my ($class, %opt) = @_;
@@ -42,7 +47,7 @@ sub count { return $_[0]{count} }
 sub bytes { return $_[0]{bytes}{ $_[1] } }
 
 
-# Takes connections (again), on the port it had.
+# Accepts connections, after refuse() on the same port again.
 
 sub listen {
     my ($self) = @_;
@@ -64,7 +69,7 @@ sub listen {
 }
 
 
-# New connections are refused from now on; open ones stay.
+# Refuses new connections from now on; open ones stay.
 
 sub refuse {
     my ($self) = @_;
@@ -78,7 +83,7 @@ sub refuse {
 }
 
 
-# Ends all connections; with a reset if asked for.
+# Ends all connections; option: reset.
 
 sub cut {
     my ($self, %opt) = @_;
@@ -93,7 +98,7 @@ sub cut {
 sub stop { my ($self) = @_; $self->refuse; $self->cut; return }
 
 
-# Nothing of a direction ("up", "down") passes; what comes waits.
+# Holds the bytes of a direction ("up", "down") until resume().
 
 sub pause {
     my ($self, $way) = @_;
@@ -117,18 +122,18 @@ sub resume {
 }
 
 
-# Bytes of a direction are read and thrown away.
+# Discards the bytes of a direction until resume().
 
 sub lose { $_[0]{lost}{ $_[1] } = 1; return }
 
 
-# The receive buffer of connections to the server from now on: with a small one
-# little of what the proxy does not read leaves the server.
+# Sets the receive buffer of connections to the server from now on: with a small
+# one, little of what the proxy does not read leaves the server.
 
 sub rcvbuf { $_[0]{rcvbuf} = $_[1]; return }
 
 
-# Bytes of a direction come so many seconds later.
+# Delays the bytes of a direction by so many seconds.
 
 sub delay { $_[0]{delay}{ $_[1] } = $_[2]; return }
 
@@ -196,7 +201,7 @@ use warnings;
 use Socket qw(SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY);
 
 
-# {up} reads from the client and writes to the server's end, {down}.
+# A pair of connections: {up} with the client, {down} with the server.
 
 sub new {
     my ($class, $proxy, $number, $client, $server) = @_;
@@ -222,7 +227,7 @@ sub new {
 }
 
 
-# The port that the server knows the connection by.
+# The local port of the connection to the server.
 
 sub port {
     my ($self) = @_;
@@ -231,7 +236,7 @@ sub port {
 }
 
 
-# Nothing passes from the server to the client until the proxy's resume().
+# Holds what the server sends to this client until the proxy's resume().
 
 sub pause { $_[0]{down}{paused} = 1; return }
 

@@ -1,7 +1,8 @@
 package MCPTest::RESP;
 
-# A connection to Redis in the event loop, RESP 2 by hand: commands and their
-# replies, and what MONITOR or a subscription pushes.
+# A connection to Redis in the event loop with its own parser of RESP 2:
+# commands and their replies, and what MONITOR or a subscription pushes.
+# MCPTest::Redis opens them.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ use Socket qw(AF_UNIX PF_INET SOCK_STREAM IPPROTO_TCP TCP_NODELAY
 use MCPTest::Conn qw(now run_until);
 
 
-# To a port, or to a Unix socket (a path).
+# Connects to a port, or to a Unix socket (a path).
 
 sub connect_to {
     my ($class, $where) = @_;
@@ -74,7 +75,7 @@ sub cmd {
 }
 
 
-# What MONITOR showed: hashes with time, db, client ("lua" in scripts) and
+# The lines of MONITOR: hashes with time, db, client ("lua" in scripts) and
 # args, the words as bytes.
 
 sub commands {
@@ -113,7 +114,7 @@ sub _unescape {
 }
 
 
-# What was published: hashes with time, channel and bytes.
+# The published messages: hashes with time, channel and bytes.
 
 sub messages {
     my ($self) = @_;
@@ -206,7 +207,7 @@ sub _take {
 }
 
 
-# One value at $$at: whether it is complete, the value, and an error's text.
+# Parses one value at $$at: whether it is complete, the value, text of an error.
 
 sub _parse {
     my ($self, $at) = @_;

@@ -1,7 +1,12 @@
 package MCPTest::Redis;
 
-# A redis-server of the test's own: processes, commands, what it holds, and
-# how it can be made to fail.
+# A redis-server of the test: its process, commands, its keys, and ways to make
+# it fail.  The address for mcp_sse_redis is url().
+#
+#     my $redis = start_redis(requirepass => 'a-long-password');
+#     my @nginx = start_instances(2, redis => $redis);
+#
+#     $redis->pause;
 
 use strict;
 use warnings;
@@ -17,8 +22,8 @@ use MCPTest::RESP;
 my (@all, %patterns);
 
 
-# What the module says about Redis, in the error log and in /health: in one
-# place, since words change.
+# Patterns of what the module says about Redis in the error log and in /health,
+# in one place for all tests.
 
 %patterns = (
     ready    => qr/\[notice\] .*mcp sse: redis "[^"]*" is ready/,
@@ -45,7 +50,7 @@ sub binary {
 }
 
 
-# Whether a test that needs Redis can run: the first line of such a test.
+# Skips all tests of the file without redis-server; call it first.
 
 sub need {
     return if binary() || $ENV{CI};
@@ -64,8 +69,8 @@ sub need {
 #   maxmemory      "2mb", with maxmemory_policy
 #   appendonly     true to keep the data over restart(), even kill9()
 #   replicaof      another of these objects
-#   config         a list of more lines for redis.conf
-#   started        0 to have only the address for now
+#   config         a list of further lines for redis.conf
+#   started        0: choose the address, but do not start the server
 
 sub start {
     my ($class, %opt) = @_;
@@ -168,7 +173,7 @@ sub _configure {
 }
 
 
-# Starts the process; true when it answers.
+# Starts the process; returns true once it answers.
 
 sub run {
     my ($self) = @_;
@@ -226,7 +231,7 @@ sub log {
 }
 
 
-# ---- ends and returns
+# ---- stop and restart
 
 sub _gone {
     my ($self, $timeout) = @_;
@@ -276,8 +281,8 @@ sub kill9 {
 }
 
 
-# Killed if it runs, and started again: with its data (only if it was started
-# with appendonly) or without.
+# Kills the server if it runs and starts it again.  Option: keep, true to keep
+# the data (needs appendonly).
 
 sub restart {
     my ($self, %opt) = @_;
@@ -300,7 +305,7 @@ sub forget_data {
 }
 
 
-# It does not answer, but its connections stay.
+# Stops the process (SIGSTOP): it does not answer, but its connections stay.
 
 sub pause { my ($self) = @_; kill STOP => $self->{pid}; return }
 sub cont  { my ($self) = @_; kill CONT => $self->{pid}; return }
@@ -308,7 +313,7 @@ sub cont  { my ($self) = @_; kill CONT => $self->{pid}; return }
 
 # ---- commands
 
-# A connection of the test's own, in its event loop.
+# Opens a connection of the test itself, in its event loop.
 
 sub connect {
     my ($self, %opt) = @_;
@@ -325,7 +330,8 @@ sub connect {
 }
 
 
-# One command; the loop turns while it waits.  An error dies with its text.
+# Runs one command and returns its reply; the event loop turns while it waits.
+# An error of Redis dies with its text.
 
 sub cmd {
     my ($self, @words) = @_;
@@ -390,7 +396,7 @@ sub calls {
 }
 
 
-# Collects what every client sends from now on; see MCPTest::RESP.
+# Collects the commands of all clients from now on (MONITOR); see MCPTest::RESP.
 
 sub monitor {
     my ($self) = @_;
@@ -403,7 +409,7 @@ sub monitor {
 }
 
 
-# Collects what is published on channels of a pattern from now on.
+# Collects what is published on channels that match a pattern from now on.
 
 sub subscribe {
     my ($self, $pattern) = @_;
@@ -459,7 +465,7 @@ sub dump {
 }
 
 
-# Makes it a replica of another one, or with undef a master again.
+# Makes the server a replica of another one, or with undef a master again.
 
 sub replica_of {
     my ($self, $master) = @_;

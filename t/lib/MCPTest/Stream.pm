@@ -1,7 +1,7 @@
 package MCPTest::Stream;
 
-# An open event stream: a response whose body is parsed into events as they
-# arrive.
+# An open event stream: a response whose body is parsed into events while it
+# arrives.  open_stream() of MCPTest returns one.
 
 use strict;
 use warnings;
@@ -49,7 +49,7 @@ sub of_type {
 }
 
 
-# The next event of a type ("message", "endpoint", "ping", "error",
+# Waits for the next event of a type ("message", "endpoint", "ping", "error",
 # "comment", "retry") that no earlier call returned; undef if none came.
 
 sub wait_event {
@@ -67,8 +67,8 @@ sub wait_event {
 }
 
 
-# The answer to a request, by its raw id (1 or "abc" with the quotes); undef
-# if it did not come.
+# Waits for the answer to a request, by its raw id (1, or "abc" with the
+# quotes); undef if it did not come.
 
 sub wait_answer {
     my ($self, $id, $timeout) = @_;
@@ -101,7 +101,7 @@ sub notifications {
 }
 
 
-# An answer is taken out of what has come.
+# Removes an answer from the records of the stream.
 
 sub forget {
     my ($self, $id) = @_;
@@ -128,7 +128,7 @@ sub wait_ended {
 }
 
 
-# The first block, from the blank line behind the headers on.
+# The first event, as the bytes behind the blank line after the headers.
 
 sub first_block {
     my ($self) = @_;

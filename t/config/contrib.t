@@ -1,4 +1,6 @@
-# contrib/: what runs and places the bridge on a machine with bench.
+# contrib/ and the Debian package's prerm: bench-nginx-patch on nginx.conf files
+# of bench and Docker, the commands of docs/installation.md, the systemd unit,
+# supervisor, Procfile and logrotate.  docs/PROTOCOL.md 9.14, 10.17.
 
 use strict;
 use warnings;
@@ -18,7 +20,7 @@ chmod 0755, "$dir";
 
 my ($module) = MCPTest::Nginx::modules();
 
-plan skip_all => 'they load the module, and this nginx has it'
+plan skip_all => 'contrib/ loads the module, and this nginx has it built in'
     unless $module;
 
 
@@ -44,7 +46,7 @@ sub spew {
 }
 
 
-# Runs a command: its status, and what it printed.
+# Runs a command; returns its status and what it printed.
 
 sub run {
     my (@command) = @_;
@@ -75,7 +77,7 @@ sub installed {
 }
 
 
-# as root's it would ask the machine's nginx, which may be another
+# Runs bench-nginx-patch with the nginx of the tests.
 
 sub patch {
     return run('sh', "$root/contrib/bench-nginx-patch", '--nginx',
@@ -83,7 +85,7 @@ sub patch {
 }
 
 
-# The template of bench, in an nginx of ours.
+# The nginx.conf that bench generates, with ports and logs of this test.
 
 sub bench {
     my ($port, $frappe) = @_;
@@ -143,7 +145,7 @@ EOT
 }
 
 
-# bench-nginx-patch, on both templates: before, after, twice, removed
+# bench-nginx-patch on both templates: once, twice, with options, removed
 
 for my $kind ('bench', 'docker') {
     mkdir "$dir/$kind";
@@ -167,34 +169,38 @@ for my $kind ('bench', 'docker') {
     spew($main, $conf);
 
     my ($status, $text) = $check->();
-    is($status, 0, "$kind: nginx -t before") or diag($text);
+    is($status, 0, "$kind: nginx -t accepts the file before the patch")
+        or diag($text);
 
     ($status, $text) = patch(@run);
-    is($status, 0, "$kind: it is patched") or diag($text);
-    like($text, qr/\Q$file\E changed/, "$kind: and says so");
+    is($status, 0, "$kind: bench-nginx-patch succeeds") or diag($text);
+    like($text, qr/\Q$file\E changed/, "$kind: its output names the file");
 
     my $new = slurp($file);
 
-    isnt($new, $old, "$kind: changed");
-    is((stat $file)[2] & 07777, 0640, "$kind: its mode is not");
-    like(slurp($main), qr/^load_module  \Q$module\E;$/m, "$kind: load_module");
+    isnt($new, $old, "$kind: the file has changed");
+    is((stat $file)[2] & 07777, 0640, "$kind: the mode of the file stays");
+    like(slurp($main), qr/^load_module  \Q$module\E;$/m,
+        "$kind: the main configuration has load_module");
 
     ($status, $text) = $check->();
-    is($status, 0, "$kind: nginx -t after") or diag($text);
+    is($status, 0, "$kind: nginx -t accepts the patched file") or diag($text);
     unlike($text, qr/\[(?:warn|error|alert|crit|emerg)\]/,
-        "$kind: without a warning");
+        "$kind: nginx -t has no warning");
 
-    # again, and after it was generated again
+    # a second time, and after bench has generated the file again
 
     ($status, $text) = patch(@run);
     is("$status$text", "0bench-nginx-patch: nothing to change\n",
-        "$kind: nothing to do a second time");
-    is(slurp($file), $new, "$kind: the same");
+        "$kind: a second run has nothing to change");
+    is(slurp($file), $new, "$kind: a second run leaves the file as it is");
 
     spew($file, $old);
     patch(@run);
-    is(slurp($file), $new, "$kind: the same after bench setup nginx");
-    is(() = slurp($main) =~ /load_module/g, 1, "$kind: one load_module");
+    is(slurp($file), $new,
+        "$kind: after bench setup nginx the patch is the same");
+    is(() = slurp($main) =~ /load_module/g, 1,
+        "$kind: the main configuration has one load_module");
 
     # options
 
@@ -206,34 +212,35 @@ for my $kind ('bench', 'docker') {
 
     my $options = slurp($file);
 
-    like($options, qr/^mcp_sse_key  \Q$key\E;$/m, "$kind: --key");
+    like($options, qr/^mcp_sse_key  \Q$key\E;$/m,
+        "$kind: --key becomes mcp_sse_key");
     like($options, qr{/api/method/a\.b\.handle_assistant_request;},
-        "$kind: --call");
+        "$kind: --call becomes the method of the call");
     like($options, qr/mcp_sse_local +ping resources\/list;/,
-        "$kind: an old endpoint");
+        "$kind: an old method leaves resources/list to mcp_sse_local");
     like($options, qr{mcp_sse_public_url +https://erp\.example\.com:8443;},
-        "$kind: --public-url");
+        "$kind: --public-url becomes mcp_sse_public_url");
 
     ($status, $text) = $check->();
-    is($status, 0, "$kind: nginx -t with them") or diag($text);
+    is($status, 0, "$kind: nginx -t accepts the options") or diag($text);
 
     patch(@run);
-    is(slurp($file), $new, "$kind: the same without them");
+    is(slurp($file), $new, "$kind: without options the file is as before");
 
     # removed
 
     ($status, $text) = patch('--remove', @run);
-    is($status, 0, "$kind: --remove");
-    is(slurp($file), $old, "$kind: as it was");
-    is(slurp($main), $conf, "$kind: the main configuration, too");
+    is($status, 0, "$kind: --remove succeeds");
+    is(slurp($file), $old, "$kind: --remove restores the file");
+    is(slurp($main), $conf, "$kind: --remove restores the main configuration");
 
     # the package loads the module
 
     spew("$dir/$kind/modules-enabled/50-mod-http-mcp-sse.conf",
         "load_module $module;\n");
     patch(@run);
-    is(slurp($file), $new, "$kind: with the package: the same");
-    is(slurp($main), $conf, "$kind: but no second load_module");
+    is(slurp($file), $new, "$kind: with the package the patch is the same");
+    is(slurp($main), $conf, "$kind: with the package there is no load_module");
     unlink "$dir/$kind/modules-enabled/50-mod-http-mcp-sse.conf";
 
     # as a whole configuration, through a link
@@ -244,21 +251,22 @@ for my $kind ('bench', 'docker') {
 
     patch('--main', "$dir/none", '--module', $module, '--key', $key,
         "$file.link");
-    ok(-l "$file.link", "$kind: a link stays one");
+    ok(-l "$file.link", "$kind: a symbolic link stays a link");
 
     my $whole = slurp("$file.whole");
 
     like($whole, qr/\A# frappe-sse-bridge: begin\nload_module /,
-        "$kind: load_module at the top");
+        "$kind: a whole configuration has load_module at the top");
     spew("$file.whole.out", docker($whole));
     ($status, $text) = MCPTest::Nginx->check("$file.whole.out", '-p',
         "$dir/$kind/");
-    is($status, 0, "$kind: nginx -t") or diag($text);
+    is($status, 0, "$kind: nginx -t accepts a whole configuration")
+        or diag($text);
 }
 
-# Other shapes of bench's file, or what hands, certbot and editors have made of
-# it: patched, taken by nginx -t, the same a second time, removed without trace.
-# Undone where nginx does not take it.
+# Other shapes of bench's file, as people, certbot and editors leave them: they
+# are patched, nginx -t accepts them, a second run changes nothing, --remove
+# restores them.  What nginx -t refuses is restored.
 
 {
     mkdir "$dir/shapes";
@@ -276,7 +284,7 @@ for my $kind ('bench', 'docker') {
         . "\tssl_certificate $dir/shapes/cert;\n"
         . "\tssl_certificate_key $dir/shapes/cert.key;";
 
-    # what it is, what is changed in it, servers with locations then
+    # name, change of the file, number of servers that get locations
 
     for my $shape (
         [ 'a site with TLS', sub { s/listen 127\.0\.0\.1:8099;/$tls/ }, 2 ],
@@ -286,7 +294,7 @@ for my $kind ('bench', 'docker') {
             sub { s/^(\t*)((?:server|location [\/@]\w*)) \{/$1$2\n$1\{/mg },
             2 ],
         [ '"location ^~ /"', sub { s/location \/ \{/location ^~ \/ {/g }, 2 ],
-        [ 'a log of its own, which has all', sub {
+        [ 'its own log at level info', sub {
             s/(access_log \S+;)/$1\n\terror_log $dir\/shapes\/own.log info;/
             }, 2 ],
         [ 'quotes', sub { s/(Site-Name) (\S+?);/$1 "$2";/g }, 2 ],
@@ -304,35 +312,38 @@ for my $kind ('bench', 'docker') {
 
         my $old = $_;
 
-        isnt($old, $some, "$name: a shape");
+        isnt($old, $some, "$name: the shape differs from bench's file");
         spew($file, $old);
         spew($main, $conf);
 
         my ($status, $text) = patch(@run);
 
-        is($status, 0, "$name: patched") or diag($text);
+        is($status, 0, "$name: bench-nginx-patch succeeds") or diag($text);
         like($text, qr/^bench-nginx-patch: nginx -t is successful/m,
-            "$name: nginx -t");
+            "$name: nginx -t is successful");
 
         my $new = slurp($file);
 
-        is(() = $new =~ /^\s*mcp_sse_call /mg, $servers, "$name: servers");
+        is(() = $new =~ /^\s*mcp_sse_call /mg, $servers,
+            "$name: each server with Frappe has the locations");
         is(() = $new =~ /gzip off;.* error_log \S+ info; }/g,
-            8 * ($name =~ /log/ ? $servers - 1 : $servers), "$name: its log");
+            8 * ($name =~ /log/ ? $servers - 1 : $servers),
+            "$name: the locations log at level info");
 
         # an editor that writes CRLF everywhere
 
         spew($file, $new =~ s/\r?\n/\r\n/gr) if $name eq 'CRLF';
 
         (undef, $text) = patch(@run);
-        is(slurp($file), $new, "$name: the same a second time");
+        is(slurp($file), $new, "$name: a second run changes nothing");
 
         patch('--remove', @run);
-        is(slurp($file), $old, "$name: removed");
-        is(slurp($main), $conf, "$name: load_module, too");
+        is(slurp($file), $old, "$name: --remove restores the file");
+        is(slurp($main), $conf,
+            "$name: --remove restores the main configuration");
     }
 
-    # where there are several logs, or http has its own, none is left out
+    # several logs, or one of http: the locations have all of them
 
     for my $case (
         [ 'two logs of a server', $conf,
@@ -354,12 +365,12 @@ for my $kind ('bench', 'docker') {
 
         my ($status, $text) = patch(@run);
 
-        is($status, 0, "$name: patched") or diag($text);
+        is($status, 0, "$name: bench-nginx-patch succeeds") or diag($text);
 
         my ($location) = slurp($file) =~ /(location = \/mcp \{.*\})/;
 
         is_deeply([ $location =~ /error_log \S+\/(\S+\.log[^;]*);/g ], \@want,
-            "$name: those of our locations");
+            "$name: the locations have these logs");
         patch('--remove', @run);
     }
 
@@ -370,11 +381,11 @@ for my $kind ('bench', 'docker') {
         my ($name, $old) = @_;
 
         ok(slurp($file) eq $old && slurp($main) eq $conf,
-            "$name: all is as before");
+            "$name: both files are as before");
     };
 
-    # Not root: bench's file is the user's, nginx's own is not.  Neither is
-    # written then.
+    # Not root: bench's file belongs to the user, nginx.conf does not.  Neither
+    # is changed.
 
     {
         my @user = $> == 0 ? qw(setpriv --reuid 65534 --clear-groups) : ();
@@ -386,7 +397,7 @@ for my $kind ('bench', 'docker') {
 
         my ($status, $text) = run(@user, 'sh', "$dir/shapes/patch", @run);
 
-        is($status, 1, 'not root: refused');
+        is($status, 1, 'not root: bench-nginx-patch fails');
         like($text, qr/\A\S+ \Q$main\E is not writable for \S+, nothing was changed: run it with sudo\n\z/,
             'not root: one line says what to do');
         $same->('not root', $some);
@@ -394,41 +405,41 @@ for my $kind ('bench', 'docker') {
         (undef, $text) = run(@user, 'sh', "$dir/shapes/patch", '--main',
             'none', $file);
         like($text, qr/ next: nginx -t && systemctl reload nginx\n\z/,
-            'not root: with the module loaded already');
-        is((stat $file)[4], @user ? 65534 : $>, 'not root: whose it was');
+            'not root: a patch without nginx.conf succeeds');
+        is((stat $file)[4], @user ? 65534 : $>, 'not root: the owner stays');
         chmod 0644, $main;
     }
 
-    # a location of somebody else
+    # the file has such a location already
 
     my $taken = $some =~ s/(\tlocation \/ \{)/\tlocation = \/mcp { }\n$1/r;
 
     spew($file, $taken);
     my ($status, $text) = patch(@run);
-    is($status, 1, 'nginx -t: refused');
+    is($status, 1, 'a duplicate location: bench-nginx-patch fails');
     like($text, qr/\A\S+ nginx -t fails, all files were restored: duplicate location "\/mcp" in \S+\n\z/,
-        'nginx -t: one line says why');
-    $same->('nginx -t does not take it', $taken);
+        'a duplicate location: one line says why');
+    $same->('a duplicate location', $taken);
 
     my $bad = "nonsense;\n$some";
 
     spew($file, $bad);
     ($status, $text) = patch(@run);
-    is($status, 1, 'it was wrong before');
+    is($status, 1, 'a file with an error: bench-nginx-patch fails');
     like($text, qr/\A\S+ nginx -t fails before and after, nothing was changed: unknown directive "nonsense" in \S+\n\z/,
-        'it was wrong before: one line says so');
-    $same->('it was wrong before', $bad);
+        'a file with an error: one line says so');
+    $same->('a file with an error', $bad);
 
-    # the module is not there
+    # the module does not exist
 
     spew($file, $some);
     ($status, $text) = patch('--main', $main, '--module', "$dir/none.so",
         $file);
-    is($status, 1, 'no module');
-    like($text, qr/none\.so/, 'no module: it says which');
+    is($status, 1, 'no module: bench-nginx-patch fails');
+    like($text, qr/none\.so/, 'no module: the line names the file');
     $same->('no module', $some);
 
-    # the key of the package, once in an nginx
+    # the key of the package is set once in an nginx
 
     mkdir "$dir/shapes/conf.d";
 
@@ -441,12 +452,13 @@ for my $kind ('bench', 'docker') {
 
         my ($status, $text) = patch(@arg, @run);
 
-        is($status, 0, "$name: patched") or diag($text);
-        is(join('', slurp($file) =~ /^mcp_sse_key  (\S+);$/mg), $want, $name);
+        is($status, 0, "$name: bench-nginx-patch succeeds") or diag($text);
+        is(join('', slurp($file) =~ /^mcp_sse_key  (\S+);$/mg), $want,
+            "$name: the file has " . ($want ? 'the key' : 'no key'));
     };
 
-    $keys->('the key beside nginx.conf', $key);
-    $keys->('the key, again', $key);
+    $keys->('a key beside nginx.conf', $key);
+    $keys->('a second run with the key', $key);
     $keys->('--key none', '', '--key', 'none');
     spew($other, "mcp_sse_key $key;\n");
     $keys->('another file has the key', '');
@@ -459,9 +471,9 @@ for my $kind ('bench', 'docker') {
 
     patch(@run, $two);
     is(() = (slurp($file) . slurp($two)) =~ /^mcp_sse_key/mg, 1,
-        'two files: one key');
+        'two files have one key together');
 
-    # a compose file: each $ twice, but for variables of its own
+    # a compose file has each $ twice, except in its own variables
 
     my $template = slurp("$root/t/config/bench/frappe.conf.template");
     my $compose  = $template =~ s/\$(?!\{)/\$\$/gr;
@@ -469,24 +481,26 @@ for my $kind ('bench', 'docker') {
     spew($file, $template);
     patch('--main', 'none', $file);
     $template = slurp($file);
-    unlike($template, qr/^mcp_sse_key/m, 'a template: no key');
+    unlike($template, qr/^mcp_sse_key/m, 'a template of Docker has no key');
 
     spew($file, $compose);
     ($status, $text) = patch('--main', 'none', $file);
-    is($status, 0, 'a compose file');
-    is(slurp($file), $template =~ s/\$(?!\{)/\$\$/gr, 'each $ twice');
+    is($status, 0, 'a compose file: bench-nginx-patch succeeds');
+    is(slurp($file), $template =~ s/\$(?!\{)/\$\$/gr,
+        'a compose file has each $ of the patch twice');
 }
 
 
-# only servers that have Frappe behind them
+# only servers with Frappe behind them are patched
 
 {
     my $new = slurp("$dir/bench/site.conf");
 
-    is(() = $new =~ /begin$/mg, 3, 'bench: two servers, and a limit of none');
-    is(() = $new =~ /wrong\.example\.com/g, 1, 'bench: what @webserver has');
+    is(() = $new =~ /begin$/mg, 3, 'bench: two servers and http are patched');
+    is(() = $new =~ /wrong\.example\.com/g, 1,
+        'bench: the headers are those of @webserver');
     like($new, qr/ = \/_mcp\/call \{[^}]*proxy_read_timeout +120;/,
-        'bench: its time-out');
+        'bench: the time-out of calls is that of bench');
 }
 
 # refusals, which change nothing
@@ -495,30 +509,31 @@ for my $kind ('bench', 'docker') {
     my $file = spew("$dir/plain.conf", "server {\n    location / {\n    }\n}\n");
     my ($status, $text) = patch('--main', 'none', $file);
 
-    isnt($status, 0, 'no Frappe in it');
-    like($text, qr/\@webserver/, 'and why');
-    unlike(slurp($file), qr/frappe-sse-bridge/, 'unchanged');
+    isnt($status, 0, 'a file without Frappe is refused');
+    like($text, qr/\@webserver/, 'a file without Frappe: the line says why');
+    unlike(slurp($file), qr/frappe-sse-bridge/,
+        'a file without Frappe is not changed');
 
     spew($file, my $cut = bench(1, 2) . "# frappe-sse-bridge: begin\n");
     ($status, $text) = patch('--main', 'none', $file);
-    isnt($status, 0, 'a begin without an end');
-    is(slurp($file), $cut, 'unchanged');
+    isnt($status, 0, 'a begin without an end is refused');
+    is(slurp($file), $cut, 'a begin without an end is not changed');
 
     for my $bad ([ '--key', 'a;b' ], [ '--call', 'a b' ], [ '--call', '' ],
         [ '--nonsense' ], [ '--key' ])
     {
         ($status) = patch(@$bad);
-        isnt($status, 0, "refuses @$bad");
+        isnt($status, 0, "bench-nginx-patch refuses @$bad");
     }
 
     ($status, $text) = run('sh', '-c', "cd $dir && exec sh "
         . "$root/contrib/bench-nginx-patch --main none");
-    isnt($status, 0, 'no file');
-    like($text, qr/config\/nginx\.conf/, 'it says which');
+    isnt($status, 0, 'a missing file is refused');
+    like($text, qr/config\/nginx\.conf/, 'a missing file: the line names it');
 }
 
 
-# what comes of it: requests through bench's configuration
+# requests through the patched configuration of bench
 
 {
     my $frappe = frappe();
@@ -539,8 +554,10 @@ for my $kind ('bench', 'docker') {
     my $port = $nginx->port;
     my @host = (host => 'www.example.com');
 
-    is(get($port, '/mcp/health', @host)->status, 200, 'bench: /mcp/health');
-    is(get($port, '/mcp/metrics', @host)->status, 200, 'bench: /mcp/metrics');
+    is(get($port, '/mcp/health', @host)->status, 200,
+        'bench: /mcp/health is 200');
+    is(get($port, '/mcp/metrics', @host)->status, 200,
+        'bench: /mcp/metrics is 200');
 
     for my $path ('/mcp', '/mcp/') {
         my $got = post($port, undef, tool(1, 'echo', { text => 'x' x 3000 }),
@@ -548,61 +565,64 @@ for my $kind ('bench', 'docker') {
                 Accept => 'application/json, text/event-stream',
                 'Accept-Encoding' => 'gzip' ]);
 
-        is($got->status, 200, "bench: $path");
+        is($got->status, 200, "bench: a call at $path is 200");
         ok($got->json && !error_of($got->body),
-            "bench: $path: answered, beyond client_max_body_size");
+            "bench: a call beyond client_max_body_size has a result at $path");
     }
 
-    # the map of bench says which site it is
+    # the map of bench names the site
 
     my ($seen) = grep { $_->{path} =~ /handle_mcp/ } reverse
         @{ decode(get($frappe->port, '/_control/requests')->body) };
     my %header = map { lc $_->[0] => $_->[1] } @{ $seen->{headers} || [] };
 
-    is($header{'x-frappe-site-name'}, 'erp.example.com', 'bench: the site');
+    is($header{'x-frappe-site-name'}, 'erp.example.com',
+        'bench: a call has the site of the map');
     ok(!exists $header{'x-use-x-accel-redirect'},
-        'bench: Frappe answers itself');
+        'bench: a call has no header of X-Accel-Redirect');
 
-    # more streams than limit_conn lets through, which leave room for pages,
-    # not compressed
+    # more streams than limit_conn allows, none of them compressed
 
     my @streams = map { open_stream($port, path => '/mcp/sse', @host,
         headers => [ 'Accept-Encoding' => 'gzip' ]) } 1 .. 12;
 
-    is(scalar(grep { $_->status == 200 } @streams), 12, 'bench: 12 streams');
+    is(scalar(grep { $_->status == 200 } @streams), 12,
+        'bench: 12 streams open');
 
     for my $message (request(2, 'tools/list'), tool(3, 'accel', {})) {
         my $raw = call($port, $streams[11], $message, @host);
 
-        ok($raw && !error_of($raw), 'bench: an answer on a stream');
+        ok($raw && !error_of($raw),
+            'bench: a request on a stream has a result');
     }
 
-    # its error pages are for browsers
+    # bench's error pages are for browsers
 
     my $refused = post($port, undef, request(3, 'tools/list'), path => '/mcp',
         auth => undef, @host);
 
-    is($refused->status, 401, 'bench: 401');
-    ok($refused->json, 'bench: in JSON');
+    is($refused->status, 401, 'bench: a POST without a credential is 401');
+    ok($refused->json, 'bench: this 401 is JSON');
     ok($nginx->wait_log(qr/\[info\].* mcp sse: refused with 401, .*KEY:SECRET/),
-        'bench: and why, though its log is at level error');
+        'bench: the log says why, although the level of bench is error');
     like($nginx->error_log, qr/\[info\].* SSE connection established: /,
-        'bench: so are streams');
+        'bench: the log has streams');
 
-    # documents of OAuth; everything else of /.well-known stays Frappe's
+    # documents of OAuth
 
     for my $suffix ('', '/mcp', '/mcp/') {
         my $got = get($port,
             "/.well-known/oauth-protected-resource$suffix", @host);
 
-        is($got->status, 200, "bench: metadata$suffix");
+        is($got->status, 200, "bench: metadata$suffix is 200");
         is($got->header('Access-Control-Allow-Origin'), '*',
-            "bench: metadata$suffix: for every page");
+            "bench: metadata$suffix is for every Origin");
     }
 
     is(get($port, '/api/method/ping', @host)->status, 200,
-        "bench: Frappe's own pages");
-    is(get($port, '/_mcp/call', @host)->status, 404, 'bench: internal');
+        "bench: Frappe's own pages are 200");
+    is(get($port, '/_mcp/call', @host)->status, 404,
+        'bench: /_mcp/call is 404');
 
     my @sessions = map { $_->session } @streams;
 
@@ -613,14 +633,15 @@ for my $kind ('bench', 'docker') {
     ok(run_until(sub {
         $log = slurp("$dir/erp.example.com_access.log");
         return @streams <= (() = $log =~ m{"GET /mcp/sse}g);
-    }), 'bench: its log has the streams');
-    like($log, qr{"POST /mcp/messages HTTP/1\.1" 202}, 'bench: its log');
+    }), 'bench: the access log has the streams');
+    like($log, qr{"POST /mcp/messages HTTP/1\.1" 202},
+        'bench: the access log has the messages');
     is(scalar(grep { index($log, $_) >= 0 } @sessions), 0,
-        'bench: without session ids');
+        'bench: the access log has no session id');
 }
 
 
-# frappe-sse-bridge, as "make install" leaves it
+# frappe-sse-bridge as "make install" installs it
 
 my $bin = "$dir/usr/bin/frappe-sse-bridge";
 my $share = "$dir/usr/share/frappe-sse-bridge";
@@ -630,21 +651,22 @@ my $share = "$dir/usr/share/frappe-sse-bridge";
     my ($status, $text) = run('make', '-s', '-C', $root, 'install-launcher',
         "DESTDIR=$dir", 'PREFIX=/usr');
 
-    is($status, 0, 'make install-launcher') or diag($text);
+    is($status, 0, 'make install-launcher succeeds') or diag($text);
     is((run($bin, '--version'))[1],
-        (run("$root/util/mcp-sse-bridge", '--version'))[1], 'its version');
-    ok(-x "$share/bench-nginx-patch", 'bench-nginx-patch');
+        (run("$root/util/mcp-sse-bridge", '--version'))[1],
+        'the installed launcher has its version');
+    ok(-x "$share/bench-nginx-patch", 'bench-nginx-patch is installed');
 }
 
-# What docs/installation.md says of bench, below a root of its own, with stand-ins for what
-# would change the machine.
+# The commands of docs/installation.md for bench, below a root of their own, with
+# stand-ins for programs that would change the machine.
 
 {
     my ($section) = slurp("$root/docs/installation.md")
         =~ /^## In bench's nginx\n(.*?)^## In frappe_docker/ms;
     my @blocks = ($section || '') =~ /^((?:    [^\n]*\n)+)/mg;
 
-    is(scalar(@blocks), 4, 'installation.md: four blocks');
+    is(scalar(@blocks), 4, 'installation.md has four blocks for bench');
 
     my $top = "$dir/readme";
 
@@ -675,42 +697,49 @@ my $share = "$dir/usr/share/frappe-sse-bridge";
         my ($status, $text) = run('env', "PATH=$top/bin:$ENV{PATH}", 'sh',
             '-ec', "cd $top/bench\n$block");
 
-        is($status, 0, 'installation.md: ' . (split ' ', $block)[0]) or diag($text);
+        is($status, 0, 'installation.md: the block of ' . (split ' ', $block)[0]
+            . ' succeeds') or diag($text);
     }
 
     is(slurp("$top/etc/systemd/system/frappe-sse-bridge.service"),
-        slurp("$share/frappe-sse-bridge.service"), 'installation.md: the unit');
+        slurp("$share/frappe-sse-bridge.service"),
+        'installation.md: the systemd unit is installed');
 
     my $vars = slurp("$top/etc/default/frappe-sse-bridge");
 
-    like($vars, qr/^FRAPPE_SITE=/m, 'installation.md: its variables');
-    like($vars, qr/^MCP_SSE_KEY=(\S{44})\n\z/m, 'installation.md: a key of its own');
+    like($vars, qr/^FRAPPE_SITE=/m,
+        'installation.md: the variables of the unit are installed');
+    like($vars, qr/^MCP_SSE_KEY=(\S{44})\n\z/m,
+        'installation.md: a key is generated');
     is((stat "$top/etc/default/frappe-sse-bridge")[2] & 0777, 0600,
-        'installation.md: for root alone');
+        'installation.md: only root can read the variables');
     ok(-s "$top/etc/supervisor/conf.d/frappe-sse-bridge.conf",
-        'installation.md: supervisor');
-    ok(-s "$top/etc/logrotate.d/frappe-sse-bridge", 'installation.md: logrotate');
-    ok(-d "$top/var/log/frappe", 'installation.md: the place of the log');
+        'installation.md: the file of supervisor is installed');
+    ok(-s "$top/etc/logrotate.d/frappe-sse-bridge",
+        'installation.md: the file of logrotate is installed');
+    ok(-d "$top/var/log/frappe", 'installation.md: the log has its directory');
     is(slurp("$top/bench/Procfile"), "web: bench serve\n"
-        . slurp("$root/contrib/Procfile"), 'installation.md: Procfile');
+        . slurp("$root/contrib/Procfile"),
+        'installation.md: the Procfile has the line of the bridge');
     like(slurp("$top/bench/config/nginx.conf"),
         qr{^mcp_sse_key  \Q$top\E/etc/nginx/mcp_sse\.key;.*mcp_sse_http;}ms,
-        'installation.md: bench-nginx-patch');
+        'installation.md: the nginx.conf of bench is patched');
     like(slurp("$top/etc/nginx/nginx.conf"), qr/\A# .*\nload_module /,
-        'installation.md: load_module');
+        'installation.md: the main nginx.conf has load_module');
 
     my $ran = slurp("$top/ran");
 
-    # the guide's lines
+    # commands of the earlier guide
 
     like($ran, qr/^systemctl enable --now frappe-sse-bridge$/m,
-        'the name of the service');
-    like($ran, qr/^journalctl -u frappe-sse-bridge$/m, 'and of its log');
+        'installation.md: the service has the name of the guide');
+    like($ran, qr/^journalctl -u frappe-sse-bridge$/m,
+        'installation.md: the journal has the name of the guide');
     like($ran, qr{^tail \S*/var/log/frappe/sse-bridge\.log$}m,
-        'and of that of supervisor');
+        'installation.md: the log of supervisor has the name of the guide');
 }
 
-# nobody may read what is below directories of root's only
+# whether user 65534 (nobody) can reach a file
 
 sub for_all {
     my ($path) = @_;
@@ -778,7 +807,7 @@ sub up {
 }
 
 
-# the end of a group: all of its processes
+# Ends a process group; true if all of its processes end.
 
 sub gone {
     my ($pid, $signal) = @_;
@@ -800,7 +829,7 @@ sub asked {
     my $got = post($port, undef, request(1, 'tools/list'), path => '/mcp',
         @auth);
 
-    is($got->status, 200, 'a call');
+    is($got->status, 200, 'a call through the bridge is 200');
 
     my ($seen) = grep { $_->{path} =~ /handle_mcp/ } reverse
         @{ decode(get(frappe()->port, '/_control/requests')->body) };
@@ -810,15 +839,15 @@ sub asked {
 }
 
 
-# Procfile, as honcho runs it: with a PORT of its own, by sh, from the bench
+# Procfile as honcho runs it: with its own PORT, by sh, from the bench
 
 {
     my $line = slurp("$root/contrib/Procfile");
     my $port = MCPTest::Nginx::free_port();
 
-    is(() = $line =~ /\n/g, 1, 'Procfile: one line');
+    is(() = $line =~ /\n/g, 1, 'Procfile has one line');
     like($line, qr/^sse_bridge: PORT=8080 .*frappe-sse-bridge$/,
-        'Procfile: its name and port');
+        'Procfile has the name and the port of the guide');
 
     $line =~ s/^sse_bridge: //;
     $line =~ s/PORT=8080/PORT=$port/;
@@ -827,8 +856,8 @@ sub asked {
     mkdir "$dir/procfile/sites";
     spew("$dir/procfile/sites/currentsite.txt", "other.example.com\n");
 
-    # "bench use" writes the one, since Frappe 14 the other, which comes first
-    # unless it is empty
+    # "bench use" writes currentsite.txt, since Frappe 14 default_site, which
+    # comes first unless it is empty
 
     for my $case ([ 'other.example.com' ], [ 'erp.example.com',
         'erp.example.com' ], [ 'other.example.com', '' ])
@@ -843,19 +872,20 @@ sub asked {
         my $pid = start('procfile', { PORT => 5400, FRAPPE_URL =>
             'http://127.0.0.1:' . frappe()->port }, 'sh', '-c', $line);
 
-        ok(up($port), 'Procfile: it runs') or diag(slurp("$dir/procfile.log"));
+        ok(up($port), 'Procfile: the bridge runs')
+            or diag(slurp("$dir/procfile.log"));
         is(asked($port, $site =~ /other/
             ? (auth => MCPTest::credential('alice', 'other')) : ()),
-            $site, "Procfile: the site of the bench, $site");
-        ok(gone($pid, 'TERM'), 'Procfile: it ends with bench');
+            $site, "Procfile: the site of the bench is used, $site");
+        ok(gone($pid, 'TERM'), 'Procfile: the bridge ends with bench');
     }
 
     unlike(slurp("$dir/procfile.log"), qr/\[(?:alert|crit|emerg)\]/,
-        'Procfile: log');
+        'Procfile: the log has no alert, crit or emerg');
 }
 
 
-# who needs the module is said when the package goes, in words for a text
+# prerm of the package: a removal names files that need the module
 
 {
     my $etc = "$dir/removed/etc";
@@ -867,7 +897,7 @@ sub asked {
     my $script = spew("$dir/removed/prerm", $prerm);
 
     is_deeply([ run('sh', $script, 'remove') ], [ 0, '' ],
-        'prerm: there is no nginx');
+        'prerm: a removal without nginx prints nothing');
 
     mkdir $etc;
     mkdir "$dir/removed/$_" for qw(sites modules);
@@ -879,17 +909,17 @@ sub asked {
     symlink "$dir/removed/modules", "$etc/modules";
 
     is_deeply([ run('sh', $script, 'remove') ], [ 0, '' ],
-        'prerm: the module itself does not need it');
+        'prerm: the module itself and comments do not count');
 
     symlink "$dir/removed/sites/mcp", "$etc/mcp.conf";
 
     my ($status, $text) = run('sh', $script, 'remove');
 
-    is($status, 0, 'prerm: remove');
+    is($status, 0, 'prerm: a removal succeeds');
     like($text, qr/\A\S+ \Q$etc\E\/mcp\.conf needs the module[^\n]*\n\z/,
-        'prerm: the file that needs it');
+        'prerm: a removal names the file that needs the module');
     is_deeply([ run('sh', $script, 'upgrade', '2') ], [ 0, '' ],
-        'prerm: nothing of an upgrade');
+        'prerm: an upgrade prints nothing');
 }
 
 
@@ -900,16 +930,18 @@ sub asked {
     my %vars = slurp("$root/contrib/frappe-sse-bridge.env")
         =~ /^([A-Z_]+)=(.+)$/mg;
 
-    is($vars{PORT}, 8080, 'env: PORT');
+    is($vars{PORT}, 8080, 'variables of the unit: PORT is 8080');
 
     $vars{PORT} = $port;
     $vars{FRAPPE_URL} =~ s/8000/frappe()->port/e;
 
     my $pid = start('unit', \%vars, $bin);
 
-    ok(up($port), 'env: it runs') or diag(slurp("$dir/unit.log"));
-    is(asked($port), 'erp.example.com', 'env: FRAPPE_SITE');
-    ok(gone($pid, 'QUIT'), 'env: QUIT ends it');
+    ok(up($port), 'variables of the unit: the bridge runs')
+        or diag(slurp("$dir/unit.log"));
+    is(asked($port), 'erp.example.com',
+        'variables of the unit: FRAPPE_SITE is the site of calls');
+    ok(gone($pid, 'QUIT'), 'variables of the unit: QUIT ends the bridge');
 }
 
 SKIP: {
@@ -922,8 +954,8 @@ SKIP: {
     my $file = spew("$dir/frappe-sse-bridge.service", $unit);
     my ($status, $text) = run($analyze, '--man=no', 'verify', $file);
 
-    is($status, 0, 'systemd-analyze verify');
-    is($text, '', 'has nothing to say');
+    is($status, 0, 'systemd-analyze verify accepts the unit');
+    is($text, '', 'systemd-analyze verify has no warning');
 }
 
 
@@ -939,9 +971,9 @@ assert c.sections() == ["program:frappe-sse-bridge"]
 print(p["command"], p["stdout_logfile"], p["stopsignal"], p["user"])
 EOT
 
-    is($status, 0, 'supervisor: an ini file');
+    is($status, 0, 'supervisor: the file is an ini file');
     is($text, '/usr/bin/frappe-sse-bridge /var/log/frappe/sse-bridge.log '
-        . "QUIT frappe\n", 'supervisor: names as in the guide');
+        . "QUIT frappe\n", 'supervisor: names are those of the guide');
 }
 
 SKIP: {
@@ -968,12 +1000,14 @@ SKIP: {
     my $pid = start('supervised', {}, $supervisord, '-c',
         "$dir/supervisor.conf");
 
-    ok(up($port), 'supervisor: it runs') or diag(slurp("$dir/supervised.log"));
-    is(asked($port), 'erp.example.com', 'supervisor: FRAPPE_SITE');
+    ok(up($port), 'supervisor: the bridge runs')
+        or diag(slurp("$dir/supervised.log"));
+    is(asked($port), 'erp.example.com',
+        'supervisor: FRAPPE_SITE is the site of calls');
     like(slurp("$dir/supervisor/sse-bridge.log"),
-        qr/"POST \/mcp HTTP\/1\.1" 200/, 'supervisor: its log');
+        qr/"POST \/mcp HTTP\/1\.1" 200/, 'supervisor: the log has the call');
 
-    # logrotate under its nose
+    # logrotate while the bridge runs
 
     SKIP: {
         my $logrotate = installed('logrotate') or skip 'no logrotate', 3;
@@ -986,23 +1020,23 @@ SKIP: {
         run($logrotate, '-f', '-s', "$dir/rotated", "$dir/logrotate");
 
         like(slurp("$dir/supervisor/sse-bridge.log.1"), qr/POST \/mcp/,
-            'logrotate: the old log');
+            'logrotate: the old log has the call');
         unlike(slurp("$dir/supervisor/sse-bridge.log"), qr/POST/,
-            'logrotate: a new one');
+            'logrotate: the new log is empty');
         asked($port);
         ok(run_until(sub { slurp("$dir/supervisor/sse-bridge.log")
-            =~ /\A[^\0]*POST/ }), 'logrotate: which goes on');
+            =~ /\A[^\0]*POST/ }), 'logrotate: the new log has the next call');
     }
 
-    ok(gone($pid, 'QUIT'), 'supervisor: QUIT ends it');
+    ok(gone($pid, 'QUIT'), 'supervisor: QUIT ends the bridge');
 }
 
 SKIP: {
     my $logrotate = installed('logrotate') or skip 'no logrotate', 2;
     my ($status, $text) = run($logrotate, '-d', "$share/logrotate");
 
-    is($status, 0, 'logrotate -d');
-    unlike($text, qr/error/, 'logrotate has nothing against it');
+    is($status, 0, 'logrotate -d accepts the file');
+    unlike($text, qr/error/, 'logrotate -d reports no error');
 }
 
 finish();

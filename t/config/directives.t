@@ -1,5 +1,5 @@
-# Every directive: where it may stand, what it takes, and that each mistake
-# nginx -t can see is an [emerg].  docs/PROTOCOL.md 13.
+# Every directive: its contexts and values, inheritance, and the error of
+# nginx -t for each invalid use.  docs/PROTOCOL.md 5.3, 13.1, 13.2.
 
 use strict;
 use warnings;
@@ -34,7 +34,7 @@ sub file {
 }
 
 
-# nginx -t with these lines; $where is http, server or location.
+# Runs nginx -t with these lines at http, server or location level.
 
 sub check {
     my (%lines) = @_;
@@ -81,12 +81,12 @@ sub good {
 
     my ($status, $text) = check(%lines);
 
-    # where URIs lead is for newcomer.t
+    # newcomer.t tests the warnings about locations
 
     $text =~ s/.*\[warn\].*(?: names "\/|streams announce ).*\n//g;
 
-    ok($status == 0 && $text !~ /\[(?:warn|error|alert|crit|emerg)\]/, $name)
-        or diag($text);
+    ok($status == 0 && $text !~ /\[(?:warn|error|alert|crit|emerg)\]/,
+        "accepted: $name") or diag($text);
 
     return;
 }
@@ -111,7 +111,7 @@ good('a plain configuration');
 my $key = file('key', "# first\n" . 'k' x 32 . "\n\n" . 'l' x 64 . "\n");
 my $secret = file('secret', "alice-secret\n");
 
-# what stands anywhere; good and bad values
+# directives of all contexts, with good and bad values
 
 my %merged = (
     mcp_sse_call       => [ [ '/a', '/a?b=c' ], [ '', '/a /b' ] ],
@@ -167,7 +167,7 @@ my %merged = (
 for my $name (sort keys %merged) {
     my ($values, $wrong) = @{ $merged{$name} };
 
-    # a directive of $base would be there twice
+    # leave the directive out of $base, where it would be a duplicate
 
     my $rest = $base =~ s/\b$name [^;]*;//r;
     my $first = $values->[0];
@@ -188,14 +188,14 @@ for my $name (sort keys %merged) {
             location => "$name $value;");
     }
 
-    # repeated: lists may be, others are duplicates
+    # only directives that are lists may be repeated
 
     bad("$name twice", qr/is duplicate|directive/,
         location => "$name $first;\n$name $first;")
         unless $name =~ /(?:server_url|origin|pass_header|local)\z/;
 }
 
-# what stands in http only
+# directives of http only
 
 my %main = (
     mcp_sse_zone        => [ [ 'zone=mcp_sse:8m', 'zone=x:16m' ],
@@ -238,23 +238,24 @@ bad('mcp_sse_max_message 2m with a zone of 8m', qr/zone/, http =>
 good('mcp_sse_max_message 64k with a zone of 2m', http =>
     'mcp_sse_zone zone=a:2m; mcp_sse_max_message 64k;');
 
-# a key readable for the group is fine, one for others is not
+# a key file may be readable for its group, but not for others
 
 good('mcp_sse_key of mode 0640',
     http => 'mcp_sse_key ' . file('g', 'k' x 40 . "\n", 0640) . ';');
 bad('mcp_sse_key of mode 0604', qr/\Q$dir\E/,
     http => 'mcp_sse_key ' . file('o', 'k' x 40 . "\n", 0604) . ';');
 
-# the key is not in any message
+# no message contains a key
 
 {
     my ($status, $text) = check(http => 'mcp_sse_key '
         . file('leak', "shortsecret\n") . ';');
 
-    unlike($text, qr/shortsecret/, 'a bad key is not shown');
+    unlike($text, qr/shortsecret/,
+        'the error for a bad key does not show the key');
 }
 
-# handlers
+# directives that make an endpoint
 
 for my $handler (qw(stream message health metrics)) {
     my $line = "mcp_sse_$handler;";
@@ -274,7 +275,7 @@ for my $handler (qw(stream message health metrics)) {
         more => "location /x { $line } location /y { $line }");
 }
 
-# what a handler needs
+# what an endpoint needs
 
 for my $handler (qw(stream message)) {
     my $line = "mcp_sse_$handler;";
@@ -297,13 +298,13 @@ for my $handler (qw(stream message)) {
         base => '');
 }
 
-good('mcp_sse_health needs nothing', handler => 'mcp_sse_health;',
+good('mcp_sse_health without other directives', handler => 'mcp_sse_health;',
     base => '');
-good('mcp_sse_metrics needs nothing', handler => 'mcp_sse_metrics;',
+good('mcp_sse_metrics without other directives', handler => 'mcp_sse_metrics;',
     base => '');
-good('no handler at all', handler => 'return 200;', base => '');
-good('the module loaded and not used', handler => 'return 200;', base => '',
-    http => 'mcp_sse_grace 5s;');
+good('a configuration without endpoints', handler => 'return 200;', base => '');
+good('directives of the module without endpoints', handler => 'return 200;',
+    base => '', http => 'mcp_sse_grace 5s;');
 
 # variables
 
@@ -316,12 +317,12 @@ good('variables in map and if', http =>
     'map $mcp_sse_result $r { default 0; ok 1; }',
     more => 'location /v { if ($mcp_sse_user = "") { return 403; } }');
 
-# a directive nobody knows
+# a directive that does not exist
 
 bad('an unknown directive', qr/unknown directive/,
     http => 'mcp_sse_nothing on;');
 
-# headers that never go to Frappe: each is refused, alone and behind others
+# headers that never go to Frappe are refused, behind other ones as well
 
 for my $name (qw(cookie authorization host x-forwarded-for
     x-frappe-site-name content-length transfer-encoding connection upgrade))
@@ -330,7 +331,7 @@ for my $name (qw(cookie authorization host x-forwarded-for
         location => "mcp_sse_pass_header X-A $name;");
 }
 
-# headers that never go to Frappe, whatever is configured
+# headers that never go to Frappe with any configuration
 
 {
     my $nginx = start_nginx(fails => 1, http => 'mcp_sse_pass_header Cookie '
@@ -346,7 +347,7 @@ for my $name (qw(cookie authorization host x-forwarded-for
 
         my $got = frappe()->last_headers;
 
-        is($got->{$_}, undef, "mcp_sse_pass_header $_ does nothing")
+        is($got->{$_}, undef, "mcp_sse_pass_header $_ passes nothing to Frappe")
             for qw(cookie x-frappe-site-name accept-encoding upgrade);
         $stream->close;
 
@@ -357,7 +358,7 @@ for my $name (qw(cookie authorization host x-forwarded-for
     }
 }
 
-# inheritance as it works
+# inheritance
 
 {
     my $nginx = start_nginx(http => 'mcp_sse_ping_result result;',
@@ -380,22 +381,25 @@ EOT
     my $own    = open_stream($nginx, path => '/own/sse');
 
     like(call($nginx, $plain, request(1, 'ping')) || '', qr/"status":"ok"/,
-        'from http');
+        'a location inherits mcp_sse_ping_result from http');
     is(call($nginx, $nested, request(1, 'ping')),
-        '{"jsonrpc":"2.0","result":{},"id":1}', 'from an outer location');
+        '{"jsonrpc":"2.0","result":{},"id":1}',
+        'a nested location inherits from the outer one');
     is(call($nginx, $nested, request(2, 'prompts/list')),
-        '{"jsonrpc":"2.0","result":{"prompts":[]},"id":2}', 'from server');
+        '{"jsonrpc":"2.0","result":{"prompts":[]},"id":2}',
+        'a nested location inherits mcp_sse_local from server');
 
     frappe()->reset;
     call($nginx, $own, request(1, 'ping'));
-    is(frappe()->count('ping'), 1, 'its own');
+    is(frappe()->count('ping'), 1, 'a location overrides mcp_sse_local');
     is(get($nginx, '/nested/none')->body, 'none',
-        'handlers are not inherited');
-    is(get($nginx, '/nested/other')->status, 404, 'really');
+        'a nested location does not inherit the endpoint');
+    is(get($nginx, '/nested/other')->status, 404,
+        'a path without a nested location is no endpoint');
     $_->close for $plain, $nested, $own;
 }
 
-# one site for both: else the call says so
+# stream and messages with different sites
 
 {
     my $nginx = start_nginx(
@@ -403,7 +407,7 @@ EOT
     my $stream = open_stream($nginx);
 
     is(post($nginx, $stream, request(1, 'ping'))->status, 401,
-        'stream and message of different sites do not meet');
+        'a message for a stream of another site is 401');
     $stream->close;
 }
 

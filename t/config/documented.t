@@ -1,7 +1,8 @@
-# The documents say what the code does: docs/directives.md has each directive
-# with its contexts, arguments and default, and each variable; docs/operations.md
-# has each family of /metrics and the log lines of its tables;
-# docs/installation.md has the variables of the launcher.  And the reverse.
+# The documents agree with the code, in both directions: docs/directives.md has
+# each directive with its contexts, arguments and default, and each variable;
+# docs/operations.md has each family of /metrics, and log lines that exist;
+# docs/installation.md has each variable of the launcher.
+# docs/PROTOCOL.md 9.6, 13.1.
 
 use strict;
 use warnings;
@@ -43,7 +44,7 @@ my $operations   = slurp("$root/docs/operations.md");
 my $installation = slurp("$root/docs/installation.md");
 
 
-# The names that are only in one of two lists.
+# Tests that two lists have the same names.
 
 sub same {
     my ($name, $documented, $there) = @_;
@@ -61,7 +62,7 @@ sub table {
 
     my ($rows) = $text =~ /^\Q$head\E\n\|[-|]+\|\n((?:\|.*\n)+)/m;
 
-    ok($rows, "a table $head") or return;
+    ok($rows, "the document has a table $head") or return;
 
     return map { [ map { s/\A\s+|\s+\z//gr } /\A\| (.*) \|\z/
         ? split / \| /, $1 : () ] } split /\n/, $rows;
@@ -81,7 +82,7 @@ while ($code =~ /\{\s*ngx_string\("(mcp_sse_\w+)"\),\s*
         field => $3 };
 }
 
-# those whose setters know the field themselves
+# directives whose setters know the field themselves
 
 my %field = (
     mcp_sse_zone        => 'zone_name',
@@ -104,15 +105,15 @@ while ($directives =~ /^### (mcp_sse_\w+)\n\n(.*?)(?=^##|\z)/gms) {
         \*\*Default:\*\*\ (.*)<br>\n
         \*\*Context:\*\*\ (.*)\n\n\S/x;
 
-    ok(defined $context, "$name: syntax, default, context, and a text")
+    ok(defined $context, "$name has syntax, default, context and a text")
         or next;
-    ok(!$section{$name}, "$name: once");
+    ok(!$section{$name}, "$name is documented once");
 
     $section{$name} = { syntax => $syntax =~ s/\A //r, default => $default,
         context => $context };
 }
 
-cmp_ok(scalar keys %command, '>', 30, 'the directives of the code');
+cmp_ok(scalar keys %command, '>', 30, 'the directives of the code are found');
 same('each directive is documented, and there is no other',
     [ keys %section ], [ keys %command ]);
 
@@ -164,21 +165,23 @@ for my $name (sort keys %section) {
     is($section{$name}{context}, join(', ',
         $flags->{NGX_HTTP_MAIN_CONF} ? 'http' : (),
         $flags->{NGX_HTTP_SRV_CONF} ? 'server' : (),
-        $flags->{NGX_HTTP_LOC_CONF} ? 'location' : ()), "$name: context");
+        $flags->{NGX_HTTP_LOC_CONF} ? 'location' : ()),
+        "$name: the contexts are those of the code");
 
     my ($least, $most) = arguments($syntax);
 
-    is($syntax, 'on | off', "$name: a flag") if $flags->{NGX_CONF_FLAG};
+    is($syntax, 'on | off', "$name: the syntax is that of a flag")
+        if $flags->{NGX_CONF_FLAG};
     is("$least $most", $flags->{NGX_CONF_NOARGS} ? '0 0'
         : $flags->{NGX_CONF_TAKE1} || $flags->{NGX_CONF_FLAG} ? '1 1'
         : $flags->{NGX_CONF_TAKE12} ? '1 2'
         : $flags->{NGX_CONF_1MORE} ? '1 ' . ($most > 1 ? $most : 'more')
-        : 'unknown', "$name: the arguments of \"$syntax\"");
+        : 'unknown', "$name: the code takes the arguments of \"$syntax\"");
 }
 
 # ---- defaults
 
-# What an expression of C comes to: a number, a string, or nothing (NULL, "").
+# The value of an expression of C: a number, a string, or nothing (NULL, "").
 
 sub value_of {
     my ($text) = @_;
@@ -230,7 +233,7 @@ my %unit = (ms => 1, s => 1000, m => 60_000, h => 3_600_000, d => 86_400_000);
 my %size = ('' => 1, k => 1 << 10, m => 1 << 20);
 
 
-# The same of a word in a document.
+# The value of a word in a document.
 
 sub number_of {
     my ($kind, $word) = @_;
@@ -245,7 +248,7 @@ sub number_of {
 }
 
 
-# those that one sees only in use, below
+# defaults that are seen only in use, below
 
 my %observed = map { $_ => 1 } qw(mcp_sse_site mcp_sse_local
     mcp_sse_ping_result mcp_sse_zone mcp_sse_keepalive);
@@ -258,22 +261,24 @@ for my $name (sort keys %section) {
     my ($kind, $value) = defined $field ? default_of($field) : ();
 
     ok(defined $word || $section{$name}{default} =~ /\A\x{e2}\x{80}\x{93}/,
-        "$name: a default, or none");
+        "$name: the document has a default, or says that there is none");
 
     if ($name eq 'mcp_sse_keepalive') {
         my ($time, $form) = split / /, $word || '';
 
-        is(number_of($kind, $time), $value, "$name: its default time");
+        is(number_of($kind, $time), $value,
+            "$name: the default time is that of the code");
         is($form eq 'event' ? 1 : 0, (default_of('keepalive_event'))[1],
-            "$name: its default form");
+            "$name: the default form is that of the code");
     }
 
     next if $observed{$name};
 
     if (defined $word) {
-        is(number_of($kind || '', $word), $value, "$name: its default");
+        is(number_of($kind || '', $word), $value,
+            "$name: the default is that of the code");
     } else {
-        is($value, undef, "$name: no default");
+        is($value, undef, "$name: the code has no default");
     }
 }
 
@@ -281,23 +286,24 @@ for my $name (sort keys %section) {
     my ($text) = $directives =~ /^### mcp_sse_redis\n(.*?)(?=^##|\z)/ms;
     my %said   = $text =~ /`(\w+)` \(default `([^`]*)`\)/g;
 
-    same('mcp_sse_redis: each option is there', [ keys %said ],
+    same('mcp_sse_redis: each option has a default', [ keys %said ],
         [ $section{mcp_sse_redis}{syntax} =~ /\[(\w+)=/g ]);
 
     my ($prefix) = $code =~ /ngx_str_set\(&\w+->prefix, "([^"]*)"\)/;
 
-    is($said{prefix}, $prefix, 'mcp_sse_redis: prefix');
+    is($said{prefix}, $prefix,
+        'mcp_sse_redis: the default prefix is that of the code');
 
     for my $option (qw(timeout connect_timeout)) {
         my ($kind, $value) = default_of($option);
 
         is(number_of($kind, $said{$option}), $value,
-            "mcp_sse_redis: $option");
+            "mcp_sse_redis: the default $option is that of the code");
     }
 }
 
-# what has a default in the code belongs to a directive, or is another half of
-# one that is looked at above
+# each default of the code belongs to a directive, or is the second half of one
+# that is tested above
 
 {
     my %known = map { $_ => 1 } qw(any_origin keepalive_event timeout
@@ -306,11 +312,12 @@ for my $name (sort keys %section) {
     my @there = $code
         =~ /ngx_conf_(?:merge|init)_(?:\w+_)?value\(\s*\w+->([\w.]+),/g;
 
-    cmp_ok(scalar @there, '>', 30, 'defaults of the code were found');
-    is(join(' ', grep { !$known{$_} } @there), '', 'each has its directive');
+    cmp_ok(scalar @there, '>', 30, 'the defaults of the code are found');
+    is(join(' ', grep { !$known{$_} } @there), '',
+        'each default of the code has its directive');
 }
 
-# nginx takes each default, wherever its directive may stand
+# nginx accepts each default in each context of its directive
 
 for my $where (qw(http server location)) {
     my $lines = join '', map { $_->{default} =~ /\A`(.*)`\z/ ? "$1\n" : () }
@@ -348,8 +355,10 @@ EOT
     my ($status, $said) = MCPTest::Nginx->check("$dir/nginx.conf", '-e',
         "$dir/logs/error.log");
 
-    cmp_ok(scalar(() = $lines =~ /\n/g), '>', 15, "$where: many defaults");
-    is($status, 0, "$where: nginx takes them") or diag($said);
+    cmp_ok(scalar(() = $lines =~ /\n/g), '>', 15,
+        "$where: the defaults of the document are found");
+    is($status, 0, "$where: nginx accepts the defaults of the document")
+        or diag($said);
 }
 
 # ---- defaults in use
@@ -377,20 +386,22 @@ sub default_word {
 
     my ($line) = $nginx->audit(1);
 
-    is(default_word('mcp_sse_site'), '$server_name', 'mcp_sse_site');
-    is($line->{site}, $conf, 'which is what the audit log has');
+    is(default_word('mcp_sse_site'), '$server_name',
+        'mcp_sse_site: the default is $server_name');
+    is($line->{site}, $conf, 'mcp_sse_site: the audit log has the server name');
 
     like($stream->endpoint,
         qr/\A\Q${\ default_word('mcp_sse_message_uri')}\E\?session_id=/,
-        'mcp_sse_message_uri, in the event endpoint');
+        'mcp_sse_message_uri: the event endpoint has the default');
 
     like(call($nginx, $stream, request(2, 'ping')), qr/"result":\{"_meta":/,
-        'ping over a stream: meta');
+        'mcp_sse_ping_result: a stream has meta by default');
     is(http_post($nginx, request(3, 'ping'))->body,
-        '{"jsonrpc":"2.0","result":{},"id":3}', 'at mcp_sse_http: empty');
+        '{"jsonrpc":"2.0","result":{},"id":3}',
+        'mcp_sse_ping_result: mcp_sse_http has empty by default');
     like($section{mcp_sse_ping_result}{default},
         qr/\(`empty` at mcp_sse_http, otherwise `meta`\)/,
-        'mcp_sse_ping_result says so');
+        'mcp_sse_ping_result: the document has both defaults');
     $stream->close;
 }
 
@@ -399,28 +410,31 @@ sub default_word {
     my (@all)  = ($list || '') =~ /`([^`]+)`/g;
     my @local;
 
-    is(scalar @all, 4, 'mcp_sse_local: four methods') or diag("@all");
+    is(scalar @all, 4, 'mcp_sse_local: the document has four methods')
+        or diag("@all");
 
     for my $method (@all) {
         my $before = counters($nginx);
 
-        is(http_post($nginx, request(1, $method))->status, 200, $method);
+        is(http_post($nginx, request(1, $method))->status, 200,
+            "mcp_sse_local: $method is answered");
 
         push @local, $method
             if grep { /\Acalls \S+ local\z/ } keys %{ since($nginx, $before) };
     }
 
-    is(default_word('mcp_sse_local'), "@local", 'those answered by default');
+    is(default_word('mcp_sse_local'), "@local",
+        'mcp_sse_local: the default names the methods answered locally');
 }
 
 is(default_word('mcp_sse_zone'), 'zone=mcp_sse:'
     . MCPTest::Metrics::gauge($nginx, 'zone_bytes') / (1 << 20) . 'm',
-    'mcp_sse_zone, in /metrics');
+    'mcp_sse_zone: /metrics has the default size');
 
 {
     my ($name) = $code =~ /ngx_str_set\(&\w+->zone_name, "([^"]*)"\)/;
 
-    is($name, 'mcp_sse', 'and its name');
+    is($name, 'mcp_sse', 'mcp_sse_zone: the code has the default name');
 }
 
 for my $case (
@@ -434,13 +448,13 @@ for my $case (
     my ($name, $path, $headers, $status) = @$case;
 
     like($section{$name}{default}, qr/host and port of the request's `Host`/,
-        "$name: the host");
+        "$name: the document names the host as the default");
 
     my $stream = open_stream($nginx, path => $path, host => $host,
         headers => $headers, wait => 0);
 
     run_until(sub { $stream->status }, 10);
-    is($stream->status, $status, "$name: $path @$headers");
+    is($stream->status, $status, "$name: GET $path @$headers is $status");
     $stream->close;
 }
 
@@ -450,9 +464,10 @@ for my $case (
 
     like($section{mcp_sse_public_url}{default},
         qr/scheme of the connection, host and port of the request's `Host`/,
-        'mcp_sse_public_url: the host');
+        'mcp_sse_public_url: the document names the host as the default');
     like($got->header('WWW-Authenticate'),
-        qr{resource_metadata="http://\Q$host\E/}, 'and a 401 names it');
+        qr{resource_metadata="http://\Q$host\E/},
+        'mcp_sse_public_url: a 401 names the host');
 }
 
 # ---- variables
@@ -494,7 +509,7 @@ for my $type (qw(gauge counter histogram)) {
             push @{ $documented{$type} }, $family;
 
             is($labels || '', join(',', sort keys %{ $labels{$family} || {} }),
-                "$family: its labels");
+                "$family: the labels are those of /metrics");
 
             values_of($family, $labels, $text) if $labels;
         }
@@ -509,7 +524,7 @@ for my $type (qw(gauge counter histogram)) {
 
             is(join(' ', map { $_ * 1 } $from * $second{$fu},
                 $to * $second{$tu}), join(' ', map { $_ * 1 } @bounds[0, -1]),
-                "$family: its bounds");
+                "$family: the bounds are those of /metrics");
         }
     }
 
@@ -518,10 +533,10 @@ for my $type (qw(gauge counter histogram)) {
 }
 
 is(scalar(grep { !/\A(?:gauge|counter|histogram)\z/ } values %type), 0,
-    'there is no other type');
+    '/metrics has no other types');
 
 
-# The values of a label, which the text has as code, are those of the page.
+# Tests that the values of a label in the document are those of /metrics.
 
 sub values_of {
     my ($family, $labels, $text) = @_;
@@ -529,7 +544,7 @@ sub values_of {
     for my $label (split /,/, $labels) {
         my @there = keys %{ $labels{$family}{$label} };
 
-        # a version, and statuses, are not listed
+        # versions and statuses are not listed
 
         next if $label eq 'version' || $label eq 'status';
 
@@ -544,8 +559,8 @@ sub values_of {
     return;
 }
 
-# ---- log lines: what stands in the first column of tables of lines is
-# printed by the module or by a script, but for those of other programs
+# ---- log lines: the module or a script prints the lines in the first column of
+# tables of lines, except for those of other programs
 
 my $printed = join "\n", ($code =~ s/"\s*\n\s*"//gr =~ s/\\"/"/gr),
     map { slurp("$root/$_") } qw(util/mcp-sse-bridge contrib/bench-nginx-patch);
@@ -567,18 +582,19 @@ for my $row (map { split /\n/ } $operations
 
         $lines++;
 
-        # what is a variable in it, and what is not
+        # the words between the variable parts of the line
 
         my @words = grep { /\w{3}/ } map { s/\A\W+|\W+\z//gr }
             split /\.\.\.|"[^"]*"|\b[A-Z]+\b|\[\w+\]|\d[\d.]*|lib\S+\.so/,
             $line;
 
         ok(!(grep { index($printed, $_) < 0 } @words),
-            "a line of the log: $line") or diag(join ' / ', @words);
+            "the module or a script prints: $line")
+            or diag(join ' / ', @words);
     }
 }
 
-cmp_ok($lines, '>', 20, 'log lines were found');
+cmp_ok($lines, '>', 20, 'the log lines of the document are found');
 
 # ---- the launcher
 
@@ -593,14 +609,15 @@ cmp_ok($lines, '>', 20, 'log lines were found');
 
     same('each variable of the launcher is documented, and there is no other',
         [ keys %default ], [ $help =~ /^    ([A-Z_]{4,}) /mg ]);
-    same('and each file',
+    same('each variable with the name of a file is documented',
         [ $text =~ /^`(\w+_FILE)`, `(\w+_FILE)` and `(\w+_FILE)` name/m ],
         [ $help =~ /^(\w+_FILE), (\w+_FILE) and (\w+_FILE) name/m ]);
 
     my %set = $script =~ /"\$\{([A-Z_]+):=([^}]*)\}"/g;
 
-    is($default{$_}, "`$set{$_}`", "its default: $_") for sort keys %set;
-    cmp_ok(scalar keys %set, '>', 6, 'defaults of the launcher were found');
+    is($default{$_}, "`$set{$_}`", "the default of $_ is that of the launcher")
+        for sort keys %set;
+    cmp_ok(scalar keys %set, '>', 6, 'the defaults of the launcher are found');
 }
 
 finish();

@@ -1,4 +1,6 @@
-# util/mcp-sse-bridge: docs/PROTOCOL.md 10; nginx.conf.example is its output.
+# util/mcp-sse-bridge, the launcher: what its variables become, which values it
+# refuses, and that it runs.  nginx.conf.example is its output.
+# docs/PROTOCOL.md 2.2, 5.3, 7.5, 7.6, 10.
 
 use strict;
 use warnings;
@@ -30,7 +32,7 @@ my %plain = (FRAPPE_URL => 'http://127.0.0.1:8000',
     FRAPPE_SITE => 'erp.example.com');
 
 
-# Runs the launcher with only these variables: status, output, errors.
+# Runs the launcher with only these variables; returns status, output, errors.
 
 sub launch {
     my ($env, @arg) = @_;
@@ -69,10 +71,11 @@ sub refuses {
     my ($status, $out, $errors) = launch({ %plain, %env }, '--print-config');
     my @lines = split /\n/, $errors;
 
-    # notes may precede the one line
+    # a refusal is one line
 
     ok($status != 0 && $out eq '' && @lines == 1 && $errors =~ $pattern,
-        "refuses $name") or diag("$status, $errors");
+        "the launcher refuses $name with one line")
+        or diag("$status, $errors");
 
     return;
 }
@@ -109,43 +112,52 @@ close $copy;
 my ($status, $text) = MCPTest::Nginx->check("$dir/nginx.conf", '-p',
     "$dir/", '-g', "pid $dir/nginx.pid;");
 
-is($status, 0, 'nginx -t on nginx.conf.example') or diag($text);
-unlike($text, qr/\[(?:warn|error|alert|crit|emerg)\]/, 'without a warning');
+is($status, 0, 'nginx -t accepts nginx.conf.example') or diag($text);
+unlike($text, qr/\[(?:warn|error|alert|crit|emerg)\]/,
+    'nginx -t on nginx.conf.example has no warning');
 
 # what the variables become
 
-like(config(), qr/listen\s+127\.0\.0\.1:8080;/, 'HOST and PORT');
+like(config(), qr/listen\s+127\.0\.0\.1:8080;/,
+    'HOST is 127.0.0.1 and PORT 8080 by default');
 like(config(HOST => '0.0.0.0', PORT => 8099), qr/listen\s+0\.0\.0\.0:8099;/,
-    'others');
-like(config(), qr/server\s+127\.0\.0\.1:8000/, 'FRAPPE_URL');
-like(config(), qr/mcp_sse_site\s+erp\.example\.com;/, 'FRAPPE_SITE');
+    'HOST and PORT become listen');
+like(config(), qr/server\s+127\.0\.0\.1:8000/,
+    'FRAPPE_URL becomes the upstream');
+like(config(), qr/mcp_sse_site\s+erp\.example\.com;/,
+    'FRAPPE_SITE becomes mcp_sse_site');
 like(config(FRAPPE_SITE => ''), qr/mcp_sse_site\s+127\.0\.0\.1;/,
-    'FRAPPE_SITE: the host of FRAPPE_URL');
+    'FRAPPE_SITE is the host of FRAPPE_URL by default');
 like(config(), qr{mcp_sse_server_url[^;]*http://127\.0\.0\.1:8000},
-    'FRAPPE_URL as server_url');
+    'FRAPPE_URL is accepted as server_url');
 like(config(), qr{/api/method/frappe_assistant_core\.api\.fac_endpoint\.handle_mcp},
-    'FRAPPE_METHOD');
-like(config(), qr/mcp_sse_local\s+ping;/, 'handle_mcp: resources/list not here');
+    'FRAPPE_METHOD is the one of new versions by default');
+like(config(), qr/mcp_sse_local\s+ping;/,
+    'with handle_mcp only ping is answered locally');
 like(config(FRAPPE_METHOD =>
     'frappe_assistant_core.api.assistant_api.handle_assistant_request'),
-    qr/mcp_sse_local\s+ping resources\/list;/, 'the old one: here');
-like(config(), qr/error_log\s+\S+\s+info;/, 'LOG_LEVEL');
-like(config(LOG_LEVEL => 'warning'), qr/error_log\s+\S+\s+warn;/, 'warning');
+    qr/mcp_sse_local\s+ping resources\/list;/,
+    'with the old method resources/list is answered locally, too');
+like(config(), qr/error_log\s+\S+\s+info;/, 'LOG_LEVEL is info by default');
+like(config(LOG_LEVEL => 'warning'), qr/error_log\s+\S+\s+warn;/,
+    'LOG_LEVEL=warning becomes warn');
 like(config(LOG_LEVEL => 'critical'), qr/error_log\s+\S+\s+crit;/,
-    'critical');
+    'LOG_LEVEL=critical becomes crit');
 like(config(LOG_LEVEL => 'error', DEBUG => 'true'),
-    qr/error_log\s+\S+\s+debug;/, 'DEBUG');
+    qr/error_log\s+\S+\s+debug;/, 'DEBUG=true overrides LOG_LEVEL');
 is(scalar(() = config(MCP_SSE_ACCESS_LOG => '/dev/stdout')
     =~ m{access_log\s+"/dev/stdout"\s+mcp_(?:access|audit)}g), 2,
-    'MCP_SSE_ACCESS_LOG');
-like(config(), qr/worker_processes\s+auto;/, 'WORKERS');
-like(config(WORKERS => 4), qr/worker_processes\s+4;/, 'WORKERS=4');
+    'MCP_SSE_ACCESS_LOG is the file of access and audit lines');
+like(config(), qr/worker_processes\s+auto;/, 'WORKERS is auto by default');
+like(config(WORKERS => 4), qr/worker_processes\s+4;/,
+    'WORKERS becomes worker_processes');
 like(config(WORKER_CONNECTIONS => 1000), qr/worker_connections\s+1000;/,
-    'WORKER_CONNECTIONS');
-like(config(), qr/keepalive_timeout\s+1s;/, 'KEEP_ALIVE');
-like(config(KEEP_ALIVE => 2), qr/keepalive_timeout\s+2s;/, 'KEEP_ALIVE=2');
+    'WORKER_CONNECTIONS becomes worker_connections');
+like(config(), qr/keepalive_timeout\s+1s;/, 'KEEP_ALIVE is 1 by default');
+like(config(KEEP_ALIVE => 2), qr/keepalive_timeout\s+2s;/,
+    'KEEP_ALIVE becomes keepalive_timeout');
 like(config(FRAPPE_URL => 'https://erp.example.com'),
-    qr/proxy_ssl_verify\s+on;/, 'https is checked')
+    qr/proxy_ssl_verify\s+on;/, 'the certificate of an https URL is verified')
     if -r '/etc/ssl/certs/ca-certificates.crt';
 
 # secrets are not printed
@@ -155,10 +167,12 @@ like(config(FRAPPE_URL => 'https://erp.example.com'),
         FRAPPE_API_SECRET => 'very-secret-value',
         MCP_SSE_KEY => 'K' x 40 }, '--print-config');
 
-    is($status, 0, 'secrets are taken');
-    like($out, qr/mcp_sse_api_secret\s/, 'FRAPPE_API_SECRET');
-    like($out, qr/mcp_sse_key\s/, 'MCP_SSE_KEY');
-    unlike($out . $errors, qr/very-secret-value|K{40}/, 'and not shown');
+    is($status, 0, 'the launcher accepts secrets from the environment');
+    like($out, qr/mcp_sse_api_secret\s/,
+        'FRAPPE_API_SECRET becomes mcp_sse_api_secret');
+    like($out, qr/mcp_sse_key\s/, 'MCP_SSE_KEY becomes mcp_sse_key');
+    unlike($out . $errors, qr/very-secret-value|K{40}/,
+        '--print-config does not show secrets');
 }
 
 {
@@ -169,8 +183,9 @@ like(config(FRAPPE_URL => 'https://erp.example.com'),
     my ($status, $text) = launch({ %plain,
         FRAPPE_API_SECRET_FILE => "$dir/secret" }, '--print-config');
 
-    is($status, 0, 'NAME_FILE');
-    like($text, qr/mcp_sse_api_secret\s/, 'is taken');
+    is($status, 0, 'FRAPPE_API_SECRET_FILE is accepted');
+    like($text, qr/mcp_sse_api_secret\s/,
+        'FRAPPE_API_SECRET_FILE becomes mcp_sse_api_secret');
     refuses('a missing NAME_FILE', qr/FRAPPE_API_SECRET/,
         FRAPPE_API_SECRET_FILE => "$dir/none");
 }
@@ -203,9 +218,9 @@ refuses('a secret with a blank', qr/FRAPPE_API_SECRET/,
     FRAPPE_API_SECRET => 'a b');
 
 is((launch({ %plain }, '--nonsense'))[0] == 0 ? 1 : 0, 0,
-    'refuses an unknown argument');
+    'the launcher refuses an unknown argument');
 
-# ./.env: the environment wins, nothing in it is run
+# ./.env: the environment wins, and no command in it is run
 
 {
     open my $out, '>', "$dir/cwd/.env" or die;
@@ -217,14 +232,14 @@ is((launch({ %plain }, '--nonsense'))[0] == 0 ? 1 : 0, 0,
     my $printed = config(LOG_LEVEL => 'info', FRAPPE_URL =>
         'http://127.0.0.1:8456');
 
-    like($printed, qr/:9001;/, '.env is read');
-    like($printed, qr/worker_processes\s+2;/, 'quotes and export');
-    like($printed, qr/127\.0\.0\.1:8456/, 'the environment wins');
-    ok(!-e "$dir/ran", 'nothing in it is run');
+    like($printed, qr/:9001;/, 'the launcher reads .env');
+    like($printed, qr/worker_processes\s+2;/, '.env may have quotes and export');
+    like($printed, qr/127\.0\.0\.1:8456/, 'the environment wins over .env');
+    ok(!-e "$dir/ran", 'no command in .env is run');
     unlink "$dir/cwd/.env";
 }
 
-# it runs nginx: real requests, then the end
+# the launcher runs nginx: requests, then the end
 
 for my $dialect (qw(new old)) {
     my $frappe = frappe();
@@ -249,7 +264,7 @@ for my $dialect (qw(new old)) {
         exec $bridge or _exit(127);
     }
 
-    # an answer, not a mere connection: "nginx -t" listens for a moment, too
+    # wait for an answer: "nginx -t" accepts connections for a moment, too
 
     my $up = run_until(sub {
         return 1 if waitpid($pid, WNOHANG) == $pid;
@@ -263,21 +278,23 @@ for my $dialect (qw(new old)) {
         return (<$sock> || '') =~ / 200 /;
     });
 
-    ok($up && kill(0, $pid), "$dialect: it runs");
+    ok($up && kill(0, $pid), "$dialect: the launcher runs nginx");
 
     if (kill 0, $pid) {
-        is(get($port, '/health')->status, 200, "$dialect: /health");
+        is(get($port, '/health')->status, 200, "$dialect: /health is 200");
 
         # the first worker may answer before the second has begun
 
         ok(run_until(sub { get($port, '/metrics')->body
-            =~ /^nginx_mcp_sse_workers 2$/m }), "$dialect: /metrics");
+            =~ /^nginx_mcp_sse_workers 2$/m }),
+            "$dialect: /metrics counts the workers");
 
         my $far = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
             PeerPort => $port, LocalAddr => '127.0.0.2') or die;
 
         print {$far} "GET /metrics HTTP/1.0\r\n\r\n";
-        like(<$far> || '', qr/ 403 /, "$dialect: not from other addresses");
+        like(<$far> || '', qr/ 403 /,
+            "$dialect: /metrics is 403 for other addresses");
 
         for my $path ('/', '/register', '/mcp/x', '/.well-known/x',
             '/.well-known/oauth-authorization-server/mcp/sse',
@@ -285,8 +302,8 @@ for my $dialect (qw(new old)) {
         {
             my $got = get($port, $path);
 
-            is($got->status, 404, "$dialect: $path: 404");
-            is(ref $got->json, 'HASH', "$dialect: $path: JSON");
+            is($got->status, 404, "$dialect: $path is 404");
+            is(ref $got->json, 'HASH', "$dialect: the 404 of $path is JSON");
         }
 
         is(get($port, $_)->status, 404, "$dialect: $_ is internal")
@@ -298,11 +315,12 @@ for my $dialect (qw(new old)) {
             for my $suffix ('', '/mcp', '/mcp/') {
                 my $got = get($port, "/.well-known/$document$suffix");
 
-                is($got->status, 200, "$dialect: $document$suffix");
+                is($got->status, 200, "$dialect: $document$suffix is 200");
                 ok(($got->json || {})->{ $document =~ /resource/
-                    ? 'resource' : 'issuer' }, "$dialect: Frappe's");
+                    ? 'resource' : 'issuer' },
+                    "$dialect: $document$suffix is Frappe's document");
                 is($got->header('Access-Control-Allow-Origin'), '*',
-                    "$dialect: for every page");
+                    "$dialect: $document$suffix is for every Origin");
             }
         }
 
@@ -310,27 +328,28 @@ for my $dialect (qw(new old)) {
             my $refused = post($port, undef, request(1, 'tools/list'),
                 path => $path, auth => undef);
 
-            is($refused->status, 401, "$dialect: $path: 401");
+            is($refused->status, 401,
+                "$dialect: $path without a credential is 401");
             like($refused->header('WWW-Authenticate'), qr{resource_metadata=
                 "http://[^"/]+/\.well-known/oauth-protected-resource
-                (?:/mcp)?"}x, "$dialect: and where to look");
+                (?:/mcp)?"}x, "$dialect: this 401 names the metadata");
 
             my $answer = post($port, undef, tool(5, 'echo', { text => 'x' }),
                 path => $path, headers => [ Accept =>
                     'application/json, text/event-stream' ]);
 
-            is($answer->status, 200, "$dialect: $path: 200");
+            is($answer->status, 200, "$dialect: a call at $path is 200");
             ok($answer->json && !error_of($answer->body),
-                "$dialect: with an answer");
+                "$dialect: a call at $path has a result");
         }
 
         my $stream = open_stream($port, path => '/mcp/sse?server_url='
             . 'http://127.0.0.1:' . $frappe->port);
 
-        is($stream->status, 200, "$dialect: a stream");
+        is($stream->status, 200, "$dialect: a stream opens");
 
         is(call($port, $stream, request(1, 'resources/list', {})) ? 1 : 0, 1,
-            "$dialect: resources/list");
+            "$dialect: resources/list is answered");
 
         for my $message (request(2, 'initialize', {}),
             request(3, 'tools/list', {}), request(4, 'ping'),
@@ -339,7 +358,8 @@ for my $dialect (qw(new old)) {
         {
             my $raw = call($port, $stream, $message);
 
-            ok($raw && !error_of($raw), "$dialect: an answer");
+            ok($raw && !error_of($raw),
+                "$dialect: a request on the stream has a result");
         }
 
         my $raw = call($port, $stream, tool(7, 'accel', {}));
@@ -353,23 +373,26 @@ for my $dialect (qw(new old)) {
         kill TERM => $pid;
 
         ok(run_until(sub { waitpid($pid, WNOHANG) != 0 }),
-            "$dialect: it ends");
+            "$dialect: the launcher ends with TERM");
 
         open my $log, '<', "$dir/log.$dialect" or die;
         my $text = do { local $/; <$log> };
 
-        unlike($text, qr/\[(?:alert|crit|emerg)\]/, "$dialect: log");
+        unlike($text, qr/\[(?:alert|crit|emerg)\]/,
+            "$dialect: the log has no alert, crit or emerg");
         like($text, qr/warning.*KEEP_ALIVE/, "$dialect: KEEP_ALIVE=2 warns");
         like($text, qr/resources\/list is passed to Frappe, .*handle_mcp/,
-            "$dialect: it says who answers resources/list")
+            "$dialect: the log says who answers resources/list")
             if $dialect eq 'new';
         unlike($text, qr/FRAPPE_METHOD/,
-            "$dialect: nothing of a variable that is right");
-        like($text, qr/"tool":"echo"/, "$dialect: the audit log");
-        like($text, qr/SSE connection established: /, "$dialect: log lines");
-        is(index($text, $session), -1, "$dialect: no session id in the log");
-        is(index($text, 'alice-secret'), -1, "$dialect: no credential");
-        is(index($text, 'K' x 40), -1, "$dialect: no key");
+            "$dialect: the log has no line about FRAPPE_METHOD");
+        like($text, qr/"tool":"echo"/, "$dialect: the log has audit lines");
+        like($text, qr/SSE connection established: /,
+            "$dialect: the log has lines of streams");
+        is(index($text, $session), -1, "$dialect: the log has no session id");
+        is(index($text, 'alice-secret'), -1,
+            "$dialect: the log has no credential");
+        is(index($text, 'K' x 40), -1, "$dialect: the log has no key");
 
     } else {
         open my $log, '<', "$dir/log.$dialect" or die;

@@ -1,6 +1,6 @@
-# What goes wrong on the first day: each mistake has one line, in the error
-# log, of nginx -t or of the launcher, that says what to do.
-# docs/operations.md, "Troubleshooting".
+# Mistakes of the first day: for each of them the error log, nginx -t or the
+# launcher has one line that says what to do, as docs/operations.md lists in
+# "Troubleshooting".  docs/PROTOCOL.md 9.14, 9.15, 10.14, 13.3.
 
 use strict;
 use warnings;
@@ -21,12 +21,13 @@ my $http  = 'location = /mcp { mcp_sse_http; mcp_sse_auth_wait 1s; }';
 mkdir "$dir/$_" for qw(cwd run logs);
 
 
-# A pattern of these literal words.
+# A pattern that matches these words literally.
 
 sub line { my $text = join ' ', @_; return qr/\Q$text\E/ }
 
 
-# A POST to /mcp, and how many lines of the error log match.
+# Sends a POST to /mcp; returns the response and how many lines of the error log
+# match.
 
 sub ask {
     my ($nginx, $pattern, %opt) = @_;
@@ -52,7 +53,7 @@ sub says {
 
     my ($response, $lines) = ask($nginx, $pattern, %opt);
 
-    is($response->status, $status, "$name: $status");
+    is($response->status, $status, "$name: the POST is $status");
     is($lines, 1, "$name: one line says what to do")
         or diag($nginx->error_log);
 
@@ -66,23 +67,25 @@ sub says {
     my $nginx = start_nginx(locations => $http,
         backend => MCPTest::Nginx::free_port());
 
-    my $got = says('Frappe is not there', $nginx, 502, 
+    my $got = says('Frappe does not run', $nginx, 502,
         line('mcp sse: user look-up at "/_mcp/user" answered 502, check that',
             'Frappe runs at the address in proxy_pass (FRAPPE_URL)'));
 
-    is_rejected($got, 502, -32003, 'Backend unavailable', 'and the answer');
+    is_rejected($got, 502, -32003, 'Backend unavailable',
+        'Frappe does not run: the client gets "Backend unavailable"');
 }
 
 {
     my $nginx = start_nginx(locations => $http,
         settings => "$sites mcp_sse_site nosuch.example.com;");
 
-    my $got = says('an unknown site', $nginx, 502, 
+    my $got = says('an unknown site', $nginx, 502,
         line('mcp sse: user look-up at "/_mcp/user" answered 404, check that',
             'Frappe has the site "nosuch.example.com" of mcp_sse_site',
             '(FRAPPE_SITE)'));
 
-    is_rejected($got, 502, -32003, 'Backend unavailable', 'and the answer');
+    is_rejected($got, 502, -32003, 'Backend unavailable',
+        'an unknown site: the client gets "Backend unavailable"');
 }
 
 {
@@ -93,10 +96,11 @@ sub says {
         line('mcp sse: call at "/_mcp/call" answered 417, check that Frappe',
             'has the method in proxy_pass (FRAPPE_METHOD)'));
 
-    is_error($got->body, -32603, 'Backend error', 'and the answer');
+    is_error($got->body, -32603, 'Backend error',
+        'an unknown method: the client gets "Backend error"');
 }
 
-# FRAPPE_URL is not Frappe, but an nginx that wants https; bench migrate
+# FRAPPE_URL leads to an nginx that redirects to https; bench migrate
 
 for my $case (
     [ 301, 502, ', a redirect: check that proxy_pass (FRAPPE_URL) has the'
@@ -116,7 +120,7 @@ for my $case (
         "user look-up at \"/_mcp/user\" answered $status$hint"));
 
     is_rejected($got, $answer, -32003, 'Backend unavailable',
-        'and the answer');
+        "Frappe answers $status: the client gets \"Backend unavailable\"");
 }
 
 # ---- tools
@@ -139,7 +143,8 @@ for my $case (
             message => tool(1, $name, { bytes => 20_000 }));
 
         is($lines, 1, "$message: one line says what to do");
-        like($got->body, qr/"message":"$message"/, 'and the answer');
+        like($got->body, qr/"message":"$message"/,
+            "$message: the client gets this error");
     }
 }
 
@@ -153,8 +158,8 @@ for my $case (
     my $wrong = line($begin, 'Frappe does not take the credential, check',
         'that key and secret are right and the user is enabled');
 
-    says('no credential', $nginx, 401, $none, auth => undef);
-    says('a key alone', $nginx, 401, $none, auth => 'alice-key');
+    says('a missing credential', $nginx, 401, $none, auth => undef);
+    says('a key without a secret', $nginx, 401, $none, auth => 'alice-key');
     says('three words', $nginx, 401, $none, auth => 'token alice-key x');
     says('a wrong secret', $nginx, 401, $wrong,
         auth => 'token alice-key:wrong-secret');
@@ -169,8 +174,10 @@ for my $case (
     my $got = says('a disabled user', $nginx, 401, $user,
         auth => 'token disabled-key:disabled-secret');
 
-    is_error($got->body, -32001, 'Not permitted', 'and the answer');
-    unlike($nginx->error_log, qr/mcp sse: .*answered 200/, 'nothing else');
+    is_error($got->body, -32001, 'Not permitted',
+        'a disabled user: the client gets "Not permitted"');
+    unlike($nginx->error_log, qr/mcp sse: .*answered 200/,
+        'a disabled user: the log has no line about an answer of 200');
 }
 
 {
@@ -191,13 +198,14 @@ for my $case (
         . line('Connection refused; sessions of this instance go on, messages',
             'for sessions of other instances are answered 503 until it is',
             'back')),
-        'Redis is not there: a line');
-    is(get($nginx, '/health?ready=1')->status, 503, 'and /health?ready=1');
+        'Redis does not run: one line says what it means');
+    is(get($nginx, '/health?ready=1')->status, 503,
+        'Redis does not run: /health?ready=1 is 503');
     like(get($nginx, '/health')->body,
         qr/"status":"degraded".*"reason":"redis was not reached"/,
-        'and why in /health');
+        'Redis does not run: /health gives the reason');
     is(post($nginx, undef, request(1, 'tools/list', {}), path => '/mcp')
-        ->status, 200, 'a call is answered');
+        ->status, 200, 'Redis does not run: a POST to /mcp is 200');
 }
 
 # ---- too few connections, too few descriptors
@@ -217,17 +225,17 @@ for my $limit ([ 'worker_connections 2048', 'worker_connections 12',
 
     my @streams = map { open_stream($nginx, wait => 0) } 1 .. 20;
 
-    ok($nginx->wait_log($line), "$to: nginx says it");
+    ok($nginx->wait_log($line), "$to: nginx logs the limit");
     $_->close for @streams;
 }
 
-# ---- a proxy in front that keeps what it should pass on
+# ---- a proxy in front that buffers
 
 {
     my $nginx = start_nginx();
 
     for my $case ([ 'a proxy that buffers', '', 200 ],
-        [ 'one that ignores X-Accel-Buffering',
+        [ 'a proxy that ignores X-Accel-Buffering',
             'proxy_ignore_headers X-Accel-Buffering;', undef ])
     {
         my ($name, $line, $status) = @{$case};
@@ -240,7 +248,7 @@ for my $limit ([ 'worker_connections 2048', 'worker_connections 12',
         my $stream = open_stream($proxy, path => '/front/mcp/sse',
             wait => $status ? 1 : 0);
 
-        # what the proxy would send, it has sent before what came later
+        # the proxy would send an event before the answers to these requests
 
         if (!$status) {
             run_until(sub { health($nginx)->{active_connections} == 1 });
@@ -250,7 +258,7 @@ for my $limit ([ 'worker_connections 2048', 'worker_connections 12',
         my @events = $stream->events;
 
         is(scalar @events, $status ? 1 : 0,
-            $name . ($status ? ': X-Accel-Buffering turns it off'
+            $name . ($status ? ': the client gets the first event'
                 : ': the client gets no event'));
 
         my $after;
@@ -260,14 +268,14 @@ for my $limit ([ 'worker_connections 2048', 'worker_connections 12',
             return $after > $before;
         });
 
-        is($after, $before + 1, "$name: the log has the stream");
+        is($after, $before + 1, "$name: the error log has the stream");
         $stream->close;
     }
 }
 
 # ---- locations: nginx -t
 
-# nginx -t on a server with these lines: its warnings.
+# Runs nginx -t on a server with these lines; returns its warnings.
 
 sub warnings_of {
     my (%lines) = @_;
@@ -334,7 +342,7 @@ sub warns {
 my $inner = qr/calls to Frappe will fail/;
 my $open  = qr/is not "internal": clients can request it/;
 
-is(warnings_of(), '', 'nginx -t: nothing to say');
+is(warnings_of(), '', 'nginx -t has no warning for good locations');
 
 warns('no location for mcp_sse_call',
     qr{"mcp_sse_call" names "/_mcp/call", but there is no.*$inner},
@@ -342,15 +350,15 @@ warns('no location for mcp_sse_call',
 warns('no location for mcp_sse_user',
     qr{"mcp_sse_user" names "/_mcp/user", but there is no.*$inner},
     user => '');
-warns('only a longer one', qr/"mcp_sse_call".*$inner/,
+warns('only a location with a longer name', qr/"mcp_sse_call".*$inner/,
     call => 'location = /_mcp/calls { internal; }');
-warns('that of mcp_sse_call is not internal',
+warns('the location of mcp_sse_call is not internal',
     qr{"mcp_sse_call" names "/_mcp/call", but its location "/_mcp/call".*$open},
     call => 'location = /_mcp/call { }');
-warns('"location /" is taken for it',
+warns('"location /" serves mcp_sse_user',
     qr{"mcp_sse_user" names "/_mcp/user", but its location "/" .*$open},
     user => 'location / { }');
-warns('that of mcp_sse_user is not internal', qr/"mcp_sse_user".*$open/,
+warns('the location of mcp_sse_user is not internal', qr/"mcp_sse_user".*$open/,
     user => 'location /_mcp/user { }');
 warns('no mcp_sse_message where mcp_sse_message_uri says',
     line('streams announce "/elsewhere", but it has no location with',
@@ -358,7 +366,8 @@ warns('no mcp_sse_message where mcp_sse_message_uri says',
     http => "$sites mcp_sse_message_uri /elsewhere;");
 warns('no mcp_sse_message at all', qr{streams announce "/mcp/messages"},
     message => '');
-warns('none at the default', qr{streams announce "/mcp/messages"},
+warns('no mcp_sse_message at the default URI',
+    qr{streams announce "/mcp/messages"},
     message => 'location = /mcp/message { mcp_sse_message; }');
 
 for my $fine (
@@ -379,10 +388,10 @@ for my $fine (
 {
     my ($name, %lines) = @{$fine};
 
-    is(warnings_of(%lines), '', "nginx -t: $name is fine");
+    is(warnings_of(%lines), '', "nginx -t has no warning for $name");
 }
 
-# and with the first request
+# the same mistakes, at the first request
 
 {
     my $nginx = start_nginx(locations => $http, settings =>
@@ -393,7 +402,8 @@ for my $fine (
         line('mcp sse: call at "/_mcp/none" answered 404 by nginx itself,',
             'check that a location with proxy_pass matches it'));
 
-    is_error($got->body, -32603, 'Backend error', 'and the answer');
+    is_error($got->body, -32603, 'Backend error',
+        'no location for mcp_sse_call: the client gets "Backend error"');
 
     $nginx = start_nginx(locations => $http, settings =>
         'mcp_sse_call /_mcp/call; mcp_sse_user /_mcp/none;'
@@ -406,7 +416,7 @@ for my $fine (
 
 # ---- the launcher
 
-# Runs it; what it says of itself, as a list of lines.
+# Runs the launcher; returns its own lines.
 
 sub launch {
     my ($env, $limit) = @_;
@@ -434,7 +444,7 @@ sub launch {
         return grep { /\Afrappe-sse-bridge: / } <$file>;
     };
 
-    # its last word is where it listens
+    # its last line says where it listens
 
     my $ended;
 
@@ -453,7 +463,7 @@ sub launch {
 }
 
 
-# The module, with something in it changed.
+# A copy of the module with some bytes changed.
 
 sub changed {
     my ($name, $from, $to) = @_;
@@ -487,11 +497,12 @@ SKIP: {
     my $only = sub {
         my ($name, $pattern) = @_;
 
-        ok(@lines == 1 && $lines[0] =~ $pattern, "launcher: $name")
+        ok(@lines == 1 && $lines[0] =~ $pattern,
+            "launcher: $name: one line says what to do")
             or diag(@lines);
     };
 
-    $only->('the port is in use', line("port $port of 127.0.0.1 is in use:",
+    $only->('a port in use', line("port $port of 127.0.0.1 is in use:",
         'stop what listens there, or set PORT to another'));
 
     @lines = launch({ MCP_SSE_MODULE => changed('other-nginx',
@@ -505,7 +516,7 @@ SKIP: {
     @lines = launch({ MCP_SSE_MODULE => changed('no-library',
         qr/(?<=libyajl\.so\.)\d(?=\0)/, '9') });
 
-    $only->('a library is missing', line('needs the library libyajl.so.9,',
+    $only->('a missing library', line('needs the library libyajl.so.9,',
         'which is not installed: install it, or build the module on this',
         'machine (make clean, make)'));
 
@@ -516,7 +527,8 @@ SKIP: {
         'needs 4000: raise the limit (ulimit -Hn, LimitNOFILE of systemd), or',
         'set WORKER_CONNECTIONS to 512');
 
-    is(scalar(grep { /$few/ } @lines), 1, 'launcher: too few descriptors')
+    is(scalar(grep { /$few/ } @lines), 1,
+        'launcher: a low limit of open files: one line says what to do')
         or diag(@lines);
 }
 

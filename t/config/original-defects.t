@@ -1,6 +1,6 @@
-# What was wrong with the Python bridge that this module replaces, by the
-# numbers of its review (D-S1 to D-S11, D1 to D16): none of it is here.  Most
-# of it is tested in depth elsewhere; this is the list.
+# The defects of the Python bridge that this module replaces, by the numbers of
+# its review (D-S1 to D-S11, D1 to D16): the module has none of them.  Other
+# files test most of this in depth.  docs/PROTOCOL.md 3.1, 14.6.
 
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ my $frappe = start_frappe();
 my $alice  = MCPTest::credential();
 
 
-# The id is refused, and nothing has run.
+# Tests that a session id is refused.
 
 sub invalid {
     my ($response, $name) = @_;
@@ -27,8 +27,8 @@ sub invalid {
 }
 
 
-# A backend whose users are called as the test likes: "Bearer NAME" is the
-# user NAME.  "message" and its value go out as they are, in raw JSON.
+# A backend with the users of %users: "Bearer NAME" is the user $users{NAME},
+# which goes into the JSON as it is.
 
 sub start_users {
     my %users = @_;
@@ -54,7 +54,7 @@ sub start_users {
 }
 
 
-# ---- one nginx for most of it
+# ---- one nginx for most defects
 
 my $nginx = start_nginx(workers => 2,
     http => <<'EOT', locations => <<'EOT2');
@@ -85,7 +85,7 @@ EOT2
 
 my $stream = open_stream($nginx);
 
-is($stream->status, 200, 'a stream');
+is($stream->status, 200, 'a stream opens');
 
 # security
 
@@ -97,13 +97,15 @@ is($stream->status, 200, 'a stream');
         'Basic YWxpY2U= x')
     {
         is_rejected(open_stream($nginx, auth => $auth), 401, -32001,
-            'Invalid authorization', 'D-S1 three words in Authorization: GET');
+            'Invalid authorization',
+            'D-S1 a GET with three words in Authorization is 401');
         is_rejected(post($nginx, $stream, request(1, 'tools/list', {}),
             auth => $auth), 401, -32001, 'Invalid authorization',
-            'D-S1 three words in Authorization: POST');
+            'D-S1 a POST with three words in Authorization is 401');
     }
 
-    is($frappe->lookups + $frappe->calls, 0, 'D-S1 Frappe is not asked');
+    is($frappe->lookups + $frappe->calls, 0,
+        'D-S1 three words in Authorization never reach Frappe');
 }
 
 {
@@ -114,33 +116,36 @@ is($stream->status, 200, 'a stream');
         lc $id, '%', '*')
     {
         invalid(post($nginx, $part, request(1, 'tools/list', {})),
-            "D-S2 part of a session id: '"
+            "D-S2 a part of a session id is refused: '"
             . ($part =~ /\A[a-z_%*-]*\z/ ? $part : length $part) . q('));
     }
 
-    is($frappe->calls, 0, 'D-S2 nothing has run');
+    is($frappe->calls, 0, 'D-S2 no message with a part of an id runs');
 }
 
 {
     my $there = open_stream($nginx, path => '/other/sse',
         auth => MCPTest::credential('alice', 'other'));
 
-    is($there->status, 200, 'D-S3 the same user at another site');
-    ok(!$stream->ended, 'D-S3 does not end the session of the first');
+    is($there->status, 200,
+        'D-S3 the same user opens a stream at another site');
+    ok(!$stream->ended, 'D-S3 a stream at another site does not end the first');
     invalid(post($nginx, undef, request(1, 'ping'), path =>
         '/other/messages?session_id=' . $stream->session,
         auth => MCPTest::credential('alice', 'other')),
-        'D-S3 the id of one site at another');
+        'D-S3 the id of one site is refused at another');
     ok(call($nginx, $stream, request('"s3"', 'tools/list', {})),
-        'D-S3 answers of one site');
-    is(scalar $there->messages, 0, 'D-S3 do not reach the other');
+        'D-S3 a request at one site is answered there');
+    is(scalar $there->messages, 0,
+        'D-S3 the stream of another site has no answer');
 
     my $taken = open_stream($nginx, path => '/other/sse',
         auth => MCPTest::credential('alice', 'other'),
         headers => [ 'Last-Event-ID', $stream->session ]);
 
-    isnt($taken->session, $stream->session, 'D-S3 nor is it taken over there');
-    ok(!$stream->ended, 'D-S3 it stays');
+    isnt($taken->session, $stream->session,
+        'D-S3 a session cannot be taken over at another site');
+    ok(!$stream->ended, 'D-S3 the stream stays open after the attempt');
     $_->close for $there, $taken;
 }
 
@@ -164,22 +169,23 @@ is($stream->status, 200, 'a stream');
     {
         is_rejected(open_stream($nginx, path => "/mcp/sse?server_url=$url"),
             400, -32602, 'server_url is not served here',
-            "D-S4 a server_url of the client's: $url");
+            "D-S4 a foreign server_url is refused: $url");
         is(open_stream($lent, auth => 'alice-key',
             path => "/mcp/sse?server_url=$url")->status, 400,
-            "D-S5 the same with mcp_sse_api_secret: $url");
+            "D-S5 a foreign server_url with a key alone is refused: $url");
     }
 
-    # who asks is in the queue before the test itself
+    # a request of nginx would be in the queue before that of the test
 
     get($evil->port, '/own');
-    is(scalar $evil->requests, 1, 'D-S4, D-S5 nobody else has asked');
+    is(scalar $evil->requests, 1,
+        'D-S4, D-S5 a foreign server gets no request');
 
     my $with = open_stream($lent, auth => 'alice-key');
 
-    is($with->status, 200, 'D-S5 the secret is for its own key');
+    is($with->status, 200, 'D-S5 mcp_sse_api_secret is used for its own key');
     is(open_stream($lent, auth => 'bob-key')->status, 401,
-        "D-S5 and not lent to another's");
+        'D-S5 mcp_sse_api_secret is not used for the key of another user');
     $with->close;
     $evil->stop;
 }
@@ -209,20 +215,22 @@ is($stream->status, 200, 'a stream');
 
         if ($got->status == 200) {
             like($got->first_block, qr/\Aid: (\S+)\nevent: endpoint
-                \ndata: \S+=\1\n\n\z/x, "D-S7 $name: no event of its own");
-            ok(passed($here, $got), "D-S7 $name: a ping");
-            is(scalar $got->events, 1, "D-S7 $name: nor a second");
+                \ndata: \S+=\1\n\n\z/x,
+                "D-S7 $name: the name of a user adds no event");
+            ok(passed($here, $got), "D-S7 $name: ping is answered");
+            is(scalar $got->events, 1, "D-S7 $name: the stream has one event");
             $got->close;
 
         } else {
-            like($got->status, qr/\A(?:401|502)\z/, "D-S7 $name: refused");
+            like($got->status, qr/\A(?:401|502)\z/,
+                "D-S7 $name: a user with such a name is refused");
         }
     }
 
     unlike($here->error_log, qr/^(?:SSE\ connection\ established:\ forged
         |event:)/mx,
-        'D-S7 no forged lines in the log');
-    unlike($here->error_log, qr/\r/, 'D-S7 no carriage return either');
+        'D-S7 the name of a user adds no line to the log');
+    unlike($here->error_log, qr/\r/, 'D-S7 the log has no carriage return');
     $users->stop;
 }
 
@@ -233,9 +241,11 @@ is($stream->status, 200, 'a stream');
     my $one = open_stream($small);
     my $two = open_stream($small);
 
-    is(open_stream($small)->status, 429, 'D-S8 streams are bounded');
+    is(open_stream($small)->status, 429,
+        'D-S8 the number of streams is limited');
     is_rejected(post($small, $one, tool(1, 'echo', { text => 'x' x 5000 })),
-        413, -32600, 'Message too large', 'D-S8 so is a message');
+        413, -32600, 'Message too large',
+        'D-S8 the size of messages is limited');
 
     my @posts = post_many($small, $one,
         map { tool($_, 'hang', {}) } 1 .. 12);
@@ -243,8 +253,8 @@ is($stream->status, 200, 'a stream');
 
     $status{ $_->status }++ for @posts;
     is(($status{202} || 0) + ($status{429} || 0), 12,
-        'D-S8 messages that wait are bounded: 202 or 429');
-    cmp_ok($status{429} || 0, '>', 0, 'D-S8 some are 429');
+        'D-S8 each message for a busy session is 202 or 429');
+    cmp_ok($status{429} || 0, '>', 0, 'D-S8 messages that wait are limited');
     $_->close for $one, $two;
 }
 
@@ -252,9 +262,9 @@ is($stream->status, 200, 'a stream');
     for my $name (qw(throw permission status not_json)) {
         my $raw = call($nginx, $stream, tool(qq("s9 $name"), $name, {}));
 
-        ok(error_of($raw), "D-S9 $name: an error");
+        ok(error_of($raw), "D-S9 $name: the answer is an error");
         unlike($raw || 'Traceback', qr/Traceback|html|frappe|Salary|File /i,
-            "D-S9 $name: no internals in it");
+            "D-S9 $name: the error has no internals of Frappe");
     }
 }
 
@@ -266,13 +276,13 @@ is($stream->status, 200, 'a stream');
         'D-S10 the example listens on the loopback address only');
 
     for my $path (qw(/docs /redoc /openapi.json)) {
-        is(get($nginx, $path)->status, 404, "D-S10 no $path");
+        is(get($nginx, $path)->status, 404, "D-S10 $path is 404");
     }
 
     is(open_stream($nginx, headers => [ Origin => 'http://evil.example.com' ]
         )->status, 403, 'D-S10 a foreign Origin is refused');
     is($stream->header('Access-Control-Allow-Origin'), undef,
-        'D-S10 no Access-Control-Allow-Origin: *');
+        'D-S10 a stream has no Access-Control-Allow-Origin');
 }
 
 {
@@ -286,11 +296,11 @@ is($stream->status, 200, 'a stream');
         'D-S11 a revoked credential ends an open stream');
     $frappe->reset;
 
-    # version, time of issue and instance are the same: 9 bytes, 12 letters
+    # the first 12 characters are equal: version, time of issue, instance
 
     isnt(substr($ids[0], 12, 16), substr($ids[1], 12, 16),
         'D-S11 session ids are random');
-    cmp_ok(length $ids[0], '>=', 48, 'D-S11 and long');
+    cmp_ok(length $ids[0], '>=', 48, 'D-S11 session ids are long');
 
     my $raw = post($nginx, $stream, '{"jsonrpc":"2.0","id":"cmd",'
         . '"method":"tools/list","params":{},"cmd":"frappe.client.delete"}');
@@ -299,9 +309,10 @@ is($stream->status, 200, 'a stream');
 
     my ($last) = reverse grep { $_->{path} =~ /handle_mcp/ } $frappe->requests;
 
-    ok($raw->status == 202 ? $last : 1, 'D-S11 a member cmd');
+    ok($raw->status == 202 ? $last : 1,
+        'D-S11 a message with a member "cmd" reaches Frappe if accepted');
     unlike(encode($last || {}), qr/frappe\.client\.delete/,
-        'D-S11 does not reach Frappe');
+        'D-S11 the member "cmd" does not reach Frappe');
 }
 
 # correctness
@@ -316,17 +327,17 @@ is($stream->status, 200, 'a stream');
     my $held = post($nginx, $lost, request(1, 'tools/list', {}), async => 1);
 
     ok(run_until(sub { health($nginx)->{pending_requests} == 1 }),
-        'D1 a message for a lost stream waits, and is counted');
+        'D1 a message for a lost stream is pending');
 
     my $back = open_stream($nginx, headers =>
         [ 'Last-Event-ID', $lost->session ]);
 
     $held->wait;
-    accepted($held, 'D1 it is accepted when the stream is back');
+    accepted($held, 'D1 this message is accepted when the stream is back');
     like($back->wait_answer(1), qr/"result"/,
-        'D1 and run, with its credential');
+        'D1 this message has a result');
 
-    # the new stream is there before the old one is noticed to be gone
+    # the new stream opens before nginx notices the end of the old one
 
     my $new = open_stream($nginx, path =>
         '/mcp/sse?session_id=' . $back->session);
@@ -335,12 +346,13 @@ is($stream->status, 200, 'a stream');
     $back->close;
     connect_worker($nginx, $_)->close for $nginx->wait_workers;
     ok(call($nginx, $new, request(2, 'ping')),
-        'D2 the end of an old stream does not take the new one along');
-    ok(!$stream->ended, 'D2 nor does a second client of the same user');
+        'D2 the end of an old stream does not end the new one');
+    ok(!$stream->ended, 'D2 a second client of a user does not end the first');
 
-    # D6: 202 only if there is a stream; what the server ends is answered
+    # D6: 202 only with a stream; what the server ends is answered
 
-    accepted(post($nginx, $new, tool(3, 'hang', {})), 'D6 a call');
+    accepted(post($nginx, $new, tool(3, 'hang', {})),
+        'D6 a call on an open stream is accepted');
 
     my $last = open_stream($nginx, path =>
         '/mcp/sse?session_id=' . $new->session);
@@ -354,8 +366,8 @@ is($stream->status, 200, 'a stream');
     run_until(sub { health($nginx)->{active_connections} < $open });
     $frappe->reset;
     invalid(post($nginx, $last, tool(4, 'echo', {})),
-        'D6 no 202 when there is no stream to answer on');
-    is($frappe->tool_count('echo'), 0, 'D6 and the call does not run');
+        'D6 a message without a stream for its answer is not 202');
+    is($frappe->tool_count('echo'), 0, 'D6 this message does not run');
 }
 
 {
@@ -371,22 +383,25 @@ is($stream->status, 200, 'a stream');
     my %of = map { $_ => open_stream($here, auth => "Bearer $_") } keys %users;
 
     for my $name (sort keys %users) {
-        is($of{$name}->status, 200, "D3 $users{$name}: a session of its own");
+        is($of{$name}->status, 200,
+            "D3 $users{$name} has a session of its own");
 
         my $raw = call($here, $of{$name}, request(1, 'tools/list', {}));
 
         like($raw || '', qr/"as":"\Q$name\E"/,
-            "D4 $users{$name}: the announced URI works");
+            "D4 $users{$name} uses the announced URI");
     }
 
     invalid(post($here, $of{A}, request(2, 'ping'), auth => "Bearer $_"),
         "D3 $users{$_} is not $users{A}") for qw(B C);
     invalid(post($here, $of{'keys-equal-in-10-1'}, request(2, 'ping'),
-        auth => 'Bearer keys-equal-in-10-2'), 'D3 keys with the same start');
+        auth => 'Bearer keys-equal-in-10-2'),
+        'D3 keys that begin equally are different users');
 
-    is(scalar(grep { $_->ended } values %of), 0, 'D3 none ended another');
+    is(scalar(grep { $_->ended } values %of), 0,
+        'D3 no session of these users ends another');
     is(scalar(grep { $_->messages != 1 } values %of), 0,
-        'D3 each got its own answer, and no other');
+        'D3 each stream has its own answer only');
     $_->close for values %of;
     $users->stop;
 }
@@ -394,18 +409,18 @@ is($stream->status, 200, 'a stream');
 {
     accepted(post($nginx, $stream, tool('"d5"', 'hold', { gate => 'd5' })),
         'D5 a POST does not wait for its tool');
-    ok(!$stream->answers('"d5"'), 'D5 which still runs');
+    ok(!$stream->answers('"d5"'), 'D5 the tool still runs after the POST');
     $frappe->open_gate('d5');
-    ok($stream->wait_answer('"d5"'), 'D5 and is answered in the end');
+    ok($stream->wait_answer('"d5"'), 'D5 the call is answered when it ends');
 
-    # 30 s are too long here: the limit is a setting, and its end an answer
+    # the limit is a setting here, and its end is an answer
 
     my $raw = call($nginx, $stream, tool('"d7"', 'hang', {}));
 
     is_error($raw, -32008, 'Request timed out',
         'D7 the time of a call is mcp_sse_call_timeout');
     is(scalar(grep { ($_->{data} || '') =~ /\A"?"?\z/ } $stream->messages), 0,
-        'D7 its end is no empty event');
+        'D7 a call that times out sends no empty event');
 
     my $before = $stream->messages;
 
@@ -414,23 +429,24 @@ is($stream->status, 200, 'a stream');
     {
         accepted(post($nginx, $stream, notification("notifications/$method",
             { requestId => 999, progressToken => 1, progress => 1 })),
-            "D8 notifications/$method");
+            "D8 notifications/$method is accepted");
     }
 
-    ok(call($nginx, $stream, request('"d8"', 'ping')), 'D8 a ping later');
+    ok(call($nginx, $stream, request('"d8"', 'ping')),
+        'D8 a ping behind notifications is answered');
     is($stream->messages - $before, 1, 'D8 notifications are not answered');
 
     accepted(post($nginx, $stream, '[' . join(',', request('"b1"', 'ping'),
         notification('notifications/initialized'),
-        request('"b2"', 'ping')) . ']'), 'D8 a batch is no fault');
+        request('"b2"', 'ping')) . ']'), 'D8 a batch is accepted');
     ok($stream->wait_answer('"b1"') && $stream->wait_answer('"b2"'),
-        'D8 and answered');
+        'D8 each request of a batch is answered');
     is_rejected(post($nginx, $stream, qq({"jsonrpc":"2.0","id":1,)
         . qq("method":"\xff\xfe"})), 400, -32700, 'Parse error',
-        'D8 bad UTF-8 is no fault of ours');
+        'D8 bad UTF-8 is a parse error');
 
     is_rejected(post($nginx, $stream, $_), 400, -32600, 'Invalid Request',
-        "D8 nor is $_") for qw(42 "x" null true);
+        "D8 $_ is an invalid request") for qw(42 "x" null true);
 
     $frappe->reset;
 
@@ -438,7 +454,7 @@ is($stream->status, 200, 'a stream');
         { protocolVersion => '2024-11-05', capabilities => {},
           clientInfo => { name => 'x', version => '1' } })) || '',
         qr/"protocolVersion": ?"/, "D9 initialize is answered by Frappe");
-    is($frappe->count('initialize'), 1, 'D9 really');
+    is($frappe->count('initialize'), 1, 'D9 initialize reaches Frappe once');
     call($nginx, $stream, request('"d9t"', 'resources/templates/list', {}));
     is($frappe->count('resources/templates/list'), 1,
         'D9 resources/templates/list goes to Frappe');
@@ -451,7 +467,8 @@ is($stream->status, 200, 'a stream');
 
         $frappe->set(down => "$down");
         is(open_stream($nginx, auth => MCPTest::credential("user$status"))
-            ->status, $status, "D10 Frappe is down ($down): not 401");
+            ->status, $status,
+            "D10 while Frappe is down ($down) a GET is $status, not 401");
         $frappe->reset;
     }
 }
@@ -475,7 +492,7 @@ is($stream->status, 200, 'a stream');
         http => 'mcp_sse_auth_wait 1s;');
 
     is(open_stream($here, auth => 'Bearer moved-token')->status, 502,
-        'D10 a redirect of the look-up is no 401');
+        'D10 a GET whose look-up is redirected is 502, not 401');
 
     my $one = open_stream($here);
     my $id  = 0;
@@ -484,12 +501,12 @@ is($stream->status, 200, 'a stream');
         $result = $_;
 
         is_error(call($here, $one, request(++$id, 'tools/list', {})), -32603,
-            'Backend error', "D11 $_ is no JSON");
+            'Backend error', "D11 an answer with $_ is an error");
     }
 
     $one->close;
 
-    # one look-up and one request per message, on connections that are kept
+    # one request for each message, on keep-alive connections
 
     $result = 1;
     $one    = open_stream($here, auth => 'Bearer d16-token');
@@ -499,9 +516,9 @@ is($stream->status, 200, 'a stream');
 
     call($here, $one, request($_, 'tools/list', {})) for 1 .. 10;
     is($backend->requests - @before, 10,
-        'D16 one request to Frappe per message');
+        'D16 each message makes one request to Frappe');
     cmp_ok(@{ $backend->{conns} } - $conns, '<', 5,
-        'D16 connections are used again');
+        'D16 connections to Frappe are used again');
     $one->close;
     $backend->stop;
 }
@@ -510,8 +527,9 @@ is($stream->status, 200, 'a stream');
     my $prefixed = open_stream($nginx, path => '/bridge/sse');
 
     like($prefixed->endpoint, qr{\A/bridge/messages\?session_id=},
-        'D12 behind a prefix: mcp_sse_message_uri');
-    ok(call($nginx, $prefixed, request(1, 'ping')), 'D12 which works');
+        'D12 the announced URI is that of mcp_sse_message_uri');
+    ok(call($nginx, $prefixed, request(1, 'ping')),
+        'D12 a ping at the announced URI is answered');
     $prefixed->close;
 
     for my $auth ('bearer alice-token', 'BEARER alice-token',
@@ -522,16 +540,16 @@ is($stream->status, 200, 'a stream');
         my ($scheme) = $auth =~ /(\S+)/;
         my $one = open_stream($nginx, auth => $auth);
 
-        is($one->status, 200, "D13 $scheme");
+        is($one->status, 200, "D13 the scheme $scheme is accepted");
         ok(call($nginx, $one, request(1, 'tools/list', {})),
-            "D13 $scheme: Frappe takes it");
+            "D13 Frappe accepts what $scheme becomes");
         $one->close;
     }
 
     call($nginx, $stream, request('"d14"', 'tools/list', {}),
         auth => MCPTest::credential('alice', 'bearer'));
     is($frappe->last_headers->{authorization}, 'Bearer alice-token',
-        "D14 a call has its message's credential, not the stream's");
+        "D14 a call has the credential of its message, not of the stream");
 }
 
 {
@@ -544,15 +562,18 @@ is($stream->status, 200, 'a stream');
         local $ENV{$name} = $level{$name};
 
         like(scalar `'$launcher' --print-config 2>/dev/null` || '',
-            qr/^error_log\s+\S+\s+debug;/m, "D15 $name=$level{$name}");
+            qr/^error_log\s+\S+\s+debug;/m,
+            "D15 $name=$level{$name} makes the level debug");
     }
 
     my $debug = start_nginx(log_level => 'debug');
     my $one   = open_stream($debug);
 
-    ok(call($debug, $one, request(1, 'ping')), 'D15 it runs with debug');
-    accepted(post($debug, $one, tool(2, 'hang', {})), 'D15 a call is open');
-    ok($debug->stop, 'D15 SIGTERM ends it');
+    ok(call($debug, $one, request(1, 'ping')),
+        'D15 ping is answered with the level debug');
+    accepted(post($debug, $one, tool(2, 'hang', {})),
+        'D15 a call is accepted with the level debug');
+    ok($debug->stop, 'D15 TERM ends nginx with an open call');
 
     # nginx itself logs every header at that level
 
@@ -564,7 +585,7 @@ is($stream->status, 200, 'a stream');
     my ($other) = grep { $_ != $owner } $nginx->wait_workers;
 
     ok(call($nginx, $stream, request('"d16"', 'tools/list', {}),
-        worker => $other), 'D16 any process takes messages for any stream');
+        worker => $other), 'D16 each worker takes messages for each stream');
 
     $nginx->reload;
     $stream->wait_ended;
@@ -573,7 +594,8 @@ is($stream->status, 200, 'a stream');
         [ 'Last-Event-ID', $stream->session ]);
 
     is($again->session, $stream->session, 'D16 session ids survive a reload');
-    ok(call($nginx, $again, request(1, 'ping')), 'D16 and work');
+    ok(call($nginx, $again, request(1, 'ping')),
+        'D16 a ping with such an id is answered');
     $again->close;
 }
 

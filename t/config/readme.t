@@ -1,6 +1,6 @@
-# README.md, CONTRIBUTING.md and docs: every block of code is tried, or a line
-# <!-- not run by a test: ... --> above it says why it is not.  Links of all
-# documents lead somewhere, in other documents as well.
+# README.md, CONTRIBUTING.md and docs: every block of code is run, or a line
+# <!-- not run by a test: ... --> above it says why not.  Links of all documents
+# lead to a file or a heading that exists.  docs/PROTOCOL.md 13.9.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ mkdir "$dir/$_" for qw(bin logs modules cwd run);
 
 MCPTest::secret('alice-secret');
 
-# the documents, by their path; those whose blocks are tried come first
+# the documents by their path; those whose blocks are run come first
 
 my @tried = ('README.md', 'CONTRIBUTING.md',
     map { s{\A\Q$root\E/}{}r } sort glob "$root/docs/*.md");
@@ -38,7 +38,7 @@ sub lines {
 }
 
 
-# sections whose blocks another program runs, since they need more than this
+# sections whose blocks another test runs
 
 my %elsewhere = (
     "docs/installation.md: In bench's nginx"        => 't/config/contrib.t',
@@ -101,7 +101,7 @@ sub blocks {
 }
 
 
-# ---- what they talk to: the complete configuration of docs/installation.md,
+# ---- nginx for the blocks: the complete configuration of docs/installation.md,
 # with ports of this test
 
 my @blocks     = map { blocks($_) } @tried;
@@ -126,7 +126,7 @@ sub here {
     return $text;
 }
 
-ok($synopsis, 'there is a complete configuration')
+ok($synopsis, 'the documents have a complete configuration')
     or BAIL_OUT('no configuration');
 
 my $nginx = start_nginx(config => sub {
@@ -139,13 +139,13 @@ my $nginx = start_nginx(config => sub {
         . here($synopsis->{text});
 });
 
-# who is not root may have fewer descriptors than it wants
+# without root the limit of descriptors may be lower
 
 unlike($nginx->error_log =~ s/.*exceed open file resource limit.*\n//r,
-    qr/\[(?:warn|emerg)\]/, 'the complete configuration: no warning');
+    qr/\[(?:warn|emerg)\]/, 'the complete configuration has no warning');
 
 
-# The same text with our addresses and users.
+# The text with the addresses and users of this test.
 
 sub ours {
     my ($text) = @_;
@@ -171,7 +171,7 @@ sub write_file {
 }
 
 
-# Runs sh with a script: status and what it printed.
+# Runs a script with sh; returns its status and what it printed.
 
 sub sh {
     my ($script, %env) = @_;
@@ -185,8 +185,8 @@ sub sh {
     return ($? >> 8, $text);
 }
 
-# Runs a command that has no end until it has printed the first event, or
-# for 60 seconds.
+# Runs a command that does not end until it has printed the first event, for 60
+# seconds at most.
 
 sub first_event {
     my ($command) = @_;
@@ -205,7 +205,7 @@ sub has { my ($name) = @_; return !system "command -v $name > /dev/null 2>&1" }
 
 # ---- kinds of blocks
 
-# A whole nginx.conf, or lines that nginx -t takes at one of the levels.
+# A whole nginx.conf, or lines that nginx -t accepts at one of the levels.
 
 sub try_nginx {
     my ($block) = @_;
@@ -232,7 +232,7 @@ sub try_nginx {
         my ($status, $said) = MCPTest::Nginx->check(
             write_file('nginx.conf', here($conf)), '-p', "$dir/");
 
-        return pass("$block->{at}: nginx -t")
+        return pass("$block->{at}: nginx -t accepts the block")
             if $status == 0 && $said !~ /\[emerg\]/;
 
         $all .= $said;
@@ -240,13 +240,12 @@ sub try_nginx {
 
     diag($all);
 
-    return fail("$block->{at}: nginx -t");
+    return fail("$block->{at}: nginx -t accepts the block");
 }
 
 
-# A client's configuration: where it would send what, and what comes back.
-# mcp-remote itself is for real-clients.t: npx only says here what it was
-# given.
+# A configuration of a client: its URL and header are tried.  npx is replaced by
+# a script that prints its arguments; t/clients/all.t runs mcp-remote itself.
 
 sub try_client {
     my ($block) = @_;
@@ -255,7 +254,7 @@ sub try_client {
     my ($server) = ref $json eq 'HASH'
         ? values %{ $json->{mcpServers} || $json->{mcp} } : ();
 
-    return fail("$block->{at}: JSON") unless $server;
+    return fail("$block->{at}: the block is JSON") unless $server;
 
     my ($url, $auth) = ($server->{url}, ($server->{headers} || {})
         ->{Authorization});
@@ -272,8 +271,9 @@ sub try_client {
             $server->{command}, @{ $server->{args} };
         my ($status, $said) = sh("$command\n", %env);
 
-        is($status, 0, "$block->{at}: the command");
-        like($said, qr/^-y\nmcp-remote\n/, "$block->{at}: mcp-remote");
+        is($status, 0, "$block->{at}: the command succeeds");
+        like($said, qr/^-y\nmcp-remote\n/,
+            "$block->{at}: the command runs mcp-remote");
 
         ($url)  = $said =~ m{^(http\S+)$}m;
         ($auth) = $said =~ m{^--header\nAuthorization:(.*)$}m;
@@ -285,31 +285,31 @@ sub try_client {
 }
 
 
-# A client goes to this URL with this Authorization.
+# Sends a request to this URL with this Authorization.
 
 sub try_server {
     my ($name, $url, $auth) = @_;
 
-    is($auth, 'token alice-key:alice-secret', "$name: header");
+    is($auth, 'token alice-key:alice-secret', "$name: the header is right");
 
     my ($path) = ($url || '') =~ m{\Ahttp://127\.0\.0\.1:$port(/.*)};
 
-    return fail("$name: the URL") unless $path;
+    return fail("$name: the URL is right") unless $path;
 
     if ($path eq '/mcp/sse') {
         my $stream = open_stream($nginx, path => $path, auth => $auth);
 
-        is($stream->status, 200, "$name: a stream");
+        is($stream->status, 200, "$name: a stream opens");
         $stream->close;
         return;
     }
 
     return is(http_post($nginx, request(1, 'tools/list'), path => $path,
-        auth => $auth)->status, 200, "$name: an answer");
+        auth => $auth)->status, 200, "$name: a POST is 200");
 }
 
 
-# The same of Codex.
+# A configuration of Codex.
 
 sub try_toml {
     my ($block) = @_;
@@ -318,15 +318,15 @@ sub try_toml {
     my ($url)  = $text =~ /^url = "([^"]*)"$/m;
     my ($auth) = $text =~ /^http_headers = \{ Authorization = "([^"]*)" \}$/m;
 
-    like($text, qr/\A\[mcp_servers\.\w+\]\n/, "$block->{at}: TOML");
+    like($text, qr/\A\[mcp_servers\.\w+\]\n/,
+        "$block->{at}: the block is TOML");
 
     return try_server("$block->{at}", $url, $auth);
 }
 
 
-# "claude mcp add" reads its arguments as the real one (2.1) does: all words
-# after --header, up to the next option, are headers.  gemini takes either
-# order.
+# "claude mcp add" and "gemini mcp add".  Arguments are read as claude 2.1 does:
+# all words after --header, up to the next option, are headers.
 
 sub try_mcp_add {
     my ($name, $command) = @_;
@@ -338,7 +338,7 @@ sub try_mcp_add {
     my ($mcp, $add, @words) = split /\n/, $said;
     my (%option, @rest, $of);
 
-    is("$mcp $add", 'mcp add', $name);
+    is("$mcp $add", 'mcp add', "$name: the command is mcp add");
 
     for my $word (@words) {
         if ($word =~ /\A--(\w+)\z/) {
@@ -355,13 +355,13 @@ sub try_mcp_add {
 
     my ($server, $url) = @rest;
 
-    is(scalar @rest, 2, "$name: a name and an address")
+    is(scalar @rest, 2, "$name: the command has a name and an address")
         or return diag("@rest");
 
     my ($auth) = "@{ $option{header} || [] }" =~ /\AAuthorization: (.*)/;
 
     is("@{ $option{transport} || [] }", $url =~ /sse\z/ ? 'sse' : 'http',
-        "$name: the transport");
+        "$name: the transport fits the address");
 
     return try_server($name, $url, $auth);
 }
@@ -404,8 +404,8 @@ sub try_commands {
                     : $command =~ /health/ ? qr/"status":"healthy"/
                     : qr/"result":|"message":"alice\@example\.com"/), $name)
                     or diag($said);
-                like($open->wait_answer(1), qr/"result":/, "$name: its answer")
-                    if $open;
+                like($open->wait_answer(1), qr/"result":/,
+                    "$name: the stream has its answer") if $open;
             }
 
         } elsif ($command =~ /\Afrappe-sse-bridge (--version)\z/) {
@@ -448,7 +448,7 @@ sub try_commands {
             }
 
         } else {
-            fail("$name: this test does not know it");
+            fail("$name: the test knows this command");
         }
     }
 
@@ -464,15 +464,16 @@ sub try_script {
 
         write_file('cwd/script.mjs', ours($block->{text}));
 
-        like(first_event('node script.mjs'), qr/^event: endpoint$/m, "$block->{at}: script");
+        like(first_event('node script.mjs'), qr/^event: endpoint$/m,
+            "$block->{at}: the script prints the first event");
     }
 
     return;
 }
 
 
-# A drawing: of a known kind, each "subgraph" has its "end", and what an arrow
-# names is not a word that ends the drawing.
+# A drawing: its kind is known, each "subgraph" has its "end", and brackets are
+# closed.
 
 sub try_drawing {
     my ($block) = @_;
@@ -482,21 +483,22 @@ sub try_drawing {
     my $ends   = () = $text =~ /^\s*(?:end|\})$/mg;
 
     like($text, qr/\A\s*(?:flowchart|sequenceDiagram|stateDiagram)/,
-        "$block->{at}: a drawing");
-    is($ends, $begins, "$block->{at}: what is opened is closed");
+        "$block->{at}: the drawing has a known kind");
+    is($ends, $begins, "$block->{at}: each block of the drawing is closed");
 
     for my $line (grep { !/\A\s*sequence/ && /[\[(]/ } split /\n/, $text) {
         my $bare = $line =~ s/"[^"]*"//gr;
 
         is(($bare =~ tr/[({//), ($bare =~ tr/])}//),
-            "$block->{at}: brackets of $line") unless $bare =~ /\A\s*Note/;
+            "$block->{at}: brackets are closed in $line")
+            unless $bare =~ /\A\s*Note/;
     }
 
     return;
 }
 
 
-# What is not run: its targets of make and its files are there nevertheless.
+# A block that is not run: its targets of make and its files must exist.
 
 sub try_names {
     my ($block) = @_;
@@ -520,8 +522,8 @@ sub try_names {
 my %try = (nginx => \&try_nginx, json => \&try_client, js => \&try_script,
     toml => \&try_toml, mermaid => \&try_drawing, '' => \&try_commands);
 
-# What is no code: messages as they are on the wire, and figures.  They have a
-# kind of their own or stand in the documents that describe formats.
+# Blocks that are not code: messages on the wire, and figures.  They have their
+# own kind, or are in the documents that describe formats.
 
 my %plain   = map { $_ => 1 } qw(text http);
 my %formats = map { $_ => 1 } qw(docs/ARCHITECTURE.md docs/PROTOCOL.md
@@ -539,7 +541,7 @@ sub plain {
     return unless $plain{ $block->{kind} }
         || ($block->{kind} eq '' && $formats{$path});
 
-    unlike($block->{text}, $command, "$block->{at}: no code");
+    unlike($block->{text}, $command, "$block->{at}: the block has no command");
 
     return 1;
 }
@@ -548,7 +550,7 @@ sub plain {
 for my $block (@blocks) {
 
     if (defined $block->{excuse}) {
-        pass("$block->{at}: $block->{excuse}");
+        pass("$block->{at} is not run here: $block->{excuse}");
         try_names($block);
         next;
     }
@@ -558,15 +560,15 @@ for my $block (@blocks) {
     my $try = $try{ $block->{kind} };
 
     $try ? $try->($block)
-         : fail("$block->{at}: a block of $block->{kind}");
+         : fail("$block->{at}: the test knows blocks of $block->{kind}");
 }
 
-cmp_ok(scalar @blocks, '>', 30, 'blocks were found');
+cmp_ok(scalar @blocks, '>', 30, 'the blocks of the documents are found');
 cmp_ok(scalar(grep { ($_->{excuse} || 'run') !~ /\Arun/ } @blocks), '<', 9,
-    'few are not run');
+    'fewer than 9 blocks are not run');
 
-# ---- the guide of the bridge before this one: all that an operator knows from
-# there is explained here
+# ---- the guide of the bridge before this module: the documents have all words
+# that an operator knows from there
 
 my $all = join ' ', map { s/\s+/ /gr } map { @{ $lines{$_} } } @tried;
 
@@ -589,7 +591,7 @@ for my $known ('pip install frappe_assistant_core[sse-bridge]', 'create_app',
     'max_idle_time', 'cleanup every 10 s',
     'Dynamic Client Registration rejected')
 {
-    ok(index($all, $known) >= 0, "the guide: $known");
+    ok(index($all, $known) >= 0, "the documents have from the guide: $known");
 }
 
 # ---- links
@@ -639,15 +641,15 @@ for my $path (sort keys %links) {
 
         my $found = defined $at ? $anchor{"$to#$at"} : -e "$root/$to";
 
-        ok($found, "$path: a link: $link");
+        ok($found, "$path: the link $link leads somewhere");
         $linked{$path}{$to} = 1;
     }
 }
 
-ok($linked{'README.md'}{$_}, "README.md leads to $_")
+ok($linked{'README.md'}{$_}, "README.md links to $_")
     for grep { $_ ne 'README.md' } @tried;
 
 cmp_ok(scalar(@{ $lines{'README.md'} }), '<=', 250,
-    'README.md: at most 250 lines');
+    'README.md has at most 250 lines');
 
 finish();

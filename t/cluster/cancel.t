@@ -42,7 +42,8 @@ for my $by ([ $there, $there ], [ $there, $third ], [ $here, $there ],
     $id++;
     accepted(post($caller, $stream, tool($id, 'hang', {})),
         "$name: the call is accepted");
-    ok(run_until(sub { $frappe->tool_count('hang') == 1 }), "$name: it runs");
+    ok(run_until(sub { $frappe->tool_count('hang') == 1 }),
+        "$name: the call runs");
 
     accepted(post($canceller, $stream, cancelled($id)),
         "$name: the cancellation is accepted");

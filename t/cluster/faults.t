@@ -112,7 +112,7 @@ for my $keep (1, 0) {
 
             ok($fresh->session, 'a stream opens while Redis is lost');
             ok(call($here, $fresh, request(1, 'ping')),
-                'its ping is answered while Redis is lost');
+                'a ping on a new stream is answered while Redis is lost');
             $fresh->close;
         },
         end     => sub { $redis->forget_data if !$keep; $redis->run },

@@ -33,7 +33,7 @@ my $frappe = start_frappe();
 
             ok($stream->session, 'maxmemory: a stream opens');
             ok(call($nginx[0], $stream, request(1, 'ping')),
-                'maxmemory: its ping is answered');
+                'maxmemory: a ping on a new stream is answered');
             $stream->close;
         },
         end     => sub { $redis->cmd('CONFIG', 'SET', 'maxmemory', '0') },

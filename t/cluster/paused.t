@@ -39,7 +39,7 @@ my $patience = 'timeout=2s connect_timeout=2s';
 
             ok($stream->session, 'a stream opens while Redis is stopped');
             ok(call($nginx[0], $stream, tool(1, 'echo', {})),
-                'its call is answered while Redis is stopped');
+                'a call on a new stream is answered while Redis is stopped');
             $stream->close;
         },
         end     => sub { $redis->cont },

@@ -82,7 +82,8 @@ sub gone {
 
     accepted(post($there, $stream, request('"a b"', 'tools/list')),
         'a request with a string id is accepted at the other instance');
-    ok($stream->wait_answer('"a b"'), 'its answer has the same string id');
+    ok($stream->wait_answer('"a b"'),
+        'the answer to a string id has the same string id');
 
     my $before = $stream->messages;
 

@@ -411,7 +411,8 @@ sub refused {
     ok($publish->($producer, 1, $ack->{bytes}, $message->{bytes})
         && $publish->($producer, scalar @forgeries, @forgeries),
         'old, foreign and changed acknowledgements are refused');
-    ok(!$waiting->{response}->ended, 'none of them makes a message accepted')
+    ok(!$waiting->{response}->ended,
+        'no such acknowledgement makes a message accepted')
         or diag($waiting->{response}->status);
     $publish->($producer, 0, $true->{bytes});
     ok(run_until(sub { $waiting->{response}->ended }),

@@ -45,8 +45,9 @@ EOT
 
     accepted($ping, 'a message for a stream of an old worker is accepted');
     ok(!(grep { $_ == ($ping->worker || 0) } @old),
-        'a new worker accepts it');
-    ok($busy[0]->wait_answer(2), 'it is answered on the old stream');
+        'a new worker accepts a message for an old stream');
+    ok($busy[0]->wait_answer(2),
+        'a message that a new worker accepts is answered on the old stream');
 
     ok(run_until(sub { !grep { !$_->ended } @idle }),
         'all idle streams end after a reload');

@@ -58,7 +58,8 @@ my $frappe = start_frappe();
         'the old worker ends at worker_shutdown_timeout');
 
     ok($busy->wait_ended, 'the stream with open calls ends');
-    is($busy->ended, 'clean', 'it ends with its last chunk');
+    is($busy->ended, 'clean',
+        'the stream with open calls ends with its last chunk');
 
     for my $id (1, 2) {
         my $raw = ($busy->answers($id))[0];

@@ -112,16 +112,32 @@ export function sleep(ms) {
     return new Promise(resolve => setTimeout(resolve, ms));
 }
 
-// Returns the counters of the stand-in for Frappe.
+// Asks the stand-in for Frappe.  It closes a connection that is idle for two
+// seconds, maybe in the moment in which fetch() takes that connection: the
+// request is sent again.
+
+async function control(path, init) {
+    for (let tries = 3; ; tries--) {
+        try {
+            return await fetch(`${FRAPPE_CONTROL}${path}`, init);
+        } catch (error) {
+            if (tries === 1) {
+                throw error;
+            }
+        }
+    }
+}
+
+// Returns the counters of the stand-in.
 
 export async function stats() {
-    return (await fetch(`${FRAPPE_CONTROL}/stats`)).json();
+    return (await control('/stats')).json();
 }
 
 // Opens a gate of the stand-in: calls of the tool "hold" are answered.
 
 export async function openGate(gate) {
-    await fetch(`${FRAPPE_CONTROL}/set`, { method: 'POST',
+    await control('/set', { method: 'POST',
         body: JSON.stringify({ open: gate }) });
 }
 

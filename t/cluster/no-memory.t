@@ -71,7 +71,7 @@ for my $case ([ 1, 'the attempt', qr/malloc\(\d{2,3}\) failed/ ],
 
     # the line has no number of a connection: the block is not the request's
 
-    ok($there->wait_log(qr/#\d+: $log/, 5),
+    ok($there->wait_log(qr/#\d+: $log/),
         "the log has the failed malloc() of $what");
 }
 
@@ -82,7 +82,7 @@ is($frappe->tool_count('echo'), 0, 'no refused message runs');
 
 accepted(post($there, $stream, large(3)),
     'with memory a message of that size is accepted');
-ok($stream->wait_answer(3, 10), 'with memory it is answered');
+ok($stream->wait_answer(3), 'with memory it is answered');
 is($frappe->tool_count('echo'), 1, 'with memory it runs once');
 $stream->close;
 

@@ -453,7 +453,7 @@ for my $case (
     my $stream = open_stream($nginx, path => $path, host => $host,
         headers => $headers, wait => 0);
 
-    run_until(sub { $stream->status }, 10);
+    run_until(sub { $stream->status });
     is($stream->status, $status, "$name: GET $path @$headers is $status");
     $stream->close;
 }

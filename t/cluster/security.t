@@ -220,10 +220,11 @@ sub refused {
     my $listener = $redis->subscribe('mcp:w:*');
     my %proxy    = map { $_ => through($redis, $_) } qw(here there);
     my %nginx    = map { $_ => start_nginx(redis =>
-        $redis->url(port => $proxy{$_}->port), http => 'mcp_sse_grace 300s;') }
-        qw(here there);
+        $redis->url(port => $proxy{$_}->port), redis_opt => 'timeout=300s',
+        http => 'mcp_sse_grace 300s;') } qw(here there);
 
-    # the long grace keeps messages valid while the test works on them
+    # The long grace keeps messages valid while the test works on them.  The
+    # long time-out lets a proxy that gets no processor delay replies.
 
     $nginx{third} = start_nginx(redis => $redis,
         http => 'mcp_sse_grace 300s;');

@@ -18,6 +18,10 @@ my ($nginx, @workers, $owner, $other, %conn);
 sub server {
     my (%opt) = @_;
 
+    # look-ups are counted: none expires while the test runs
+
+    $opt{http} = ($opt{http} || '') . ' mcp_sse_auth_cache 300s;';
+
     $_->close for values %conn;
     $nginx   = start_nginx(%opt);
     @workers = $nginx->wait_workers;

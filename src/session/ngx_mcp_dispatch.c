@@ -236,7 +236,10 @@ ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
         return;
     }
 
-    /* any worker may run the call; this one is told by an event, too */
+    /*
+     * The call may run in any worker of any instance.  The bus announces the
+     * cancellation to all of them; this worker handles it in a posted event.
+     */
 
     if (sink->session_key) {
         ngx_mcp_bus_announce(NGX_MCP_ANNOUNCE_CANCEL, sink->session_key,

@@ -564,7 +564,7 @@ ngx_http_mcp_sse_exiting(void)
  *  3. Suspended requests.  POSTs respond with the answers that 1 and 2 have
  *     given them, so they are resumed after these.  Requests that wait for a
  *     look-up or a delivery are refused with 503.
- *  4. Look-ups: after 3 no request waits for one, so that those in the queue
+ *  4. Look-ups: no request needs a result after 3, so that those in the queue
  *     are not started, and those that run are cancelled.
  */
 

@@ -32,9 +32,10 @@
  *       +---- else: resume, the status is 502, 503 or 504
  *
  * Resuming runs step().  ctx->suspend.timer is the timer of slow() while a
- * look-up runs, and of retry() between two look-ups.  A request whose client
- * leaves, or that is resumed because the worker stops, leaves its look-up; the
- * look-up completes for the cache.
+ * look-up runs, and of retry() between two look-ups.  A request that ends, for
+ * one since its client leaves, leaves its look-up, which completes for the
+ * cache.  If the worker stops, the request is resumed with 503, and ignores a
+ * result that comes before it ends.
  *
  * The result is in the context of the request, its strings in the pool.
  */

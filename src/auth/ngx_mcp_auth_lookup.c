@@ -82,13 +82,17 @@ ngx_mcp_auth_lookup(ngx_mcp_auth_lookup_args_t *args,
 {
     ngx_mcp_auth_lookup_t  *lookup;
 
+    /* a queued one does not start any more */
+
+    if (ngx_mcp_auth_lookups_stopped) {
+        return NGX_BUSY;
+    }
+
     lookup = ngx_mcp_auth_lookup_find(args->credential->digest);
 
     if (lookup == NULL) {
 
-        if (ngx_mcp_auth_lookups_stopped
-            || ngx_mcp_auth_nqueued == NGX_MCP_AUTH_LOOKUP_MAX_QUEUED)
-        {
+        if (ngx_mcp_auth_nqueued == NGX_MCP_AUTH_LOOKUP_MAX_QUEUED) {
             return NGX_BUSY;
         }
 

@@ -45,8 +45,8 @@ struct ngx_mcp_stream_s {
 
     ngx_event_t                       event;   /* writes the queue */
 
-    unsigned                          owned:1; /* closed() may run */
-    unsigned                          last:1;  /* nothing after queue */
+    unsigned                          last:1;  /* nothing after queue; has
+                                                  no owner any more */
 };
 
 
@@ -147,7 +147,6 @@ ngx_mcp_stream_start(ngx_mcp_stream_t *stream)
     ctx->stream = stream;
 
     *stream->owner.stream = stream;
-    stream->owned = 1;
 
     ngx_mcp_timer_hold();
     ngx_mcp_workers_streams(1);
@@ -215,8 +214,7 @@ ngx_mcp_stream_cleanup(void *data)
     ngx_mcp_workers_streams(-1);
     ngx_mcp_timer_release();
 
-    if (stream->owned) {
-        stream->owned = 0;
+    if (!stream->last) {
         *stream->owner.stream = NULL;
         stream->owner.closed(stream->owner.data, stream->reason);
     }
@@ -265,7 +263,6 @@ void
 ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
 {
     *stream->owner.stream = NULL;
-    stream->owned = 0;
     stream->last = 1;
 
     ngx_mcp_timer_del(&stream->heartbeat);
@@ -337,6 +334,7 @@ ngx_mcp_stream_flush(ngx_mcp_stream_t *stream, ngx_int_t rc)
     /* a response that ends in order is limited by send_timeout only */
 
     if (rc != NGX_OK
+        || stream->reason
         || (!stream->last && ngx_mcp_stream_check(stream) != NGX_OK))
     {
         ngx_http_finalize_request(r, NGX_ERROR);

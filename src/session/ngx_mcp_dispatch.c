@@ -54,10 +54,12 @@ ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
 {
     u_char                     *pos;
     ngx_int_t                   rc;
+    ngx_uint_t                  n;
     ngx_mcp_jsonrpc_message_t   message;
 
     ngx_mcp_count_time(NGX_MCP_HAND_OVER_TIME, env->received);
 
+    n = 0;
     pos = NULL;
 
     for ( ;; ) {
@@ -68,6 +70,7 @@ ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
         }
 
         s->messages++;
+        n++;
 
         ngx_mcp_dispatch_message(s, env, sink, &message);
     }
@@ -79,6 +82,10 @@ ngx_mcp_dispatch(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
 
         if (sink->open) {
             sink->tell(sink, NULL, NULL, 1);
+        }
+
+        for ( /* void */ ; n < env->nmessages; n++) {
+            ngx_mcp_inbox_started(s, env);
         }
     }
 

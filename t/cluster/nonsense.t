@@ -95,6 +95,13 @@ while (my @two = splice @cases, 0, 2) {
     $load->stop;
     $_->filter(undef) for @proxy;
 
+    # a reply that is doubled is taken for the reply to the next PUBLISH, which
+    # seems to have had no receiver
+
+    if ($name =~ /twice/) {
+        $_->{misled} = 1 for $load->sent($from, now());
+    }
+
     ok(wait_ready(@all), "$name: then the instances are ready again");
     is_deeply([ map { $_->worker_pids } @all ], \@workers,
         "$name: no worker dies")

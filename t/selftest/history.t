@@ -111,6 +111,11 @@ finds('a call that ran before its 503 with "no" is found',
 finds('an answer to a call that is 503 with "no" is found',
     history({ status => 503, executed => 'no', answered => 2 }),
     'ran-though-no', 'answer-though-no');
+finds('an answer to a call that is 503 with "no" is excused where Redis lied',
+    history({ status => 503, executed => 'no', answered => 2, misled => 1 }));
+finds('a second answer is found where Redis lied', history({ status => 503,
+    executed => 'no', answered => 2, misled => 1 }, undef, [ 1.2, 1.3 ]),
+    'second-answer');
 finds('an answer to a call that is 400 is found', history({ status => 400 }),
     'ran-after-4xx', 'answer-after-4xx');
 finds('an answer to a cancelled call is found', history({ silent => 1 }),

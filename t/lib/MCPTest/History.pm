@@ -15,7 +15,8 @@ package MCPTest::History;
 #             answered (time) of the POST, executed ("no", "unknown" or undef);
 #             call (false: nothing runs at the backend), silent (a
 #             notification, a cancelled request: no answer), excused (its
-#             instance was killed: anything may have happened)
+#             instance was killed: anything may have happened), misled (its
+#             instance got false replies from Redis: a refusal proves nothing)
 #   answers   session, id, time, data (raw JSON)
 #   ran       key, time, tool
 #   sessions  session => true if each message accepted for it must have been
@@ -253,7 +254,7 @@ sub records {
 
         push @{ $records{sent} }, {
             (map { $_ => $post->{$_} } qw(id key call method silent excused
-                session instance sent)),
+                misled session instance sent)),
             excused  => $post->{excused} || $post->{refused},
             status   => $response ? $response->status : undef,
             answered => $response ? $response->{done} : undef,
@@ -393,7 +394,7 @@ sub _check_sent {
         $say->('ran-after-4xx', 'ran at ' . _times(@ran)) if @ran;
         $say->('answer-after-4xx', 'answered at ' . _times(@got)) if @got;
 
-    } elsif ($status >= 500) {
+    } elsif ($status >= 500 && !$post->{misled}) {
         my @late = grep { $_->{time} > $post->{answered} } @ran;
 
         $say->('ran-though-no', 'ran at ' . _times(@ran)) if $no && @ran;

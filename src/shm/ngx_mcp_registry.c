@@ -9,57 +9,21 @@
  * tombstone without an owner for the time of mcp_sse_grace: messages for the
  * session are kept pending in that time.  Any worker frees a tombstone that
  * has expired.
- *
- * A worker never ends a session of another worker.  It marks the record as
- * evicted or replaced and wakes the owner, which ends the session.
  */
 
 #include "ngx_mcp_registry.h"
+#include "ngx_mcp_eviction.h"
 #include "ngx_mcp_workers.h"
 #include "ngx_mcp_wakeup.h"
 
 
-/*
- * docs/PROTOCOL.md 3.14, 3.15: which sessions may be ended for a new one of the
- * same user.  Some clients open a stream at each start and leave it without a
- * message, to find out which transport the server has.
- */
-
-#define NGX_MCP_REGISTRY_PROBE_AGE_MS  10000
-#define NGX_MCP_REGISTRY_IDLE_AGE_MS   600000
-
-/* more than one session is evicted after mcp_sse_max_sessions was lowered */
-
-#define NGX_MCP_REGISTRY_MAX_WAKEUPS   8
-
-
-/* owners of sessions that are evicted or replaced */
-
-typedef struct {
-    u_char        ids[NGX_MCP_REGISTRY_MAX_WAKEUPS + 1]
-                     [NGX_MCP_WORKER_ID_LEN];
-    ngx_uint_t    n;
-} ngx_mcp_registry_wakeups_t;
-
-
 static ngx_int_t ngx_mcp_registry_user_locked(ngx_mcp_zone_t *zone,
     u_char *key, ngx_mcp_user_record_t **user);
-static void ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_session_record_t *record);
 static void ngx_mcp_registry_free_user_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_user_record_t *user);
-static ngx_int_t ngx_mcp_registry_make_room_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_user_record_t *user, ngx_uint_t max,
-    ngx_mcp_registry_wakeups_t *wakeups);
-static ngx_mcp_session_record_t *ngx_mcp_registry_evictable_locked(
-    ngx_mcp_user_record_t *user);
-static void ngx_mcp_registry_replace_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_session_record_t *record, ngx_mcp_registry_wakeups_t *wakeups);
-static void ngx_mcp_registry_notify_locked(ngx_mcp_session_record_t *record,
-    ngx_mcp_registry_wakeups_t *wakeups);
 static ngx_mcp_session_record_t *ngx_mcp_registry_enter_locked(
     ngx_mcp_zone_t *zone, ngx_mcp_session_t *s, u_char *user_key,
-    ngx_uint_t max, ngx_mcp_registry_wakeups_t *wakeups, ngx_int_t *rc);
+    ngx_uint_t max, ngx_mcp_eviction_wakeups_t *wakeups, ngx_int_t *rc);
 static void ngx_mcp_registry_link_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record, ngx_mcp_session_t *s,
     ngx_mcp_user_record_t *user);
@@ -71,7 +35,7 @@ ngx_mcp_registry_enter(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
     ngx_int_t                    rc;
     ngx_uint_t                   i;
     ngx_mcp_zone_t              *zone;
-    ngx_mcp_registry_wakeups_t   wakeups;
+    ngx_mcp_eviction_wakeups_t   wakeups;
 
     zone = ngx_mcp_zone();
 
@@ -106,7 +70,7 @@ ngx_mcp_registry_enter(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
 
 static ngx_mcp_session_record_t *
 ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
-    u_char *user_key, ngx_uint_t max, ngx_mcp_registry_wakeups_t *wakeups,
+    u_char *user_key, ngx_uint_t max, ngx_mcp_eviction_wakeups_t *wakeups,
     ngx_int_t *rc)
 {
     ngx_mcp_session_record_t  *record, *old;
@@ -141,7 +105,7 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
             return NULL;
         }
 
-        ngx_mcp_registry_replace_locked(zone, old, wakeups);
+        ngx_mcp_eviction_replace_locked(zone, old, wakeups);
         old = NULL;
     }
 
@@ -150,7 +114,7 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
         return NULL;
     }
 
-    if (ngx_mcp_registry_make_room_locked(zone, user, max, wakeups) != NGX_OK) {
+    if (ngx_mcp_eviction_make_room_locked(zone, user, max, wakeups) != NGX_OK) {
         ngx_mcp_registry_free_user_locked(zone, user);
         ngx_mcp_zone_free_locked(zone, record);
         *rc = NGX_BUSY;
@@ -258,11 +222,7 @@ ngx_mcp_registry_free_user_locked(ngx_mcp_zone_t *zone,
 }
 
 
-/*
- * From now on, the session does not count for its user.
- */
-
-static void
+void
 ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record)
 {
@@ -279,44 +239,6 @@ ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,
     user->count--;
 
     ngx_mcp_registry_free_user_locked(zone, user);
-}
-
-
-/*
- * Evicts sessions of the user until it may have one more.  Returns NGX_OK, or
- * NGX_BUSY if there is none to evict.
- */
-
-static ngx_int_t
-ngx_mcp_registry_make_room_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_user_record_t *user, ngx_uint_t max,
-    ngx_mcp_registry_wakeups_t *wakeups)
-{
-    ngx_mcp_session_record_t  *record;
-
-    while (user->count >= max) {
-
-        if (wakeups->n == NGX_MCP_REGISTRY_MAX_WAKEUPS) {
-            return NGX_BUSY;
-        }
-
-        record = ngx_mcp_registry_evictable_locked(user);
-
-        if (record == NULL) {
-            return NGX_BUSY;
-        }
-
-        /* its owner ends it soon; it does not count until then */
-
-        ngx_queue_remove(&record->user_queue);
-        record->user = NULL;
-        record->evicted = 1;
-        user->count--;
-
-        ngx_mcp_registry_notify_locked(record, wakeups);
-    }
-
-    return NGX_OK;
 }
 
 
@@ -339,88 +261,12 @@ ngx_mcp_registry_limit(u_char *key, ngx_uint_t max)
 
     rc = (user == NULL
           || user->count < max
-          || ngx_mcp_registry_evictable_locked(user))
+          || ngx_mcp_eviction_find_locked(user))
          ? NGX_OK : NGX_BUSY;
 
     ngx_mcp_zone_unlock(zone);
 
     return rc;
-}
-
-
-/*
- * Returns the session of the user that is ended for a new one: the oldest one
- * that never had a message, otherwise the one that is idle longest; or NULL.
- */
-
-static ngx_mcp_session_record_t *
-ngx_mcp_registry_evictable_locked(ngx_mcp_user_record_t *user)
-{
-    ngx_msec_t                 now;
-    ngx_queue_t               *q;
-    ngx_mcp_session_record_t  *record, *probe, *idle;
-
-    now = ngx_current_msec;
-    probe = NULL;
-    idle = NULL;
-
-    for (q = ngx_queue_head(&user->records);
-         q != ngx_queue_sentinel(&user->records);
-         q = ngx_queue_next(q))
-    {
-        record = ngx_queue_data(q, ngx_mcp_session_record_t,
-                                user_queue);
-
-        if (record->messages == 0
-            && (ngx_msec_int_t) (now - record->created)
-               > NGX_MCP_REGISTRY_PROBE_AGE_MS
-            && (probe == NULL
-                || (ngx_msec_int_t) (record->created - probe->created) < 0))
-        {
-            probe = record;
-        }
-
-        if ((ngx_msec_int_t) (now - record->active)
-            > NGX_MCP_REGISTRY_IDLE_AGE_MS
-            && record->pending == 0
-            && (idle == NULL
-                || (ngx_msec_int_t) (record->active - idle->active) < 0))
-        {
-            idle = record;
-        }
-    }
-
-    return probe ? probe : idle;
-}
-
-
-/*
- * From now on, the id belongs to a new session.  The owner of the old one finds
- * the record in its list "ready" and ends the session.
- */
-
-static void
-ngx_mcp_registry_replace_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_session_record_t *record, ngx_mcp_registry_wakeups_t *wakeups)
-{
-    ngx_rbtree_delete(&zone->root->records, &record->node);
-    record->listed = 0;
-    record->replaced = 1;
-
-    ngx_mcp_registry_unlink_user_locked(zone, record);
-    ngx_mcp_registry_notify_locked(record, wakeups);
-}
-
-
-static void
-ngx_mcp_registry_notify_locked(ngx_mcp_session_record_t *record,
-    ngx_mcp_registry_wakeups_t *wakeups)
-{
-    u_char  id[NGX_MCP_WORKER_ID_LEN];
-
-    if (ngx_mcp_workers_notify_locked(record, id)) {
-        ngx_memcpy(wakeups->ids[wakeups->n++], id, NGX_MCP_WORKER_ID_LEN);
-    }
 }
 
 

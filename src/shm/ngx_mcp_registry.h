@@ -68,13 +68,16 @@ ngx_uint_t ngx_mcp_registry_opened_with(u_char *key, u_char *credential);
 
 /*
  * Return the record with that key, or NULL; free expired tombstones; unlink and
- * free a record, whose inbox must be empty.
+ * free a record, whose inbox must be empty; let a session count for its user no
+ * longer, who is freed if it has no other session.
  */
 
 ngx_mcp_session_record_t *ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone,
     u_char *key);
 void ngx_mcp_registry_expire_locked(ngx_mcp_zone_t *zone);
 void ngx_mcp_registry_free_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record);
+void ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record);
 
 

@@ -10,6 +10,7 @@
 
 #include "ngx_mcp_challenge.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_request.h"
 
 
 static ngx_int_t ngx_mcp_challenge_own(ngx_http_request_t *r,
@@ -153,28 +154,24 @@ ngx_mcp_challenge_metadata(ngx_http_request_t *r, ngx_str_t *url)
         return NGX_OK;
     }
 
-    ngx_str_set(&scheme, "http://");
-
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl) {
-        ngx_str_set(&scheme, "https://");
-    }
-#endif
-
     if (conf->public_url.len) {
         scheme = conf->public_url;
         host.len = 0;
+
+    } else if (ngx_mcp_request_scheme(r, &scheme) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     url->data = ngx_pnalloc(r->pool, scheme.len + host.len + path.len
-                            + sizeof("/.well-known/oauth-protected-resource"));
+                         + sizeof("://"
+                                  "/.well-known/oauth-protected-resource"));
     if (url->data == NULL) {
         return NGX_ERROR;
     }
 
     url->len = ngx_sprintf(url->data,
-                           "%V%V/.well-known/oauth-protected-resource%V",
-                           &scheme, &host, &path)
+                           "%V%s%V/.well-known/oauth-protected-resource%V",
+                           &scheme, host.len ? "://" : "", &host, &path)
                - url->data;
 
     return NGX_OK;

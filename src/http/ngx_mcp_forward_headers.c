@@ -6,6 +6,7 @@
  */
 
 #include "ngx_mcp_forward_headers.h"
+#include "ngx_mcp_request.h"
 
 
 static ngx_int_t ngx_mcp_forward_headers_own(ngx_http_request_t *r,
@@ -78,8 +79,6 @@ static ngx_str_t  ngx_mcp_forward_headers_host =
                                             ngx_string("x-forwarded-host");
 static ngx_str_t  ngx_mcp_forward_headers_proto =
                                            ngx_string("x-forwarded-proto");
-static ngx_str_t  ngx_mcp_forward_headers_http = ngx_string("http");
-static ngx_str_t  ngx_mcp_forward_headers_https = ngx_string("https");
 
 
 ngx_int_t
@@ -129,7 +128,7 @@ ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
 static ngx_int_t
 ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
 {
-    ngx_str_t             *proto, *address;
+    ngx_str_t              proto, *address;
     ngx_mcp_ctx_t         *ctx;
     ngx_mcp_credential_t  *cred;
 
@@ -137,23 +136,18 @@ ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
     cred = &ctx->auth.credential;
 
     address = &r->connection->addr_text;
-    proto = &ngx_mcp_forward_headers_http;
 
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl) {
-        proto = &ngx_mcp_forward_headers_https;
-    }
-#endif
-
-    if (ngx_mcp_forward_headers_add(headers, &ngx_mcp_forward_headers_address,
-                                    address)
-        != NGX_OK
+    if (ngx_mcp_request_scheme(r, &proto) != NGX_OK
+        || ngx_mcp_forward_headers_add(headers,
+                                       &ngx_mcp_forward_headers_address,
+                                       address)
+           != NGX_OK
         || ngx_mcp_forward_headers_add(headers,
                                        &ngx_mcp_forward_headers_for_name,
                                        address)
            != NGX_OK
         || ngx_mcp_forward_headers_add(headers, &ngx_mcp_forward_headers_proto,
-                                       proto)
+                                       &proto)
            != NGX_OK)
     {
         return NGX_ERROR;

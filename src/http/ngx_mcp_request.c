@@ -294,3 +294,24 @@ ngx_mcp_request_status_page(ngx_http_request_t *r, ngx_int_t *rc)
                          "Method not allowed");
     return NGX_DECLINED;
 }
+
+
+ngx_int_t
+ngx_mcp_request_scheme(ngx_http_request_t *r, ngx_str_t *scheme)
+{
+    ngx_str_t                   name;
+    ngx_http_variable_value_t  *vv;
+
+    ngx_str_set(&name, "scheme");
+
+    vv = ngx_http_get_variable(r, &name, ngx_hash_key(name.data, name.len));
+
+    if (vv == NULL || vv->not_found) {
+        return NGX_ERROR;
+    }
+
+    scheme->data = vv->data;
+    scheme->len = vv->len;
+
+    return NGX_OK;
+}

@@ -46,5 +46,14 @@ ngx_int_t ngx_mcp_request_denied(ngx_http_request_t *r);
 
 ngx_int_t ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text);
 
+/*
+ * Sets *scheme to "http" or "https", a static string.  It is the value of
+ * $scheme: whether nginx has SSL is known to nginx, but not to a module that
+ * is configured with --with-compat alone.  Returns NGX_OK, or NGX_ERROR if
+ * memory is short.
+ */
+
+ngx_int_t ngx_mcp_request_scheme(ngx_http_request_t *r, ngx_str_t *scheme);
+
 
 #endif /* _NGX_MCP_REQUEST_H_INCLUDED_ */

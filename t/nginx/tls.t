@@ -1,6 +1,6 @@
 # Streams and messages over TLS with HTTP/1.0, HTTP/1.1 and HTTP/2, and over
 # HTTP/2 without TLS: other filters and buffers of nginx, the same protocol.
-# docs/PROTOCOL.md 1.15, 13.5.
+# docs/PROTOCOL.md 1.15, 6.3, 7.5, 13.5.
 
 use strict;
 use warnings;
@@ -34,6 +34,7 @@ EOT
     stream  => $quiet,
     message => $quiet,
     locations => <<'EOT');
+        location = /mcp { mcp_sse_http; }
         location = /beat { mcp_sse_keepalive 1s; mcp_sse_stream; }
         location = /narrow {
             mcp_sse_queue 100k;
@@ -110,6 +111,17 @@ for my $way (sort keys %connect) {
 
     is($frappe->last_headers->{'x-forwarded-proto'},
         $way =~ /TLS/ ? 'https' : 'http', "$way: X-Forwarded-Proto is right");
+
+    # of HTTP/2 only the status is decoded
+
+    if (!$http2) {
+        my $denied = post($nginx, undef, request(1, 'ping'), path => '/mcp',
+            auth => undef, conn => $connect{$way}->(), @version);
+
+        like($denied->header('WWW-Authenticate') || '',
+            qr/resource_metadata="https:/,
+            "$way: the challenge names a document at https");
+    }
 
     my $refused = post($nginx, 'x', request(1, 'ping'),
         conn => $connect{$way}->(), @version);

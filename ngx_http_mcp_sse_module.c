@@ -27,7 +27,7 @@
 #include "ngx_mcp_call_filter.h"
 #include "ngx_mcp_suspend.h"
 #include "ngx_mcp_variables.h"
-#include "ngx_mcp_zone.h"
+#include "ngx_mcp_zone_conf.h"
 
 
 /*
@@ -443,7 +443,7 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
     }
 
     if (ngx_mcp_redis_url_check(cf, mcf) != NGX_OK
-        || ngx_mcp_zone_add(cf, mcf) != NGX_OK)
+        || ngx_mcp_zone_conf_add(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
     }

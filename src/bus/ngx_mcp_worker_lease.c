@@ -11,6 +11,7 @@
 
 #include "ngx_mcp_worker_lease.h"
 #include "ngx_mcp_bus.h"
+#include "ngx_mcp_workers_dead.h"
 
 
 #define NGX_MCP_WORKER_LEASE_EXPIRES  "15"                       /* seconds */

@@ -17,6 +17,7 @@
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_sessions.h"
 #include "ngx_mcp_workers.h"
+#include "ngx_mcp_workers_dead.h"
 #include "ngx_mcp_wakeup.h"
 
 

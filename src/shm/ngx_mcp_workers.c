@@ -2,18 +2,14 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Worker records in shared memory: registration, gauges, wake-up, detection of
- * dead workers.
+ * Worker records in shared memory: registration, gauges, wake-up.
  *
- * A record is owned by its worker, and freed by it when it exits.  A dead
- * worker is found by a refused wake-up for a message (ngx_mcp_inbox.c), by a
- * new worker that gets its process slot, or by the sweep of each worker.
- *
- * The worker that finds it frees the record, its session records and inbox
- * entries, and keeps its id until the bus has deleted its key in Redis.
+ * A record is owned by its worker, and freed by it when it exits.  That of a
+ * dead worker is freed by the worker that finds it: ngx_mcp_workers_dead.c.
  */
 
 #include "ngx_mcp_workers.h"
+#include "ngx_mcp_workers_dead.h"
 #include "ngx_mcp_inbox.h"
 #include "ngx_mcp_announce.h"
 #include "ngx_mcp_registry.h"
@@ -23,7 +19,7 @@
 #include "ngx_mcp_wakeup.h"
 
 
-/* removes what has expired, and probes the other workers by a datagram each */
+/* removes what has expired, and probes the other workers */
 
 #define NGX_MCP_WORKERS_SWEEP_MS       1000
 
@@ -39,34 +35,17 @@
 
 #define NGX_MCP_WORKERS_WAKE_AGAIN_MS  20
 
-/*
- * The bus takes these ids every second and deletes the keys in Redis.  A key
- * that is not deleted expires after 15 seconds.
- */
-
-#define NGX_MCP_WORKERS_MAX_DEAD       16
-
 
 static ngx_uint_t ngx_mcp_workers_must_wake_locked(ngx_mcp_worker_t *worker);
 static ngx_mcp_worker_t *ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone);
-static void ngx_mcp_workers_predecessor_locked(ngx_mcp_zone_t *zone);
-static void ngx_mcp_workers_dead_add(u_char *id);
-static void ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_worker_t *worker);
 static ngx_uint_t ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone);
 static void ngx_mcp_workers_sweep_handler(void *data);
-static void ngx_mcp_workers_probe(ngx_mcp_zone_t *zone);
-static ngx_uint_t ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t pid);
 static void ngx_mcp_workers_poll_handler(void *data);
 
 
 static ngx_mcp_worker_t  *ngx_mcp_workers_current;
 static ngx_mcp_timer_t    ngx_mcp_workers_sweep_timer;
 static ngx_mcp_timer_t    ngx_mcp_workers_poll_timer;
-
-static u_char      ngx_mcp_workers_dead_ids[NGX_MCP_WORKERS_MAX_DEAD]
-                                           [NGX_MCP_WORKER_ID_LEN];
-static ngx_uint_t  ngx_mcp_workers_ndead;
 
 
 ngx_int_t
@@ -92,7 +71,7 @@ ngx_mcp_workers_init(ngx_cycle_t *cycle)
 
     ngx_mcp_zone_lock(zone);
 
-    ngx_mcp_workers_predecessor_locked(zone);
+    ngx_mcp_workers_dead_predecessor_locked(zone);
 
     worker = ngx_mcp_workers_new_locked(zone);
 
@@ -185,33 +164,6 @@ ngx_mcp_workers_exit(void)
 }
 
 
-/*
- * Frees the record of a worker that had the process slot of this one.  It is
- * dead: the master gives a slot away only after it has reaped the process.
- */
-
-static void
-ngx_mcp_workers_predecessor_locked(ngx_mcp_zone_t *zone)
-{
-    ngx_queue_t       *q, *next;
-    ngx_mcp_worker_t  *worker;
-
-    for (q = ngx_queue_head(&zone->root->workers);
-         q != ngx_queue_sentinel(&zone->root->workers);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-
-        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
-
-        if (worker->slot == ngx_process_slot) {
-            ngx_mcp_workers_dead_add(worker->id);
-            ngx_mcp_workers_free_locked(zone, worker);
-        }
-    }
-}
-
-
 ngx_mcp_worker_t *
 ngx_mcp_workers_self(void)
 {
@@ -289,58 +241,6 @@ ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
 
 
 void
-ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id)
-{
-    ngx_queue_t       *q;
-    ngx_mcp_worker_t  *worker;
-
-    for (q = ngx_queue_head(&zone->root->workers);
-         q != ngx_queue_sentinel(&zone->root->workers);
-         q = ngx_queue_next(q))
-    {
-        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
-
-        if (ngx_memcmp(worker->id, id, NGX_MCP_WORKER_ID_LEN) == 0
-            && worker != ngx_mcp_workers_current)
-        {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "mcp sse: worker process %P is dead, its sessions "
-                          "are dropped", worker->pid);
-
-            ngx_mcp_workers_dead_add(worker->id);
-            ngx_mcp_workers_free_locked(zone, worker);
-            return;
-        }
-    }
-}
-
-
-static void
-ngx_mcp_workers_dead_add(u_char *id)
-{
-    if (ngx_mcp_workers_ndead < NGX_MCP_WORKERS_MAX_DEAD) {
-        ngx_memcpy(ngx_mcp_workers_dead_ids[ngx_mcp_workers_ndead++], id,
-                   NGX_MCP_WORKER_ID_LEN);
-    }
-}
-
-
-u_char *
-ngx_mcp_workers_dead_id(void)
-{
-    return ngx_mcp_workers_ndead
-           ? ngx_mcp_workers_dead_ids[ngx_mcp_workers_ndead - 1] : NULL;
-}
-
-
-void
-ngx_mcp_workers_dead_forget(void)
-{
-    ngx_mcp_workers_ndead--;
-}
-
-
-static void
 ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *worker)
 {
     ngx_queue_t               *q;
@@ -523,69 +423,10 @@ ngx_mcp_workers_sweep_handler(void *data)
     ngx_mcp_announce_expire_locked(zone);
     ngx_mcp_zone_unlock(zone);
 
-    ngx_mcp_workers_probe(zone);
+    ngx_mcp_workers_dead_probe(zone);
     ngx_mcp_workers_drain();
 
     ngx_mcp_timer_set(&ngx_mcp_workers_sweep_timer, NGX_MCP_WORKERS_SWEEP_MS);
-}
-
-
-/*
- * Finds dead workers that nothing else finds: a worker that was killed while it
- * shut down has no successor, and there may be no messages for its sessions.
- */
-
-static void
-ngx_mcp_workers_probe(ngx_mcp_zone_t *zone)
-{
-    u_char             ids[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
-    ngx_pid_t          pids[NGX_MCP_MAX_WORKERS];
-    ngx_uint_t         i, n;
-    ngx_queue_t       *q;
-    ngx_mcp_worker_t  *worker;
-
-    n = 0;
-
-    ngx_mcp_zone_lock(zone);
-
-    for (q = ngx_queue_head(&zone->root->workers);
-         q != ngx_queue_sentinel(&zone->root->workers);
-         q = ngx_queue_next(q))
-    {
-        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
-
-        if (worker != ngx_mcp_workers_current && n < NGX_MCP_MAX_WORKERS) {
-            pids[n] = worker->no_socket ? worker->pid : 0;
-            ngx_memcpy(ids[n++], worker->id, NGX_MCP_WORKER_ID_LEN);
-        }
-    }
-
-    ngx_mcp_zone_unlock(zone);
-
-    for (i = 0; i < n; i++) {
-
-        if (ngx_mcp_workers_is_dead(ids[i], pids[i])) {
-            ngx_mcp_zone_lock(zone);
-            ngx_mcp_workers_dead_locked(zone, ids[i]);
-            ngx_mcp_zone_unlock(zone);
-        }
-    }
-}
-
-
-/*
- * "pid" is set for a worker without a socket.  If another process has got the
- * pid by now, the dead worker is not found, and its sessions stay.
- */
-
-static ngx_uint_t
-ngx_mcp_workers_is_dead(u_char *id, ngx_pid_t pid)
-{
-    if (pid) {
-        return kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH;
-    }
-
-    return ngx_mcp_wakeup_send(id, ngx_cycle->log) == NGX_DECLINED;
 }
 
 

@@ -2,12 +2,11 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Worker records in shared memory: registration, gauges, wake-up, detection of
- * dead workers.
+ * Worker records in shared memory: registration, gauges, wake-up.
  *
  * A worker fills its record when it starts and frees it when it exits.  The
  * record of a dead worker, with all that belongs to it, is freed by the worker
- * that finds it dead.
+ * that finds it dead: ngx_mcp_workers_dead.h.
  */
 
 #ifndef _NGX_MCP_WORKERS_H_INCLUDED_
@@ -78,20 +77,12 @@ ngx_uint_t ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
     u_char (*ids)[NGX_MCP_WORKER_ID_LEN]);
 
 /*
- * Returns the id of a worker of this instance that this worker has found dead,
- * or NULL; ngx_mcp_workers_dead_forget() removes that id.  At most 16 ids are
- * kept.
+ * Frees a record, which is that of this worker or of a dead one, with its
+ * session records and its entries.
  */
 
-u_char *ngx_mcp_workers_dead_id(void);
-void ngx_mcp_workers_dead_forget(void);
-
-/*
- * Frees the record of a dead worker, its session records and its entries.
- * Does nothing if there is no such worker, or if it is this one.
- */
-
-void ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id);
+void ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_worker_t *worker);
 
 
 #endif /* _NGX_MCP_WORKERS_H_INCLUDED_ */

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Shared memory zone: layout, lock, allocation, keys.
+ * Shared memory zone: layout, lock, allocation.
  *
  * The zone is owned by the cycles of nginx and lives as long as one of them
  * uses it.  It holds the root, the records of the workers, and an inner slab
@@ -15,343 +15,14 @@
 #include "ngx_mcp_recovery.h"
 
 
-/* room for records, besides four messages of mcp_sse_max_message */
-
-#define NGX_MCP_ZONE_SPARE_SIZE    (1024 * 1024)
-
 /* tries of a worker that exits, before it checks that the holder is alive */
 
 #define NGX_MCP_ZONE_CHECK_YIELDS  1024
 
-/*
- * Lengths in an envelope have 32 bits, and an envelope has at most twice the
- * bytes of its message.
- */
-
-#define NGX_MCP_ZONE_MAX_MESSAGE   (1024 * 1024 * 1024)
-
 #define NGX_MCP_ZONE_LOG_INTERVAL  10        /* seconds */
 
 
-static ngx_int_t ngx_mcp_zone_init(ngx_shm_zone_t *shm_zone, void *data);
-static ngx_int_t ngx_mcp_zone_memory(ngx_shm_zone_t *shm_zone,
-    ngx_mcp_zone_root_t *root);
-static ngx_int_t ngx_mcp_zone_secrets(ngx_mcp_zone_t *zone);
-static ngx_int_t ngx_mcp_zone_keys(ngx_shm_zone_t *shm_zone,
-    ngx_mcp_zone_root_t *root);
-static ngx_shm_zone_t *ngx_mcp_zone_old(ngx_shm_zone_t *shm_zone);
 static void ngx_mcp_zone_wait(ngx_shmtx_t *mutex);
-
-
-ngx_int_t
-ngx_mcp_zone_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
-{
-    size_t           min;
-    ngx_mcp_zone_t  *zone;
-
-    if (mcf->max_message > NGX_MCP_ZONE_MAX_MESSAGE) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"mcp_sse_max_message\" is larger than 1g");
-        return NGX_ERROR;
-    }
-
-    min = 4 * mcf->max_message + NGX_MCP_ZONE_SPARE_SIZE;
-
-    if (mcf->zone_size < min) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "mcp_sse_zone \"%V\" is too small, four messages of "
-                      "\"mcp_sse_max_message\" and 1m need %uzk",
-                      &mcf->zone_name, min / 1024);
-        return NGX_ERROR;
-    }
-
-    zone = ngx_pcalloc(cf->pool, sizeof(ngx_mcp_zone_t));
-    if (zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone->conf = mcf;
-    zone->secrets = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
-    if (zone->secrets == NULL) {
-        return NGX_ERROR;
-    }
-
-    mcf->zone = ngx_shared_memory_add(cf, &mcf->zone_name, mcf->zone_size,
-                                      &ngx_http_mcp_sse_module);
-    if (mcf->zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    mcf->zone->init = ngx_mcp_zone_init;
-    mcf->zone->data = zone;
-
-    return NGX_OK;
-}
-
-
-/*
- * "data" is the zone of the previous cycle, if a reload keeps its memory.
- * Follows ngx_http_limit_req_init_zone().
- */
-
-static ngx_int_t
-ngx_mcp_zone_init(ngx_shm_zone_t *shm_zone, void *data)
-{
-    ngx_mcp_zone_t  *ozone = data;
-
-    ngx_mcp_zone_root_t  *root;
-    ngx_mcp_zone_t       *zone;
-
-    zone = shm_zone->data;
-    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-    zone->size = shm_zone->shm.size;
-
-    if (ozone || shm_zone->shm.exists) {
-
-        zone->root = zone->shpool->data;
-
-        if (zone->root->magic != NGX_MCP_ZONE_MAGIC) {
-            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                          "zone \"%V\" was made by another version of the "
-                          "module, restart nginx instead of reloading it",
-                          &shm_zone->shm.name);
-            return NGX_ERROR;
-        }
-
-        return ngx_mcp_zone_secrets(zone);
-    }
-
-    root = ngx_slab_calloc(zone->shpool, sizeof(ngx_mcp_zone_root_t));
-    if (root == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone->root = root;
-    zone->shpool->data = root;
-
-    root->magic = NGX_MCP_ZONE_MAGIC;
-
-    if (ngx_mcp_zone_memory(shm_zone, root) != NGX_OK
-        || ngx_mcp_zone_keys(shm_zone, root) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_mcp_zone_secrets(zone);
-}
-
-
-/*
- * The inner pool takes all pages that are left, so that it can be initialized
- * again without the mutex, the root and the records of the workers.
- */
-
-static ngx_int_t
-ngx_mcp_zone_memory(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
-{
-    size_t             len;
-    ngx_uint_t         i;
-    ngx_slab_pool_t   *shpool, *pool;
-    ngx_mcp_worker_t  *worker;
-
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    worker = ngx_slab_calloc(shpool,
-                             NGX_MCP_MAX_WORKERS * sizeof(ngx_mcp_worker_t));
-
-    len = sizeof(" in mcp_sse_zone \"\"") + shm_zone->shm.name.len;
-
-    shpool->log_ctx = ngx_slab_alloc(shpool, len);
-
-    if (worker == NULL || shpool->log_ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_sprintf(shpool->log_ctx, " in mcp_sse_zone \"%V\"%Z",
-                &shm_zone->shm.name);
-
-    len = shpool->pfree * ngx_pagesize;
-
-    pool = ngx_slab_alloc(shpool, len);
-    if (pool == NULL) {
-        return NGX_ERROR;
-    }
-
-    pool->end = (u_char *) pool + len;
-    pool->min_shift = shpool->min_shift;
-    pool->addr = pool;
-
-    root->pool = pool;
-    root->worker_slots = worker;
-    root->phase = NGX_MCP_ZONE_READY;
-
-    ngx_mcp_zone_reset_locked(root);
-    ngx_mcp_zone_pool_locked(shm_zone->data);
-
-    for (i = 0; i < NGX_MCP_MAX_WORKERS; i++) {
-        ngx_queue_insert_tail(&root->free_workers, &worker[i].queue);
-    }
-
-    return NGX_OK;
-}
-
-
-void
-ngx_mcp_zone_pool_locked(ngx_mcp_zone_t *zone)
-{
-    ngx_slab_pool_t  *pool;
-
-    pool = zone->root->pool;
-
-    ngx_slab_init(pool);
-
-    /* ngx_mcp_zone_nomem() logs instead, at a limited rate */
-
-    pool->log_ctx = zone->shpool->log_ctx;
-    pool->log_nomem = 0;
-}
-
-
-void
-ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
-{
-    ngx_rbtree_init(&root->records, &root->records_sentinel,
-                    ngx_rbtree_insert_value);
-    ngx_rbtree_init(&root->users, &root->users_sentinel,
-                    ngx_rbtree_insert_value);
-    ngx_rbtree_init(&root->auth_entries, &root->auth_entries_sentinel,
-                    ngx_rbtree_insert_value);
-
-    ngx_rbtree_init(&root->revoked, &root->revoked_sentinel,
-                    ngx_rbtree_insert_value);
-    ngx_rbtree_init(&root->revoked_ends, &root->revoked_ends_sentinel,
-                    ngx_rbtree_insert_value);
-
-    ngx_queue_init(&root->announcements);
-    ngx_queue_init(&root->workers);
-    ngx_queue_init(&root->free_workers);
-    ngx_queue_init(&root->tombstones);
-    ngx_queue_init(&root->good);
-    ngx_queue_init(&root->bad);
-
-    root->nrecords = 0;
-    root->ntombstones = 0;
-    root->inbox_bytes = 0;
-    root->ngood = 0;
-    root->nbad = 0;
-    root->nannouncements = 0;
-    root->announcements_size = 0;
-    root->nrevoked = 0;
-}
-
-
-/*
- * Session ids are signed with the keys of mcp_sse_key.  Without this directive
- * they are signed with the random key of the zone, which survives a reload and
- * ends with the master.
- */
-
-static ngx_int_t
-ngx_mcp_zone_secrets(ngx_mcp_zone_t *zone)
-{
-    ngx_str_t  *secret;
-
-    if (zone->conf->keys) {
-        zone->secrets = zone->conf->keys;
-        return NGX_OK;
-    }
-
-    zone->secrets->nelts = 0;
-
-    secret = ngx_array_push(zone->secrets);
-    if (secret == NULL) {
-        return NGX_ERROR;
-    }
-
-    secret->data = zone->root->key;
-    secret->len = NGX_MCP_KEY_LEN;
-
-    return NGX_OK;
-}
-
-
-/*
- * A reload with another size makes a new zone.  It takes over the keys of the
- * old one, so that session ids of before the reload verify.
- */
-
-static ngx_int_t
-ngx_mcp_zone_keys(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
-{
-    ngx_shm_zone_t       *old;
-    ngx_slab_pool_t      *shpool;
-    ngx_mcp_zone_root_t  *oroot;
-
-    old = ngx_mcp_zone_old(shm_zone);
-
-    if (old && ngx_process == NGX_PROCESS_SINGLE) {
-        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "the size of zone \"%V\" cannot be changed by a reload "
-                      "while \"master_process\" is off",
-                      &shm_zone->shm.name);
-        return NGX_ERROR;
-    }
-
-    if (old) {
-        shpool = (ngx_slab_pool_t *) old->shm.addr;
-        oroot = shpool->data;
-
-        if (oroot->magic == NGX_MCP_ZONE_MAGIC) {
-            ngx_memcpy(root->key, oroot->key, NGX_MCP_KEY_LEN);
-            ngx_memcpy(root->instance, oroot->instance, NGX_MCP_INSTANCE_LEN);
-            return NGX_OK;
-        }
-    }
-
-    if (ngx_mcp_random(root->key, NGX_MCP_KEY_LEN) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_mcp_random(root->instance, NGX_MCP_INSTANCE_LEN);
-}
-
-
-static ngx_shm_zone_t *
-ngx_mcp_zone_old(ngx_shm_zone_t *shm_zone)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_shm_zone_t   *zones;
-
-    /* while a configuration is read, ngx_cycle is the previous cycle */
-
-    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
-    zones = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
-            }
-
-            part = part->next;
-            zones = part->elts;
-            i = 0;
-        }
-
-        if (&zones[i] != shm_zone
-            && zones[i].tag == shm_zone->tag
-            && zones[i].shm.addr != NULL
-            && zones[i].shm.name.len == shm_zone->shm.name.len
-            && ngx_strncmp(zones[i].shm.name.data, shm_zone->shm.name.data,
-                           shm_zone->shm.name.len)
-               == 0)
-        {
-            return &zones[i];
-        }
-    }
-}
 
 
 ngx_mcp_zone_t *
@@ -448,6 +119,55 @@ ngx_mcp_zone_worker_died_locked(ngx_mcp_zone_t *zone)
     }
 
 #endif
+}
+
+
+void
+ngx_mcp_zone_pool_locked(ngx_mcp_zone_t *zone)
+{
+    ngx_slab_pool_t  *pool;
+
+    pool = zone->root->pool;
+
+    ngx_slab_init(pool);
+
+    /* ngx_mcp_zone_nomem() logs instead, at a limited rate */
+
+    pool->log_ctx = zone->shpool->log_ctx;
+    pool->log_nomem = 0;
+}
+
+
+void
+ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
+{
+    ngx_rbtree_init(&root->records, &root->records_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->users, &root->users_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->auth_entries, &root->auth_entries_sentinel,
+                    ngx_rbtree_insert_value);
+
+    ngx_rbtree_init(&root->revoked, &root->revoked_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->revoked_ends, &root->revoked_ends_sentinel,
+                    ngx_rbtree_insert_value);
+
+    ngx_queue_init(&root->announcements);
+    ngx_queue_init(&root->workers);
+    ngx_queue_init(&root->free_workers);
+    ngx_queue_init(&root->tombstones);
+    ngx_queue_init(&root->good);
+    ngx_queue_init(&root->bad);
+
+    root->nrecords = 0;
+    root->ntombstones = 0;
+    root->inbox_bytes = 0;
+    root->ngood = 0;
+    root->nbad = 0;
+    root->nannouncements = 0;
+    root->announcements_size = 0;
+    root->nrevoked = 0;
 }
 
 

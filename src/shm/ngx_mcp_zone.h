@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * The shared memory zone: layout, lock, allocation, keys.
+ * The shared memory zone: layout, lock, allocation.
  *
  * Workers find each other, each other's sessions and the messages for them in
  * the zone.  All of it is reached from the root.  The root is written under
@@ -233,14 +233,6 @@ typedef struct {
                                                 the first one signs */
 } ngx_mcp_zone_t;
 
-
-/*
- * Adds the zone of mcf->zone_name to the configuration, in postconfiguration.
- * A reload keeps the content of a zone of the same name and size; with another
- * size, it keeps the keys only.  Returns NGX_OK, or NGX_ERROR after logging.
- */
-
-ngx_int_t ngx_mcp_zone_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf);
 
 /*
  * Returns the zone of the running cycle.  The caller runs in a cycle that has

@@ -1,0 +1,166 @@
+
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Dead workers: how they are found, and the ids of those that were.
+ *
+ * A dead worker is found by a refused wake-up for a message (ngx_mcp_inbox.c),
+ * by a new worker that gets its process slot, or by the sweep of each worker.
+ *
+ * The worker that finds it frees its record, session records and inbox entries,
+ * and keeps its id until the bus has deleted its key in Redis.
+ */
+
+#include "ngx_mcp_workers_dead.h"
+#include "ngx_mcp_workers.h"
+#include "ngx_mcp_wakeup.h"
+
+
+/*
+ * The bus takes these ids every second and deletes the keys in Redis.  A key
+ * that is not deleted expires after 15 seconds.
+ */
+
+#define NGX_MCP_WORKERS_DEAD_MAX  16
+
+
+static void ngx_mcp_workers_dead_add(u_char *id);
+static ngx_uint_t ngx_mcp_workers_dead_check(u_char *id, ngx_pid_t pid);
+
+
+static u_char      ngx_mcp_workers_dead_ids[NGX_MCP_WORKERS_DEAD_MAX]
+                                           [NGX_MCP_WORKER_ID_LEN];
+static ngx_uint_t  ngx_mcp_workers_ndead;
+
+
+void
+ngx_mcp_workers_dead_predecessor_locked(ngx_mcp_zone_t *zone)
+{
+    ngx_queue_t       *q, *next;
+    ngx_mcp_worker_t  *worker;
+
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+
+        if (worker->slot == ngx_process_slot) {
+            ngx_mcp_workers_dead_add(worker->id);
+            ngx_mcp_workers_free_locked(zone, worker);
+        }
+    }
+}
+
+
+void
+ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id)
+{
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *worker;
+
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
+         q = ngx_queue_next(q))
+    {
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+
+        if (ngx_memcmp(worker->id, id, NGX_MCP_WORKER_ID_LEN) == 0
+            && worker != ngx_mcp_workers_self())
+        {
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "mcp sse: worker process %P is dead, its sessions "
+                          "are dropped", worker->pid);
+
+            ngx_mcp_workers_dead_add(worker->id);
+            ngx_mcp_workers_free_locked(zone, worker);
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_mcp_workers_dead_add(u_char *id)
+{
+    if (ngx_mcp_workers_ndead < NGX_MCP_WORKERS_DEAD_MAX) {
+        ngx_memcpy(ngx_mcp_workers_dead_ids[ngx_mcp_workers_ndead++], id,
+                   NGX_MCP_WORKER_ID_LEN);
+    }
+}
+
+
+u_char *
+ngx_mcp_workers_dead_id(void)
+{
+    return ngx_mcp_workers_ndead
+           ? ngx_mcp_workers_dead_ids[ngx_mcp_workers_ndead - 1] : NULL;
+}
+
+
+void
+ngx_mcp_workers_dead_forget(void)
+{
+    ngx_mcp_workers_ndead--;
+}
+
+
+/*
+ * Finds dead workers that nothing else finds: a worker that was killed while it
+ * shut down has no successor, and there may be no messages for its sessions.
+ */
+
+void
+ngx_mcp_workers_dead_probe(ngx_mcp_zone_t *zone)
+{
+    u_char             ids[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
+    ngx_pid_t          pids[NGX_MCP_MAX_WORKERS];
+    ngx_uint_t         i, n;
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *worker;
+
+    n = 0;
+
+    ngx_mcp_zone_lock(zone);
+
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
+         q = ngx_queue_next(q))
+    {
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+
+        if (worker != ngx_mcp_workers_self() && n < NGX_MCP_MAX_WORKERS) {
+            pids[n] = worker->no_socket ? worker->pid : 0;
+            ngx_memcpy(ids[n++], worker->id, NGX_MCP_WORKER_ID_LEN);
+        }
+    }
+
+    ngx_mcp_zone_unlock(zone);
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_mcp_workers_dead_check(ids[i], pids[i])) {
+            ngx_mcp_zone_lock(zone);
+            ngx_mcp_workers_dead_locked(zone, ids[i]);
+            ngx_mcp_zone_unlock(zone);
+        }
+    }
+}
+
+
+/*
+ * "pid" is set for a worker without a socket.  If another process has got the
+ * pid by now, the dead worker is not found, and its sessions stay.
+ */
+
+static ngx_uint_t
+ngx_mcp_workers_dead_check(u_char *id, ngx_pid_t pid)
+{
+    if (pid) {
+        return kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH;
+    }
+
+    return ngx_mcp_wakeup_send(id, ngx_cycle->log) == NGX_DECLINED;
+}

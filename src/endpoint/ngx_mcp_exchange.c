@@ -319,7 +319,7 @@ ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x)
 static ngx_int_t
 ngx_mcp_exchange_json(ngx_mcp_exchange_t *x)
 {
-    ngx_uint_t           status;
+    ngx_uint_t           status, refused;
     ngx_http_request_t  *r;
     ngx_mcp_event_t     *ev;
 
@@ -341,9 +341,12 @@ ngx_mcp_exchange_json(ngx_mcp_exchange_t *x)
         status = x->status ? x->status : NGX_HTTP_OK;
     }
 
+    refused = (status == NGX_HTTP_UNAUTHORIZED
+               && x->ctx->auth.credential.value.len);
+
     if ((status == NGX_HTTP_UNAUTHORIZED || x->challenge.len)
         && status != NGX_HTTP_OK
-        && ngx_mcp_challenge(r, &x->challenge) != NGX_OK)
+        && ngx_mcp_challenge(r, &x->challenge, refused) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -44,6 +44,7 @@ ngx_mcp_sse_handler(ngx_http_request_t *r)
         return rc;
     }
 
+    ctx->resource = 1;
     ctx->auth.retry = 1;
 
     return ngx_mcp_auth(r, ngx_mcp_sse_authorized);

@@ -25,6 +25,7 @@
 #include "ngx_mcp_json_text.h"
 
 
+static ngx_uint_t ngx_mcp_streamable_is_get(ngx_http_request_t *r);
 static ngx_table_elt_t *ngx_mcp_streamable_header(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_authorized(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_session(ngx_http_request_t *r);
@@ -42,31 +43,31 @@ ngx_int_t
 ngx_mcp_streamable_handler(ngx_http_request_t *r)
 {
     ngx_int_t       rc;
-    ngx_uint_t      methods;
-    const char     *names;
     ngx_mcp_ctx_t  *ctx;
 
-    methods = NGX_HTTP_POST|NGX_HTTP_DELETE|NGX_HTTP_GET|NGX_HTTP_HEAD;
-    names = "GET, HEAD, POST, DELETE, OPTIONS";
-
-    /* a stream belongs to a session */
-
-    if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
-        && ngx_mcp_streamable_header(r) == NULL)
-    {
-        methods = NGX_HTTP_POST|NGX_HTTP_DELETE;
-        names = "POST, DELETE, OPTIONS";
-    }
-
-    ctx = ngx_mcp_request_start(r, methods, names, &rc);
+    ctx = ngx_mcp_request_start(r, NGX_HTTP_POST|NGX_HTTP_DELETE
+                                   |NGX_HTTP_GET|NGX_HTTP_HEAD,
+                                "GET, HEAD, POST, DELETE, OPTIONS", &rc);
     if (ctx == NULL) {
         return rc;
     }
 
     ctx->streamable = 1;
-    ctx->auth.retry = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? 1 : 0;
+    ctx->resource = 1;
+
+    /* a GET that only gets a 405 does not wait for Frappe */
+
+    ctx->auth.retry = ngx_mcp_streamable_is_get(r)
+                      && ngx_mcp_streamable_header(r);
 
     return ngx_mcp_auth(r, ngx_mcp_streamable_authorized);
+}
+
+
+static ngx_uint_t
+ngx_mcp_streamable_is_get(ngx_http_request_t *r)
+{
+    return (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) != 0;
 }
 
 
@@ -84,6 +85,22 @@ ngx_mcp_streamable_authorized(ngx_http_request_t *r)
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    /*
+     * A stream belongs to a session.  This is checked after the credential:
+     * connectors ask by HEAD or GET for the challenge of a 401.
+     */
+
+    if (ngx_mcp_streamable_is_get(r)
+        && ngx_mcp_streamable_header(r) == NULL
+        && ctx->auth.result.status != NGX_HTTP_UNAUTHORIZED)
+    {
+        ngx_str_set(&ctx->methods, "POST, DELETE, OPTIONS");
+
+        return ngx_mcp_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                              NGX_MCP_ERR_INVALID_REQUEST,
+                              "Method not allowed");
+    }
 
     if (ctx->auth.result.status) {
         return ngx_mcp_request_denied(r);

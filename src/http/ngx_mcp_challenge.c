@@ -13,30 +13,79 @@
 #include "ngx_mcp_request.h"
 
 
+#define NGX_MCP_CHALLENGE_BEARER_LEN  (sizeof("Bearer") - 1)
+
+
 static ngx_int_t ngx_mcp_challenge_own(ngx_http_request_t *r,
     ngx_str_t *value);
-static ngx_int_t ngx_mcp_challenge_complete(ngx_http_request_t *r,
-    ngx_str_t *value);
+static ngx_uint_t ngx_mcp_challenge_bearer(ngx_str_t *value);
+static ngx_int_t ngx_mcp_challenge_set(ngx_http_request_t *r,
+    ngx_str_t *value, ngx_str_t *name, ngx_str_t *text);
+static ngx_int_t ngx_mcp_challenge_find(ngx_str_t *value, ngx_str_t *name,
+    ngx_str_t *param);
+static u_char *ngx_mcp_challenge_skip(u_char *p, u_char *last);
+static u_char *ngx_mcp_challenge_skip_value(u_char *p, u_char *last);
 static ngx_int_t ngx_mcp_challenge_metadata(ngx_http_request_t *r,
     ngx_str_t *url);
 static ngx_uint_t ngx_mcp_challenge_safe(ngx_str_t *text);
 
 
+static ngx_str_t  ngx_mcp_challenge_metadata_name =
+                                             ngx_string("resource_metadata");
+static ngx_str_t  ngx_mcp_challenge_error_name = ngx_string("error");
+static ngx_str_t  ngx_mcp_challenge_invalid_token =
+                                                 ngx_string("invalid_token");
+
+
 ngx_int_t
-ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given)
+ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given, ngx_uint_t refused)
 {
-    ngx_str_t  value;
+    ngx_str_t  value, url, param;
 
     value = *given;
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp challenge of %s", value.len ? "Frappe" : "the module");
 
+    if (ngx_mcp_challenge_metadata(r, &url) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* metadata that Frappe names are those of another resource */
+
+    if (url.len == 0
+        && ngx_mcp_challenge_bearer(&value)
+        && ngx_mcp_challenge_find(&value, &ngx_mcp_challenge_metadata_name,
+                                  &param)
+           == NGX_OK)
+    {
+        value.len = 0;
+    }
+
     if (value.len == 0 && ngx_mcp_challenge_own(r, &value) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_mcp_challenge_complete(r, &value) != NGX_OK) {
+    if (!ngx_mcp_challenge_bearer(&value)) {
+        return ngx_mcp_header_set(r, "WWW-Authenticate", &value);
+    }
+
+    if (refused
+        && ngx_mcp_challenge_find(&value, &ngx_mcp_challenge_error_name,
+                                  &param)
+           != NGX_OK
+        && ngx_mcp_challenge_set(r, &value, &ngx_mcp_challenge_error_name,
+                                 &ngx_mcp_challenge_invalid_token)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (url.len
+        && ngx_mcp_challenge_set(r, &value, &ngx_mcp_challenge_metadata_name,
+                                 &url)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -73,65 +122,169 @@ ngx_mcp_challenge_own(ngx_http_request_t *r, ngx_str_t *value)
 
 
 /*
- * Adds resource_metadata (RFC 9728, 5.1) to a Bearer challenge that has none,
- * at an endpoint of Streamable HTTP.  Other challenges stay as they are.
+ * Returns whether the first challenge is of the scheme Bearer.
+ */
+
+static ngx_uint_t
+ngx_mcp_challenge_bearer(ngx_str_t *value)
+{
+    return value->len >= NGX_MCP_CHALLENGE_BEARER_LEN
+           && ngx_strncasecmp(value->data, (u_char *) "Bearer",
+                              NGX_MCP_CHALLENGE_BEARER_LEN)
+              == 0
+           && (value->len == NGX_MCP_CHALLENGE_BEARER_LEN
+               || value->data[NGX_MCP_CHALLENGE_BEARER_LEN] == ' '
+               || value->data[NGX_MCP_CHALLENGE_BEARER_LEN] == ',');
+}
+
+
+/*
+ * Gives a parameter of the first challenge, which is of the scheme Bearer,
+ * another value, or adds the parameter at the end of this challenge.
  */
 
 static ngx_int_t
-ngx_mcp_challenge_complete(ngx_http_request_t *r, ngx_str_t *value)
+ngx_mcp_challenge_set(ngx_http_request_t *r, ngx_str_t *value, ngx_str_t *name,
+    ngx_str_t *text)
 {
-    u_char         *p;
-    ngx_str_t       url;
-    ngx_mcp_ctx_t  *ctx;
+    u_char     *p, *start;
+    size_t      head;
+    ngx_str_t   param, tail;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-
-    if (!ctx->streamable
-        || value->len < sizeof("Bearer") - 1
-        || ngx_strncasecmp(value->data, (u_char *) "Bearer",
-                           sizeof("Bearer") - 1)
-           != 0
-        || ngx_strlcasestrn(value->data, value->data + value->len,
-                            (u_char *) "resource_metadata=",
-                            sizeof("resource_metadata=") - 2))
-    {
-        return NGX_OK;
-    }
-
-    if (ngx_mcp_challenge_metadata(r, &url) != NGX_OK) {
+    start = ngx_pnalloc(r->pool, value->len + name->len + text->len
+                                 + sizeof(", =\"\"") - 1);
+    if (start == NULL) {
         return NGX_ERROR;
     }
 
-    if (url.len == 0) {
-        return NGX_OK;
+    p = start;
+
+    if (ngx_mcp_challenge_find(value, name, &param) == NGX_OK) {
+        p = ngx_cpymem(p, value->data, param.data - value->data);
+
+    } else {
+        head = param.data - value->data;
+
+        p = ngx_cpymem(p, value->data, head);
+        p = ngx_sprintf(p, "%s%V=",
+                        head == NGX_MCP_CHALLENGE_BEARER_LEN ? " " : ", ",
+                        name);
     }
 
-    p = ngx_pnalloc(r->pool, value->len + url.len
-                             + sizeof(", resource_metadata=\"\""));
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
+    tail.data = param.data + param.len;
+    tail.len = value->data + value->len - tail.data;
 
-    value->len = ngx_sprintf(p, "%V%s resource_metadata=\"%V\"", value,
-                             value->len > sizeof("Bearer") ? "," : "", &url)
-                 - p;
-    value->data = p;
+    p = ngx_sprintf(p, "\"%V\"%V", text, &tail);
+
+    value->data = start;
+    value->len = p - start;
 
     return NGX_OK;
 }
 
 
 /*
+ * Finds a parameter of the first challenge, which is of the scheme Bearer (RFC
+ * 9110, 11.6.1).  Returns NGX_OK with its value, quotes included, in "param";
+ * or NGX_DECLINED with an empty "param" at the end of this challenge.
+ */
+
+static ngx_int_t
+ngx_mcp_challenge_find(ngx_str_t *value, ngx_str_t *name, ngx_str_t *param)
+{
+    u_char     *p, *end, *last;
+    ngx_str_t   key;
+
+    end = value->data + NGX_MCP_CHALLENGE_BEARER_LEN;
+    last = value->data + value->len;
+
+    for ( ;; ) {
+        p = ngx_mcp_challenge_skip(end, last);
+        key.data = p;
+
+        while (p < last && *p != '=' && *p != ',' && *p != ' ' && *p != '\t') {
+            p++;
+        }
+
+        key.len = p - key.data;
+
+        while (p < last && (*p == ' ' || *p == '\t')) {
+            p++;
+        }
+
+        /* the end, or the scheme of another challenge */
+
+        if (p == last || *p != '=') {
+            param->data = end;
+            param->len = 0;
+            return NGX_DECLINED;
+        }
+
+        param->data = ngx_mcp_challenge_skip(p + 1, last);
+        end = ngx_mcp_challenge_skip_value(param->data, last);
+        param->len = end - param->data;
+
+        if (key.len == name->len
+            && ngx_strncasecmp(key.data, name->data, key.len) == 0)
+        {
+            return NGX_OK;
+        }
+    }
+}
+
+
+static u_char *
+ngx_mcp_challenge_skip(u_char *p, u_char *last)
+{
+    while (p < last && (*p == ' ' || *p == '\t' || *p == ',')) {
+        p++;
+    }
+
+    return p;
+}
+
+
+/*
+ * Skips a token or a quoted string.
+ */
+
+static u_char *
+ngx_mcp_challenge_skip_value(u_char *p, u_char *last)
+{
+    if (p == last || *p != '"') {
+
+        while (p < last && *p != ',' && *p != ' ' && *p != '\t') {
+            p++;
+        }
+
+        return p;
+    }
+
+    for (p++; p < last && *p != '"'; p++) {
+
+        if (*p == '\\' && p + 1 < last) {
+            p++;
+        }
+    }
+
+    return (p < last) ? p + 1 : p;
+}
+
+
+/*
  * RFC 9728, 3.1: the metadata of "https://HOST/mcp" are at
- * "https://HOST/.well-known/oauth-protected-resource/mcp".
+ * "https://HOST/.well-known/oauth-protected-resource/mcp".  The URL is empty
+ * if the endpoint has none, or its host is not known.
  */
 
 static ngx_int_t
 ngx_mcp_challenge_metadata(ngx_http_request_t *r, ngx_str_t *url)
 {
     ngx_str_t            path, scheme, host;
+    ngx_mcp_ctx_t       *ctx;
     ngx_mcp_loc_conf_t  *conf;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     path = r->uri;
@@ -147,7 +300,8 @@ ngx_mcp_challenge_metadata(ngx_http_request_t *r, ngx_str_t *url)
         host = r->headers_in.host->value;
     }
 
-    if (!ngx_mcp_challenge_safe(&path)
+    if (!ctx->resource
+        || !ngx_mcp_challenge_safe(&path)
         || (conf->public_url.len == 0
             && (host.len == 0 || !ngx_mcp_challenge_safe(&host))))
     {

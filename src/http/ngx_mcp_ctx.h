@@ -83,6 +83,7 @@ struct ngx_mcp_ctx_s {
     ngx_mcp_exchange_t              *exchange; /* endpoint/ngx_mcp_exchange.c */
 
     unsigned                         cors:1;     /* headers are added */
+    unsigned                         resource:1; /* 401 names its metadata */
 
     /* Streamable HTTP */
 

@@ -143,17 +143,22 @@ ngx_mcp_error_result(ngx_http_request_t *r, ngx_int_t rc)
 static ngx_int_t
 ngx_mcp_response_headers(ngx_http_request_t *r, ngx_uint_t status)
 {
-    ngx_mcp_ctx_t  *ctx;
+    ngx_uint_t           refused;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     switch (status) {
 
     case NGX_HTTP_UNAUTHORIZED:
 
-        /* the challenge of Frappe may name its authorization server */
+        /* with mcp_sse_principal a credential is not looked at */
 
-        return ngx_mcp_challenge(r, &ctx->auth.result.challenge);
+        refused = ctx->auth.credential.value.len && conf->principal == NULL;
+
+        return ngx_mcp_challenge(r, &ctx->auth.result.challenge, refused);
 
     case NGX_HTTP_NOT_ALLOWED:
         return ngx_mcp_header_set(r, "Allow", &ctx->methods);

@@ -87,8 +87,10 @@ sub wait_failed {
     is($frappe->lookups, 0, 'a credential of another form is not looked up');
 
     is(open_stream($nginx, auth => undef)->header('WWW-Authenticate'),
-        'Bearer realm="erp.example.com"',
-        'the challenge without a look-up is Bearer with the host');
+        'Bearer realm="erp.example.com", resource_metadata='
+        . '"http://erp.example.com/.well-known/oauth-protected-resource'
+        . '/mcp/sse"',
+        'the challenge without a look-up has the host and the metadata');
 
     for my $auth ('token alice-key:wrong-secret', 'token nobody-key:x',
         'token alice-key:', 'token :alice-secret', 'token a:b:c',
@@ -124,7 +126,7 @@ sub wait_failed {
 {
     my $backend = start_backend(sub {
         return MCPTest::Backend::http(401, '{}', 'WWW-Authenticate',
-            'Bearer realm="F", resource_metadata="https://x/y"');
+            'Bearer realm="F", scope="all"');
     });
 
     my $nginx  = start_nginx(backend => $backend->port);
@@ -133,7 +135,9 @@ sub wait_failed {
     is_rejected($stream, 401, -32001, 'Invalid authorization',
         'a credential that Frappe refuses is 401');
     is($stream->header('WWW-Authenticate'),
-        'Bearer realm="F", resource_metadata="https://x/y"',
+        'Bearer realm="F", scope="all", error="invalid_token", '
+        . 'resource_metadata="http://erp.example.com/.well-known/'
+        . 'oauth-protected-resource/mcp/sse"',
         "the 401 has Frappe's own challenge");
 }
 

@@ -16,7 +16,7 @@ __DATA__
 GET /mcp/sse
 --- error_code: 401
 --- response_headers
-WWW-Authenticate: Bearer realm="localhost"
+WWW-Authenticate: Bearer realm="localhost", resource_metadata="http://localhost/.well-known/oauth-protected-resource/mcp/sse"
 Content-Type: application/json
 --- response_body_like: ^\{"jsonrpc":"2.0","id":null,"error":\{"code":-32001,"message":"Invalid authorization"\}\}\n?$
 

@@ -251,8 +251,9 @@ sub held {
             "the $status has the id of the request");
         is($answer->header('WWW-Authenticate'),
             'Bearer error="insufficient_scope", scope="all", '
-            . 'resource_metadata="https://x/.well-known/y"',
-            "the $status has Frappe's challenge");
+            . 'resource_metadata="http://erp.example.com/.well-known/'
+            . 'oauth-protected-resource/mcp"',
+            "the $status has Frappe's challenge with the endpoint's metadata");
 
         $late = http_post($odd, tool(5, 'x', { status => $status,
             late => 1 }), path => '/soon', async => 1);
@@ -267,7 +268,8 @@ sub held {
     my $plain = http_post($odd, tool(5, 'x', { status => 401 }));
 
     like($plain->header('WWW-Authenticate'),
-        qr{\ABearer\ realm="erp.example.com",\ resource_metadata=
+        qr{\ABearer\ realm="erp.example.com",\ error="invalid_token",
+           \ resource_metadata=
            "http://erp.example.com/.well-known/oauth-protected-resource/mcp"
            \z}x, "a 401 without a challenge gets the module's challenge");
     is(http_post($odd, tool(5, 'x', { status => 403 }))

@@ -65,9 +65,47 @@ is(challenge($nginx, path => '/mcp/'), qq($realm, resource_metadata=)
 unlike(challenge($nginx, host => 'a"b'), qr/a"b/,
     "the challenge has no quote of the client's Host")
     if defined challenge($nginx, host => 'a"b');
+is(open_stream($nginx, auth => undef)->header('WWW-Authenticate'),
+    qq($realm, resource_metadata="http://erp.example.com$known/mcp/sse"),
+    'a 401 of the legacy stream names its own metadata');
+
+# clients do not know the URL for messages as a resource
+
 unlike(post($nginx, 'A' x 50, $list, auth => undef)
     ->header('WWW-Authenticate'), qr/resource_metadata/,
-    'the challenge of a legacy endpoint has no resource_metadata');
+    'a 401 of the legacy messages names no metadata');
+
+# a credential that was sent and is not good (RFC 6750, 3.1)
+
+for my $auth ('Bearer expired-token', 'token alice-key:wrong') {
+
+    my %challenges = (
+        'POST /mcp'   => challenge($nginx, auth => $auth),
+        'DELETE /mcp' => http_delete($nginx, 'x', auth => $auth)
+            ->header('WWW-Authenticate'),
+        'GET /mcp/sse' => open_stream($nginx, auth => $auth)
+            ->header('WWW-Authenticate'),
+        'POST /mcp/messages' => post($nginx, 'A' x 50, $list, auth => $auth)
+            ->header('WWW-Authenticate'),
+    );
+
+    like($challenges{$_}, qr/\A\Q$realm\E, error="invalid_token"(?:,|\z)/,
+        "$_ says that the credential is not good: $auth")
+        for sort keys %challenges;
+}
+
+for my $auth (undef, 'Digest x', 'Bearer') {
+    unlike(challenge($nginx, auth => $auth), qr/error/,
+        'the challenge has no error without a credential: '
+        . (defined $auth ? $auth : 'no Authorization'));
+}
+
+{
+    my $own = start_http(mcp => 'mcp_sse_principal $http_x_user;');
+
+    unlike(challenge($own, auth => 'Bearer alice-token'), qr/error/,
+        'the challenge has no error with mcp_sse_principal, which decides');
+}
 
 {
     my $public = start_http(mcp => 'mcp_sse_public_url '
@@ -78,16 +116,30 @@ unlike(post($nginx, 'A' x 50, $list, auth => undef)
         'resource_metadata has the URL of mcp_sse_public_url');
 }
 
-# Frappe's own challenge
+# Frappe's own challenge, whose metadata are those of another resource
+
+my $ours  = qq(resource_metadata="http://erp.example.com$known/mcp");
+my $error = 'error="invalid_token"';
 
 for my $given (
     [ 'Bearer realm="F", resource_metadata="https://f/x"',
-      'Bearer realm="F", resource_metadata="https://f/x"' ],
-    [ 'Bearer realm="F"', 'Bearer realm="F", resource_metadata='
-      . qq("http://erp.example.com$known/mcp") ],
-    [ 'Bearer', 'Bearer resource_metadata='
-      . qq("http://erp.example.com$known/mcp") ],
+      qq(Bearer realm="F", $ours, $error) ],
+    [ 'bearer Resource_Metadata = "https://f/\\"x", realm="F"',
+      qq(bearer Resource_Metadata = "http://erp.example.com$known/mcp", )
+      . qq(realm="F", $error) ],
+    [ 'Bearer resource_metadata=https://f/x',
+      qq(Bearer $ours, $error) ],
+    [ 'Bearer realm="F"', qq(Bearer realm="F", $error, $ours) ],
+    [ 'Bearer', qq(Bearer $error, $ours) ],
+    [ 'Bearer error="invalid_request", scope="all"',
+      qq(Bearer error="invalid_request", scope="all", $ours) ],
+    [ 'Bearer realm="resource_metadata=,error="',
+      qq(Bearer realm="resource_metadata=,error=", $error, $ours) ],
+    [ 'Bearer realm="F", Basic realm="G"',
+      qq(Bearer realm="F", $error, $ours, Basic realm="G") ],
+    [ 'Bearer realm=', qq(Bearer realm=, $error, $ours) ],
     [ 'Basic realm="F"', 'Basic realm="F"' ],
+    [ 'Bearerx realm="F"', 'Bearerx realm="F"' ],
 ) {
     my $backend = start_backend(sub {
         return MCPTest::Backend::http(401, '{}', 'Content-Type',
@@ -96,7 +148,12 @@ for my $given (
     my $own = start_http(backend => $backend->port);
 
     is(challenge($own, auth => 'Bearer bad'), $given->[1],
-        "Frappe's challenge is passed on: $given->[0]");
+        "Frappe's challenge names the metadata of the endpoint: $given->[0]");
+
+    is(post($own, 'A' x 50, $list, auth => 'Bearer bad')
+        ->header('WWW-Authenticate'), qq($realm, $error),
+        "a 401 of the messages does not name Frappe's metadata")
+        if $given->[0] =~ /f\/x"\z/;
     $backend->stop;
 }
 

@@ -24,9 +24,32 @@ my $id      = session_id($nginx);
         'GET without a session id is 405');
     is($answer->header('Allow'), 'POST, DELETE, OPTIONS',
         '405 of GET has Allow: POST, DELETE, OPTIONS');
-    is(http($nginx, 'GET', auth => undef)->status, 405,
-        'GET without a session id is 405 without a credential');
     is(http($nginx, 'HEAD')->status, 405, 'HEAD without a session id is 405');
+
+    # connectors probe so
+
+    for my $method (qw(GET HEAD)) {
+        my $probe = http($nginx, $method, auth => undef);
+
+        is($probe->status, 401, "$method without a credential is 401");
+        is($probe->header('WWW-Authenticate'),
+            'Bearer realm="erp.example.com", resource_metadata='
+            . '"http://erp.example.com/.well-known/'
+            . 'oauth-protected-resource/mcp"',
+            "$method without a credential gets the challenge");
+        is($probe->header('Allow'), undef,
+            "the 401 of $method without a credential has no Allow");
+        like(http($nginx, $method, auth => 'Bearer expired-token')
+            ->header('WWW-Authenticate') || '', qr/error="invalid_token"/,
+            "$method with an expired token is told so");
+    }
+
+    # what needs no answer of Frappe does not wait for it
+
+    $frappe->set(down => 'refuse');
+    is(http($nginx, 'GET', auth => MCPTest::credential('bob'))->status, 405,
+        'GET without a session id is 405 while Frappe is unreachable');
+    $frappe->reset;
 }
 
 # a GET with a session id

@@ -11,6 +11,7 @@
 
 #include "ngx_mcp_auth_lookup.h"
 #include "ngx_mcp_call.h"
+#include "ngx_mcp_call_log.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_header.h"
 #include "ngx_mcp_json_text.h"

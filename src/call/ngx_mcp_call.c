@@ -25,16 +25,14 @@
 
 #define NGX_MCP_CALL_BLOCKED_RETRY_MS  10    /* poll until it has been read */
 
-/* Frappe: a method does not exist (frappe.exceptions.ValidationError) */
-
-#define NGX_MCP_CALL_NO_METHOD  417
-
 
 static ngx_mcp_call_t *ngx_mcp_call_get(ngx_log_t *log);
 static ngx_int_t ngx_mcp_call_body(ngx_mcp_call_t *call,
     ngx_http_request_t *sr);
 static ngx_int_t ngx_mcp_call_subrequest(ngx_mcp_call_t *call);
-static const char *ngx_mcp_call_hint(ngx_mcp_call_t *call);
+static void ngx_mcp_call_upstream(ngx_mcp_call_t *call,
+    ngx_http_request_t *sr);
+static ngx_uint_t ngx_mcp_call_unsent(ngx_http_request_t *sr);
 static ngx_int_t ngx_mcp_call_done(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
 static void ngx_mcp_call_write_handler(ngx_http_request_t *r);
@@ -67,6 +65,7 @@ ngx_mcp_call_create(ngx_http_core_srv_conf_t *cscf, ngx_log_t *log)
 
     call->cscf = cscf;
     call->length = -1;
+    call->retry_after = -1;
 
     if (ngx_mcp_fake_request_create(call, ngx_mcp_call_write_handler,
                                     ngx_mcp_call_cleanup, log)
@@ -247,68 +246,6 @@ ngx_mcp_call_length_handler(ngx_http_request_t *r)
 }
 
 
-void
-ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what)
-{
-    if (call->proxied && call->status == NGX_HTTP_NOT_FOUND) {
-        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                      "mcp sse: %s at \"%V\" answered 404, check that Frappe "
-                      "has the site \"%V\" of mcp_sse_site (FRAPPE_SITE)",
-                      what, &call->uri, &call->ctx.vars.site);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                  "mcp sse: %s at \"%V\" answered %ui%s", what, &call->uri,
-                  call->status, ngx_mcp_call_hint(call));
-}
-
-
-/*
- * Returns what the operator should check.
- */
-
-static const char *
-ngx_mcp_call_hint(ngx_mcp_call_t *call)
-{
-    if (!call->proxied) {
-        return (call->status == NGX_HTTP_NOT_FOUND)
-               ? " by nginx itself, check that a location with proxy_pass "
-                 "matches it"
-               : " by nginx itself";
-    }
-
-    switch (call->status) {
-
-    case NGX_HTTP_OK:
-    case NGX_HTTP_BAD_REQUEST:
-        return " without a usable body";
-
-    case NGX_HTTP_MOVED_PERMANENTLY:
-    case NGX_HTTP_MOVED_TEMPORARILY:
-    case NGX_HTTP_TEMPORARY_REDIRECT:
-    case NGX_HTTP_PERMANENT_REDIRECT:
-        return ", a redirect: check that proxy_pass (FRAPPE_URL) has the "
-               "address of Frappe itself, with https if it requires that";
-
-    case NGX_MCP_CALL_NO_METHOD:
-        return ", check that Frappe has the method in proxy_pass "
-               "(FRAPPE_METHOD)";
-
-    case NGX_HTTP_BAD_GATEWAY:
-    case NGX_HTTP_GATEWAY_TIME_OUT:
-        return ", check that Frappe runs at the address in proxy_pass "
-               "(FRAPPE_URL)";
-
-    case NGX_HTTP_SERVICE_UNAVAILABLE:
-        return ", check whether the site is in maintenance (bench migrate)";
-
-    default:
-        return "";
-    }
-}
-
-
 /*
  * The post_subrequest handler: the subrequest is finalized.  NGX_OK does not
  * mean that the body is complete.
@@ -327,11 +264,12 @@ ngx_mcp_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         call->status = rc;
     }
 
-    call->proxied = (sr->upstream != NULL);
+    ngx_mcp_call_upstream(call, sr);
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &call->log, 0,
-                   "mcp call subrequest done: %i, status: %ui, proxied: %ui",
-                   rc, call->status, call->proxied);
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, &call->log, 0,
+                   "mcp call subrequest done: %i, status: %ui, proxied: %d, "
+                   "unsent: %d",
+                   rc, call->status, call->proxied, call->unsent);
 
     if (call->end == 0) {
         call->end = (rc == NGX_ERROR || call->status == 0)
@@ -348,6 +286,57 @@ ngx_mcp_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     sr->connection->error = 0;
 
     return NGX_OK;
+}
+
+
+/*
+ * What is known of the upstream: a status that it has not sent is nginx's.
+ */
+
+static void
+ngx_mcp_call_upstream(ngx_mcp_call_t *call, ngx_http_request_t *sr)
+{
+    ngx_http_upstream_t  *u;
+
+    u = sr->upstream;
+
+    call->proxied = (u != NULL);
+    call->answered = (u && u->headers_in.status_n == call->status);
+    call->unsent = ngx_mcp_call_unsent(sr);
+}
+
+
+/*
+ * Returns whether no byte of the request was sent, to no upstream that was
+ * tried.  The connection of the last one is open if the call was ended.
+ */
+
+static ngx_uint_t
+ngx_mcp_call_unsent(ngx_http_request_t *sr)
+{
+    ngx_uint_t                  i;
+    ngx_http_upstream_t        *u;
+    ngx_http_upstream_state_t  *state;
+
+    u = sr->upstream;
+
+    if (u && u->peer.connection && u->peer.connection->sent) {
+        return 0;
+    }
+
+    if (sr->upstream_states == NULL) {
+        return 1;
+    }
+
+    state = sr->upstream_states->elts;
+
+    for (i = 0; i < sr->upstream_states->nelts; i++) {
+        if (state[i].bytes_sent) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -461,6 +450,8 @@ ngx_mcp_call_log_aborted(ngx_mcp_call_t *call)
     ngx_http_core_main_conf_t  *cmcf;
 
     sr = call->subrequest;
+
+    ngx_mcp_call_upstream(call, sr);
 
     if (call->classify) {
         call->classify(call);

@@ -62,9 +62,9 @@ struct ngx_mcp_call_s {
     ngx_uint_t                    end;         /* ngx_mcp_call_end_e; 0: runs */
     ngx_uint_t                    status;      /* HTTP status */
     off_t                         length;      /* Content-Length, or -1 */
-    ngx_uint_t                    proxied;     /* not answered by nginx */
     ngx_mcp_event_t              *answer;      /* the body, or NULL */
     ngx_str_t                     challenge;   /* WWW-Authenticate */
+    time_t                        retry_after; /* seconds, or -1 */
     ngx_msec_t                    started;     /* 0: not yet */
     uint64_t                      began;       /* ngx_mcp_count_clock() */
 
@@ -86,6 +86,12 @@ struct ngx_mcp_call_s {
     ngx_http_connection_t         hc;
 
     unsigned                      posted:1;    /* event, once */
+
+    /* set when the call has ended */
+
+    unsigned                      proxied:1;   /* there was an upstream */
+    unsigned                      answered:1;  /* status is the upstream's */
+    unsigned                      unsent:1;    /* no byte reached it */
 };
 
 
@@ -120,13 +126,6 @@ ngx_int_t ngx_mcp_call_length_handler(ngx_http_request_t *r);
  */
 
 void ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end);
-
-/*
- * Logs, at level error, the status of a call without a usable answer and what
- * to check.  "what" names the call.
- */
-
-void ngx_mcp_call_log_error(ngx_mcp_call_t *call, const char *what);
 
 /*
  * Frees a call that was not started.

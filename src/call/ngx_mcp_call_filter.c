@@ -18,14 +18,14 @@
 
 static ngx_mcp_call_t *ngx_mcp_call_filter_call(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_call_filter_header(ngx_http_request_t *r);
+static void ngx_mcp_call_filter_headers(ngx_http_request_t *r,
+    ngx_mcp_call_t *call);
 static ngx_int_t ngx_mcp_call_filter_body(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data,
     size_t size);
 static ngx_int_t ngx_mcp_call_filter_grow(ngx_mcp_call_t *call, size_t size);
 
-
-static ngx_str_t  ngx_mcp_www_authenticate = ngx_string("www-authenticate");
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
@@ -65,9 +65,7 @@ ngx_mcp_call_filter_call(ngx_http_request_t *r)
 static ngx_int_t
 ngx_mcp_call_filter_header(ngx_http_request_t *r)
 {
-    ngx_mcp_call_t        *call;
-    ngx_table_elt_t       *h;
-    ngx_mcp_header_pos_t   pos;
+    ngx_mcp_call_t  *call;
 
     call = ngx_mcp_call_filter_call(r);
 
@@ -99,15 +97,7 @@ ngx_mcp_call_filter_header(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    /* headers_out.www_authenticate is set only where errors are intercepted */
-
-    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
-
-    h = ngx_mcp_header_find(&r->headers_out.headers,
-                            &ngx_mcp_www_authenticate, &pos);
-    if (h) {
-        call->challenge = h->value;
-    }
+    ngx_mcp_call_filter_headers(r, call);
 
     if (call->length > 0
         && call->length <= (off_t) call->max_answer
@@ -117,6 +107,40 @@ ngx_mcp_call_filter_header(ngx_http_request_t *r)
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_mcp_call_filter_headers(ngx_http_request_t *r, ngx_mcp_call_t *call)
+{
+    time_t            date;
+    ngx_table_elt_t  *h;
+
+    /* headers_out.www_authenticate is set only where errors are intercepted */
+
+    h = ngx_mcp_header_first(&r->headers_out.headers, "www-authenticate");
+    if (h) {
+        call->challenge = h->value;
+    }
+
+    h = ngx_mcp_header_first(&r->headers_out.headers, "retry-after");
+    if (h == NULL) {
+        return;
+    }
+
+    /* RFC 9110, 10.2.3: seconds or a date */
+
+    call->retry_after = ngx_atotm(h->value.data, h->value.len);
+
+    if (call->retry_after != NGX_ERROR) {
+        return;
+    }
+
+    date = ngx_parse_http_time(h->value.data, h->value.len);
+
+    if (date != NGX_ERROR) {
+        call->retry_after = ngx_max(date - ngx_time(), 0);
+    }
 }
 
 

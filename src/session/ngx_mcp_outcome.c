@@ -7,73 +7,84 @@
  */
 
 #include "ngx_mcp_outcome.h"
+#include "ngx_mcp_call_log.h"
 #include "ngx_mcp_reply.h"
+#include "ngx_mcp_json_text.h"
 
 
 #define NGX_MCP_OUTCOME_MAX_EXC_TYPE_LEN  64      /* bytes */
 
-/* the larger one of the two kinds of data, with its NUL */
+/* the members of an error's data */
+
+#define NGX_MCP_OUTCOME_TIME      0x01    /* timeout_ms */
+#define NGX_MCP_OUTCOME_STATUS    0x02    /* status, exc_type, retry_after */
+#define NGX_MCP_OUTCOME_EXECUTED  0x04    /* executed */
 
 #define NGX_MCP_OUTCOME_MAX_DATA_LEN                                          \
-    (sizeof("{\"status\":,\"exc_type\":\"\"}") + NGX_INT64_LEN                \
-     + NGX_MCP_OUTCOME_MAX_EXC_TYPE_LEN)
+    (sizeof("{\"timeout_ms\":,\"status\":,\"exc_type\":\"\","                  \
+            "\"retry_after\":,\"executed\":\"unknown\"}")                      \
+     + 3 * NGX_INT64_LEN + NGX_MCP_OUTCOME_MAX_EXC_TYPE_LEN)
 
 
 typedef struct {
     ngx_uint_t    result;      /* ngx_mcp_result_e */
     ngx_int_t     code;        /* of the JSON-RPC error; 0: none */
     const char   *message;
-
-    /* writes the error's data, with a NUL; NULL: it has none */
-
-    void        (*data)(ngx_mcp_task_t *task, u_char *p);
+    ngx_uint_t    data;        /* NGX_MCP_OUTCOME_TIME, _STATUS, _EXECUTED */
 } ngx_mcp_outcome_t;
 
 
+static void ngx_mcp_outcome_exc_type(ngx_str_t *exc_type);
 static ngx_uint_t ngx_mcp_outcome_of_call(ngx_mcp_task_t *task);
 static ngx_uint_t ngx_mcp_outcome_of_answer(ngx_mcp_task_t *task, off_t size);
-static void ngx_mcp_outcome_time(ngx_mcp_task_t *task, u_char *p);
-static void ngx_mcp_outcome_status(ngx_mcp_task_t *task, u_char *p);
+static ngx_uint_t ngx_mcp_outcome_maintenance(ngx_mcp_task_t *task);
+static void ngx_mcp_outcome_log_rate_limit(ngx_mcp_call_t *call);
+static void ngx_mcp_outcome_data(ngx_mcp_task_t *task, ngx_uint_t members,
+    u_char *data);
+static u_char *ngx_mcp_outcome_status(ngx_mcp_task_t *task, u_char *p);
+static const char *ngx_mcp_outcome_executed(ngx_mcp_task_t *task);
 
 
 /* by ngx_mcp_outcome_e */
 
 static ngx_mcp_outcome_t  ngx_mcp_outcomes[] = {
 
-    { NGX_MCP_RESULT_BACKEND, NGX_MCP_ERR_INTERNAL,
-      "Backend error", ngx_mcp_outcome_status },
+    { NGX_MCP_RESULT_BACKEND, NGX_MCP_ERR_INTERNAL, "Backend error",
+      NGX_MCP_OUTCOME_STATUS|NGX_MCP_OUTCOME_EXECUTED },
 
-    { NGX_MCP_RESULT_OK, 0, NULL, NULL },
-    { NGX_MCP_RESULT_ERROR, 0, NULL, NULL },
-    { NGX_MCP_RESULT_OK, 0, NULL, NULL },
-    { NGX_MCP_RESULT_OK, 0, NULL, NULL },
-
-    { NGX_MCP_RESULT_BACKEND, NGX_MCP_ERR_INTERNAL,
-      "Empty answer from backend", NULL },
+    { NGX_MCP_RESULT_OK, 0, NULL, 0 },
+    { NGX_MCP_RESULT_ERROR, 0, NULL, 0 },
+    { NGX_MCP_RESULT_OK, 0, NULL, 0 },
+    { NGX_MCP_RESULT_OK, 0, NULL, 0 },
 
     { NGX_MCP_RESULT_BACKEND, NGX_MCP_ERR_INTERNAL,
-      "Backend answered another request", NULL },
+      "Empty answer from backend", NGX_MCP_OUTCOME_EXECUTED },
 
-    { NGX_MCP_RESULT_REFUSED, NGX_MCP_ERR_UNAUTHORIZED,
-      "Not permitted", NULL },
+    { NGX_MCP_RESULT_BACKEND, NGX_MCP_ERR_INTERNAL,
+      "Backend answered another request", NGX_MCP_OUTCOME_EXECUTED },
 
-    { NGX_MCP_RESULT_BACKEND, NGX_MCP_ERR_UNAVAILABLE,
-      "Backend unavailable", NULL },
+    { NGX_MCP_RESULT_REFUSED, NGX_MCP_ERR_UNAUTHORIZED, "Not permitted", 0 },
 
-    { NGX_MCP_RESULT_TIMEOUT, NGX_MCP_ERR_TIMED_OUT,
-      "Request timed out", ngx_mcp_outcome_time },
+    { NGX_MCP_RESULT_REFUSED, NGX_MCP_ERR_TOO_MANY, "Too many requests",
+      NGX_MCP_OUTCOME_STATUS|NGX_MCP_OUTCOME_EXECUTED },
 
-    { NGX_MCP_RESULT_TIMEOUT, NGX_MCP_ERR_TIMED_OUT,
-      "Request timed out", ngx_mcp_outcome_time },
+    { NGX_MCP_RESULT_BACKEND, NGX_MCP_ERR_UNAVAILABLE, "Backend unavailable",
+      NGX_MCP_OUTCOME_STATUS|NGX_MCP_OUTCOME_EXECUTED },
 
-    { NGX_MCP_RESULT_TOO_LARGE, NGX_MCP_ERR_TOO_LARGE,
-      "Answer too large", NULL },
+    { NGX_MCP_RESULT_TIMEOUT, NGX_MCP_ERR_TIMED_OUT, "Request timed out",
+      NGX_MCP_OUTCOME_TIME|NGX_MCP_OUTCOME_EXECUTED },
+
+    { NGX_MCP_RESULT_TIMEOUT, NGX_MCP_ERR_TIMED_OUT, "Request timed out",
+      NGX_MCP_OUTCOME_TIME|NGX_MCP_OUTCOME_EXECUTED },
+
+    { NGX_MCP_RESULT_TOO_LARGE, NGX_MCP_ERR_TOO_LARGE, "Answer too large",
+      NGX_MCP_OUTCOME_EXECUTED },
 
     { NGX_MCP_RESULT_CANCELLED, NGX_MCP_ERR_CLOSED,
-      "Stream closed before the answer", NULL },
+      "Stream closed before the answer", NGX_MCP_OUTCOME_EXECUTED },
 
-    { NGX_MCP_RESULT_BACKEND, NGX_MCP_ERR_INTERNAL,
-      "Backend error", ngx_mcp_outcome_status }
+    { NGX_MCP_RESULT_BACKEND, NGX_MCP_ERR_INTERNAL, "Backend error",
+      NGX_MCP_OUTCOME_STATUS|NGX_MCP_OUTCOME_EXECUTED }
 };
 
 
@@ -98,6 +109,8 @@ ngx_mcp_outcome_classify(ngx_mcp_call_t *call)
         {
             ngx_memzero(&task->answer, sizeof(ngx_mcp_jsonrpc_answer_t));
         }
+
+        ngx_mcp_outcome_exc_type(&task->answer.exc_type);
     }
 
     task->outcome = ngx_mcp_outcome_of_call(task);
@@ -116,6 +129,32 @@ ngx_mcp_outcome_classify(ngx_mcp_call_t *call)
                    task->outcome, result);
 
     call->ctx.vars.result = result;
+}
+
+
+/*
+ * Only a plain name is told: anything else may be a text of Frappe.
+ */
+
+static void
+ngx_mcp_outcome_exc_type(ngx_str_t *exc_type)
+{
+    u_char      ch;
+    ngx_uint_t  i;
+
+    if (exc_type->len > NGX_MCP_OUTCOME_MAX_EXC_TYPE_LEN) {
+        exc_type->len = 0;
+    }
+
+    for (i = 0; i < exc_type->len; i++) {
+        ch = exc_type->data[i];
+
+        if ((ch < '0' || ch > '9') && ch != '_' && ch != '.'
+            && ((ch | 0x20) < 'a' || (ch | 0x20) > 'z'))
+        {
+            exc_type->len = 0;
+        }
+    }
 }
 
 
@@ -166,6 +205,9 @@ ngx_mcp_outcome_of_call(ngx_mcp_task_t *task)
     case NGX_HTTP_UNAUTHORIZED:
     case NGX_HTTP_FORBIDDEN:
         return NGX_MCP_OUTCOME_REFUSED;
+
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+        return NGX_MCP_OUTCOME_RATE_LIMITED;
 
     case NGX_HTTP_BAD_GATEWAY:
     case NGX_HTTP_SERVICE_UNAVAILABLE:
@@ -246,11 +288,69 @@ ngx_mcp_outcome_log(ngx_mcp_task_t *task)
                       &call->uri, call->status, &call->ctx.vars.user);
         return;
 
+    case NGX_MCP_OUTCOME_RATE_LIMITED:
+        ngx_mcp_outcome_log_rate_limit(call);
+        return;
+
     case NGX_MCP_OUTCOME_UNAVAILABLE:
+
+        if (ngx_mcp_outcome_maintenance(task)) {
+            ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                          "mcp sse: call at \"%V\" answered 503, the site is "
+                          "in maintenance: wait for bench migrate, or run "
+                          "bench set-maintenance-mode off", &call->uri);
+            return;
+        }
+
+        /* fall through */
+
+    case NGX_MCP_OUTCOME_EMPTY:
     case NGX_MCP_OUTCOME_GATEWAY_TIMEOUT:
     case NGX_MCP_OUTCOME_BACKEND_ERROR:
         ngx_mcp_call_log_error(call, "call");
+        return;
+
+    case NGX_MCP_OUTCOME_WRONG_ID:
+        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                      "mcp sse: call at \"%V\" answered another request, check "
+                      "that nothing between nginx and Frappe caches answers",
+                      &call->uri);
+        return;
+
+    case NGX_MCP_OUTCOME_FAILED:
+        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
+                      "mcp sse: call at \"%V\" failed before its answer was "
+                      "complete, see the line of nginx above", &call->uri);
     }
+}
+
+
+static void
+ngx_mcp_outcome_log_rate_limit(ngx_mcp_call_t *call)
+{
+    if (!call->answered) {
+        ngx_mcp_call_log_error(call, "call");
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, &call->log, 0,
+                  "mcp sse: call at \"%V\" answered 429, the rate limit of "
+                  "Frappe: raise \"rate_limit\" in site_config.json of \"%V\" "
+                  "if its users need more",
+                  &call->uri, &call->ctx.vars.site);
+}
+
+
+/*
+ * Frappe refuses everything while a site is in maintenance.
+ */
+
+static ngx_uint_t
+ngx_mcp_outcome_maintenance(ngx_mcp_task_t *task)
+{
+    return task->call->answered
+           && task->call->status == NGX_HTTP_SERVICE_UNAVAILABLE
+           && ngx_mcp_str_is(&task->answer.exc_type, "SessionStopped");
 }
 
 
@@ -262,60 +362,106 @@ ngx_mcp_outcome_error(ngx_mcp_task_t *task)
 
     outcome = &ngx_mcp_outcomes[task->outcome];
 
-    data[0] = '\0';
-
-    if (outcome->data) {
-        outcome->data(task, data);
-    }
+    ngx_mcp_outcome_data(task, outcome->data, data);
 
     return ngx_mcp_reply_error(&task->message.id, outcome->code,
                                outcome->message, (char *) data);
 }
 
 
+/*
+ * Writes the data of an error, with a NUL; an empty string: it has none.
+ */
+
 static void
-ngx_mcp_outcome_time(ngx_mcp_task_t *task, u_char *p)
+ngx_mcp_outcome_data(ngx_mcp_task_t *task, ngx_uint_t members, u_char *data)
 {
-    ngx_sprintf(p, "{\"timeout_ms\":%M}%Z",
-                (task->outcome == NGX_MCP_OUTCOME_TIMED_OUT)
-                    ? task->call->timeout
-                    : ngx_current_msec - task->call->started);
+    u_char      *p;
+    const char  *executed;
+
+    p = data;
+
+    if (members & NGX_MCP_OUTCOME_TIME) {
+        p = ngx_sprintf(p, ",\"timeout_ms\":%M",
+                        (task->outcome == NGX_MCP_OUTCOME_TIMED_OUT)
+                            ? task->call->timeout
+                            : ngx_current_msec - task->call->started);
+    }
+
+    if (members & NGX_MCP_OUTCOME_STATUS) {
+        p = ngx_mcp_outcome_status(task, p);
+    }
+
+    executed = (members & NGX_MCP_OUTCOME_EXECUTED)
+               ? ngx_mcp_outcome_executed(task) : NULL;
+
+    if (executed) {
+        p = ngx_sprintf(p, ",\"executed\":\"%s\"", executed);
+    }
+
+    if (p > data) {
+        data[0] = '{';
+        *p++ = '}';
+    }
+
+    *p = '\0';
 }
 
 
 /*
  * The status and the name of the exception: tracebacks and messages of Frappe
- * are not for clients.
+ * are not for clients.  A 502 or 503 of nginx itself says nothing of Frappe.
  */
 
-static void
+static u_char *
 ngx_mcp_outcome_status(ngx_mcp_task_t *task, u_char *p)
 {
-    u_char      ch;
-    ngx_str_t  *exc_type;
-    ngx_uint_t  i;
+    ngx_mcp_call_t  *call;
 
-    exc_type = &task->answer.exc_type;
+    call = task->call;
 
-    if (exc_type->len > NGX_MCP_OUTCOME_MAX_EXC_TYPE_LEN) {
-        exc_type->len = 0;
+    if (!call->answered && task->outcome == NGX_MCP_OUTCOME_UNAVAILABLE) {
+        return p;
     }
 
-    for (i = 0; i < exc_type->len; i++) {
-        ch = exc_type->data[i];
+    p = ngx_sprintf(p, ",\"status\":%ui", call->status);
 
-        if ((ch < '0' || ch > '9') && ch != '_' && ch != '.'
-            && ((ch | 0x20) < 'a' || (ch | 0x20) > 'z'))
-        {
-            exc_type->len = 0;
-        }
+    if (task->answer.exc_type.len) {
+        p = ngx_sprintf(p, ",\"exc_type\":\"%V\"", &task->answer.exc_type);
     }
 
-    p = ngx_sprintf(p, "{\"status\":%ui", task->call->status);
-
-    if (exc_type->len) {
-        p = ngx_sprintf(p, ",\"exc_type\":\"%V\"", exc_type);
+    if (call->retry_after >= 0) {
+        p = ngx_sprintf(p, ",\"retry_after\":%T", call->retry_after);
     }
 
-    ngx_sprintf(p, "}%Z");
+    return p;
+}
+
+
+/*
+ * Returns whether the message was executed, as far as it is known; NULL where
+ * the status or the exception of Frappe says more.
+ */
+
+static const char *
+ngx_mcp_outcome_executed(ngx_mcp_task_t *task)
+{
+    ngx_mcp_call_t  *call;
+
+    call = task->call;
+
+    if (call->unsent || ngx_mcp_outcome_maintenance(task)) {
+        return "no";
+    }
+
+    if (call->end == NGX_MCP_CALL_DONE
+        && call->answered
+        && (task->answer.exc_type.len
+            || (call->status >= NGX_HTTP_SPECIAL_RESPONSE
+                && call->status < NGX_HTTP_INTERNAL_SERVER_ERROR)))
+    {
+        return NULL;
+    }
+
+    return "unknown";
 }

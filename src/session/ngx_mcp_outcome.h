@@ -21,6 +21,7 @@ typedef enum {
     NGX_MCP_OUTCOME_EMPTY,             /* a request, no body */
     NGX_MCP_OUTCOME_WRONG_ID,
     NGX_MCP_OUTCOME_REFUSED,           /* 401, 403 */
+    NGX_MCP_OUTCOME_RATE_LIMITED,      /* 429 */
     NGX_MCP_OUTCOME_UNAVAILABLE,       /* 502, 503 */
     NGX_MCP_OUTCOME_GATEWAY_TIMEOUT,   /* 504 */
     NGX_MCP_OUTCOME_TIMED_OUT,         /* mcp_sse_call_timeout */

@@ -156,7 +156,8 @@ ngx_mcp_task_start(ngx_mcp_task_t *task)
         ngx_mcp_task_tell(task,
             ngx_mcp_reply_error(&task->message.id,
                                 NGX_MCP_ERR_INTERNAL,
-                                "Internal server error", ""), 1);
+                                "Internal server error",
+                                "{\"executed\":\"no\"}"), 1);
     }
 
     ngx_mcp_task_free(task);

@@ -62,7 +62,7 @@ EOT
     fault($nginx, $stream, tool(++$id, 'status', { code => 401 }), -32001,
         'Not permitted', "$d: status 401 is \"Not permitted\"");
 
-    for my $code (500, 404, 409, 413, 429, 501, 400, 302, 206) {
+    for my $code (500, 404, 409, 413, 501, 400, 302, 206) {
         my $raw = fault($nginx, $stream, tool(++$id, 'status',
             { code => $code }), @backend,
             "$d: HTML with status $code is a backend error");
@@ -82,6 +82,9 @@ EOT
         is_deeply([ grep { !/\A(?:status|exc_type)\z/ } keys %$data ], [],
             "$d: JSON with status $code: data has at most exc_type besides");
     }
+
+    fault($nginx, $stream, tool(++$id, 'status', { code => 429 }), -32004,
+        'Too many requests', "$d: status 429 is \"Too many requests\"");
 
     for my $code (502, 503) {
         fault($nginx, $stream, tool(++$id, 'status', { code => $code }),
@@ -131,7 +134,7 @@ EOT
     fault($nginx, $stream, tool(++$id, 'hang', {}), -32008,
         'Request timed out',
         "$d: no answer within mcp_sse_call_timeout is \"Request timed out\"",
-        { timeout_ms => 5000 });
+        { timeout_ms => 5000, executed => 'unknown' });
 
     {
         my $raw = call($nginx, $stream, tool(++$id, 'slow_body',
@@ -450,7 +453,7 @@ EOT
         [ '503', -32003, 'Backend unavailable' ],
         [ '504', -32008, 'Request timed out' ],
         [ '500', -32603, 'Backend error' ],
-        [ '429', -32603, 'Backend error' ],
+        [ '429', -32004, 'Too many requests' ],
         [ 'hang', -32008, 'Request timed out' ],
     ) {
         my ($down, $code, $text) = @$case;

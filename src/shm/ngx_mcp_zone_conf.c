@@ -30,7 +30,7 @@ static ngx_int_t ngx_mcp_zone_conf_memory(ngx_shm_zone_t *shm_zone,
 static ngx_int_t ngx_mcp_zone_conf_secrets(ngx_mcp_zone_t *zone);
 static ngx_int_t ngx_mcp_zone_conf_keys(ngx_shm_zone_t *shm_zone,
     ngx_mcp_zone_root_t *root);
-static ngx_shm_zone_t *ngx_mcp_zone_conf_old(ngx_shm_zone_t *shm_zone);
+static ngx_shm_zone_t *ngx_mcp_zone_conf_old(ngx_str_t *name);
 
 
 ngx_int_t
@@ -76,6 +76,30 @@ ngx_mcp_zone_conf_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
     mcf->zone->data = zone;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mcp_zone_conf_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
+{
+    ngx_shm_zone_t  *old;
+
+    if (ngx_process != NGX_PROCESS_SINGLE || ngx_is_init_cycle(ngx_cycle)) {
+        return NGX_OK;
+    }
+
+    old = ngx_mcp_zone_conf_old(mcf->used ? &mcf->zone_name : NULL);
+
+    if (mcf->used ? (old && old->shm.size == mcf->zone_size) : old == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "while \"master_process\" is off, a reload cannot change "
+                  "\"mcp_sse_zone\", and can neither add the first endpoint "
+                  "of mcp_sse nor remove the last one; restart nginx");
+
+    return NGX_ERROR;
 }
 
 
@@ -228,15 +252,7 @@ ngx_mcp_zone_conf_keys(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
     ngx_slab_pool_t      *shpool;
     ngx_mcp_zone_root_t  *oroot;
 
-    old = ngx_mcp_zone_conf_old(shm_zone);
-
-    if (old && ngx_process == NGX_PROCESS_SINGLE) {
-        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "the size of zone \"%V\" cannot be changed by a reload "
-                      "while \"master_process\" is off",
-                      &shm_zone->shm.name);
-        return NGX_ERROR;
-    }
+    old = ngx_mcp_zone_conf_old(&shm_zone->shm.name);
 
     if (old) {
         shpool = (ngx_slab_pool_t *) old->shm.addr;
@@ -257,8 +273,13 @@ ngx_mcp_zone_conf_keys(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
 }
 
 
+/*
+ * Returns a zone of the module in the previous cycle that has that name, or
+ * any name if "name" is NULL; or NULL.
+ */
+
 static ngx_shm_zone_t *
-ngx_mcp_zone_conf_old(ngx_shm_zone_t *shm_zone)
+ngx_mcp_zone_conf_old(ngx_str_t *name)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -281,13 +302,13 @@ ngx_mcp_zone_conf_old(ngx_shm_zone_t *shm_zone)
             i = 0;
         }
 
-        if (&zones[i] != shm_zone
-            && zones[i].tag == shm_zone->tag
+        if (zones[i].tag == &ngx_http_mcp_sse_module
             && zones[i].shm.addr != NULL
-            && zones[i].shm.name.len == shm_zone->shm.name.len
-            && ngx_strncmp(zones[i].shm.name.data, shm_zone->shm.name.data,
-                           shm_zone->shm.name.len)
-               == 0)
+            && (name == NULL
+                || (zones[i].shm.name.len == name->len
+                    && ngx_strncmp(zones[i].shm.name.data, name->data,
+                                   name->len)
+                       == 0)))
         {
             return &zones[i];
         }

@@ -21,5 +21,14 @@
 
 ngx_int_t ngx_mcp_zone_conf_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf);
 
+/*
+ * Checks, in postconfiguration, whether a reload is possible.  While
+ * "master_process" is off, nginx does not call init_process again, and it
+ * unmaps a zone that the new configuration does not have while this process
+ * still uses it.  Returns NGX_OK, or NGX_ERROR after logging.
+ */
+
+ngx_int_t ngx_mcp_zone_conf_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf);
+
 
 #endif /* _NGX_MCP_ZONE_CONF_H_INCLUDED_ */

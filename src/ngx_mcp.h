@@ -154,6 +154,8 @@ typedef struct {
     ngx_uint_t                   used;         /* there is an endpoint */
     ngx_msec_t                   longest_call; /* largest call_timeout */
     ngx_mcp_warned_t             warned[3];    /* call, user, message */
+    ngx_http_core_srv_conf_t    *nameless;     /* the first server whose site
+                                                  is "_", or NULL */
 } ngx_mcp_main_conf_t;
 
 

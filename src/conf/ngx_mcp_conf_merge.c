@@ -18,6 +18,7 @@
 static void ngx_mcp_merge_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *prev,
     ngx_mcp_loc_conf_t *conf);
 static char *ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf);
+static ngx_int_t ngx_mcp_check_site(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf);
 
 
 void *
@@ -40,6 +41,7 @@ ngx_mcp_create_main_conf(ngx_conf_t *cf)
      *     mcf->used = 0;
      *     mcf->longest_call = 0;
      *     mcf->warned = { { NULL, NULL } };
+     *     mcf->nameless = NULL;
      */
 
     mcf->max_inbox = NGX_CONF_UNSET;
@@ -256,6 +258,10 @@ ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_mcp_check_site(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ngx_mcp_check_uri(cf, conf);
 
     mcf->longest_call = ngx_max(mcf->longest_call, conf->call_timeout);
@@ -275,4 +281,45 @@ ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
     clcf->client_max_body_size = 0;
 
     return NGX_CONF_OK;
+}
+
+
+/*
+ * Session ids and results of look-ups belong to a site.  Servers without a
+ * name would have the same one, "_", whatever Frappe each of them leads to.
+ */
+
+static ngx_int_t
+ngx_mcp_check_site(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
+{
+    ngx_mcp_main_conf_t       *mcf;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);
+
+    if (conf->site
+        || (cscf->server_name.len
+            && !ngx_mcp_str_is(&cscf->server_name, "_")))
+    {
+        return NGX_OK;
+    }
+
+    if (mcf->nameless == NULL) {
+        mcf->nameless = cscf;
+    }
+
+    if (mcf->nameless == cscf) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"%V\" in two servers without \"server_name\", defined in "
+                  "%s:%ui and %s:%ui, which share users and session ids: set "
+                  "\"mcp_sse_site\" to the name of each one's Frappe site",
+                  &conf->handler,
+                  mcf->nameless->file_name, mcf->nameless->line,
+                  cscf->file_name, cscf->line);
+
+    return NGX_ERROR;
 }

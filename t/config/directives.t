@@ -306,6 +306,39 @@ good('a configuration without endpoints', handler => 'return 200;', base => '');
 good('directives of the module without endpoints', handler => 'return 200;',
     base => '', http => 'mcp_sse_grace 5s;');
 
+# two servers without a name have no site that tells them apart
+
+{
+    my $second = MCPTest::Nginx::free_port();
+    my $server = "server { listen 127.0.0.1:$second;"
+        . ' location = /mcp { %s mcp_sse_http; }'
+        . ' location = /_mcp/call { internal; proxy_pass http://127.0.0.1:3; }'
+        . ' %s }';
+
+    my $set = 'mcp_sse_site a.example.com;';
+    my $why = qr/server_name.*:\d+ and .*:\d+, .* set "mcp_sse_site"/;
+
+    bad('a second server without server_name', $why,
+        http => sprintf $server, '', '');
+    bad("a second server with server_name $_", $why,
+        http => sprintf $server, '', "server_name $_;") for '_', '""';
+    bad('a second server without server_name, one with mcp_sse_principal',
+        $why, http => sprintf $server, 'mcp_sse_principal $remote_user;', '');
+    bad('the third server is the second without server_name', $why,
+        http => sprintf($server, $set, '')
+            . sprintf $server =~ s/:$second/:$port/r, '', '');
+
+    good('a second server with server_name',
+        http => sprintf $server, '', 'server_name a.example.com;');
+    good('a second server without server_name, with mcp_sse_site',
+        http => sprintf $server, $set, '');
+    good('two servers without server_name, mcp_sse_site in http',
+        http => $set . sprintf $server, '', '');
+    good('a second server without server_name, with /health alone',
+        http => "server { listen 127.0.0.1:$second;"
+            . ' location = /health { mcp_sse_health; } }');
+}
+
 # variables
 
 good('all variables in a log_format', http => 'log_format a escape=json "'

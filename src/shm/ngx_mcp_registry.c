@@ -2,16 +2,16 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Session registry in shared memory: owners, limits per user, tombstones.
+ * Session registry in shared memory: owners, limits per user.
  *
  * A record is owned by the worker that opens the session, and freed by it when
  * the session is closed.  If the stream was lost, the record stays as a
  * tombstone without an owner for the time of mcp_sse_grace: messages for the
- * session are kept pending in that time.  Any worker frees a tombstone that
- * has expired.
+ * session are kept pending in that time.  See ngx_mcp_tombstones.c.
  */
 
 #include "ngx_mcp_registry.h"
+#include "ngx_mcp_tombstones.h"
 #include "ngx_mcp_eviction.h"
 #include "ngx_mcp_workers.h"
 #include "ngx_mcp_wakeup.h"
@@ -298,20 +298,7 @@ ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace)
     ngx_mcp_inbox_take_locked(record);
 
     if (grace && record->listed && !record->evicted) {
-
-        if (record->queued) {
-            ngx_queue_remove(&record->ready);
-            record->queued = 0;
-        }
-
-        ngx_mcp_registry_unlink_user_locked(zone, record);
-
-        ngx_queue_remove(&record->queue);
-        ngx_queue_insert_tail(&zone->root->tombstones, &record->queue);
-        zone->root->ntombstones++;
-
-        record->owner = NULL;
-        record->active = ngx_current_msec + grace;
+        ngx_mcp_tombstones_add_locked(zone, record, grace);
 
     } else {
         ngx_mcp_registry_free_locked(zone, record);
@@ -390,27 +377,6 @@ ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone, u_char *key)
     }
 
     return record;
-}
-
-
-void
-ngx_mcp_registry_expire_locked(ngx_mcp_zone_t *zone)
-{
-    ngx_queue_t               *q, *next;
-    ngx_mcp_session_record_t  *record;
-
-    for (q = ngx_queue_head(&zone->root->tombstones);
-         q != ngx_queue_sentinel(&zone->root->tombstones);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-
-        record = ngx_queue_data(q, ngx_mcp_session_record_t, queue);
-
-        if ((ngx_msec_int_t) (ngx_current_msec - record->active) >= 0) {
-            ngx_mcp_registry_free_locked(zone, record);
-        }
-    }
 }
 
 

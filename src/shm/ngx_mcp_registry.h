@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Session registry in shared memory: owners, limits per user, tombstones.
+ * Session registry in shared memory: owners, limits per user.
  */
 
 #ifndef _NGX_MCP_REGISTRY_H_INCLUDED_
@@ -67,14 +67,13 @@ void ngx_mcp_registry_active(u_char *key, ngx_uint_t n);
 ngx_uint_t ngx_mcp_registry_opened_with(u_char *key, u_char *credential);
 
 /*
- * Return the record with that key, or NULL; free expired tombstones; unlink and
- * free a record, whose inbox must be empty; let a session count for its user no
- * longer, who is freed if it has no other session.
+ * Return the record with that key, or NULL; unlink and free a record, whose
+ * inbox must be empty; let a session count for its user no longer, who is freed
+ * if it has no other session.
  */
 
 ngx_mcp_session_record_t *ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone,
     u_char *key);
-void ngx_mcp_registry_expire_locked(ngx_mcp_zone_t *zone);
 void ngx_mcp_registry_free_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record);
 void ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,

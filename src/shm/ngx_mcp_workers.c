@@ -16,6 +16,7 @@
 #include "ngx_mcp_recovery.h"
 #include "ngx_mcp_revocation.h"
 #include "ngx_mcp_sessions.h"
+#include "ngx_mcp_tombstones.h"
 #include "ngx_mcp_wakeup.h"
 
 
@@ -418,7 +419,7 @@ ngx_mcp_workers_sweep_handler(void *data)
     zone = ngx_mcp_zone();
 
     ngx_mcp_zone_lock(zone);
-    ngx_mcp_registry_expire_locked(zone);
+    ngx_mcp_tombstones_expire_locked(zone);
     ngx_mcp_revocation_expire_locked(zone);
     ngx_mcp_announce_expire_locked(zone);
     ngx_mcp_zone_unlock(zone);

@@ -1,0 +1,54 @@
+
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Tombstones: the records of sessions that have lost their stream.
+ *
+ * A tombstone is owned by the zone.  It is freed when its time is over, by the
+ * worker that looks for its key or sweeps, or when a new stream takes its
+ * session over.
+ */
+
+#include "ngx_mcp_tombstones.h"
+#include "ngx_mcp_registry.h"
+
+
+void
+ngx_mcp_tombstones_add_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record, ngx_msec_t grace)
+{
+    if (record->queued) {
+        ngx_queue_remove(&record->ready);
+        record->queued = 0;
+    }
+
+    ngx_mcp_registry_unlink_user_locked(zone, record);
+
+    ngx_queue_remove(&record->queue);
+    ngx_queue_insert_tail(&zone->root->tombstones, &record->queue);
+    zone->root->ntombstones++;
+
+    record->owner = NULL;
+    record->active = ngx_current_msec + grace;
+}
+
+
+void
+ngx_mcp_tombstones_expire_locked(ngx_mcp_zone_t *zone)
+{
+    ngx_queue_t               *q, *next;
+    ngx_mcp_session_record_t  *record;
+
+    for (q = ngx_queue_head(&zone->root->tombstones);
+         q != ngx_queue_sentinel(&zone->root->tombstones);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+
+        record = ngx_queue_data(q, ngx_mcp_session_record_t, queue);
+
+        if ((ngx_msec_int_t) (ngx_current_msec - record->active) >= 0) {
+            ngx_mcp_registry_free_locked(zone, record);
+        }
+    }
+}

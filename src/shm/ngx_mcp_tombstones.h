@@ -1,0 +1,30 @@
+
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * Tombstones: the records of sessions that have lost their stream.
+ */
+
+#ifndef _NGX_MCP_TOMBSTONES_H_INCLUDED_
+#define _NGX_MCP_TOMBSTONES_H_INCLUDED_
+
+
+#include "ngx_mcp_zone.h"
+
+
+/*
+ * Makes a tombstone of the record of a session whose owner leaves it, for the
+ * time of "grace", in milliseconds.  Its inbox must be empty.
+ */
+
+void ngx_mcp_tombstones_add_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record, ngx_msec_t grace);
+
+/*
+ * Frees the tombstones whose time is over.
+ */
+
+void ngx_mcp_tombstones_expire_locked(ngx_mcp_zone_t *zone);
+
+
+#endif /* _NGX_MCP_TOMBSTONES_H_INCLUDED_ */

@@ -121,11 +121,13 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
         return NULL;
     }
 
+    ngx_mcp_registry_link_locked(zone, record, s, user);
+
+    /* the last, since the user is freed with the last record */
+
     if (old) {
         ngx_mcp_registry_free_locked(zone, old);
     }
-
-    ngx_mcp_registry_link_locked(zone, record, s, user);
 
     *rc = NGX_OK;
 
@@ -198,6 +200,7 @@ ngx_mcp_registry_user_locked(ngx_mcp_zone_t *zone, u_char *key,
 
     ngx_memcpy(u->key, key, NGX_MCP_DIGEST_LEN);
     ngx_queue_init(&u->records);
+    ngx_queue_init(&u->tombstones);
 
     ngx_mcp_zone_insert(&zone->root->users, &u->node, u->key);
 
@@ -208,14 +211,14 @@ ngx_mcp_registry_user_locked(ngx_mcp_zone_t *zone, u_char *key,
 
 
 /*
- * Frees the record of a user without sessions.
+ * Frees the record of a user without sessions and tombstones.
  */
 
 static void
 ngx_mcp_registry_free_user_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_user_record_t *user)
 {
-    if (user->count == 0) {
+    if (user->count == 0 && user->ntombstones == 0) {
         ngx_rbtree_delete(&zone->root->users, &user->node);
         ngx_mcp_zone_free_locked(zone, user);
     }
@@ -236,7 +239,13 @@ ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,
 
     ngx_queue_remove(&record->user_queue);
     record->user = NULL;
-    user->count--;
+
+    if (record->owner) {
+        user->count--;
+
+    } else {
+        user->ntombstones--;
+    }
 
     ngx_mcp_registry_free_user_locked(zone, user);
 }
@@ -298,7 +307,8 @@ ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace)
     ngx_mcp_inbox_take_locked(record);
 
     if (grace && record->listed && !record->evicted) {
-        ngx_mcp_tombstones_add_locked(zone, record, grace);
+        ngx_mcp_tombstones_add_locked(zone, record, grace,
+                                      s->conf->max_sessions);
 
     } else {
         ngx_mcp_registry_free_locked(zone, record);

@@ -5,8 +5,8 @@
  * Tombstones: the records of sessions that have lost their stream.
  *
  * A tombstone is owned by the zone.  It is freed when its time is over, by the
- * worker that looks for its key or sweeps, or when a new stream takes its
- * session over.
+ * worker that looks for its key or sweeps, when a new stream takes its session
+ * over, or when its user leaves more of them than he may have.
  */
 
 #include "ngx_mcp_tombstones.h"
@@ -15,14 +15,22 @@
 
 void
 ngx_mcp_tombstones_add_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_session_record_t *record, ngx_msec_t grace)
+    ngx_mcp_session_record_t *record, ngx_msec_t grace, ngx_uint_t max)
 {
+    ngx_queue_t            *q;
+    ngx_mcp_user_record_t  *user;
+
     if (record->queued) {
         ngx_queue_remove(&record->ready);
         record->queued = 0;
     }
 
-    ngx_mcp_registry_unlink_user_locked(zone, record);
+    user = record->user;
+
+    ngx_queue_remove(&record->user_queue);
+    user->count--;
+    ngx_queue_insert_tail(&user->tombstones, &record->user_queue);
+    user->ntombstones++;
 
     ngx_queue_remove(&record->queue);
     ngx_queue_insert_tail(&zone->root->tombstones, &record->queue);
@@ -30,6 +38,13 @@ ngx_mcp_tombstones_add_locked(ngx_mcp_zone_t *zone,
 
     record->owner = NULL;
     record->active = ngx_current_msec + grace;
+
+    while (user->ntombstones > max) {
+        q = ngx_queue_head(&user->tombstones);
+
+        ngx_mcp_registry_free_locked(zone, ngx_queue_data(q,
+                                     ngx_mcp_session_record_t, user_queue));
+    }
 }
 
 

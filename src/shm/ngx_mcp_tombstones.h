@@ -14,11 +14,12 @@
 
 /*
  * Makes a tombstone of the record of a session whose owner leaves it, for the
- * time of "grace", in milliseconds.  Its inbox must be empty.
+ * time of "grace", in milliseconds.  Its inbox must be empty, and it must count
+ * for its user.  The user keeps his "max" newest tombstones, at least one.
  */
 
 void ngx_mcp_tombstones_add_locked(ngx_mcp_zone_t *zone,
-    ngx_mcp_session_record_t *record, ngx_msec_t grace);
+    ngx_mcp_session_record_t *record, ngx_msec_t grace, ngx_uint_t max);
 
 /*
  * Frees the tombstones whose time is over.

@@ -22,7 +22,7 @@
  * module of another layout is refused.
  */
 
-#define NGX_MCP_ZONE_MAGIC  0x4d43503d
+#define NGX_MCP_ZONE_MAGIC  0x4d43503e
 
 /*
  * Records of workers, including workers of older cycles that still shut down.
@@ -82,13 +82,15 @@ typedef struct {
 } ngx_mcp_worker_t;
 
 
-/* the sessions of a user of a site; freed with the last of them */
+/* the sessions of a user of a site; freed with the last record of them */
 
 typedef struct {
     ngx_rbtree_node_t      node;
     u_char                 key[NGX_MCP_DIGEST_LEN];
     ngx_queue_t            records;
-    ngx_uint_t             count;
+    ngx_uint_t             count;        /* of records */
+    ngx_queue_t            tombstones;   /* oldest first */
+    ngx_uint_t             ntombstones;
 } ngx_mcp_user_record_t;
 
 
@@ -106,7 +108,8 @@ typedef struct {
     ngx_queue_t            queue;        /* in owner->records or
                                             zone->tombstones */
     ngx_queue_t            ready;        /* in owner->ready, if queued */
-    ngx_queue_t            user_queue;   /* in user->records */
+    ngx_queue_t            user_queue;   /* in user->records or
+                                            user->tombstones */
     ngx_queue_t            inbox;        /* of entries */
     ngx_atomic_t           bytes;        /* of messages accepted, not started */
     ngx_atomic_t           pending;      /* messages accepted, not started */

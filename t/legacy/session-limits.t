@@ -132,4 +132,49 @@ EOT
     $_->close for @streams;
 }
 
+# sessions whose streams were lost are remembered, as many of a user as streams
+
+{
+    my $nginx = start_nginx(workers => 2,
+        http => 'mcp_sse_max_sessions 3; mcp_sse_grace 300s;');
+
+    my $lost = sub {
+        my $stream = open_stream($nginx, @_);
+        my $open   = health($nginx)->{active_connections};
+
+        $stream->close;
+        run_until(sub { health($nginx)->{active_connections} < $open });
+
+        return $stream;
+    };
+
+    my $bob  = $lost->(auth => MCPTest::credential('bob'));
+    my @lost = map { $lost->() } 1 .. 5;
+
+    is(metrics($nginx)->{nginx_mcp_sse_tombstones}, 4,
+        'a user has at most mcp_sse_max_sessions lost sessions');
+    is(scalar(grep { post($nginx, $_, request(1, 'ping'))->status == 400 }
+        @lost[0, 1]), 2, 'the oldest ones are forgotten');
+
+    for my $stream ($bob, $lost[2]) {
+        my $held = post($nginx, $stream, request(1, 'ping'), async => 1);
+
+        ok(run_until(sub { health($nginx)->{pending_requests} == 1 }),
+            'a POST for one of the others waits');
+
+        my $again = open_stream($nginx, auth => $stream->{auth},
+            path => '/mcp/sse?session_id=' . $stream->session);
+
+        $held->wait;
+        is($held->status, 202, 'and is accepted when its stream comes back');
+        $again->close;
+        run_until(sub { health($nginx)->{active_connections} == 0 });
+    }
+
+    # none is left of those that came back and ended again
+
+    is(metrics($nginx)->{nginx_mcp_sse_tombstones}, 4,
+        'a lost session that came back counts once');
+}
+
 finish();

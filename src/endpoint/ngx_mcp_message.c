@@ -315,6 +315,12 @@ ngx_mcp_message_scan(ngx_http_request_t *r, ngx_int_t status,
         return NGX_DECLINED;
     }
 
+    if (status == NGX_HTTP_TOO_MANY_REQUESTS) {
+        *rc = ngx_mcp_refuse(r, status, NGX_MCP_ERR_TOO_MANY,
+                             "Too many messages");
+        return NGX_DECLINED;
+    }
+
     code = status ? NGX_MCP_ERR_PARSE
                   : ngx_mcp_jsonrpc_scan(r->pool, &ctx->body->text, messages,
                                          batch);

@@ -10,11 +10,13 @@
  */
 
 #include "ngx_mcp_body.h"
+#include "ngx_mcp_body_user.h"
 #include "ngx_mcp_response.h"
 
 
 static void ngx_mcp_body_begin(ngx_http_request_t *r);
 static void ngx_mcp_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_body_wait(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_body_more(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_body_collect(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_body_append(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
@@ -108,12 +110,18 @@ ngx_mcp_body_handler(ngx_http_request_t *r)
     rc = ngx_mcp_body_more(r);
 
     if (rc == NGX_AGAIN) {
+        rc = ngx_mcp_body_wait(r);
+    }
+
+    if (rc == NGX_AGAIN) {
         return;
     }
 
     r->read_event_handler = ngx_http_block_reading;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    ngx_mcp_body_user_done(ctx->body);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp body: %uz bytes, rc:%i", ctx->body->text.len, rc);
@@ -126,10 +134,38 @@ ngx_mcp_body_handler(ngx_http_request_t *r)
 
     case NGX_HTTP_BAD_REQUEST:
     case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+    case NGX_HTTP_TOO_MANY_REQUESTS:
         rc = ctx->body->done(r, rc);
     }
 
     ngx_http_finalize_request(r, ngx_mcp_error_result(r, rc));
+}
+
+
+/*
+ * More of the body will come.  Returns NGX_AGAIN if it may be waited for, or an
+ * HTTP status.  nginx has a buffer for the body even if nothing has come.
+ */
+
+static ngx_int_t
+ngx_mcp_body_wait(ngx_http_request_t *r)
+{
+    size_t          size;
+    ngx_int_t       rc;
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    size = ngx_max(ctx->body->capacity, NGX_MCP_BODY_MIN_SIZE);
+
+    rc = ngx_mcp_body_user_count(r, size);
+
+    if (rc == NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    return (rc == NGX_BUSY) ? NGX_HTTP_TOO_MANY_REQUESTS
+                            : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 

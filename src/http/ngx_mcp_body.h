@@ -14,22 +14,28 @@
 
 /*
  * Runs once: when ctx->body->text is complete (status 0), is longer than the
- * limit (NGX_HTTP_REQUEST_ENTITY_TOO_LARGE), or its chunks are malformed
- * (NGX_HTTP_BAD_REQUEST).  Returns the code with which the request is
- * finalized.
+ * limit (NGX_HTTP_REQUEST_ENTITY_TOO_LARGE), its chunks are malformed
+ * (NGX_HTTP_BAD_REQUEST), or the unfinished bodies of its user take too much
+ * memory (NGX_HTTP_TOO_MANY_REQUESTS).  Returns the code with which the request
+ * is finalized.
  */
 
 typedef ngx_int_t (*ngx_mcp_body_pt)(ngx_http_request_t *r, ngx_int_t status);
 
 
+typedef struct ngx_mcp_body_user_s  ngx_mcp_body_user_t;
+
+
 /* in the pool of its request */
 
 struct ngx_mcp_body_s {
-    ngx_str_t        text;
-    size_t           capacity;   /* of text, bytes */
-    size_t           max;
-    ngx_mcp_body_pt  done;
-    unsigned         foreign:1;  /* another module has read the body */
+    ngx_str_t             text;
+    size_t                capacity;   /* of text, bytes */
+    size_t                max;
+    ngx_mcp_body_pt       done;
+    ngx_mcp_body_user_t  *user;       /* or NULL: not counted for its user */
+    size_t                counted;    /* bytes, of user->size */
+    unsigned              foreign:1;  /* another module has read the body */
 };
 
 

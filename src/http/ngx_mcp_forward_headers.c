@@ -32,7 +32,7 @@ static ngx_str_t  ngx_mcp_forward_headers_always[] = {
     ngx_null_string
 };
 
-/* headers that mcp_sse_pass_header does not accept */
+/* headers that are never forwarded; mcp_sse_pass_header does not accept them */
 
 static ngx_str_t  ngx_mcp_forward_headers_never[] = {
     ngx_string("accept"),
@@ -48,6 +48,7 @@ static ngx_str_t  ngx_mcp_forward_headers_never[] = {
     ngx_string("host"),
     ngx_string("http2-settings"),
     ngx_string("keep-alive"),
+    ngx_string("mcp-session-id"),
     ngx_string("proxy-authorization"),
     ngx_string("proxy-connection"),
     ngx_string("te"),
@@ -224,7 +225,8 @@ static ngx_uint_t
 ngx_mcp_forward_headers_allowed(ngx_mcp_loc_conf_t *conf, ngx_table_elt_t *h)
 {
     if (h->key.len > 4 && ngx_strncmp(h->lowcase_key, "mcp-", 4) == 0) {
-        return 1;
+        return !ngx_mcp_forward_headers_listed(ngx_mcp_forward_headers_never,
+                                               h);
     }
 
     if (ngx_mcp_forward_headers_listed(ngx_mcp_forward_headers_always, h)) {

@@ -25,7 +25,8 @@ ngx_int_t ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
 /*
  * Returns whether mcp_sse_pass_header accepts a header, named in lower case.
  * It does not accept headers that the module sets, that belong to the
- * connection (RFC 9110, 7.6.1), or by which Frappe selects site or user.
+ * connection (RFC 9110, 7.6.1), by which Frappe selects site or user, or that
+ * have the session id, which is a secret.
  */
 
 ngx_uint_t ngx_mcp_forward_headers_allowed_name(ngx_str_t *name);

@@ -34,6 +34,7 @@ static ngx_str_t  ngx_mcp_json = ngx_string("application/json");
 static ngx_str_t  ngx_mcp_host = ngx_string("host");
 static ngx_str_t  ngx_mcp_accept = ngx_string("accept");
 static ngx_str_t  ngx_mcp_type = ngx_string("content-type");
+static ngx_str_t  ngx_mcp_session_name = ngx_string("mcp-session-id");
 
 
 void
@@ -218,7 +219,9 @@ ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_vars_t *vars)
 
 /*
  * Adds the headers of the call: no others reach the backend.  The envelope
- * has those that the client sent and may send.
+ * has those that the client sent and may send.  Frappe Assistant Core joins
+ * the rows of its audit log by mcp-session-id: it gets the hash of the id,
+ * since the id itself is a secret.
  */
 
 static ngx_int_t
@@ -233,7 +236,11 @@ ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 
     if (ngx_mcp_header_push(r, &ngx_mcp_host, &task->session->site) != NGX_OK
         || ngx_mcp_header_push(r, &ngx_mcp_accept, &ngx_mcp_json) != NGX_OK
-        || ngx_mcp_header_push(r, &ngx_mcp_type, &ngx_mcp_json) != NGX_OK)
+        || ngx_mcp_header_push(r, &ngx_mcp_type, &ngx_mcp_json) != NGX_OK
+        || (call->ctx.vars.session.len
+            && ngx_mcp_header_push(r, &ngx_mcp_session_name,
+                                   &call->ctx.vars.session)
+               != NGX_OK))
     {
         return NGX_ERROR;
     }

@@ -52,6 +52,27 @@ is(http_post($nginx, $list)->header('Mcp-Session-Id'), undef,
 is(http_post($nginx, $list, session => $id)->header('Mcp-Session-Id'), undef,
     'a request with a session id gets no other');
 
+# Frappe Assistant Core stores Mcp-Session-Id in its audit log
+
+{
+    my ($hash) = (grep { ($_->{method} || '') eq 'initialize' }
+        $nginx->audit(1, 'mcp.log'))[0]->{session};
+
+    my %names = map {
+        http_post($nginx, $list, session => $id, worker => $_);
+        ($frappe->last_headers->{'mcp-session-id'} => 1);
+    } @workers;
+
+    is_deeply([ keys %names ], [ $hash ],
+        'Frappe gets the hash of the id that the logs have from each worker');
+    unlike(join(' ', map { $_->[1] } map { @{ $_->{headers} } }
+        $frappe->requests), qr/\Q$id\E/, 'Frappe does not get the session id');
+
+    http_post($nginx, $list);
+    is($frappe->last_headers->{'mcp-session-id'}, undef,
+        'a call without a session has no name of one');
+}
+
 {
     my $slow = initialize($nginx, accept => 'text/event-stream');
 

@@ -245,6 +245,7 @@ for my $case (
         'tracestate'         => 'a=b',
         'MCP-Protocol-Version' => '2025-06-18',
         'Mcp-Name'           => 'n',
+        'Mcp-Session-Id'     => 'stolen',
     ]);
     ok($stream->wait_answer(1), 'a call with many headers is answered');
 
@@ -275,6 +276,8 @@ for my $case (
     is($got->{'mcp-protocol-version'}, '2025-06-18',
         'MCP-Protocol-Version is forwarded');
     is($got->{'mcp-name'}, 'n', 'Mcp-* headers are forwarded');
+    is($got->{'mcp-session-id'}, ($nginx->audit(1))[0]{session},
+        'Frappe gets the hash of the session id that the logs have');
     unlike($got->{'x-forwarded-for'} || '', qr/192\.0\.2\.1/,
         "the client's X-Forwarded-For is not forwarded");
     $stream->close;

@@ -11,8 +11,6 @@
 #include "ngx_mcp_header.h"
 
 
-static ngx_int_t ngx_mcp_credential_header(ngx_http_request_t *r,
-    ngx_str_t *header);
 static ngx_int_t ngx_mcp_credential_key(ngx_http_request_t *r,
     ngx_str_t *key, ngx_mcp_credential_t *cred);
 static ngx_int_t ngx_mcp_credential_pair(ngx_http_request_t *r,
@@ -26,7 +24,6 @@ static ngx_int_t ngx_mcp_credential_cookie(ngx_http_request_t *r,
 static ngx_uint_t ngx_mcp_credential_visible(ngx_str_t *s);
 
 
-static ngx_str_t  ngx_mcp_credential_header_name = ngx_string("authorization");
 static ngx_str_t  ngx_mcp_credential_cookie_name = ngx_string("sid");
 
 
@@ -44,7 +41,8 @@ ngx_mcp_credential_read(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
     ngx_int_t    rc;
     ngx_str_t    header, scheme, value;
 
-    rc = ngx_mcp_credential_header(r, &header);
+    rc = ngx_mcp_header_value(&r->headers_in.headers, "authorization",
+                              &header);
 
     if (rc == NGX_DECLINED) {
         return ngx_mcp_credential_cookie(r, cred);
@@ -88,34 +86,6 @@ ngx_mcp_credential_read(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
     }
 
     return ngx_mcp_credential_key(r, &value, cred);
-}
-
-
-/*
- * Returns NGX_OK; NGX_DECLINED if there is no header; NGX_ERROR if there are
- * several.
- */
-
-static ngx_int_t
-ngx_mcp_credential_header(ngx_http_request_t *r, ngx_str_t *header)
-{
-    ngx_table_elt_t                *h;
-    ngx_mcp_header_pos_t            pos;
-
-    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
-
-    h = ngx_mcp_header_find(&r->headers_in.headers,
-                            &ngx_mcp_credential_header_name, &pos);
-    if (h == NULL) {
-        return NGX_DECLINED;
-    }
-
-    *header = h->value;
-
-    h = ngx_mcp_header_find(&r->headers_in.headers,
-                            &ngx_mcp_credential_header_name, &pos);
-
-    return h ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -227,8 +197,8 @@ ngx_mcp_credential_set(ngx_http_request_t *r, const char *fmt, ngx_str_t *a,
 static ngx_int_t
 ngx_mcp_credential_cookie(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
 {
-    ngx_str_t            sid;
-    ngx_table_elt_t     *h;
+    ngx_int_t            rc;
+    ngx_str_t            sid, site;
     ngx_mcp_ctx_t       *ctx;
     ngx_mcp_loc_conf_t  *conf;
 
@@ -244,9 +214,11 @@ ngx_mcp_credential_cookie(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
         return NGX_DECLINED;
     }
 
-    h = ngx_mcp_header_first(&r->headers_in.headers, "sec-fetch-site");
+    rc = ngx_mcp_header_value(&r->headers_in.headers, "sec-fetch-site", &site);
 
-    if (h && !ngx_mcp_scheme_is(&h->value, "same-origin")) {
+    if (rc != NGX_DECLINED
+        && (rc != NGX_OK || !ngx_mcp_scheme_is(&site, "same-origin")))
+    {
         return NGX_DECLINED;
     }
 
@@ -254,17 +226,14 @@ ngx_mcp_credential_cookie(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
 
     if (r->method & (NGX_HTTP_POST|NGX_HTTP_DELETE)) {
 
-        h = ngx_mcp_header_first(&r->headers_in.headers,
-                                 "x-frappe-csrf-token");
-
-        if (h == NULL
+        if (ngx_mcp_header_value(&r->headers_in.headers,
+                                 "x-frappe-csrf-token", &cred->csrf_token)
+            != NGX_OK
             || ctx->origin.len == 0
-            || !ngx_mcp_credential_visible(&h->value))
+            || !ngx_mcp_credential_visible(&cred->csrf_token))
         {
             return NGX_DECLINED;
         }
-
-        cred->csrf_token = h->value;
     }
 
     if (ngx_mcp_credential_set(r, "sid=%V%V", &sid, NULL, cred) != NGX_OK) {

@@ -16,6 +16,7 @@
 #include "ngx_mcp_request.h"
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_pending.h"
 #include "ngx_mcp_forward_headers.h"
 #include "ngx_mcp_response.h"
@@ -34,6 +35,8 @@ typedef struct {
 
 static ngx_int_t ngx_mcp_message_authorized(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_message_session(ngx_http_request_t *r);
+static ngx_uint_t ngx_mcp_message_only(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
 static ngx_int_t ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status);
 static void ngx_mcp_message_vars(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message);
@@ -46,7 +49,6 @@ static ngx_str_t  ngx_mcp_accepted = ngx_string("{\"status\":\"accepted\"}");
 static ngx_str_t  ngx_mcp_executed_no = ngx_string("{\"executed\":\"no\"}");
 static ngx_str_t  ngx_mcp_executed_unknown =
                                       ngx_string("{\"executed\":\"unknown\"}");
-static ngx_str_t  ngx_mcp_content_encoding = ngx_string("content-encoding");
 
 
 /* the answer for each ngx_mcp_delivery_e, docs/PROTOCOL.md 4 */
@@ -209,43 +211,52 @@ ngx_mcp_message_session(ngx_http_request_t *r)
 ngx_int_t
 ngx_mcp_message_type(ngx_http_request_t *r)
 {
-    size_t                          len;
-    ngx_str_t                      *type;
-    ngx_table_elt_t                *h;
-    ngx_mcp_header_pos_t            pos;
-
-    static ngx_str_t  json = ngx_string("application/json");
+    static ngx_str_t  encoding = ngx_string("content-encoding");
     static ngx_str_t  identity = ngx_string("identity");
+    static ngx_str_t  type = ngx_string("content-type");
+    static ngx_str_t  json = ngx_string("application/json");
+
+    return (ngx_mcp_message_only(r, &encoding, &identity)
+            && ngx_mcp_message_only(r, &type, &json))
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+/*
+ * Returns whether a header, if there is one, names nothing but "value",
+ * parameters aside.
+ */
+
+static ngx_uint_t
+ngx_mcp_message_only(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
+{
+    size_t                len;
+    ngx_str_t             member;
+    ngx_mcp_header_pos_t  pos;
 
     ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    h = ngx_mcp_header_find(&r->headers_in.headers,
-                            &ngx_mcp_content_encoding,
-                            &pos);
-
-    if (h && h->value.len
-        && (h->value.len != identity.len
-            || ngx_strncasecmp(h->value.data, identity.data, identity.len)
-               != 0))
+    while (ngx_mcp_header_member(&r->headers_in.headers, name, &pos, &member)
+           == NGX_OK)
     {
-        return NGX_DECLINED;
-    }
+        for (len = 0; len < member.len; len++) {
 
-    if (r->headers_in.content_type == NULL) {
-        return NGX_OK;
-    }
+            if (member.data[len] == ';'
+                || member.data[len] == ' '
+                || member.data[len] == '\t')
+            {
+                break;
+            }
+        }
 
-    type = &r->headers_in.content_type->value;
-
-    for (len = 0; len < type->len; len++) {
-        if (type->data[len] == ';' || type->data[len] == ' ') {
-            break;
+        if (len != value->len
+            || ngx_strncasecmp(member.data, value->data, len) != 0)
+        {
+            return 0;
         }
     }
 
-    return (len == json.len
-            && ngx_strncasecmp(type->data, json.data, json.len) == 0)
-           ? NGX_OK : NGX_DECLINED;
+    return 1;
 }
 
 
@@ -274,6 +285,10 @@ ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status)
 
     cln->handler = ngx_mcp_message_cleanup;
     cln->data = ctx->pending;
+
+    /* any version is served here: a list for Frappe becomes one version */
+
+    (void) ngx_mcp_negotiate_version(r);
 
     rc = ngx_mcp_forward_headers(r, messages, &ctx->pending->envelope);
 

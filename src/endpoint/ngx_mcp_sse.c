@@ -80,13 +80,8 @@ ngx_mcp_sse_authorized(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_mcp_sse_stream(ngx_http_request_t *r, ngx_str_t *text)
+ngx_mcp_sse_stream(ngx_http_request_t *r)
 {
-    ngx_mcp_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    ctx->sid_text = *text;
-
     return ngx_mcp_sse_answer(r);
 }
 
@@ -239,7 +234,6 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
 {
     ngx_int_t                       rc;
     ngx_str_t                       old;
-    ngx_table_elt_t                *h;
     ngx_mcp_ctx_t                  *ctx;
     ngx_mcp_zone_t                 *zone;
 
@@ -253,12 +247,9 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
 
     ngx_str_null(&old);
 
-    h = ngx_mcp_header_first(&r->headers_in.headers, "last-event-id");
-
-    if (h) {
-        old = h->value;
-
-    } else {
+    if (ngx_mcp_header_value(&r->headers_in.headers, "last-event-id", &old)
+        == NGX_DECLINED)
+    {
         (void) ngx_http_arg(r, (u_char *) "session_id",
                             sizeof("session_id") - 1, &old);
     }

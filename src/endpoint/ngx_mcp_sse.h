@@ -19,12 +19,12 @@
 ngx_int_t ngx_mcp_sse_handler(ngx_http_request_t *r);
 
 /*
- * GET of Streamable HTTP: opens the stream of an authorized request with the
- * valid session id "text", which must live as long as the request.  Answers
- * HEAD without a stream.  Returns the result for the content handler.
+ * GET of Streamable HTTP: opens the stream of an authorized request whose
+ * session id, ctx->sid and ctx->sid_text, is valid.  Answers HEAD without a
+ * stream.  Returns the result for the content handler.
  */
 
-ngx_int_t ngx_mcp_sse_stream(ngx_http_request_t *r, ngx_str_t *text);
+ngx_int_t ngx_mcp_sse_stream(ngx_http_request_t *r);
 
 
 #endif /* _NGX_MCP_SSE_H_INCLUDED_ */

@@ -26,7 +26,7 @@
 
 
 static ngx_uint_t ngx_mcp_streamable_is_get(ngx_http_request_t *r);
-static ngx_table_elt_t *ngx_mcp_streamable_header(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_streamable_id(ngx_http_request_t *r, ngx_str_t *id);
 static ngx_int_t ngx_mcp_streamable_authorized(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_session(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_not_found(ngx_http_request_t *r);
@@ -43,6 +43,7 @@ ngx_int_t
 ngx_mcp_streamable_handler(ngx_http_request_t *r)
 {
     ngx_int_t       rc;
+    ngx_str_t       id;
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_mcp_request_start(r, NGX_HTTP_POST|NGX_HTTP_DELETE
@@ -58,7 +59,7 @@ ngx_mcp_streamable_handler(ngx_http_request_t *r)
     /* a GET that only gets a 405 does not wait for Frappe */
 
     ctx->auth.retry = ngx_mcp_streamable_is_get(r)
-                      && ngx_mcp_streamable_header(r);
+                      && ngx_mcp_streamable_id(r, &id) != NGX_DECLINED;
 
     return ngx_mcp_auth(r, ngx_mcp_streamable_authorized);
 }
@@ -71,10 +72,10 @@ ngx_mcp_streamable_is_get(ngx_http_request_t *r)
 }
 
 
-static ngx_table_elt_t *
-ngx_mcp_streamable_header(ngx_http_request_t *r)
+static ngx_int_t
+ngx_mcp_streamable_id(ngx_http_request_t *r, ngx_str_t *id)
 {
-    return ngx_mcp_header_first(&r->headers_in.headers, "mcp-session-id");
+    return ngx_mcp_header_value(&r->headers_in.headers, "mcp-session-id", id);
 }
 
 
@@ -82,6 +83,7 @@ static ngx_int_t
 ngx_mcp_streamable_authorized(ngx_http_request_t *r)
 {
     ngx_int_t       rc;
+    ngx_str_t       id;
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
@@ -92,7 +94,7 @@ ngx_mcp_streamable_authorized(ngx_http_request_t *r)
      */
 
     if (ngx_mcp_streamable_is_get(r)
-        && ngx_mcp_streamable_header(r) == NULL
+        && ngx_mcp_streamable_id(r, &id) == NGX_DECLINED
         && ctx->auth.result.status != NGX_HTTP_UNAUTHORIZED)
     {
         ngx_str_set(&ctx->methods, "POST, DELETE, OPTIONS");
@@ -144,24 +146,23 @@ ngx_mcp_streamable_authorized(ngx_http_request_t *r)
 static ngx_int_t
 ngx_mcp_streamable_session(ngx_http_request_t *r)
 {
-    ngx_int_t         rc;
-    ngx_table_elt_t  *h;
-    ngx_mcp_ctx_t    *ctx;
-    ngx_mcp_zone_t   *zone;
+    ngx_int_t        rc;
+    ngx_mcp_ctx_t   *ctx;
+    ngx_mcp_zone_t  *zone;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     zone = ngx_mcp_zone();
 
-    h = ngx_mcp_streamable_header(r);
+    rc = ngx_mcp_streamable_id(r, &ctx->sid_text);
 
-    if (h == NULL) {
+    if (rc == NGX_DECLINED) {
         return NGX_OK;
     }
 
-    rc = ngx_mcp_request_session_id(r, &h->value);
-
-    if (rc != NGX_OK) {
-        return rc;
+    if (rc != NGX_OK
+        || ngx_mcp_request_session_id(r, &ctx->sid_text) != NGX_OK)
+    {
+        return NGX_DECLINED;
     }
 
     rc = ngx_mcp_session_id_verify(&ctx->sid, zone->secrets, "streamable",
@@ -298,7 +299,7 @@ ngx_mcp_streamable_get(ngx_http_request_t *r)
         return ngx_mcp_streamable_not_found(r);
     }
 
-    return ngx_mcp_sse_stream(r, &ngx_mcp_streamable_header(r)->value);
+    return ngx_mcp_sse_stream(r);
 }
 
 

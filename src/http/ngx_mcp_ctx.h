@@ -74,7 +74,7 @@ struct ngx_mcp_ctx_s {
     ngx_mcp_ctx_suspend_t            suspend;
 
     ngx_mcp_session_id_t             sid;
-    ngx_str_t                        sid_text; /* of a Streamable HTTP GET */
+    ngx_str_t                        sid_text; /* of Streamable HTTP */
 
     /* of a POST; NULL before */
 
@@ -87,6 +87,8 @@ struct ngx_mcp_ctx_s {
 
     /* Streamable HTTP */
 
+    ngx_str_t                        version;      /* of MCP; for Frappe,
+                                                      or empty */
     unsigned                         streamable:1;
     unsigned                         has_session_id:1; /* sid is valid */
     unsigned                         batches:1;    /* the version has them */

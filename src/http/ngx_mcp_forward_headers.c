@@ -7,6 +7,7 @@
 
 #include "ngx_mcp_forward_headers.h"
 #include "ngx_mcp_request.h"
+#include "ngx_mcp_json_text.h"
 
 
 static ngx_int_t ngx_mcp_forward_headers_own(ngx_http_request_t *r,
@@ -80,6 +81,8 @@ static ngx_str_t  ngx_mcp_forward_headers_host =
                                             ngx_string("x-forwarded-host");
 static ngx_str_t  ngx_mcp_forward_headers_proto =
                                            ngx_string("x-forwarded-proto");
+static ngx_str_t  ngx_mcp_forward_headers_version =
+                                        ngx_string("mcp-protocol-version");
 
 
 ngx_int_t
@@ -189,10 +192,23 @@ ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers)
     ngx_str_t            name;
     ngx_uint_t           i;
     ngx_list_part_t     *part;
+    ngx_mcp_ctx_t       *ctx;
     ngx_table_elt_t     *h;
     ngx_mcp_loc_conf_t  *conf;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    /* the client may name it several times */
+
+    if (ctx->version.len
+        && ngx_mcp_forward_headers_add(headers,
+                                       &ngx_mcp_forward_headers_version,
+                                       &ctx->version)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
@@ -208,6 +224,12 @@ ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers)
 
             name.data = h[i].lowcase_key;
             name.len = h[i].key.len;
+
+            if (ctx->version.len
+                && ngx_mcp_str_is(&name, "mcp-protocol-version"))
+            {
+                continue;
+            }
 
             if (ngx_mcp_forward_headers_add(headers, &name, &h[i].value)
                 != NGX_OK)

@@ -10,6 +10,11 @@
 #include "ngx_mcp_header.h"
 
 
+static u_char *ngx_mcp_header_comma(u_char *p, u_char *last);
+static ngx_str_t ngx_mcp_header_trim(u_char *p, u_char *last);
+static ngx_uint_t ngx_mcp_header_same(ngx_str_t *a, ngx_str_t *b);
+
+
 ngx_int_t
 ngx_mcp_header_add(ngx_http_request_t *r, const char *name, const char *value)
 {
@@ -129,6 +134,144 @@ ngx_mcp_header_find(ngx_list_t *headers, ngx_str_t *name,
     }
 
     return NULL;
+}
+
+
+ngx_int_t
+ngx_mcp_header_member(ngx_list_t *headers, ngx_str_t *name,
+    ngx_mcp_header_pos_t *pos, ngx_str_t *member)
+{
+    u_char           *p, *last;
+    ngx_table_elt_t  *h;
+
+    for ( ;; ) {
+
+        if (pos->rest.len == 0) {
+            h = ngx_mcp_header_find(headers, name, pos);
+            if (h == NULL) {
+                return NGX_DECLINED;
+            }
+
+            pos->rest = h->value;
+        }
+
+        last = pos->rest.data + pos->rest.len;
+        p = ngx_mcp_header_comma(pos->rest.data, last);
+
+        *member = ngx_mcp_header_trim(pos->rest.data, p);
+
+        p = (p < last) ? p + 1 : last;
+
+        pos->rest.data = p;
+        pos->rest.len = last - p;
+
+        if (member->len) {
+            return NGX_OK;
+        }
+    }
+}
+
+
+/*
+ * Returns the next comma outside of quoted strings (RFC 9110, 5.6.4), or last.
+ */
+
+static u_char *
+ngx_mcp_header_comma(u_char *p, u_char *last)
+{
+    ngx_uint_t  quoted;
+
+    quoted = 0;
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p == '"') {
+            quoted = !quoted;
+
+        } else if (quoted && *p == '\\' && p + 1 < last) {
+            p++;
+
+        } else if (!quoted && *p == ',') {
+            break;
+        }
+    }
+
+    return p;
+}
+
+
+static ngx_str_t
+ngx_mcp_header_trim(u_char *p, u_char *last)
+{
+    ngx_str_t  s;
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    while (last > p && (last[-1] == ' ' || last[-1] == '\t')) {
+        last--;
+    }
+
+    s.data = p;
+    s.len = last - p;
+
+    return s;
+}
+
+
+ngx_int_t
+ngx_mcp_header_value(ngx_list_t *headers, const char *name, ngx_str_t *value)
+{
+    ngx_str_t              key, line, first, next;
+    ngx_uint_t             differ;
+    ngx_table_elt_t       *h;
+    ngx_mcp_header_pos_t   pos;
+
+    key.data = (u_char *) name;
+    key.len = ngx_strlen(name);
+
+    differ = 0;
+
+    ngx_str_null(value);
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
+
+    while ((h = ngx_mcp_header_find(headers, &key, &pos)) != NULL) {
+
+        line = ngx_mcp_header_trim(h->value.data,
+                                   h->value.data + h->value.len);
+
+        if (value->len == 0) {
+            *value = line;
+
+        } else if (line.len && !ngx_mcp_header_same(&line, value)) {
+            differ = 1;
+        }
+    }
+
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
+
+    if (ngx_mcp_header_member(headers, &key, &pos, &first) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    while (ngx_mcp_header_member(headers, &key, &pos, &next) == NGX_OK) {
+
+        if (!ngx_mcp_header_same(&first, &next)) {
+            return differ ? NGX_ABORT : NGX_OK;
+        }
+    }
+
+    *value = first;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_mcp_header_same(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
 }
 
 

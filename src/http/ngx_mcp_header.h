@@ -41,11 +41,33 @@ ngx_int_t ngx_mcp_header_push(ngx_http_request_t *r, ngx_str_t *name,
 typedef struct {
     ngx_list_part_t   *part;
     ngx_uint_t         i;
+    ngx_str_t          rest;      /* of the line, for members */
 } ngx_mcp_header_pos_t;
 
 ngx_table_elt_t *ngx_mcp_header_first(ngx_list_t *headers, const char *name);
 ngx_table_elt_t *ngx_mcp_header_find(ngx_list_t *headers, ngx_str_t *name,
     ngx_mcp_header_pos_t *pos);
+
+/*
+ * Sets *member to the next member of a list (RFC 9110, 5.6.1), over all lines
+ * of the header; empty ones are skipped.  Commas in quoted strings do not
+ * separate.  The caller zeroes *pos before the first call and uses it for this
+ * header only.  Returns NGX_OK, or NGX_DECLINED at the end.
+ */
+
+ngx_int_t ngx_mcp_header_member(ngx_list_t *headers, ngx_str_t *name,
+    ngx_mcp_header_pos_t *pos, ngx_str_t *member);
+
+/*
+ * Sets *value to the value of a header that has one.  Clients and proxies send
+ * such headers twice, in two lines or joined by a comma: if all are alike, it
+ * is that value.  A single line whose members differ is the value itself.
+ * Returns NGX_OK; NGX_DECLINED if the header is missing or empty; NGX_ABORT if
+ * there are several lines that differ.
+ */
+
+ngx_int_t ngx_mcp_header_value(ngx_list_t *headers, const char *name,
+    ngx_str_t *value);
 
 /*
  * Sets *value to the cookie "name" of the client's request.  Returns NGX_OK,

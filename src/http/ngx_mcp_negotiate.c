@@ -58,42 +58,53 @@ static ngx_str_t  ngx_mcp_accept_header = ngx_string("accept");
 /*
  * A request without the header is an initialize, or of 2025-03-26 (MCP
  * 2025-11-25, Transports, Protocol version header).
+ *
+ * The header arrives as a list where a caller of a client library has set it,
+ * too, or a proxy has joined two lines.  The order of the members tells
+ * nothing, so the newest counts.
  */
 
 ngx_int_t
 ngx_mcp_negotiate_version(ngx_http_request_t *r)
 {
-    ngx_table_elt_t                *h;
+    ngx_str_t                       name;
     ngx_mcp_ctx_t                  *ctx;
-    ngx_mcp_negotiate_version_t    *version;
     ngx_mcp_header_pos_t            pos;
+    ngx_mcp_negotiate_version_t    *version, *newest;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    ctx->batches = 1;
+    newest = NULL;
 
     ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    for ( ;; ) {
-        h = ngx_mcp_header_find(&r->headers_in.headers,
-                                &ngx_mcp_protocol_version_header,
-                                &pos);
-        if (h == NULL) {
-            ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                           "mcp protocol version: batches:%d",
-                           (int) ctx->batches);
-            return NGX_OK;
-        }
-
-        version = ngx_mcp_negotiate_find(&h->value);
+    while (ngx_mcp_header_member(&r->headers_in.headers,
+                                 &ngx_mcp_protocol_version_header, &pos,
+                                 &name)
+           == NGX_OK)
+    {
+        version = ngx_mcp_negotiate_find(&name);
 
         if (version->name.len == 0) {
             return NGX_DECLINED;
         }
 
-        if (!version->batches) {
-            ctx->batches = 0;
+        if (newest == NULL || version > newest) {
+            newest = version;
         }
     }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    ctx->batches = 1;
+
+    if (newest) {
+        ctx->version = newest->name;
+        ctx->batches = newest->batches;
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "mcp protocol version: \"%V\" batches:%d",
+                   &ctx->version, (int) ctx->batches);
+
+    return NGX_OK;
 }
 
 
@@ -142,8 +153,7 @@ ngx_mcp_negotiate_limit(ngx_str_t *offered)
 void
 ngx_mcp_negotiate_accept(ngx_http_request_t *r)
 {
-    u_char                         *p, *last, *end;
-    ngx_table_elt_t                *h;
+    ngx_str_t                       range;
     ngx_mcp_ctx_t                  *ctx;
     ngx_mcp_negotiate_media_t      *json, *stream, media[2];
     ngx_mcp_header_pos_t            pos;
@@ -163,28 +173,17 @@ ngx_mcp_negotiate_accept(ngx_http_request_t *r)
     stream->type = sizeof("text/") - 1;
     stream->least = NGX_MCP_NEGOTIATE_NAMED;
 
-    for ( ;; ) {
-        h = ngx_mcp_header_find(&r->headers_in.headers,
-                                &ngx_mcp_accept_header,
-                                &pos);
-        if (h == NULL) {
-            break;
-        }
-
+    while (ngx_mcp_header_member(&r->headers_in.headers,
+                                 &ngx_mcp_accept_header, &pos, &range)
+           == NGX_OK)
+    {
         /* a request without Accept accepts JSON */
 
-        if (json->best == 0 && h->value.len) {
+        if (json->best == 0) {
             json->accepted = 0;
         }
 
-        end = h->value.data + h->value.len;
-
-        for (p = h->value.data; p < end; p = last + 1) {
-            last = ngx_strlchr(p, end, ',');
-            last = last ? last : end;
-
-            ngx_mcp_negotiate_range(media, p, last);
-        }
+        ngx_mcp_negotiate_range(media, range.data, range.data + range.len);
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
@@ -207,10 +206,6 @@ ngx_mcp_negotiate_range(ngx_mcp_negotiate_media_t *media, u_char *p,
 
     params = ngx_strlchr(p, last, ';');
     params = params ? params : last;
-
-    while (p < params && (*p == ' ' || *p == '\t')) {
-        p++;
-    }
 
     for (end = params; end > p && (end[-1] == ' ' || end[-1] == '\t'); end--) {
         /* void */

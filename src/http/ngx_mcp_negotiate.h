@@ -14,8 +14,9 @@
 
 
 /*
- * Checks MCP-Protocol-Version and sets ctx->batches.  Returns NGX_OK, also
- * without the header, or NGX_DECLINED if a version is not supported.
+ * Checks MCP-Protocol-Version and sets ctx->version and ctx->batches by the
+ * newest version that it names.  Returns NGX_OK, also without the header, or
+ * NGX_DECLINED if a version is not supported.
  */
 
 ngx_int_t ngx_mcp_negotiate_version(ngx_http_request_t *r);

@@ -198,20 +198,25 @@ ngx_int_t
 ngx_mcp_origin_check(ngx_http_request_t *r)
 {
     ngx_int_t                       rc;
-    ngx_table_elt_t                *h;
+    ngx_str_t                       origin;
     ngx_mcp_ctx_t                  *ctx;
     ngx_mcp_loc_conf_t             *conf;
 
-    h = ngx_mcp_header_first(&r->headers_in.headers, "origin");
-    if (h == NULL) {
+    rc = ngx_mcp_header_value(&r->headers_in.headers, "origin", &origin);
+
+    if (rc == NGX_DECLINED) {
         return NGX_OK;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_DECLINED;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     if (!conf->any_origin) {
-        rc = ngx_mcp_origin_match(r, &h->value, conf->origins);
+        rc = ngx_mcp_origin_match(r, &origin, conf->origins);
 
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                        "mcp origin: %s", rc == NGX_OK ? "allowed" : "refused");
@@ -221,7 +226,7 @@ ngx_mcp_origin_check(ngx_http_request_t *r)
         }
     }
 
-    ctx->origin = h->value;
+    ctx->origin = origin;
 
     return NGX_OK;
 }

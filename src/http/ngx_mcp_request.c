@@ -183,8 +183,11 @@ ngx_mcp_request_site(ngx_http_request_t *r, ngx_str_t *site)
 static ngx_int_t
 ngx_mcp_request_options(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *h;
-    ngx_mcp_ctx_t    *ctx;
+    ngx_mcp_ctx_t         *ctx;
+    ngx_table_elt_t       *h;
+    ngx_mcp_header_pos_t   pos;
+
+    static ngx_str_t  requested = ngx_string("access-control-request-headers");
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
@@ -205,13 +208,16 @@ ngx_mcp_request_options(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    h = ngx_mcp_header_first(&r->headers_in.headers,
-                             "access-control-request-headers");
-    if (h
-        && ngx_mcp_header_set(r, "Access-Control-Allow-Headers", &h->value)
-           != NGX_OK)
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
+
+    while ((h = ngx_mcp_header_find(&r->headers_in.headers, &requested, &pos))
+           != NULL)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (ngx_mcp_header_set(r, "Access-Control-Allow-Headers", &h->value)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     return ngx_mcp_respond(r, NGX_HTTP_NO_CONTENT, NULL);

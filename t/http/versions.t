@@ -32,11 +32,9 @@ for my $version ('2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25',
         200, "HEAD of the stream is served with the version: $name");
 }
 
-for my $version ('2026-07-28', '2024-10-07', '2025-06-19', '2025-06-18 ',
-    'x', '', '2025-06-18, 2025-11-25', '2025-06-1', '2025-06-180')
+for my $version ('2026-07-28', '2024-10-07', '2025-06-19', 'x',
+    '2025-06-18, x', '2025-06-1', '2025-06-180')
 {
-    next if $version =~ / \z/;
-
     is_rejected(http_post($nginx, $list, protocol => $version), 400, -32600,
         'Unsupported protocol version', qq(refused: "$version"));
     is_rejected(http($nginx, 'GET', session => $id, protocol => $version),

@@ -252,6 +252,9 @@ typedef struct {
                                                   Frappe is unreachable */
     ngx_str_t                    principal;    /* if good */
     ngx_str_t                    challenge;    /* of a 401, may be empty */
+    ngx_uint_t                   retry_after;  /* of a 503: seconds, or 0 */
+    unsigned                     final:1;      /* of a 5xx: a repeated look-up
+                                                  would end in the same way */
 } ngx_mcp_auth_result_t;
 
 

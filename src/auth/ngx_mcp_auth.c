@@ -27,7 +27,7 @@
  *       +---- Frappe is unavailable, there is a stale entry: resume     |
  *       |                                                               |
  *       +---- it is a GET, and ctx->auth.deadline is more than 1 s away -----+
- *       |     (ctx->auth.retry): wait 1 s
+ *       |     (ctx->auth.retry): wait 1 s, or as long as Frappe asks for
  *       |
  *       +---- else: resume, the status is 502, 503 or 504
  *
@@ -78,6 +78,8 @@ static ngx_int_t ngx_mcp_auth_principal(ngx_http_request_t *r,
 static ngx_int_t ngx_mcp_auth_start_lookup(ngx_mcp_ctx_t *ctx);
 static ngx_int_t ngx_mcp_auth_stale(ngx_mcp_ctx_t *ctx);
 static void ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result);
+static ngx_msec_t ngx_mcp_auth_pause(ngx_mcp_ctx_t *ctx,
+    ngx_mcp_auth_result_t *result);
 static ngx_int_t ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx,
     ngx_mcp_auth_result_t *result);
 static void ngx_mcp_auth_retry(void *data);
@@ -260,6 +262,8 @@ ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result)
 {
     ngx_mcp_ctx_t  *ctx = data;
 
+    ngx_msec_t  pause;
+
     /* the request was resumed already, since the worker stops */
 
     if (!ctx->suspend.suspended) {
@@ -289,18 +293,42 @@ ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result)
     }
 
     ctx->auth.result.status = result->status;
+    ctx->auth.result.retry_after = result->retry_after;
 
-    if (ctx->auth.retry
-        && (ngx_msec_int_t) (ctx->auth.deadline - ngx_current_msec)
-           > NGX_MCP_AUTH_RETRY_MS)
-    {
+    pause = ngx_mcp_auth_pause(ctx, result);
+
+    if (pause) {
         ctx->suspend.timer.handler = ngx_mcp_auth_retry;
         ctx->suspend.timer.data = ctx;
-        ngx_mcp_timer_set(&ctx->suspend.timer, NGX_MCP_AUTH_RETRY_MS);
+        ngx_mcp_timer_set(&ctx->suspend.timer, pause);
         return;
     }
 
     ngx_mcp_auth_resume(ctx);
+}
+
+
+/*
+ * Returns the milliseconds until the look-up is repeated, or 0 if it is not.
+ */
+
+static ngx_msec_t
+ngx_mcp_auth_pause(ngx_mcp_ctx_t *ctx, ngx_mcp_auth_result_t *result)
+{
+    ngx_msec_int_t  left;
+
+    left = ctx->auth.deadline - ngx_current_msec;
+
+    if (!ctx->auth.retry
+        || result->final
+        || left <= NGX_MCP_AUTH_RETRY_MS
+        || result->retry_after > (ngx_uint_t) left / 1000)
+    {
+        return 0;
+    }
+
+    return ngx_max((ngx_msec_t) result->retry_after * 1000,
+                   NGX_MCP_AUTH_RETRY_MS);
 }
 
 

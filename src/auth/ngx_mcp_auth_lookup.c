@@ -10,11 +10,10 @@
  */
 
 #include "ngx_mcp_auth_lookup.h"
+#include "ngx_mcp_auth_answer.h"
 #include "ngx_mcp_call.h"
-#include "ngx_mcp_call_log.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_header.h"
-#include "ngx_mcp_json_text.h"
 #include "ngx_mcp_auth_cache.h"
 
 
@@ -50,9 +49,6 @@ static ngx_int_t ngx_mcp_auth_lookup_headers(ngx_mcp_auth_lookup_t *lookup,
     ngx_mcp_call_t *call);
 static void ngx_mcp_auth_lookup_handler(ngx_mcp_call_t *call);
 static void ngx_mcp_auth_lookup_start_queued(void);
-static void ngx_mcp_auth_lookup_result(ngx_mcp_call_t *call,
-    ngx_mcp_auth_result_t *result);
-static ngx_uint_t ngx_mcp_auth_lookup_status(ngx_mcp_call_t *call);
 static void ngx_mcp_auth_lookup_notify(ngx_mcp_auth_lookup_t *lookup,
     ngx_mcp_auth_result_t *result);
 
@@ -307,7 +303,7 @@ ngx_mcp_auth_lookup_handler(ngx_mcp_call_t *call)
     ngx_queue_remove(&lookup->queue);
     ngx_mcp_auth_nlookups--;
 
-    ngx_mcp_auth_lookup_result(call, &result);
+    ngx_mcp_auth_answer(call, &result);
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &call->log, 0,
                    "mcp look-up: ended, status:%ui", result.status);
@@ -401,92 +397,5 @@ ngx_mcp_auth_lookup_notify(ngx_mcp_auth_lookup_t *lookup,
         ngx_mcp_auth_lookup_leave(waiter);
 
         waiter->handler(waiter->data, result);
-    }
-}
-
-
-/*
- * Sets *result from the answer.  Guest is not authenticated.  Only 401 and 403
- * of Frappe are refusals; any other status means that Frappe is unavailable.
- */
-
-static void
-ngx_mcp_auth_lookup_result(ngx_mcp_call_t *call, ngx_mcp_auth_result_t *result)
-{
-    ngx_int_t   rc;
-    ngx_str_t   body;
-
-    ngx_memzero(result, sizeof(ngx_mcp_auth_result_t));
-
-    if (call->end == NGX_MCP_CALL_DONE
-        && (call->status == NGX_HTTP_UNAUTHORIZED
-            || call->status == NGX_HTTP_FORBIDDEN))
-    {
-        result->status = NGX_HTTP_UNAUTHORIZED;
-        result->challenge = call->challenge;
-        return;
-    }
-
-    if (call->end != NGX_MCP_CALL_DONE
-        || call->status != NGX_HTTP_OK
-        || call->answer == NULL)
-    {
-        result->status = ngx_mcp_auth_lookup_status(call);
-        return;
-    }
-
-    body.data = call->answer->pos;
-    body.len = call->answer->last - call->answer->pos;
-
-    rc = ngx_mcp_jsonrpc_string(call->pool, &body, "message",
-                                &result->principal);
-
-    if (rc != NGX_OK) {
-        result->status = NGX_HTTP_BAD_GATEWAY;
-        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                      "mcp sse: user look-up at \"%V\" answered without a "
-                      "user, check that it leads to get_logged_user",
-                      &call->uri);
-        return;
-    }
-
-    if (!ngx_mcp_json_text_one_line(&result->principal)
-        || ngx_mcp_str_is(&result->principal, "Guest"))
-    {
-        result->status = NGX_HTTP_UNAUTHORIZED;
-    }
-}
-
-
-static ngx_uint_t
-ngx_mcp_auth_lookup_status(ngx_mcp_call_t *call)
-{
-    if (call->end == NGX_MCP_CALL_CANCELLED) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    if (call->end != NGX_MCP_CALL_DONE) {
-        ngx_log_error(NGX_LOG_ERR, &call->log, 0,
-                      "mcp sse: user look-up at \"%V\" %s", &call->uri,
-                      call->end == NGX_MCP_CALL_TIMED_OUT
-                          ? "timed out" : "failed");
-
-        return (call->end == NGX_MCP_CALL_TIMED_OUT)
-               ? NGX_HTTP_GATEWAY_TIME_OUT : NGX_HTTP_BAD_GATEWAY;
-    }
-
-    ngx_mcp_call_log_error(call, "user look-up");
-
-    switch (call->status) {
-
-    case NGX_HTTP_SERVICE_UNAVAILABLE:
-    case NGX_HTTP_GATEWAY_TIME_OUT:
-        return call->status;
-
-    case NGX_HTTP_TOO_MANY_REQUESTS:
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-
-    default:
-        return NGX_HTTP_BAD_GATEWAY;
     }
 }

@@ -303,6 +303,14 @@ ngx_mcp_call_upstream(ngx_mcp_call_t *call, ngx_http_request_t *sr)
     call->proxied = (u != NULL);
     call->answered = (u && u->headers_in.status_n == call->status);
     call->unsent = ngx_mcp_call_unsent(sr);
+
+#if (NGX_HTTP_CACHE)
+
+    /* HIT, STALE, UPDATING, and REVALIDATED of $upstream_cache_status */
+
+    call->cached |= sr->cached;
+
+#endif
 }
 
 

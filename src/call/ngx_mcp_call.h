@@ -92,6 +92,7 @@ struct ngx_mcp_call_s {
     unsigned                      proxied:1;   /* there was an upstream */
     unsigned                      answered:1;  /* status is the upstream's */
     unsigned                      unsent:1;    /* no byte reached it */
+    unsigned                      cached:1;    /* answered from a cache */
 };
 
 

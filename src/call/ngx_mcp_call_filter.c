@@ -123,6 +123,13 @@ ngx_mcp_call_filter_headers(ngx_http_request_t *r, ngx_mcp_call_t *call)
         call->challenge = h->value;
     }
 
+    /* RFC 9111, 5.1: a cache on the way, which may send 0 if it has asked */
+
+    h = ngx_mcp_header_first(&r->headers_out.headers, "age");
+    if (h && ngx_atoi(h->value.data, h->value.len) > 0) {
+        call->cached = 1;
+    }
+
     h = ngx_mcp_header_first(&r->headers_out.headers, "retry-after");
     if (h == NULL) {
         return;

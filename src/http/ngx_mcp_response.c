@@ -16,6 +16,8 @@
 
 static ngx_int_t ngx_mcp_response_headers(ngx_http_request_t *r,
     ngx_uint_t status);
+static ngx_int_t ngx_mcp_response_retry_after(ngx_http_request_t *r,
+    ngx_uint_t status);
 
 
 ngx_int_t
@@ -165,8 +167,39 @@ ngx_mcp_response_headers(ngx_http_request_t *r, ngx_uint_t status)
 
     case NGX_HTTP_TOO_MANY_REQUESTS:
     case NGX_HTTP_SERVICE_UNAVAILABLE:
-        return ngx_mcp_header_add(r, "Retry-After", "1");
+        return ngx_mcp_response_retry_after(r, status);
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Frappe's own value, if the request is refused for what Frappe has answered to
+ * the look-up of its user.
+ */
+
+static ngx_int_t
+ngx_mcp_response_retry_after(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_str_t       value;
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ctx->auth.result.status != status
+        || ctx->auth.result.retry_after == 0)
+    {
+        return ngx_mcp_header_add(r, "Retry-After", "1");
+    }
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", ctx->auth.result.retry_after)
+                - value.data;
+
+    return ngx_mcp_header_set(r, "Retry-After", &value);
 }

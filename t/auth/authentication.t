@@ -365,7 +365,7 @@ EOT
 # Frappe is unreachable
 
 for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
-    [ 'refuse', 502 ], [ 429, 503 ])
+    [ 'refuse', 502 ])
 {
     my ($down, $status) = @$case;
 
@@ -377,7 +377,7 @@ for my $case ([ 503, 503 ], [ 502, 502 ], [ 504, 504 ], [ 500, 502 ],
 
     my $stream = open_stream($nginx);
 
-    if ($down eq '429' || $down eq '500') {
+    if ($down eq '500') {
         like($stream->status || 0, qr/\A50[234]\z/,
             "look-up $down: the GET is 502, 503 or 504");
 

@@ -142,7 +142,7 @@ ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result)
         zone->root->ngood++;
     }
 
-    ngx_mcp_zone_insert(&zone->root->auth_entries, &entry->node, entry->key);
+    ngx_mcp_tree_insert(&zone->root->auth_entries, &entry->node, entry->key);
 
     ngx_mcp_zone_unlock(zone);
 }
@@ -153,7 +153,7 @@ ngx_mcp_auth_cache_find_locked(ngx_mcp_zone_t *zone, u_char *digest)
 {
     ngx_rbtree_node_t  *node;
 
-    node = ngx_mcp_zone_find(&zone->root->auth_entries, digest,
+    node = ngx_mcp_tree_find(&zone->root->auth_entries, digest,
                              offsetof(ngx_mcp_auth_cache_entry_t, key));
 
     return node ? ngx_rbtree_data(node, ngx_mcp_auth_cache_entry_t, node)

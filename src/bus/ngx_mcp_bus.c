@@ -137,7 +137,9 @@ ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
     ngx_int_t           rc;
     ngx_mcp_session_t  *old;
 
-    old = ngx_mcp_sessions_find(s->sid.key);
+    /* streams of Streamable HTTP stand side by side */
+
+    old = s->streamable ? NULL : ngx_mcp_sessions_find(s->sid.key);
 
     if (old) {
         ngx_mcp_sessions_close(old, NGX_MCP_CLOSE_REPLACED);
@@ -153,7 +155,11 @@ ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
 
     ngx_mcp_sessions_add(s);
 
-    ngx_mcp_presence_enter(s);
+    /* what is in Redis is for messages of other instances and for take-overs */
+
+    if (!s->streamable) {
+        ngx_mcp_presence_enter(s);
+    }
 
     return NGX_OK;
 }

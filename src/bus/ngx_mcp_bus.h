@@ -29,9 +29,9 @@ void ngx_mcp_bus_exit(void);
 
 /*
  * Registers a session of "user" (a digest), which may have at most "max".
- * From now on handlers->receive() may be called for it.  A session with the
- * same id is replaced; if this worker owns it, handlers->close() has run for
- * it when the function returns.  Returns NGX_OK; NGX_BUSY: the user has too
+ * From now on handlers->receive() may be called for it.  A legacy session with
+ * the same id is replaced; if this worker owns it, handlers->close() has run
+ * for it when the function returns.  Returns NGX_OK; NGX_BUSY: the user has too
  * many; NGX_DECLINED: the zone is full.
  */
 

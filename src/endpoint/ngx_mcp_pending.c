@@ -291,7 +291,7 @@ ngx_mcp_pending_find(u_char *key)
 {
     ngx_rbtree_node_t  *node;
 
-    node = ngx_mcp_zone_find(&ngx_mcp_pending_sessions, key,
+    node = ngx_mcp_tree_find(&ngx_mcp_pending_sessions, key,
                                 offsetof(ngx_mcp_pending_session_t, key));
 
     return node ? ngx_rbtree_data(node, ngx_mcp_pending_session_t, node)
@@ -334,7 +334,7 @@ ngx_mcp_pending_add(ngx_mcp_pending_t *p, ngx_mcp_pending_session_t *session)
         session->n = 0;
         session->size = 0;
 
-        ngx_mcp_zone_insert(&ngx_mcp_pending_sessions, &session->node,
+        ngx_mcp_tree_insert(&ngx_mcp_pending_sessions, &session->node,
                             session->key);
     }
 

@@ -122,7 +122,7 @@ ngx_mcp_body_user_find(ngx_mcp_ctx_t *ctx)
         return NULL;
     }
 
-    node = ngx_mcp_zone_find(&ngx_mcp_body_users, key,
+    node = ngx_mcp_tree_find(&ngx_mcp_body_users, key,
                              offsetof(ngx_mcp_body_user_t, key));
     if (node) {
         return ngx_rbtree_data(node, ngx_mcp_body_user_t, node);
@@ -135,7 +135,7 @@ ngx_mcp_body_user_find(ngx_mcp_ctx_t *ctx)
 
     ngx_memcpy(user->key, key, NGX_MCP_DIGEST_LEN);
 
-    ngx_mcp_zone_insert(&ngx_mcp_body_users, &user->node, user->key);
+    ngx_mcp_tree_insert(&ngx_mcp_body_users, &user->node, user->key);
 
     return user;
 }

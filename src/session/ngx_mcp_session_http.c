@@ -346,7 +346,7 @@ ngx_mcp_session_http_cancel(u_char *key, ngx_str_t *id)
 
 
 /*
- * Closes the stream of the session with that key; without a key, those of all
+ * Closes the streams of the session with that key; without a key, those of all
  * ended session ids.  Calls go on, since their POSTs wait for the answers.
  */
 
@@ -354,13 +354,16 @@ static void
 ngx_mcp_session_http_ended(u_char *key)
 {
     ngx_queue_t        *q, *next, *list;
-    ngx_mcp_session_t  *s;
+    ngx_mcp_session_t  *s, *other;
 
     if (key) {
-        s = ngx_mcp_sessions_find(key);
 
-        if (s && s->streamable) {
-            ngx_mcp_session_close(s, NGX_MCP_CLOSE_DELETED);
+        for (s = ngx_mcp_sessions_find(key); s; s = other) {
+            other = ngx_mcp_sessions_next(s);
+
+            if (s->streamable) {
+                ngx_mcp_session_close(s, NGX_MCP_CLOSE_DELETED);
+            }
         }
 
         return;

@@ -16,6 +16,8 @@
 static void ngx_mcp_session_timers_set_recheck(ngx_mcp_session_t *s);
 static void ngx_mcp_session_timers_idle(void *data);
 static void ngx_mcp_session_timers_retry(void *data);
+static void ngx_mcp_session_timers_verdict(ngx_mcp_session_t *s,
+    ngx_uint_t status, ngx_str_t *principal);
 static void ngx_mcp_session_timers_drained(void *data);
 
 
@@ -138,19 +140,26 @@ void
 ngx_mcp_session_timers_rechecked(u_char *key, u_char *credential,
     ngx_uint_t status, ngx_str_t *principal)
 {
-    ngx_mcp_session_t  *s;
+    ngx_mcp_session_t  *s, *next;
 
-    s = ngx_mcp_sessions_find(key);
+    for (s = ngx_mcp_sessions_find(key); s; s = next) {
+        next = ngx_mcp_sessions_next(s);
 
-    /* the session may have been replaced by one with another credential */
+        /* the session may have been replaced by one with another credential */
 
-    if (s == NULL
-        || ngx_memcmp(s->credential.digest, credential, NGX_MCP_DIGEST_LEN)
-           != 0)
-    {
-        return;
+        if (ngx_memcmp(s->credential.digest, credential, NGX_MCP_DIGEST_LEN)
+            == 0)
+        {
+            ngx_mcp_session_timers_verdict(s, status, principal);
+        }
     }
+}
 
+
+static void
+ngx_mcp_session_timers_verdict(ngx_mcp_session_t *s, ngx_uint_t status,
+    ngx_str_t *principal)
+{
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "mcp session %*s credential rechecked: %ui",
                    (size_t) NGX_MCP_HASH_LEN, s->sid.hash, status);

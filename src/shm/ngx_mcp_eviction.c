@@ -118,6 +118,53 @@ ngx_mcp_eviction_replace_locked(ngx_mcp_zone_t *zone,
 }
 
 
+void
+ngx_mcp_eviction_stream_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *first, ngx_uint_t max,
+    ngx_mcp_eviction_wakeups_t *wakeups)
+{
+    ngx_uint_t                 n;
+    ngx_mcp_user_record_t     *user;
+    ngx_mcp_session_record_t  *record, *oldest;
+
+    n = 0;
+    oldest = NULL;
+
+    for (record = first;
+         record;
+         record = ngx_mcp_registry_next_locked(zone, record))
+    {
+        /* one that is evicted ends soon */
+
+        if (record->user == NULL) {
+            continue;
+        }
+
+        n++;
+
+        /* recovery does not register them in their order */
+
+        if (oldest == NULL
+            || (ngx_msec_int_t) (record->created - oldest->created) < 0)
+        {
+            oldest = record;
+        }
+    }
+
+    if (oldest == NULL) {
+        return;
+    }
+
+    user = oldest->user;
+
+    if (n >= NGX_MCP_EVICTION_MAX_STREAMS
+        || (user->count >= max && ngx_mcp_eviction_find_locked(user) == NULL))
+    {
+        ngx_mcp_eviction_replace_locked(zone, oldest, wakeups);
+    }
+}
+
+
 static void
 ngx_mcp_eviction_notify_locked(ngx_mcp_session_record_t *record,
     ngx_mcp_eviction_wakeups_t *wakeups)

@@ -17,6 +17,11 @@
 #define NGX_MCP_EVICTION_MAX_WAKEUPS   8
 
 
+/* docs/PROTOCOL.md 7.27: streams of a session of Streamable HTTP */
+
+#define NGX_MCP_EVICTION_MAX_STREAMS   8
+
+
 /*
  * Owners of sessions that are evicted or replaced, whom the caller wakes
  * without the mutex.  One session is replaced at most.
@@ -53,6 +58,17 @@ ngx_mcp_session_record_t *ngx_mcp_eviction_find_locked(
 
 void ngx_mcp_eviction_replace_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record, ngx_mcp_eviction_wakeups_t *wakeups);
+
+/*
+ * Another stream of a session of Streamable HTTP is about to open; "first" is
+ * the first one of its key.  Replaces the oldest of them if there are
+ * NGX_MCP_EVICTION_MAX_STREAMS, or if its user has "max" sessions of which none
+ * can be evicted.
+ */
+
+void ngx_mcp_eviction_stream_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *first, ngx_uint_t max,
+    ngx_mcp_eviction_wakeups_t *wakeups);
 
 
 #endif /* _NGX_MCP_EVICTION_H_INCLUDED_ */

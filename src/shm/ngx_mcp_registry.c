@@ -93,7 +93,16 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
 
     old = ngx_mcp_registry_find_locked(zone, s->sid.key);
 
-    if (old && old->owner) {
+    if (old && s->streamable) {
+
+        /* a new stream of a session that was used counts as used */
+
+        s->accepted = ngx_max(s->accepted, old->messages);
+
+        ngx_mcp_eviction_stream_locked(zone, old, max, wakeups);
+        old = NULL;
+
+    } else if (old && old->owner) {
 
         /* during recovery, a newer stream may have got the id */
 
@@ -167,7 +176,7 @@ ngx_mcp_registry_link_locked(ngx_mcp_zone_t *zone,
     user->count++;
     ngx_queue_insert_tail(&user->records, &record->user_queue);
 
-    ngx_mcp_zone_insert(&zone->root->records, &record->node, record->key);
+    ngx_mcp_tree_insert(&zone->root->records, &record->node, record->key);
     record->listed = 1;
     zone->root->nrecords++;
 }
@@ -185,7 +194,7 @@ ngx_mcp_registry_user_locked(ngx_mcp_zone_t *zone, u_char *key,
     ngx_rbtree_node_t      *node;
     ngx_mcp_user_record_t  *u;
 
-    node = ngx_mcp_zone_find(&zone->root->users, key,
+    node = ngx_mcp_tree_find(&zone->root->users, key,
                              offsetof(ngx_mcp_user_record_t, key));
 
     if (node) {
@@ -202,7 +211,7 @@ ngx_mcp_registry_user_locked(ngx_mcp_zone_t *zone, u_char *key,
     ngx_queue_init(&u->records);
     ngx_queue_init(&u->tombstones);
 
-    ngx_mcp_zone_insert(&zone->root->users, &u->node, u->key);
+    ngx_mcp_tree_insert(&zone->root->users, &u->node, u->key);
 
     *user = u;
 
@@ -263,7 +272,7 @@ ngx_mcp_registry_limit(u_char *key, ngx_uint_t max)
 
     ngx_mcp_zone_lock(zone);
 
-    node = ngx_mcp_zone_find(&zone->root->users, key,
+    node = ngx_mcp_tree_find(&zone->root->users, key,
                              offsetof(ngx_mcp_user_record_t, key));
 
     user = node ? ngx_rbtree_data(node, ngx_mcp_user_record_t, node) : NULL;
@@ -332,9 +341,11 @@ ngx_mcp_registry_active(u_char *key, ngx_uint_t n)
 
     record = ngx_mcp_registry_find_locked(zone, key);
 
-    if (record && record->owner) {
+    while (record && record->owner) {
         record->messages += n;
         record->active = ngx_current_msec;
+
+        record = ngx_mcp_registry_next_locked(zone, record);
     }
 
     ngx_mcp_zone_unlock(zone);
@@ -371,7 +382,7 @@ ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone, u_char *key)
     ngx_rbtree_node_t         *node;
     ngx_mcp_session_record_t  *record;
 
-    node = ngx_mcp_zone_find(&zone->root->records, key,
+    node = ngx_mcp_tree_find(&zone->root->records, key,
                              offsetof(ngx_mcp_session_record_t, key));
     if (node == NULL) {
         return NULL;
@@ -387,6 +398,20 @@ ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone, u_char *key)
     }
 
     return record;
+}
+
+
+ngx_mcp_session_record_t *
+ngx_mcp_registry_next_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = ngx_mcp_tree_next(&zone->root->records, &record->node,
+                             offsetof(ngx_mcp_session_record_t, key));
+
+    return node ? ngx_rbtree_data(node, ngx_mcp_session_record_t, node)
+                : NULL;
 }
 
 

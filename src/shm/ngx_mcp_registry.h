@@ -21,8 +21,10 @@
 
 
 /*
- * Registers a session of this worker and sets s->record.  A session of the same
- * id is replaced, its tombstone is removed.  If the user with the key "user"
+ * Registers a session of this worker and sets s->record.  A legacy session of
+ * the same id is replaced, its tombstone is removed.  Of the streams of a
+ * session of Streamable HTTP the oldest is replaced if there are too many.  If
+ * the user with the key "user"
  * (NGX_MCP_DIGEST_LEN bytes) has "max" sessions, one that may be ended is
  * evicted.  Returns
  *
@@ -67,13 +69,16 @@ void ngx_mcp_registry_active(u_char *key, ngx_uint_t n);
 ngx_uint_t ngx_mcp_registry_opened_with(u_char *key, u_char *credential);
 
 /*
- * Return the record with that key, or NULL; unlink and free a record, whose
+ * Return the record with that key, of several streams the first one, or NULL;
+ * the next stream of the session, or NULL.  Unlink and free a record, whose
  * inbox must be empty; let a session count for its user no longer, who is freed
  * if it has no other session.
  */
 
 ngx_mcp_session_record_t *ngx_mcp_registry_find_locked(ngx_mcp_zone_t *zone,
     u_char *key);
+ngx_mcp_session_record_t *ngx_mcp_registry_next_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record);
 void ngx_mcp_registry_free_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record);
 void ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,

@@ -42,7 +42,7 @@ ngx_mcp_revocation_add(u_char *key, time_t end)
 
     ngx_mcp_zone_lock(zone);
 
-    if (ngx_mcp_zone_find(&zone->root->revoked, key,
+    if (ngx_mcp_tree_find(&zone->root->revoked, key,
                           offsetof(ngx_mcp_revocation_t, key)))
     {
         ngx_mcp_zone_unlock(zone);
@@ -55,7 +55,7 @@ ngx_mcp_revocation_add(u_char *key, time_t end)
         rc = NGX_OK;
 
         ngx_memcpy(item->key, key, NGX_MCP_DIGEST_LEN);
-        ngx_mcp_zone_insert(&zone->root->revoked, &item->node, key);
+        ngx_mcp_tree_insert(&zone->root->revoked, &item->node, key);
 
         item->end.key = (ngx_rbtree_key_t) end;
         ngx_rbtree_insert(&zone->root->revoked_ends, &item->end);
@@ -126,7 +126,7 @@ ngx_mcp_revocation_check(u_char *key)
 
     ngx_mcp_zone_lock(zone);
 
-    node = ngx_mcp_zone_find(&zone->root->revoked, key,
+    node = ngx_mcp_tree_find(&zone->root->revoked, key,
                              offsetof(ngx_mcp_revocation_t, key));
 
     ngx_mcp_zone_unlock(zone);

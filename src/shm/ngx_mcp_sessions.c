@@ -13,6 +13,11 @@
 #include "ngx_mcp_zone.h"
 
 
+#define NGX_MCP_SESSIONS_OFFSET                                               \
+    (offsetof(ngx_mcp_session_t, sid) + offsetof(ngx_mcp_session_id_t, key)   \
+     - offsetof(ngx_mcp_session_t, node))
+
+
 static ngx_rbtree_t                 ngx_mcp_sessions;
 static ngx_rbtree_node_t            ngx_mcp_sessions_sentinel;
 static ngx_mcp_session_handlers_t  *ngx_mcp_sessions_handlers;
@@ -31,7 +36,7 @@ ngx_mcp_sessions_init(ngx_mcp_session_handlers_t *handlers)
 void
 ngx_mcp_sessions_add(ngx_mcp_session_t *s)
 {
-    ngx_mcp_zone_insert(&ngx_mcp_sessions, &s->node, s->sid.key);
+    ngx_mcp_tree_insert(&ngx_mcp_sessions, &s->node, s->sid.key);
     s->listed = 1;
 }
 
@@ -51,12 +56,36 @@ ngx_mcp_sessions_find(u_char *key)
 {
     ngx_rbtree_node_t  *node;
 
-    node = ngx_mcp_zone_find(&ngx_mcp_sessions, key,
-                             offsetof(ngx_mcp_session_t, sid)
-                             + offsetof(ngx_mcp_session_id_t, key)
-                             - offsetof(ngx_mcp_session_t, node));
+    node = ngx_mcp_tree_find(&ngx_mcp_sessions, key, NGX_MCP_SESSIONS_OFFSET);
 
     return node ? ngx_rbtree_data(node, ngx_mcp_session_t, node) : NULL;
+}
+
+
+ngx_mcp_session_t *
+ngx_mcp_sessions_next(ngx_mcp_session_t *s)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = ngx_mcp_tree_next(&ngx_mcp_sessions, &s->node,
+                             NGX_MCP_SESSIONS_OFFSET);
+
+    return node ? ngx_rbtree_data(node, ngx_mcp_session_t, node) : NULL;
+}
+
+
+ngx_mcp_session_t *
+ngx_mcp_sessions_find_record(u_char *key, void *record)
+{
+    ngx_mcp_session_t  *s;
+
+    s = ngx_mcp_sessions_find(key);
+
+    while (s && s->record != record) {
+        s = ngx_mcp_sessions_next(s);
+    }
+
+    return s;
 }
 
 

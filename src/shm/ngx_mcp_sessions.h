@@ -44,18 +44,23 @@ typedef struct {
 void ngx_mcp_sessions_init(ngx_mcp_session_handlers_t *handlers);
 
 /*
- * Link a session, whose id must not be in the table; unlink it, if it is
- * linked.  The table does not own sessions.
+ * Link a session; unlink it, if it is linked.  An id is in the table once, or
+ * once for each stream of a session of Streamable HTTP.  The table does not own
+ * sessions.
  */
 
 void ngx_mcp_sessions_add(ngx_mcp_session_t *s);
 void ngx_mcp_sessions_remove(ngx_mcp_session_t *s);
 
 /*
- * Returns the session with that key (NGX_MCP_DIGEST_LEN bytes), or NULL.
+ * Return the session with that key (NGX_MCP_DIGEST_LEN bytes), of several the
+ * one that was linked first; the next one with the key of a linked session;
+ * the one with that key and that record; or NULL.
  */
 
 ngx_mcp_session_t *ngx_mcp_sessions_find(u_char *key);
+ngx_mcp_session_t *ngx_mcp_sessions_next(ngx_mcp_session_t *s);
+ngx_mcp_session_t *ngx_mcp_sessions_find_record(u_char *key, void *record);
 
 /*
  * Calls "handler" for each session.  It may remove the session that it gets.

@@ -332,7 +332,7 @@ ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone)
 
     ngx_mcp_zone_unlock(zone);
 
-    s = ngx_mcp_sessions_find(key);
+    s = ngx_mcp_sessions_find_record(key, record);
 
     if (s) {
         ngx_log_debug4(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,

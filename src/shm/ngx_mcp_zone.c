@@ -206,52 +206,6 @@ ngx_mcp_zone_free_locked(ngx_mcp_zone_t *zone, void *p)
 }
 
 
-void
-ngx_mcp_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
-    u_char *digest)
-{
-    ngx_memcpy(&node->key, digest, sizeof(ngx_rbtree_key_t));
-
-    ngx_rbtree_insert(tree, node);
-}
-
-
-ngx_rbtree_node_t *
-ngx_mcp_zone_find(ngx_rbtree_t *tree, u_char *digest, size_t offset)
-{
-    ngx_rbtree_key_t    key;
-    ngx_rbtree_node_t  *node;
-
-    ngx_memcpy(&key, digest, sizeof(ngx_rbtree_key_t));
-
-    node = tree->root;
-
-    while (node != tree->sentinel) {
-
-        if (key != node->key) {
-            node = (key < node->key) ? node->left : node->right;
-            continue;
-        }
-
-        if (ngx_memcmp((u_char *) node + offset, digest,
-                       NGX_MCP_DIGEST_LEN)
-            == 0)
-        {
-            return node;
-        }
-
-        /*
-         * The key is the first word of a random digest.  Digests with the
-         * same first word are inserted to the right.
-         */
-
-        node = node->right;
-    }
-
-    return NULL;
-}
-
-
 ngx_uint_t
 ngx_mcp_zone_log_once(ngx_atomic_t *last, time_t sec)
 {

@@ -15,6 +15,7 @@
 
 #include "ngx_mcp.h"
 #include "ngx_mcp_counters.h"
+#include "ngx_mcp_tree.h"
 
 
 /*
@@ -95,8 +96,9 @@ typedef struct {
 
 
 /*
- * The record of a session.  A session whose stream was lost leaves it as a
- * tombstone, without an owner, for the time of mcp_sse_grace.
+ * The record of a session, or of each stream of a session of Streamable HTTP.
+ * A legacy session whose stream was lost leaves it as a tombstone, without an
+ * owner, for the time of mcp_sse_grace.
  */
 
 typedef struct {
@@ -279,17 +281,6 @@ void ngx_mcp_zone_free_locked(ngx_mcp_zone_t *zone, void *p);
 
 void ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root);
 void ngx_mcp_zone_pool_locked(ngx_mcp_zone_t *zone);
-
-/*
- * Find a node by its digest of NGX_MCP_DIGEST_LEN bytes, which stands at
- * "offset" from the node, or return NULL; insert a node and set its key.  They
- * serve trees of the zone, under the mutex, and trees of a worker.
- */
-
-ngx_rbtree_node_t *ngx_mcp_zone_find(ngx_rbtree_t *tree, u_char *digest,
-    size_t offset);
-void ngx_mcp_zone_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
-    u_char *digest);
 
 /*
  * Limits the rate of a log message over all workers: returns 1 at most once

@@ -87,6 +87,16 @@ my $id      = session_id($nginx);
     $again->close;
 }
 
+# whether all of these streams have one more heartbeat
+
+sub all_go_on {
+    my @before = map { scalar $_->types } @_;
+
+    return run_until(sub {
+        return !grep { $_[$_]->types <= $before[$_] } 0 .. $#_;
+    });
+}
+
 # a second stream of the session, at each worker
 
 for my $worker (@workers) {
@@ -94,11 +104,49 @@ for my $worker (@workers) {
     my $second = http_get($nginx, session => $id, worker => $worker);
 
     is($second->status, 200, 'a second stream of the session opens');
-    ok($first->wait_ended, 'the second stream ends the first');
-    is($first->ended, 'clean', 'the first stream ends with its last chunk');
-    is($first->retry, undef, 'the first stream ends without retry:');
-    ok(!$second->ended, 'the second stream stays');
+    ok(all_go_on($first, $second), 'both streams of the session stay');
+    is(health($nginx)->{active_connections}, 2, '/health counts both streams');
     $_->close for $first, $second;
+    run_until(sub { health($nginx)->{active_connections} == 0 });
+}
+
+# the ninth stream of the session
+
+{
+    my @open = map { http_get($nginx, session => $id,
+        worker => $workers[$_ % 2]) } 1 .. 8;
+
+    ok(all_go_on(@open), 'eight streams of a session stay');
+
+    my $oldest = shift @open;
+
+    push @open, http_get($nginx, session => $id, worker => $workers[0]);
+    is($open[-1]->status, 200, 'a ninth stream of the session opens');
+    ok($oldest->wait_ended, 'the ninth stream ends the oldest');
+    is($oldest->ended, 'clean', 'the oldest stream ends with its last chunk');
+    is($oldest->retry, undef, 'the oldest stream ends without retry:');
+    ok($nginx->wait_log(qr/SSE connection closed: \S+, replaced/),
+        'the log says that the oldest stream was replaced');
+
+    $oldest = shift @open;
+    push @open, http_get($nginx, session => $id, worker => $workers[1]);
+    ok($oldest->wait_ended, 'the tenth stream ends the next oldest');
+    ok(all_go_on(@open), 'the newest eight stay');
+
+    my $other = http_get($nginx, session => session_id($nginx));
+
+    ok(all_go_on(@open, $other),
+        'a stream of another session ends none of them');
+
+    my $last = pop @open;
+
+    $last->close;
+    run_until(sub { health($nginx)->{active_connections} == 8 });
+    push @open, http_get($nginx, session => $id, worker => $workers[0]);
+    ok(all_go_on(@open, $other),
+        'after one has left, another ends none of them');
+    $_->close for @open, $other;
+    run_until(sub { health($nginx)->{active_connections} == 0 });
 }
 
 # DELETE at each worker
@@ -108,6 +156,8 @@ for my $worker (@workers) {
 
     my $own    = session_id($nginx);
     my $stream = http_get($nginx, session => $own, worker => $workers[0]);
+    my @more   = map { http_get($nginx, session => $own, worker => $_) }
+        @workers;
     my $other  = http_get($nginx, session => $id, worker => $workers[0]);
     my $call   = http_post($nginx, tool(1, 'hold', { gate => 'ended' }),
         session => $own, worker => $workers[0], async => 1);
@@ -120,6 +170,7 @@ for my $worker (@workers) {
         'the stream of the ended session ends with its last chunk');
     is($stream->retry, undef,
         'the stream of the ended session ends without retry:');
+    ok($_->wait_ended, 'DELETE ends all streams of the session') for @more;
     ok(!$other->ended, 'DELETE does not end the stream of another session');
     $frappe->open_gate('ended');
     ok($call->wait && $call->answer,
@@ -170,7 +221,18 @@ for my $worker (@workers) {
     is(scalar($open[1]->of_type('error')), 0,
         'the evicted stream has no event: error');
     ok(!$open[0]->ended, 'the stream of a session in use stays');
-    $_->close for @open, $third;
+
+    # the streams of one session are more than the user may have
+
+    http_post($few, request(2, 'ping'), session => $ids[2]);
+
+    my $more = http_get($few, session => $ids[2]);
+
+    is($more->status, 200,
+        'at the limit, another stream of a session that has one opens');
+    ok($third->wait_ended, 'it ends the one that the session had');
+    ok(!$open[0]->ended, 'it ends no stream of another session');
+    $_->close for @open, $third, $more;
 }
 
 # the credential is revoked, the id expires
@@ -178,11 +240,14 @@ for my $worker (@workers) {
 {
     my $strict = start_http(mcp => 'mcp_sse_auth_recheck 1s; '
         . 'mcp_sse_auth_cache 1s;');
-    my $stream = http_get($strict, session => session_id($strict));
+    my $strict_id = session_id($strict);
+    my $stream = http_get($strict, session => $strict_id);
+    my $second = http_get($strict, session => $strict_id);
 
     is($stream->status, 200, 'a stream opens before its credential is revoked');
     $frappe->set(revoke => 'alice-key');
     ok($stream->wait_ended, 'the stream ends when its credential is refused');
+    ok($second->wait_ended, 'the second stream of the session ends, too');
     is($stream->ended, 'clean',
         'the stream of a refused credential ends with its last chunk');
     is(scalar($stream->of_type('error')), 0,
@@ -195,6 +260,25 @@ for my $worker (@workers) {
     ok($brief->wait_ended, 'the stream ends when its session id expires');
     is($brief->ended, 'clean',
         'the stream of an expired id ends with its last chunk');
+}
+
+# the worker of one of two streams is killed
+
+{
+    my @streams = map { http_get($nginx, session => $id, worker => $_) }
+        @workers;
+
+    $nginx->kill_worker($workers[1]);
+    ok($streams[1]->wait_ended, 'the stream of a worker that is killed ends');
+    ok(all_go_on($streams[0]), 'that of the other worker stays');
+    @workers = $nginx->wait_workers;
+    ok(run_until(sub { health($nginx)->{active_connections} == 1 }),
+        '/health counts the one that stays');
+
+    my @open = map { http_get($nginx, session => $id) } 1 .. 7;
+
+    ok(all_go_on($streams[0], @open), 'the session may have seven more');
+    $_->close for $streams[0], @open;
 }
 
 # nginx is reloaded

@@ -461,6 +461,38 @@ sub replaced {
 }
 
 
+# Streamable HTTP, without Redis: streams of one session go on, and all of them
+# end with it.
+
+sub streamable {
+    $nginx = start_nginx(workers => 3,
+        locations => 'location = /mcp { mcp_sse_http; mcp_sse_keepalive 1s; }');
+    $zone  = zone();
+
+    my ($owner, $other) = $nginx->wait_workers;
+
+    my $id      = session_id($nginx);
+    my @streams = map { http_get($nginx, session => $id, worker => $_) }
+        $owner, $other, $other;
+
+    ok(damage($owner, $other), 'a worker dies with the mutex: at /mcp');
+    ok($nginx->wait_log(qr/is recovered/), 'the log says that it is recovered');
+
+    my @before = map { scalar $_->types } @streams;
+
+    ok(run_until(sub {
+        return !grep { $streams[$_]->types <= $before[$_] } 0 .. 2;
+    }), 'three streams of a session go on after recovery');
+
+    is(http_delete($nginx, $id)->status, 204,
+        'DELETE after recovery is 204');
+    ok($_->wait_ended, 'DELETE after recovery ends all streams of the session')
+        for @streams;
+
+    return;
+}
+
+
 # Ended session ids that the zone has forgotten are in Redis: the worker that
 # replaces the dead one reads them.
 
@@ -512,6 +544,7 @@ stopped() if Test::More->builder->is_passing;
 taken_over() if Test::More->builder->is_passing;
 leaving() if Test::More->builder->is_passing;
 replaced() if Test::More->builder->is_passing;
+streamable() if Test::More->builder->is_passing;
 ended_ids() if MCPTest::Redis::binary() && Test::More->builder->is_passing;
 
 finish();

@@ -16,6 +16,7 @@ static ngx_mcp_ctx_t *ngx_mcp_request_create_ctx(ngx_http_request_t *r,
     const char *methods);
 static ngx_int_t ngx_mcp_request_mask_line(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_request_site(ngx_http_request_t *r, ngx_str_t *site);
+static ngx_uint_t ngx_mcp_request_site_valid(ngx_str_t *site);
 static ngx_int_t ngx_mcp_request_options(ngx_http_request_t *r);
 
 
@@ -73,7 +74,9 @@ ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
         return NULL;
     }
 
-    if (ctx->vars.site.len == 0) {
+    if (!ngx_mcp_request_site_valid(&ctx->vars.site)) {
+        ctx->reason = "mcp_sse_site is empty or has a character that no name "
+                      "of a host has";
         *rc = ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
                              NGX_MCP_ERR_INVALID_PARAMS,
                              "No such site");
@@ -177,6 +180,31 @@ ngx_mcp_request_site(ngx_http_request_t *r, ngx_str_t *site)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The site goes into headers, logs and quoted strings.  A variable may have
+ * bytes that a client has sent encoded in the URI.
+ */
+
+static ngx_uint_t
+ngx_mcp_request_site_valid(ngx_str_t *site)
+{
+    size_t  i;
+
+    for (i = 0; i < site->len; i++) {
+
+        if (site->data[i] <= ' '
+            || site->data[i] == 0x7f
+            || site->data[i] == '"'
+            || site->data[i] == '\\')
+        {
+            return 0;
+        }
+    }
+
+    return site->len != 0;
 }
 
 

@@ -18,6 +18,7 @@
 #include "ngx_mcp_streamable.h"
 #include "ngx_mcp_health.h"
 #include "ngx_mcp_metrics.h"
+#include "ngx_mcp_resource_metadata.h"
 #include "ngx_mcp_auth.h"
 #include "ngx_mcp_auth_lookup.h"
 #include "ngx_mcp_session.h"
@@ -51,25 +52,18 @@ static void ngx_http_mcp_sse_stop(void *data);
 static ngx_mcp_timer_t  ngx_http_mcp_sse_stop_timer;
 
 
-static ngx_mcp_endpoint_t  ngx_http_mcp_sse_stream_endpoint = {
-    ngx_mcp_sse_handler, 1
-};
-
-static ngx_mcp_endpoint_t  ngx_http_mcp_sse_message_endpoint = {
-    ngx_mcp_message_handler, 1
-};
-
-static ngx_mcp_endpoint_t  ngx_http_mcp_sse_http_endpoint = {
-    ngx_mcp_streamable_handler, 1
-};
-
-static ngx_mcp_endpoint_t  ngx_http_mcp_sse_health_endpoint = {
-    ngx_mcp_health_handler, 0
-};
-
-static ngx_mcp_endpoint_t  ngx_http_mcp_sse_metrics_endpoint = {
-    ngx_mcp_metrics_handler, 0
-};
+static ngx_mcp_endpoint_t  ngx_http_mcp_sse_stream_endpoint =
+    { ngx_mcp_sse_handler, 1 };
+static ngx_mcp_endpoint_t  ngx_http_mcp_sse_message_endpoint =
+    { ngx_mcp_message_handler, 1 };
+static ngx_mcp_endpoint_t  ngx_http_mcp_sse_http_endpoint =
+    { ngx_mcp_streamable_handler, 1 };
+static ngx_mcp_endpoint_t  ngx_http_mcp_sse_health_endpoint =
+    { ngx_mcp_health_handler, 0 };
+static ngx_mcp_endpoint_t  ngx_http_mcp_sse_metrics_endpoint =
+    { ngx_mcp_metrics_handler, 0 };
+static ngx_mcp_endpoint_t  ngx_http_mcp_sse_resource_metadata_endpoint =
+    { ngx_mcp_resource_metadata_handler, 0 };
 
 
 static ngx_conf_num_bounds_t  ngx_http_mcp_sse_at_least_one = {
@@ -123,6 +117,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_metrics_endpoint },
+
+    { ngx_string("mcp_sse_resource_metadata"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_mcp_sse_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_mcp_sse_resource_metadata_endpoint },
 
     /* common to all locations: shared memory, Redis, messages, shutdown */
 
@@ -211,7 +212,14 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_mcp_conf_public_url,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_mcp_loc_conf_t, public_url),
+      NULL },
+
+    { ngx_string("mcp_sse_auth_server"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_mcp_conf_public_url,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_mcp_loc_conf_t, auth_server),
       NULL },
 
     { ngx_string("mcp_sse_message_uri"),

@@ -211,7 +211,8 @@ typedef struct {
     ngx_msec_t                   progress;     /* NGX_MCP_OFF */
     ngx_msec_t                   retry;
     ngx_msec_t                   stream_after; /* NGX_MCP_OFF */
-    ngx_str_t                    public_url;
+    ngx_http_complex_value_t    *public_url;   /* or NULL */
+    ngx_http_complex_value_t    *auth_server;  /* the same */
 
     size_t                       max_answer;
     size_t                       queue;

@@ -11,6 +11,7 @@
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_origin.h"
 #include "ngx_mcp_forward_headers.h"
+#include "ngx_mcp_public_url.h"
 #include "ngx_mcp_secret_file.h"
 
 
@@ -329,43 +330,39 @@ ngx_mcp_conf_server_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 /*
- * A slash at the end is removed, since paths are appended to the value.
+ * A slash at the end is removed, since paths are appended to the value.  A
+ * value with variables is checked when it is used.
  */
 
 char *
 ngx_mcp_conf_public_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_mcp_loc_conf_t  *mlcf = conf;
+    char  *p = conf;
 
-    ngx_int_t   rc;
-    ngx_str_t  *value, normal;
+    char                       *rv;
+    ngx_int_t                   rc;
+    ngx_str_t                  *value;
+    ngx_http_complex_value_t  **cv;
 
-    if (mlcf->public_url.data) {
-        return "is duplicate";
+    cv = (ngx_http_complex_value_t **) (p + cmd->offset);
+
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || (*cv)->lengths) {
+        return rv;
     }
 
-    value = cf->args->elts;
-
-    rc = ngx_mcp_origin_normalize(cf->temp_pool, &value[1], &normal);
-
-    if (rc == NGX_ERROR) {
-        return NGX_CONF_ERROR;
-    }
+    rc = ngx_mcp_public_url_check(cf->temp_pool, &(*cv)->value);
 
     if (rc == NGX_DECLINED) {
+        value = cf->args->elts;
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid URL \"%V\" in \"%V\" directive, it must "
                            "be http[s]://HOST[:PORT]", &value[1], &cmd->name);
-        return NGX_CONF_ERROR;
     }
 
-    mlcf->public_url = value[1];
-
-    if (value[1].data[value[1].len - 1] == '/') {
-        mlcf->public_url.len--;
-    }
-
-    return NGX_CONF_OK;
+    return (rc == NGX_OK) ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

@@ -83,9 +83,9 @@ ngx_mcp_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     conf->call_uri, user_uri, message_uri, public_url = { 0, NULL };
+     *     conf->call_uri, user_uri, message_uri = { 0, NULL };
      *     conf->call_args, user_args = { 0, NULL };
-     *     conf->principal, site = NULL;
+     *     conf->principal, site, public_url, auth_server = NULL;
      *     conf->api_secret = { 0, NULL };
      *     conf->handler = { 0, NULL };
      *     conf->endpoint = NULL;
@@ -144,6 +144,14 @@ ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->site = prev->site;
     }
 
+    if (conf->public_url == NULL) {
+        conf->public_url = prev->public_url;
+    }
+
+    if (conf->auth_server == NULL) {
+        conf->auth_server = prev->auth_server;
+    }
+
     if (conf->origins == NGX_CONF_UNSET_PTR) {
         conf->any_origin = prev->any_origin;
     }
@@ -174,7 +182,6 @@ ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->progress, prev->progress, 10000);
     ngx_conf_merge_msec_value(conf->retry, prev->retry, 1000);
     ngx_conf_merge_msec_value(conf->stream_after, prev->stream_after, 2000);
-    ngx_conf_merge_str_value(conf->public_url, prev->public_url, "");
     ngx_conf_merge_size_value(conf->max_answer, prev->max_answer,
                               32 * 1024 * 1024);
     ngx_conf_merge_size_value(conf->queue, prev->queue, 1024 * 1024);

@@ -10,7 +10,7 @@
 
 #include "ngx_mcp_challenge.h"
 #include "ngx_mcp_header.h"
-#include "ngx_mcp_request.h"
+#include "ngx_mcp_public_url.h"
 
 
 #define NGX_MCP_CHALLENGE_BEARER_LEN  (sizeof("Bearer") - 1)
@@ -25,9 +25,6 @@ static ngx_int_t ngx_mcp_challenge_find(ngx_str_t *value, ngx_str_t *name,
     ngx_str_t *param);
 static u_char *ngx_mcp_challenge_skip(u_char *p, u_char *last);
 static u_char *ngx_mcp_challenge_skip_value(u_char *p, u_char *last);
-static ngx_int_t ngx_mcp_challenge_metadata(ngx_http_request_t *r,
-    ngx_str_t *url);
-static ngx_uint_t ngx_mcp_challenge_safe(ngx_str_t *text);
 
 
 static ngx_str_t  ngx_mcp_challenge_metadata_name =
@@ -40,14 +37,18 @@ static ngx_str_t  ngx_mcp_challenge_invalid_token =
 ngx_int_t
 ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given, ngx_uint_t refused)
 {
-    ngx_str_t  value, url, param;
+    ngx_str_t       value, url, param;
+    ngx_mcp_ctx_t  *ctx;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     value = *given;
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp challenge of %s", value.len ? "Frappe" : "the module");
 
-    if (ngx_mcp_challenge_metadata(r, &url) != NGX_OK) {
+    ngx_str_null(&url);
+
+    if (ctx->resource && ngx_mcp_public_url_metadata(r, &url) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -104,7 +105,7 @@ ngx_mcp_challenge_own(ngx_http_request_t *r, ngx_str_t *value)
     host = r->headers_in.server.len ? &r->headers_in.server
                                     : &ctx->vars.site;
 
-    if (!ngx_mcp_challenge_safe(host)) {
+    if (!ngx_mcp_public_url_safe(host)) {
         host = &ctx->vars.site;
     }
 
@@ -268,90 +269,4 @@ ngx_mcp_challenge_skip_value(u_char *p, u_char *last)
     }
 
     return (p < last) ? p + 1 : p;
-}
-
-
-/*
- * RFC 9728, 3.1: the metadata of "https://HOST/mcp" are at
- * "https://HOST/.well-known/oauth-protected-resource/mcp".  The URL is empty
- * if the endpoint has none, or its host is not known.
- */
-
-static ngx_int_t
-ngx_mcp_challenge_metadata(ngx_http_request_t *r, ngx_str_t *url)
-{
-    ngx_str_t            path, scheme, host;
-    ngx_mcp_ctx_t       *ctx;
-    ngx_mcp_loc_conf_t  *conf;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
-
-    path = r->uri;
-
-    while (path.len && path.data[path.len - 1] == '/') {
-        path.len--;
-    }
-
-    ngx_str_null(url);
-    ngx_str_null(&host);
-
-    if (r->headers_in.host) {
-        host = r->headers_in.host->value;
-    }
-
-    if (!ctx->resource
-        || !ngx_mcp_challenge_safe(&path)
-        || (conf->public_url.len == 0
-            && (host.len == 0 || !ngx_mcp_challenge_safe(&host))))
-    {
-        return NGX_OK;
-    }
-
-    if (conf->public_url.len) {
-        scheme = conf->public_url;
-        host.len = 0;
-
-    } else if (ngx_mcp_request_scheme(r, &scheme) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    url->data = ngx_pnalloc(r->pool, scheme.len + host.len + path.len
-                         + sizeof("://"
-                                  "/.well-known/oauth-protected-resource"));
-    if (url->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    url->len = ngx_sprintf(url->data,
-                           "%V%s%V/.well-known/oauth-protected-resource%V",
-                           &scheme, host.len ? "://" : "", &host, &path)
-               - url->data;
-
-    return NGX_OK;
-}
-
-
-/*
- * Returns whether a text of the client may be used in a quoted string and in
- * a URL.
- */
-
-static ngx_uint_t
-ngx_mcp_challenge_safe(ngx_str_t *text)
-{
-    size_t  i;
-    u_char  ch;
-
-    for (i = 0; i < text->len; i++) {
-        ch = text->data[i];
-
-        if (ch <= ' ' || ch >= 0x7f || ch == '"' || ch == '\\' || ch == '<'
-            || ch == '>' || ch == '?' || ch == '#' || ch == '%')
-        {
-            return 0;
-        }
-    }
-
-    return 1;
 }

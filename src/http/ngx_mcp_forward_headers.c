@@ -6,7 +6,7 @@
  */
 
 #include "ngx_mcp_forward_headers.h"
-#include "ngx_mcp_request.h"
+#include "ngx_mcp_public_url.h"
 #include "ngx_mcp_json_text.h"
 
 
@@ -132,7 +132,7 @@ ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
 static ngx_int_t
 ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
 {
-    ngx_str_t              proto, *address;
+    ngx_str_t              proto, host, *address;
     ngx_mcp_ctx_t         *ctx;
     ngx_mcp_credential_t  *cred;
 
@@ -141,7 +141,7 @@ ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
 
     address = &r->connection->addr_text;
 
-    if (ngx_mcp_request_scheme(r, &proto) != NGX_OK
+    if (ngx_mcp_public_url_forwarded(r, &proto, &host) != NGX_OK
         || ngx_mcp_forward_headers_add(headers,
                                        &ngx_mcp_forward_headers_address,
                                        address)
@@ -157,9 +157,9 @@ ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
         return NGX_ERROR;
     }
 
-    if (r->headers_in.host
+    if (host.len
         && ngx_mcp_forward_headers_add(headers, &ngx_mcp_forward_headers_host,
-                                       &r->headers_in.host->value)
+                                       &host)
            != NGX_OK)
     {
         return NGX_ERROR;

@@ -18,6 +18,8 @@ static ngx_int_t ngx_mcp_request_mask_line(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_request_site(ngx_http_request_t *r, ngx_str_t *site);
 static ngx_uint_t ngx_mcp_request_site_valid(ngx_str_t *site);
 static ngx_int_t ngx_mcp_request_options(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_request_read_only(ngx_http_request_t *r,
+    ngx_int_t *rc);
 
 
 ngx_mcp_ctx_t *
@@ -319,6 +321,36 @@ ngx_mcp_request_status_page(ngx_http_request_t *r, ngx_int_t *rc)
         return NGX_DECLINED;
     }
 
+    return ngx_mcp_request_read_only(r, rc);
+}
+
+
+ngx_int_t
+ngx_mcp_request_document(ngx_http_request_t *r, ngx_int_t *rc)
+{
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_mcp_request_create_ctx(r, "GET, HEAD, OPTIONS");
+
+    if (ctx == NULL) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_DECLINED;
+    }
+
+    ngx_str_set(&ctx->origin, "*");
+
+    if (r->method == NGX_HTTP_OPTIONS) {
+        *rc = ngx_mcp_request_options(r);
+        return NGX_DECLINED;
+    }
+
+    return ngx_mcp_request_read_only(r, rc);
+}
+
+
+static ngx_int_t
+ngx_mcp_request_read_only(ngx_http_request_t *r, ngx_int_t *rc)
+{
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
         return NGX_OK;
     }

@@ -31,6 +31,13 @@ ngx_mcp_ctx_t *ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
 ngx_int_t ngx_mcp_request_status_page(ngx_http_request_t *r, ngx_int_t *rc);
 
 /*
+ * The same for documents that pages of every Origin may read: also answers
+ * OPTIONS, and allows any Origin (Fetch standard).
+ */
+
+ngx_int_t ngx_mcp_request_document(ngx_http_request_t *r, ngx_int_t *rc);
+
+/*
  * Refuses a request whose credential is not accepted: with 401, or with 502,
  * 503 or 504 if Frappe is unavailable.  Returns the code that the content
  * handler returns.

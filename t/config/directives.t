@@ -257,7 +257,7 @@ bad('mcp_sse_key of mode 0604', qr/\Q$dir\E/,
 
 # directives that make an endpoint
 
-for my $handler (qw(stream message health metrics)) {
+for my $handler (qw(stream message health metrics resource_metadata)) {
     my $line = "mcp_sse_$handler;";
 
     good($line, handler => $line);
@@ -266,7 +266,7 @@ for my $handler (qw(stream message health metrics)) {
     bad("mcp_sse_$handler with an argument", qr/number of arguments/,
         handler => "mcp_sse_$handler on;");
 
-    for my $second (qw(stream message health metrics)) {
+    for my $second (qw(stream message health metrics resource_metadata)) {
         bad("mcp_sse_$handler and mcp_sse_$second in one location",
             qr/is duplicate/, handler => "$line mcp_sse_$second;");
     }
@@ -302,6 +302,8 @@ good('mcp_sse_health without other directives', handler => 'mcp_sse_health;',
     base => '');
 good('mcp_sse_metrics without other directives', handler => 'mcp_sse_metrics;',
     base => '');
+good('mcp_sse_resource_metadata without other directives',
+    handler => 'mcp_sse_resource_metadata;', base => '');
 good('a configuration without endpoints', handler => 'return 200;', base => '');
 good('directives of the module without endpoints', handler => 'return 200;',
     base => '', http => 'mcp_sse_grace 5s;');

@@ -87,7 +87,6 @@ while ($code =~ /\{\s*ngx_string\("(mcp_sse_\w+)"\),\s*
 my %field = (
     mcp_sse_zone        => 'zone_name',
     mcp_sse_server_url  => 'server_urls',
-    mcp_sse_public_url  => 'public_url',
     mcp_sse_origin      => 'origins',
     mcp_sse_api_secret  => 'api_secret',
     mcp_sse_pass_header => 'pass_headers',

@@ -332,7 +332,7 @@ for my $dialect (qw(new old)) {
                 "$dialect: $path without a credential is 401");
             like($refused->header('WWW-Authenticate'), qr{resource_metadata=
                 "http://[^"/]+/\.well-known/oauth-protected-resource
-                (?:/mcp)?"}x, "$dialect: this 401 names the metadata");
+                (?:/mcp/?)?"}x, "$dialect: this 401 names the metadata");
 
             my $answer = post($port, undef, tool(5, 'echo', { text => 'x' }),
                 path => $path, headers => [ Accept =>

@@ -60,8 +60,8 @@ is(challenge($nginx, host => 'erp.example.com:8443'),
     qq($realm, resource_metadata="http://erp.example.com:8443$known/mcp"),
     'resource_metadata has the port of the request');
 is(challenge($nginx, path => '/mcp/'), qq($realm, resource_metadata=)
-    . qq("http://erp.example.com$known/mcp"),
-    'resource_metadata has no trailing slash');
+    . qq("http://erp.example.com$known/mcp/"),
+    'resource_metadata is that of the very endpoint');
 unlike(challenge($nginx, host => 'a"b'), qr/a"b/,
     "the challenge has no quote of the client's Host")
     if defined challenge($nginx, host => 'a"b');

@@ -188,6 +188,14 @@ for my $case (
     [ 'mcp_sse_http; mcp_sse_public_url http://a/b;', qr/invalid URL/ ],
     [ 'mcp_sse_http; mcp_sse_public_url http://a; '
       . 'mcp_sse_public_url http://b;', qr/is duplicate/ ],
+    [ 'mcp_sse_http; mcp_sse_public_url "";', qr/invalid URL/ ],
+    [ 'mcp_sse_http; mcp_sse_public_url ftp://a;', qr/invalid URL/ ],
+    [ 'mcp_sse_http; mcp_sse_auth_server erp.example.com;',
+      qr/invalid URL "erp\.example\.com" in "mcp_sse_auth_server"/ ],
+    [ 'mcp_sse_http; mcp_sse_auth_server https://a/b;', qr/invalid URL/ ],
+    [ 'mcp_sse_http; mcp_sse_auth_server https://a; '
+      . 'mcp_sse_auth_server https://b;', qr/is duplicate/ ],
+    [ 'mcp_sse_http; mcp_sse_public_url $nothing;', qr/unknown "nothing"/ ],
 ) {
     my $bad = start_nginx(fails => 1,
         locations => "location = /x { $case->[0] }",

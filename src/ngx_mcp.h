@@ -320,6 +320,8 @@ struct ngx_mcp_session_s {
     ngx_str_t                        user;
     ngx_str_t                        site;
     ngx_mcp_credential_t             credential;
+    u_char                          *renewed;  /* its value; NULL: it is in the
+                                                  block of the session */
 
     void                            *record;   /* ngx_mcp_session_record_t, or
                                                   NULL: not registered, or the

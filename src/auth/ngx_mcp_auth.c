@@ -48,6 +48,7 @@
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_suspend.h"
 #include "ngx_mcp_json_text.h"
+#include "ngx_mcp_registry.h"
 #include "ngx_mcp_auth_cache.h"
 #include "ngx_mcp_zone.h"
 
@@ -481,4 +482,39 @@ ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *result)
     ngx_mcp_session_timers_rechecked(recheck->key, recheck->credential,
                                      result->status, &result->principal);
     ngx_free(recheck);
+}
+
+
+void
+ngx_mcp_auth_refused(ngx_mcp_session_t *s, ngx_mcp_credential_t *cred,
+    ngx_msec_t started)
+{
+    if (s->conf->principal
+        || ngx_mcp_credential_digest(cred, ngx_mcp_zone()->secrets->elts,
+                                     &s->site, s->conf)
+           != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp auth: a call of session %*s was answered 401",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
+    ngx_mcp_auth_cache_doubt(cred->digest, started);
+}
+
+
+void
+ngx_mcp_auth_renew(ngx_http_request_t *r)
+{
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    if (conf->principal == NULL) {
+        ngx_mcp_registry_renew(ctx->sid.key, &ctx->auth.credential);
+    }
 }

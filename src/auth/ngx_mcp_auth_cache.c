@@ -53,7 +53,7 @@ ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t max_age, ngx_pool_t *pool,
     max = (entry && entry->status) ? NGX_MCP_AUTH_CACHE_BAD_AGE_MS
                                    : (ngx_msec_int_t) max_age;
 
-    if (entry == NULL || age >= max) {
+    if (entry == NULL || entry->doubted || age >= max) {
         ngx_mcp_zone_unlock(zone);
         return NGX_DECLINED;
     }
@@ -89,9 +89,10 @@ ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t max_age, ngx_pool_t *pool,
 }
 
 
-void
+ngx_uint_t
 ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result)
 {
+    ngx_uint_t                   confirmed;
     ngx_str_t                   *text;
     ngx_mcp_zone_t              *zone;
     ngx_mcp_auth_cache_entry_t  *entry;
@@ -101,12 +102,14 @@ ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result)
     text = result->status ? &result->challenge : &result->principal;
 
     if (text->len > NGX_MCP_AUTH_CACHE_MAX_TEXT) {
-        return;
+        return 0;
     }
 
     ngx_mcp_zone_lock(zone);
 
     entry = ngx_mcp_auth_cache_find_locked(zone, digest);
+
+    confirmed = (entry && entry->doubted && result->status == 0);
 
     if (entry) {
         ngx_mcp_auth_cache_free_locked(zone, entry);
@@ -120,7 +123,7 @@ ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result)
                                       + ngx_max(text->len, 1));
     if (entry == NULL) {
         ngx_mcp_zone_unlock(zone);
-        return;
+        return confirmed;
     }
 
     ngx_memcpy(entry->key, digest, NGX_MCP_DIGEST_LEN);
@@ -132,6 +135,8 @@ ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result)
     entry->len = text->len;
     entry->status = result->status;
     entry->when = ngx_current_msec;
+    entry->doubted = 0;
+    entry->confirmed = confirmed;
 
     if (entry->status) {
         ngx_queue_insert_head(&zone->root->bad, &entry->queue);
@@ -143,6 +148,32 @@ ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result)
     }
 
     ngx_mcp_tree_insert(&zone->root->auth_entries, &entry->node, entry->key);
+
+    ngx_mcp_zone_unlock(zone);
+
+    return confirmed;
+}
+
+
+void
+ngx_mcp_auth_cache_doubt(u_char *digest, ngx_msec_t started)
+{
+    ngx_mcp_zone_t              *zone;
+    ngx_mcp_auth_cache_entry_t  *entry;
+
+    zone = ngx_mcp_zone();
+
+    ngx_mcp_zone_lock(zone);
+
+    entry = ngx_mcp_auth_cache_find_locked(zone, digest);
+
+    if (entry
+        && entry->status == 0
+        && !entry->confirmed
+        && (ngx_msec_int_t) (started - entry->when) >= 0)
+    {
+        entry->doubted = 1;
+    }
 
     ngx_mcp_zone_unlock(zone);
 }

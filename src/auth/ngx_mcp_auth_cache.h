@@ -31,9 +31,21 @@ ngx_int_t ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t max_age,
 /*
  * Caches a result, accepted or refused, in place of an older one.  All bytes
  * are copied.  Does nothing if the zone is full or the text is too long.
+ * Returns whether the credential is good though a call with it was answered
+ * 401.
  */
 
-void ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result);
+ngx_uint_t ngx_mcp_auth_cache_put(u_char *digest,
+    ngx_mcp_auth_result_t *result);
+
+/*
+ * A call that began at "started" (ngx_current_msec) was answered 401:
+ * ngx_mcp_auth_cache_get() does not find the entry any more, whatever its age.
+ * Does nothing if the entry is newer, or if it is the result of a look-up after
+ * an earlier 401: Frappe knows the user, and its MCP endpoint does not.
+ */
+
+void ngx_mcp_auth_cache_doubt(u_char *digest, ngx_msec_t started);
 
 
 #endif /* _NGX_MCP_AUTH_CACHE_H_INCLUDED_ */

@@ -314,8 +314,14 @@ ngx_mcp_auth_lookup_handler(ngx_mcp_call_t *call)
                                ? NGX_MCP_COUNT_LOOKUP_BAD
                                : NGX_MCP_COUNT_LOOKUP_FAILED);
 
-    if (result.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
-        ngx_mcp_auth_cache_put(lookup->credential.digest, &result);
+    if (result.status < NGX_HTTP_INTERNAL_SERVER_ERROR
+        && ngx_mcp_auth_cache_put(lookup->credential.digest, &result))
+    {
+        ngx_log_error(NGX_LOG_WARN, &call->log, 0,
+                      "mcp sse: Frappe knows the user \"%V\", but its MCP "
+                      "endpoint has answered 401 to the same credential: check "
+                      "that it takes tokens of this kind, or use an API key",
+                      &result.principal);
     }
 
     ngx_mcp_auth_lookup_notify(lookup, &result);

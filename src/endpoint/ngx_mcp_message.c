@@ -138,7 +138,7 @@ ngx_mcp_message_authorized(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* Frappe is unreachable: only the credential of the stream is accepted */
+    /* Frappe is unreachable: only the credential of the session is accepted */
 
     if (ctx->auth.result.status && rc != NGX_OK) {
         ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -169,7 +169,7 @@ ngx_mcp_message_authorized(ngx_http_request_t *r)
 
 /*
  * Checks the session id: its MAC or, while Frappe is unreachable, whether the
- * session was opened with the credential.  Whether the session exists is
+ * credential is that of the session.  Whether the session exists is
  * checked when the message is delivered.
  */
 
@@ -198,13 +198,19 @@ ngx_mcp_message_session(ngx_http_request_t *r)
     }
 
     if (ctx->auth.result.status) {
-        return ngx_mcp_registry_opened_with(ctx->sid.key,
+        return ngx_mcp_registry_is_credential(ctx->sid.key,
                                             ctx->auth.credential.digest)
                ? NGX_OK : NGX_DECLINED;
     }
 
-    return ngx_mcp_session_id_verify(&ctx->sid, zone->secrets, "legacy",
-                                     &ctx->vars.site, &ctx->vars.user);
+    rc = ngx_mcp_session_id_verify(&ctx->sid, zone->secrets, "legacy",
+                                   &ctx->vars.site, &ctx->vars.user);
+
+    if (rc == NGX_OK) {
+        ngx_mcp_auth_renew(r);
+    }
+
+    return rc;
 }
 
 

@@ -10,6 +10,7 @@
  */
 
 #include "ngx_mcp_submit.h"
+#include "ngx_mcp_auth.h"
 #include "ngx_mcp_session_http.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_counters.h"
@@ -67,6 +68,7 @@ ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
 
     if (x->ctx->has_session_id) {
         ngx_mcp_registry_active(x->ctx->sid.key, messages->nelts);
+        ngx_mcp_auth_renew(r);
     }
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,

@@ -568,5 +568,10 @@ ngx_mcp_session_free(ngx_mcp_session_t *s)
     }
 
     ngx_queue_remove(&s->queue);
+
+    if (s->renewed) {
+        ngx_free(s->renewed);
+    }
+
     ngx_free(s);
 }

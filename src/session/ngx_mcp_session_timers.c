@@ -11,9 +11,11 @@
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_registry.h"
 
 
 static void ngx_mcp_session_timers_set_recheck(ngx_mcp_session_t *s);
+static ngx_uint_t ngx_mcp_session_timers_renew(ngx_mcp_session_t *s);
 static void ngx_mcp_session_timers_idle(void *data);
 static void ngx_mcp_session_timers_retry(void *data);
 static void ngx_mcp_session_timers_verdict(ngx_mcp_session_t *s,
@@ -132,7 +134,38 @@ ngx_mcp_session_timers_retry(void *data)
 
     ngx_mcp_session_timers_set_recheck(s);
 
+    (void) ngx_mcp_session_timers_renew(s);
+
     ngx_mcp_session_timers_recheck(s);
+}
+
+
+/*
+ * Takes over the newest credential that POSTs have brought.  Returns whether
+ * there is one.
+ */
+
+static ngx_uint_t
+ngx_mcp_session_timers_renew(ngx_mcp_session_t *s)
+{
+    ngx_mcp_credential_t  cred;
+
+    if (ngx_mcp_registry_renewed(s, &cred) != NGX_OK) {
+        return 0;
+    }
+
+    if (s->renewed) {
+        ngx_free(s->renewed);
+    }
+
+    s->credential = cred;
+    s->renewed = cred.value.data;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp session %*s takes a newer credential over",
+                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
+    return 1;
 }
 
 
@@ -171,6 +204,13 @@ ngx_mcp_session_timers_verdict(ngx_mcp_session_t *s, ngx_uint_t status,
              || ngx_strncmp(principal->data, s->user.data, s->user.len) != 0))
         || (status && status < NGX_HTTP_INTERNAL_SERVER_ERROR))
     {
+        /* a POST may have brought another one while this one was looked up */
+
+        if (ngx_mcp_session_timers_renew(s)) {
+            ngx_mcp_session_timers_recheck(s);
+            return;
+        }
+
         ngx_mcp_session_close(s, NGX_MCP_CLOSE_UNAUTHORIZED);
     }
 }

@@ -24,6 +24,8 @@ static void ngx_mcp_registry_free_user_locked(ngx_mcp_zone_t *zone,
 static ngx_mcp_session_record_t *ngx_mcp_registry_enter_locked(
     ngx_mcp_zone_t *zone, ngx_mcp_session_t *s, u_char *user_key,
     ngx_uint_t max, ngx_mcp_eviction_wakeups_t *wakeups, ngx_int_t *rc);
+static void ngx_mcp_registry_renew_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record, ngx_mcp_credential_t *cred);
 static void ngx_mcp_registry_link_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record, ngx_mcp_session_t *s,
     ngx_mcp_user_record_t *user);
@@ -151,12 +153,8 @@ ngx_mcp_registry_link_locked(ngx_mcp_zone_t *zone,
 {
     ngx_memcpy(record->key, s->sid.key, NGX_MCP_DIGEST_LEN);
 
-    /* for ngx_mcp_registry_opened_with(): legacy sessions only */
-
-    if (!s->streamable) {
-        ngx_memcpy(record->credential, s->credential.digest,
-                   NGX_MCP_DIGEST_LEN);
-    }
+    ngx_memcpy(record->credential, s->credential.digest, NGX_MCP_DIGEST_LEN);
+    record->streamable = s->streamable;
 
     /* not 0 if the session was registered before recovery */
 
@@ -353,7 +351,7 @@ ngx_mcp_registry_active(u_char *key, ngx_uint_t n)
 
 
 ngx_uint_t
-ngx_mcp_registry_opened_with(u_char *key, u_char *credential)
+ngx_mcp_registry_is_credential(u_char *key, u_char *credential)
 {
     ngx_uint_t                 same;
     ngx_mcp_zone_t            *zone;
@@ -367,12 +365,107 @@ ngx_mcp_registry_opened_with(u_char *key, u_char *credential)
 
     same = record
            && record->owner
+           && !record->streamable
            && ngx_memcmp(record->credential, credential, NGX_MCP_DIGEST_LEN)
               == 0;
 
     ngx_mcp_zone_unlock(zone);
 
     return same;
+}
+
+
+void
+ngx_mcp_registry_renew(u_char *key, ngx_mcp_credential_t *cred)
+{
+    ngx_mcp_zone_t            *zone;
+    ngx_mcp_session_record_t  *record;
+
+    zone = ngx_mcp_zone();
+
+    ngx_mcp_zone_lock(zone);
+
+    record = ngx_mcp_registry_find_locked(zone, key);
+
+    while (record && record->owner) {
+
+        if (ngx_memcmp(record->credential, cred->digest, NGX_MCP_DIGEST_LEN)
+            != 0
+            && ngx_memcmp(record->former, cred->digest, NGX_MCP_DIGEST_LEN)
+               != 0)
+        {
+            ngx_mcp_registry_renew_locked(zone, record, cred);
+        }
+
+        record = ngx_mcp_registry_next_locked(zone, record);
+    }
+
+    ngx_mcp_zone_unlock(zone);
+}
+
+
+static void
+ngx_mcp_registry_renew_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_session_record_t *record, ngx_mcp_credential_t *cred)
+{
+    ngx_mcp_renewed_credential_t  *renewed;
+
+    renewed = ngx_mcp_zone_alloc_locked(zone,
+                                        offsetof(ngx_mcp_renewed_credential_t,
+                                                 value)
+                                        + cred->value.len);
+    if (renewed == NULL) {
+        return;
+    }
+
+    renewed->len = cred->value.len;
+    renewed->cookie = cred->cookie;
+    ngx_memcpy(renewed->value, cred->value.data, cred->value.len);
+
+    if (record->renewed) {
+        ngx_mcp_zone_free_locked(zone, record->renewed);
+    }
+
+    record->renewed = renewed;
+
+    ngx_memcpy(record->former, record->credential, NGX_MCP_DIGEST_LEN);
+    ngx_memcpy(record->credential, cred->digest, NGX_MCP_DIGEST_LEN);
+}
+
+
+ngx_int_t
+ngx_mcp_registry_renewed(ngx_mcp_session_t *s, ngx_mcp_credential_t *cred)
+{
+    u_char                        *p;
+    ngx_mcp_zone_t                *zone;
+    ngx_mcp_session_record_t      *record;
+    ngx_mcp_renewed_credential_t  *renewed;
+
+    zone = ngx_mcp_zone();
+
+    ngx_mcp_zone_lock(zone);
+
+    record = s->record;
+    renewed = record ? record->renewed : NULL;
+    p = renewed ? ngx_alloc(renewed->len, ngx_cycle->log) : NULL;
+
+    if (p) {
+        ngx_memzero(cred, sizeof(ngx_mcp_credential_t));
+
+        ngx_memcpy(p, renewed->value, renewed->len);
+        ngx_memcpy(cred->digest, record->credential, NGX_MCP_DIGEST_LEN);
+
+        cred->value.data = p;
+        cred->value.len = renewed->len;
+        cred->cookie = renewed->cookie;
+
+        ngx_mcp_zone_free_locked(zone, renewed);
+        record->renewed = NULL;
+    }
+
+    ngx_mcp_zone_unlock(zone);
+
+    return p ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -428,6 +521,10 @@ ngx_mcp_registry_free_locked(ngx_mcp_zone_t *zone,
     }
 
     ngx_mcp_registry_unlink_user_locked(zone, record);
+
+    if (record->renewed) {
+        ngx_mcp_zone_free_locked(zone, record->renewed);
+    }
 
     zone->root->nrecords--;
 

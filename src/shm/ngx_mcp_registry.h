@@ -62,11 +62,29 @@ void ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace);
 void ngx_mcp_registry_active(u_char *key, ngx_uint_t n);
 
 /*
- * Returns whether a session with that key is open and was opened with the
- * credential of that digest.
+ * Returns whether a legacy session with that key is open and its credential has
+ * that digest: the newest one that ngx_mcp_registry_renew() got, or the one
+ * that it was opened with.
  */
 
-ngx_uint_t ngx_mcp_registry_opened_with(u_char *key, u_char *credential);
+ngx_uint_t ngx_mcp_registry_is_credential(u_char *key, u_char *credential);
+
+/*
+ * The open session with that key, and each of its streams, takes over a good
+ * credential of its user, unless it has it or had it just before: requests may
+ * overtake each other.  The value is copied; a full zone changes nothing.
+ */
+
+void ngx_mcp_registry_renew(u_char *key, ngx_mcp_credential_t *cred);
+
+/*
+ * Returns NGX_OK and the credential that a session of this worker is to take
+ * over, whose value the caller frees with ngx_free(); NGX_DECLINED if there is
+ * none.
+ */
+
+ngx_int_t ngx_mcp_registry_renewed(ngx_mcp_session_t *s,
+    ngx_mcp_credential_t *cred);
 
 /*
  * Return the record with that key, of several streams the first one, or NULL;

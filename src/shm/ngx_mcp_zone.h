@@ -96,6 +96,18 @@ typedef struct {
 
 
 /*
+ * A newer credential of the user of a session, on its way to the owner of the
+ * session; its digest is in the record.
+ */
+
+typedef struct {
+    size_t                 len;
+    ngx_uint_t             cookie;
+    u_char                 value[1];
+} ngx_mcp_renewed_credential_t;
+
+
+/*
  * The record of a session, or of each stream of a session of Streamable HTTP.
  * A legacy session whose stream was lost leaves it as a tombstone, without an
  * owner, for the time of mcp_sse_grace.
@@ -104,7 +116,9 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t      node;         /* in zone->records, if listed */
     u_char                 key[NGX_MCP_DIGEST_LEN];
-    u_char                 credential[NGX_MCP_DIGEST_LEN];
+    u_char                 credential[NGX_MCP_DIGEST_LEN]; /* the newest */
+    u_char                 former[NGX_MCP_DIGEST_LEN]; /* the one before */
+    ngx_mcp_renewed_credential_t  *renewed; /* NULL: the owner has it */
     ngx_mcp_worker_t      *owner;        /* NULL: a tombstone */
     ngx_mcp_user_record_t  *user;        /* NULL: not counted for its user */
     ngx_queue_t            queue;        /* in owner->records or
@@ -124,6 +138,7 @@ typedef struct {
     unsigned               queued:1;
     unsigned               evicted:1;    /* must end for a new session */
     unsigned               replaced:1;   /* its id has a newer stream */
+    unsigned               streamable:1; /* of Streamable HTTP */
 } ngx_mcp_session_record_t;
 
 
@@ -160,6 +175,8 @@ typedef struct {
     ngx_msec_t             when;         /* Frappe answered */
     ngx_uint_t             status;       /* 0: good, else 401 or 403 */
     size_t                 len;
+    unsigned               doubted:1;    /* a call was answered 401 */
+    unsigned               confirmed:1;  /* good again after that */
     u_char                 text[1];      /* the principal or the challenge */
 } ngx_mcp_auth_cache_entry_t;
 

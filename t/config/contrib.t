@@ -220,6 +220,10 @@ for my $kind ('bench', 'docker') {
         "$kind: an old method leaves resources/list to mcp_sse_local");
     like($options, qr{mcp_sse_public_url +https://erp\.example\.com:8443;},
         "$kind: --public-url becomes mcp_sse_public_url");
+    like($options, qr{X-Forwarded-Proto\s+https;},
+        "$kind: --public-url gives Frappe's documents their scheme");
+    like($options, qr{Host\s+erp\.example\.com:8443;},
+        "$kind: --public-url gives Frappe's documents their host");
 
     ($status, $text) = $check->();
     is($status, 0, "$kind: nginx -t accepts the options") or diag($text);
@@ -327,7 +331,7 @@ for my $kind ('bench', 'docker') {
         is(() = $new =~ /^\s*mcp_sse_call /mg, $servers,
             "$name: each server with Frappe has the locations");
         is(() = $new =~ /gzip off;.* error_log \S+ info; }/g,
-            8 * ($name =~ /log/ ? $servers - 1 : $servers),
+            9 * ($name =~ /log/ ? $servers - 1 : $servers),
             "$name: the locations log at level info");
 
         # an editor that writes CRLF everywhere
@@ -488,6 +492,12 @@ for my $kind ('bench', 'docker') {
     is($status, 0, 'a compose file: bench-nginx-patch succeeds');
     is(slurp($file), $template =~ s/\$(?!\{)/\$\$/gr,
         'a compose file has each $ of the patch twice');
+
+    # what a proxy in front says of the scheme is what clients see
+
+    like($template, qr{^\s*mcp_sse_public_url\s+
+        \$proxy_x_forwarded_proto://\$http_host;$}mx,
+        'frappe_docker: the scheme of the proxy in front is the public one');
 }
 
 
@@ -610,11 +620,13 @@ for my $kind ('bench', 'docker') {
 
     # documents of OAuth
 
-    for my $suffix ('', '/mcp', '/mcp/') {
+    for my $suffix ('', '/mcp', '/mcp/', '/mcp/sse') {
         my $got = get($port,
             "/.well-known/oauth-protected-resource$suffix", @host);
 
         is($got->status, 200, "bench: metadata$suffix is 200");
+        is(($got->json || {})->{resource}, "http://www.example.com$suffix",
+            "bench: metadata$suffix is that of its URL");
         is($got->header('Access-Control-Allow-Origin'), '*',
             "bench: metadata$suffix is for every Origin");
     }

@@ -160,6 +160,58 @@ like(config(FRAPPE_URL => 'https://erp.example.com'),
     qr/proxy_ssl_verify\s+on;/, 'the certificate of an https URL is verified')
     if -r '/etc/ssl/certs/ca-certificates.crt';
 
+# addresses that clients see
+
+unlike(config(), qr/^\s*(?:mcp_sse_public_url|mcp_sse_auth_server|real_ip)/m,
+    'without PUBLIC_URL the request tells the address');
+like(config(PUBLIC_URL => 'https://ERP.example.com/'),
+    qr{^\s*mcp_sse_public_url\s+https://ERP\.example\.com;}m,
+    'PUBLIC_URL becomes mcp_sse_public_url');
+unlike(config(PUBLIC_URL => 'https://ERP.example.com'),
+    qr/^\s*mcp_sse_auth_server/m,
+    'PUBLIC_URL of the site is the authorization server');
+
+# Frappe makes its documents for the address of the issuer
+
+for my $case (
+    [ 'https://erp.example.com:8443', 'PUBLIC_URL of the site',
+      PUBLIC_URL => 'https://erp.example.com:8443' ],
+    [ 'https://erp.example.com', 'AUTH_SERVER',
+      PUBLIC_URL => 'http://mcp.example.com',
+      AUTH_SERVER => 'https://erp.example.com/' ],
+    [ 'https://erp.example.com', 'https FRAPPE_URL of the site',
+      FRAPPE_URL => 'https://erp.example.com' ],
+) {
+    my ($issuer, $name, %env) = @$case;
+    my ($scheme, $host) = split m{://}, $issuer;
+
+    next if $name =~ /https/ && !-r '/etc/ssl/certs/ca-certificates.crt';
+
+    my $printed = config(%env);
+    my $server  = $name =~ /PUBLIC/ ? 'public_url' : 'auth_server';
+
+    like($printed, qr/^\s*mcp_sse_$server\s+\Q$issuer\E;/m,
+        "$name is the issuer");
+    like($printed, qr/Host\s+\Q$host\E;\n.*\n.*\n
+        \s*proxy_set_header\s+X-Forwarded-Proto\s+$scheme;/x,
+        "$name: Frappe's documents are made for it");
+}
+
+refuses('PUBLIC_URL of another host without AUTH_SERVER', qr/AUTH_SERVER is/,
+    PUBLIC_URL => 'https://mcp.example.com');
+refuses("PUBLIC_URL $_", qr/PUBLIC_URL/, PUBLIC_URL => $_)
+    for 'erp.example.com', 'https://a/b', 'https://a;b', 'https://u@a';
+refuses("AUTH_SERVER $_", qr/AUTH_SERVER/, AUTH_SERVER => $_)
+    for 'erp.example.com', 'https://a/b', 'https://a;b', 'https://u@a';
+
+is_deeply([ config(REAL_IP_FROM => '10.0.0.0/8, ::1 unix:')
+    =~ /^\s*((?:set_real_ip|real_ip)\w+\s+\S+;)/mg ],
+    [ 'set_real_ip_from   10.0.0.0/8;', 'set_real_ip_from   ::1;',
+      'set_real_ip_from   unix:;', 'real_ip_header     X-Forwarded-For;',
+      'real_ip_recursive  on;' ], 'REAL_IP_FROM becomes set_real_ip_from');
+refuses("REAL_IP_FROM $_", qr/REAL_IP_FROM/, REAL_IP_FROM => $_)
+    for '1.2.3.4;', 'proxy.example.com', '*', '$remote_addr';
+
 # secrets are not printed
 
 {
@@ -312,15 +364,32 @@ for my $dialect (qw(new old)) {
         for my $document ('oauth-protected-resource',
             'oauth-authorization-server', 'openid-configuration')
         {
-            for my $suffix ('', '/mcp', '/mcp/') {
-                my $got = get($port, "/.well-known/$document$suffix");
+            my $own = $document =~ /resource/;
+
+            for my $suffix ('', '/mcp', '/mcp/', $own ? '/mcp/sse' : ()) {
+                my $path = "/.well-known/$document$suffix";
+                my $got  = get($port, $path);
 
                 is($got->status, 200, "$dialect: $document$suffix is 200");
-                ok(($got->json || {})->{ $document =~ /resource/
-                    ? 'resource' : 'issuer' },
-                    "$dialect: $document$suffix is Frappe's document");
+                is(($got->json || {})->{ $own ? 'resource' : 'issuer' },
+                    'http://erp.example.com' . ($own ? $suffix : ''),
+                    "$dialect: $document$suffix is that of its URL");
                 is($got->header('Access-Control-Allow-Origin'), '*',
                     "$dialect: $document$suffix is for every Origin");
+
+                $got = get($port, $path, method => 'OPTIONS', headers => [
+                    Origin => 'https://inspector.example',
+                    'Access-Control-Request-Method'  => 'GET',
+                    'Access-Control-Request-Headers' =>
+                        'mcp-protocol-version' ]);
+
+                is($got->status, 204,
+                    "$dialect: a preflight of $document$suffix is 204");
+                is($got->header('Access-Control-Allow-Origin'), '*',
+                    "$dialect: this preflight is for every Origin");
+                like($got->header('Access-Control-Allow-Headers') || '',
+                    qr/\bmcp-protocol-version\b/i,
+                    "$dialect: this preflight allows MCP-Protocol-Version");
             }
         }
 
@@ -332,7 +401,7 @@ for my $dialect (qw(new old)) {
                 "$dialect: $path without a credential is 401");
             like($refused->header('WWW-Authenticate'), qr{resource_metadata=
                 "http://[^"/]+/\.well-known/oauth-protected-resource
-                (?:/mcp/?)?"}x, "$dialect: this 401 names the metadata");
+                \Q$path\E"}x, "$dialect: this 401 names the metadata");
 
             my $answer = post($port, undef, tool(5, 'echo', { text => 'x' }),
                 path => $path, headers => [ Accept =>

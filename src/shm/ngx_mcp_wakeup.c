@@ -5,7 +5,10 @@
  * Wake-up between workers: abstract AF_UNIX datagram sockets.
  *
  * The socket and its connection are owned by the worker, and closed by
- * ngx_mcp_wakeup_close() in exit_process.  An abstract socket has no file, and
+ * ngx_mcp_wakeup_close() in exit_process.  A worker that could not open it
+ * sends from a socket without a name, which it opens when it needs it.
+ *
+ * An abstract socket has no file, and
  * disappears with its process (unix(7), "Abstract sockets"): sendto() to the
  * name of a dead worker fails with ECONNREFUSED.  The channel of nginx cannot
  * be used instead: it belongs to the master.
@@ -18,11 +21,13 @@
 
 static socklen_t ngx_mcp_wakeup_address(struct sockaddr_un *sun, u_char *id);
 static ngx_int_t ngx_mcp_wakeup_add_event(ngx_cycle_t *cycle, int s);
+static int ngx_mcp_wakeup_socket(void);
 static void ngx_mcp_wakeup_read_handler(ngx_event_t *rev);
 static void ngx_mcp_wakeup_write_handler(ngx_event_t *wev);
 
 
 static ngx_connection_t  *ngx_mcp_wakeup_connection;
+static int                ngx_mcp_wakeup_unnamed = -1;
 static void             (*ngx_mcp_wakeup_handler)(void);
 
 
@@ -102,6 +107,11 @@ ngx_mcp_wakeup_close(void)
         ngx_close_connection(ngx_mcp_wakeup_connection);
         ngx_mcp_wakeup_connection = NULL;
     }
+
+    if (ngx_mcp_wakeup_unnamed != -1) {
+        (void) ngx_close_socket(ngx_mcp_wakeup_unnamed);
+        ngx_mcp_wakeup_unnamed = -1;
+    }
 }
 
 
@@ -113,11 +123,11 @@ ngx_mcp_wakeup_send(u_char *id, ngx_log_t *log)
     socklen_t           len;
     struct sockaddr_un  sun;
 
-    if (ngx_mcp_wakeup_connection == NULL) {
+    s = ngx_mcp_wakeup_socket();
+
+    if (s == -1) {
         return NGX_ERROR;
     }
-
-    s = ngx_mcp_wakeup_connection->fd;
 
     len = ngx_mcp_wakeup_address(&sun, id);
 
@@ -152,6 +162,27 @@ ngx_mcp_wakeup_send(u_char *id, ngx_log_t *log)
                   "mcp sse: sendto() to a worker failed");
 
     return NGX_ERROR;
+}
+
+
+/*
+ * Returns the socket to send from, or -1.
+ */
+
+static int
+ngx_mcp_wakeup_socket(void)
+{
+    if (ngx_mcp_wakeup_connection) {
+        return ngx_mcp_wakeup_connection->fd;
+    }
+
+    if (ngx_mcp_wakeup_unnamed == -1) {
+        ngx_mcp_wakeup_unnamed = socket(AF_UNIX,
+                                        SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC,
+                                        0);
+    }
+
+    return ngx_mcp_wakeup_unnamed;
 }
 
 

@@ -38,7 +38,8 @@
 
 
 static ngx_uint_t ngx_mcp_workers_must_wake_locked(ngx_mcp_worker_t *worker);
-static ngx_mcp_worker_t *ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone);
+static ngx_mcp_worker_t *ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone,
+    u_char *id, ngx_uint_t no_socket);
 static ngx_uint_t ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone);
 static void ngx_mcp_workers_sweep_handler(void *data);
 static void ngx_mcp_workers_poll_handler(void *data);
@@ -74,12 +75,7 @@ ngx_mcp_workers_init(ngx_cycle_t *cycle)
 
     ngx_mcp_workers_dead_predecessor_locked(zone);
 
-    worker = ngx_mcp_workers_new_locked(zone);
-
-    if (worker) {
-        ngx_memcpy(worker->id, id, NGX_MCP_WORKER_ID_LEN);
-        worker->no_socket = no_socket;
-    }
+    worker = ngx_mcp_workers_new_locked(zone, id, no_socket);
 
     ngx_mcp_zone_unlock(zone);
 
@@ -110,7 +106,8 @@ ngx_mcp_workers_init(ngx_cycle_t *cycle)
 
 
 static ngx_mcp_worker_t *
-ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone)
+ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone, u_char *id,
+    ngx_uint_t no_socket)
 {
     ngx_queue_t       *q;
     ngx_mcp_worker_t  *worker;
@@ -125,6 +122,13 @@ ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone)
     worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
     ngx_memzero(worker, sizeof(ngx_mcp_worker_t));
+
+    ngx_memcpy(worker->id, id, NGX_MCP_WORKER_ID_LEN);
+    worker->no_socket = no_socket;
+
+    /* ngx_mcp_workers_dead_holder() reads a record that has a pid */
+
+    ngx_memory_barrier();
 
     worker->pid = ngx_pid;
     worker->slot = ngx_process_slot;
@@ -262,10 +266,6 @@ ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *worker)
     if (worker->phase != NGX_MCP_ZONE_DIRTY) {
         ngx_mcp_inbox_free_locked(zone, &worker->taken);
         ngx_mcp_inbox_free_locked(zone, &worker->filling);
-    }
-
-    if (worker != ngx_mcp_workers_current) {
-        ngx_mcp_zone_worker_died_locked(zone);
     }
 
     worker->pid = 0;

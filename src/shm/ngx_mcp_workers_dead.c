@@ -164,3 +164,44 @@ ngx_mcp_workers_dead_check(u_char *id, ngx_pid_t pid)
 
     return ngx_mcp_wakeup_send(id, ngx_cycle->log) == NGX_DECLINED;
 }
+
+
+/*
+ * A pid alone proves nothing: it may belong to another process by now, and
+ * EPERM says only that some process has it.  The socket of a worker proves that
+ * the worker lives.  Only a process without a record (it starts, or exits) or
+ * without a socket is judged by its pid.
+ */
+
+ngx_uint_t
+ngx_mcp_workers_dead_holder(ngx_mcp_zone_t *zone, ngx_pid_t pid)
+{
+    u_char             id[NGX_MCP_WORKER_ID_LEN];
+    ngx_uint_t         i, found;
+    ngx_mcp_worker_t  *worker;
+
+    /* this process does not hold it: a dead one had the same pid */
+
+    if (pid == ngx_pid) {
+        return 1;
+    }
+
+    found = 0;
+    worker = zone->root->worker_slots;
+
+    for (i = 0; i < NGX_MCP_MAX_WORKERS; i++) {
+
+        if (worker[i].pid != pid || worker[i].no_socket) {
+            continue;
+        }
+
+        found = 1;
+        ngx_memcpy(id, worker[i].id, NGX_MCP_WORKER_ID_LEN);
+
+        if (ngx_mcp_wakeup_send(id, ngx_cycle->log) != NGX_DECLINED) {
+            return 0;
+        }
+    }
+
+    return found || (kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH);
+}

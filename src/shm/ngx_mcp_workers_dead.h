@@ -42,5 +42,13 @@ void ngx_mcp_workers_dead_predecessor_locked(ngx_mcp_zone_t *zone);
 
 void ngx_mcp_workers_dead_probe(ngx_mcp_zone_t *zone);
 
+/*
+ * Returns whether the process with that pid, which has held the mutex of the
+ * zone for a while, is dead.  Called without the mutex: nobody but the holder
+ * changes the record of the holder.
+ */
+
+ngx_uint_t ngx_mcp_workers_dead_holder(ngx_mcp_zone_t *zone, ngx_pid_t pid);
+
 
 #endif /* _NGX_MCP_WORKERS_DEAD_H_INCLUDED_ */

@@ -13,16 +13,24 @@
 
 #include "ngx_mcp_zone.h"
 #include "ngx_mcp_recovery.h"
+#include "ngx_mcp_workers_dead.h"
 
 
-/* tries of a worker that exits, before it checks that the holder is alive */
+/*
+ * A worker that waits for the mutex yields at first, then sleeps, twice as long
+ * each time.  A section takes microseconds: after a second, the holder has been
+ * stopped or is dead.
+ */
 
-#define NGX_MCP_ZONE_CHECK_YIELDS  1024
+#define NGX_MCP_ZONE_YIELDS        1024
+#define NGX_MCP_ZONE_MAX_SLEEP_MS  16
+#define NGX_MCP_ZONE_CHECK_MS      1000
 
 #define NGX_MCP_ZONE_LOG_INTERVAL  10        /* seconds */
 
 
-static void ngx_mcp_zone_wait(ngx_shmtx_t *mutex);
+static void ngx_mcp_zone_wait(ngx_mcp_zone_t *zone);
+static void ngx_mcp_zone_holder(ngx_mcp_zone_t *zone, ngx_uint_t first);
 
 
 ngx_mcp_zone_t *
@@ -47,12 +55,7 @@ ngx_mcp_zone_lock(ngx_mcp_zone_t *zone)
 
     root = zone->root;
 
-    if (ngx_exiting) {
-        ngx_mcp_zone_wait(&zone->shpool->mutex);
-
-    } else {
-        ngx_shmtx_lock(&zone->shpool->mutex);
-    }
+    ngx_mcp_zone_wait(zone);
 
     dead = (ngx_pid_t) root->lock_owner;
     root->lock_owner = ngx_pid;
@@ -66,34 +69,70 @@ ngx_mcp_zone_lock(ngx_mcp_zone_t *zone)
 
 
 /*
- * Locks the mutex in a worker that exits.  When a worker dies, the master
- * unlocks zones of its current cycle only (ngx_unlock_mutexes()).  A zone that
- * a reload has replaced must be unlocked by a worker that still uses it.
+ * Locks the mutex.  ngx_shmtx_lock() would wait for the semaphore for ever if
+ * the holder has died: the master unlocks the zones of its current cycle only
+ * (ngx_unlock_mutexes()), and a zone that a reload has replaced must be
+ * unlocked by a worker that still uses it.
  */
 
 static void
-ngx_mcp_zone_wait(ngx_shmtx_t *mutex)
+ngx_mcp_zone_wait(ngx_mcp_zone_t *zone)
 {
-    ngx_pid_t   pid;
-    ngx_uint_t  n;
+    ngx_uint_t  n, checks;
+    ngx_msec_t  sleep, slept;
 
-    for (n = 0; !ngx_shmtx_trylock(mutex); n++) {
+    checks = 0;
+    slept = 0;
+    sleep = 1;
 
-        if (n < NGX_MCP_ZONE_CHECK_YIELDS) {
+    for (n = 0; !ngx_shmtx_trylock(&zone->shpool->mutex); n++) {
+
+        if (n < NGX_MCP_ZONE_YIELDS) {
             ngx_sched_yield();
             continue;
         }
 
-        pid = (ngx_pid_t) *mutex->lock;
+        ngx_msleep(sleep);
 
-        if (pid && kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH) {
-            (void) ngx_shmtx_force_unlock(mutex, pid);
-            continue;
+        slept += sleep;
+        sleep = ngx_min(2 * sleep, NGX_MCP_ZONE_MAX_SLEEP_MS);
+
+        if (slept >= NGX_MCP_ZONE_CHECK_MS) {
+            ngx_mcp_zone_holder(zone, checks++ == 0);
+            slept = 0;
         }
+    }
+}
 
-        /* the holder is alive and may be stopped: do not spin */
 
-        ngx_msleep(1);
+/*
+ * Unlocks the mutex if its holder is dead.  The next one that locks it finds
+ * root->lock_owner set, and recovery runs.
+ */
+
+static void
+ngx_mcp_zone_holder(ngx_mcp_zone_t *zone, ngx_uint_t first)
+{
+    ngx_pid_t     pid;
+    ngx_shmtx_t  *mutex;
+
+    mutex = &zone->shpool->mutex;
+    pid = (ngx_pid_t) *mutex->lock;
+
+    if (pid == 0) {
+        return;
+    }
+
+    if (ngx_mcp_workers_dead_holder(zone, pid)) {
+        (void) ngx_shmtx_force_unlock(mutex, pid);
+        return;
+    }
+
+    if (first) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "mcp sse: worker process %P has locked mcp_sse_zone "
+                      "\"%V\" for a second, this worker waits for it",
+                      pid, &zone->conf->zone_name);
     }
 }
 
@@ -106,19 +145,6 @@ ngx_mcp_zone_unlock(ngx_mcp_zone_t *zone)
     zone->root->lock_owner = 0;
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
-}
-
-
-void
-ngx_mcp_zone_worker_died_locked(ngx_mcp_zone_t *zone)
-{
-#if (NGX_HAVE_POSIX_SEM)
-
-    if (zone->shpool->mutex.semaphore) {
-        (void) ngx_atomic_fetch_add(zone->shpool->mutex.wait, 1);
-    }
-
-#endif
 }
 
 

@@ -264,7 +264,8 @@ typedef struct {
 ngx_mcp_zone_t *ngx_mcp_zone(void);
 
 /*
- * Lock and unlock the mutex of the zone.  ngx_mcp_zone_lock() also notes the
+ * Lock and unlock the mutex of the zone.  If its holder has died, and nobody
+ * else unlocks it, ngx_mcp_zone_lock() does so after a second.  It notes the
  * pid of this worker, by which the next worker finds out that the holder has
  * died.  From then on, until the zone is READY again, ngx_mcp_recovery_locked()
  * runs inside ngx_mcp_zone_lock(): a pointer into the inner pool that is kept
@@ -273,14 +274,6 @@ ngx_mcp_zone_t *ngx_mcp_zone(void);
 
 void ngx_mcp_zone_lock(ngx_mcp_zone_t *zone);
 void ngx_mcp_zone_unlock(ngx_mcp_zone_t *zone);
-
-/*
- * Notes that a worker is dead.  It may have died inside ngx_shmtx_unlock(),
- * after it decremented the number of waiters and before it posted the
- * semaphore.  The next ngx_mcp_zone_unlock() wakes one waiter more.
- */
-
-void ngx_mcp_zone_worker_died_locked(ngx_mcp_zone_t *zone);
 
 /*
  * Allocate, allocate zeroed, and free memory of the inner pool.  The first two

@@ -14,7 +14,7 @@ use lib 't/lib';
 use MCPTest;
 use MCPTest::HTTP;
 use MCPTest::Metrics qw(gauge);
-use POSIX qw(_exit uname);
+use POSIX qw(_exit uname SIGKILL SIGSTOP);
 use Test::More;
 
 use constant { STEP => 9, ATTACH => 16, DETACH => 17 };
@@ -22,22 +22,25 @@ use constant { STEP => 9, ATTACH => 16, DETACH => 17 };
 my %ptrace = (x86_64 => 101, aarch64 => 117);
 my $ptrace = $ptrace{ (uname())[4] };
 my $rounds = $ENV{MCP_SSE_ROUNDS} || 8;
-my $size   = 8 * 1024 * 1024;
 
 my $frappe = start_frappe();
 my $nginx  = start_nginx(workers => 3, http => 'mcp_sse_max_sessions 500;');
-my $zone   = zone();
+my $zone   = zone(8);
 
 plan(skip_all => 'ptrace of a worker is not possible here')
     unless $ptrace && $zone && !$ENV{MCP_SSE_VALGRIND} && traced();
 
 
+# Returns the address of the zone of that many MB.
+
 sub zone {
+    my ($size) = @_;
+
     open my $maps, '<', '/proc/' . $nginx->pid . '/maps' or return;
 
     while (my $line = <$maps>) {
         my ($from, $to) = $line =~ /\A([0-9a-f]+)-([0-9a-f]+) rw-s/ or next;
-        return hex $from if hex($to) - hex($from) == $size;
+        return hex $from if hex($to) - hex($from) == $size * 1024 * 1024;
     }
 
     return;
@@ -61,10 +64,11 @@ sub traced {
 }
 
 
-# Kills the worker at the n-th instruction that it executes with the mutex.
+# Kills the worker at the n-th instruction that it executes with the mutex, or
+# stops it there, if the signal is SIGSTOP.
 
 sub kill_inside {
-    my ($pid, $n) = @_;
+    my ($pid, $n, $signal) = @_;
 
     $nginx->allow(qr/exited on signal 9/, qr/was locked by $pid/,
         qr/worker process $pid died while it changed/);
@@ -87,7 +91,7 @@ sub kill_inside {
         $done++ if unpack('q', $word) == $pid;
     }
 
-    ptrace(DETACH, $pid, 9);
+    ptrace(DETACH, $pid, $signal || SIGKILL);
 
     return $done == $n;
 }
@@ -367,77 +371,6 @@ sub deaths {
 }
 
 
-# Kills the worker while it unlocks the mutex: the mutex is free, the count of
-# waiting workers is one less, but the waiting worker is not woken.  The mutex
-# and this count are the first words of the zone.
-
-sub kill_leaving {
-    my ($pid) = @_;
-
-    $nginx->allow(qr/exited on signal 9/, qr/worker process $pid is dead/);
-
-    my ($waited, $steps, $done) = (0, 0);
-    my $end = now() + 20;
-
-    ptrace(ATTACH, $pid) or return;
-    waitpid $pid, 0;
-
-    open my $mem, '<:raw', "/proc/$pid/mem" or return;
-
-    while (!$done && now() < $end) {
-        ptrace(STEP, $pid) or last;
-        waitpid $pid, 0;
-
-        sysseek $mem, $zone, 0;
-        sysread $mem, my $words, 16;
-        my ($owner, $wait) = unpack 'q2', $words;
-
-        ($waited, $steps) = ($wait, 0), next if $owner == $pid;
-
-        $done = $waited && $wait == $waited - 1 && ++$steps < 40;
-        $waited = 0 if !$done && ++$steps > 40;
-    }
-
-    ptrace(DETACH, $pid, $done ? 9 : 0);
-
-    return $done;
-}
-
-
-sub leaving {
-    my ($victim, @others) = $nginx->wait_workers;
-
-    my @streams = map { open_stream($nginx, worker => $_) } @others;
-    my @conns   = map { connect_worker($nginx, $_) } reverse @others;
-    my @load    = map { my @at = @$_; in_child(sub { load(@at) }) }
-        [ $victim, @others ], map { [ $_, ($victim) x 3 ] } @others;
-
-    sleep_for(0.3);
-
-    my $done = kill_leaving($victim);
-
-    sleep_for(1);
-    ended($_, 'KILL') for @load;
-
-    SKIP: {
-        skip('no worker waited for the mutex', 2) unless $done;
-
-        for my $i (0, 1) {
-            my $response = post($nginx, $streams[$i], request(1, 'ping'),
-                conn => $conns[$i]);
-
-            accepted($response,
-                'workers go on after one died while it unlocked the mutex');
-        }
-    }
-
-    $_->close for @streams, @conns;
-    $nginx->wait_workers;
-
-    return;
-}
-
-
 # Old workers after a reload that replaced the zone: nginx's master does not
 # unlock the old zone.
 
@@ -467,7 +400,7 @@ sub replaced {
 sub streamable {
     $nginx = start_nginx(workers => 3,
         locations => 'location = /mcp { mcp_sse_http; mcp_sse_keepalive 1s; }');
-    $zone  = zone();
+    $zone  = zone(8);
 
     my ($owner, $other) = $nginx->wait_workers;
 
@@ -493,6 +426,57 @@ sub streamable {
 }
 
 
+# A worker waits for the mutex already when the zone is replaced: the one that
+# has it is stopped, and killed after the reload.
+
+sub frozen {
+    $nginx = start_nginx(workers => 3);
+    $zone  = zone(8);
+
+    my @old     = $nginx->wait_workers;
+    my @streams = map { open_stream($nginx, worker => $_) } @old;
+    my @conns   = map { connect_worker($nginx, $_) } @old;
+
+    accepted(post($nginx, $_, tool(1, 'hold', { gate => 'frozen' })),
+        'a call before a reload is accepted') for @streams;
+
+    my $load = in_child(sub { load($old[0], @old[1, 2]) });
+
+    ok(kill_inside($old[0], 40, SIGSTOP), 'a worker is stopped with the mutex');
+    ended($load, 'KILL');
+
+    # these take the mutex
+
+    my @held = map { post($nginx, $streams[$_], request(2, 'ping'),
+        conn => $conns[3 - $_], async => 1) } 1, 2;
+
+    ok($nginx->wait_log(qr/has locked mcp_sse_zone "mcp_sse" for a second/),
+        'the log says for which worker the others wait');
+
+    $nginx->configure(http => 'mcp_sse_zone zone=mcp_sse:9m;');
+    kill HUP => $nginx->pid;
+    ok(run_until(sub {
+        my %old = map { $_ => 1 } @old;
+        return 3 == grep { !$old{$_} } $nginx->worker_pids;
+    }), 'new workers start, with a new zone');
+
+    kill KILL => $old[0];
+
+    ok(run_until(sub { !grep { !$_->ended } @held }),
+        'the messages of the workers that waited are answered');
+    accepted($_, 'a message that waited is accepted') for @held;
+
+    $frappe->open_gate('frozen');
+    ok($streams[$_]->wait_answer(1), 'another old worker answers its call')
+        for 1, 2;
+    ok($streams[$_]->wait_answer(2), 'another old worker answers a ping')
+        for 1, 2;
+    ok($nginx->wait_gone(\@old), 'the old workers end');
+
+    return;
+}
+
+
 # Ended session ids that the zone has forgotten are in Redis: the worker that
 # replaces the dead one reads them.
 
@@ -501,7 +485,7 @@ sub ended_ids {
 
     $nginx = start_nginx(workers => 3, redis => $redis,
         locations => 'location = /mcp { mcp_sse_http; }');
-    $zone  = zone();
+    $zone  = zone(8);
     ok(wait_ready($nginx), 'an instance with Redis is ready');
 
     my @ids = map { session_id($nginx) } 1 .. 3;
@@ -542,9 +526,9 @@ cmp_ok(gauge($nginx, 'zone_free_bytes'), '>=', $free - 65536,
 
 stopped() if Test::More->builder->is_passing;
 taken_over() if Test::More->builder->is_passing;
-leaving() if Test::More->builder->is_passing;
 replaced() if Test::More->builder->is_passing;
 streamable() if Test::More->builder->is_passing;
+frozen() if Test::More->builder->is_passing;
 ended_ids() if MCPTest::Redis::binary() && Test::More->builder->is_passing;
 
 finish();

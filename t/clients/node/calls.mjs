@@ -12,6 +12,7 @@ is(client.getServerVersion().name, oldDialect
     ? 'Frappe Assistant Core MCP Server' : 'frappe-assistant-core',
     'initialize is answered by the backend');
 is(session.gets.map(get => get.status), [200], 'one stream');
+await session.posted('initialize');
 is(session.posts.map(post => [post.message.method, post.status]),
     [['initialize', 202], ['notifications/initialized', 202]],
     'initialize and notifications/initialized are accepted');

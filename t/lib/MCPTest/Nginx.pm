@@ -43,16 +43,22 @@ sub sanitizers {
 
 
 # A port that is not in use, below the range from which the kernel takes ports
-# of outgoing connections.
+# of outgoing connections.  Each port is returned once: its user may not have
+# opened it yet.
+
+my %given;
 
 sub free_port {
     for (1 .. 200) {
         my $port = 12000 + int rand 19000;
 
+        next if $given{$port};
+
         my $sock = IO::Socket::INET->new(Listen => 1, ReuseAddr => 1,
             LocalAddr => '127.0.0.1', LocalPort => $port) or next;
 
         close $sock;
+        $given{$port} = 1;
 
         return $port;
     }

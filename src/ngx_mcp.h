@@ -87,7 +87,7 @@ typedef enum {
 } ngx_mcp_result_e;
 
 
-/* why a session ends; the words are in session/ngx_mcp_session.c */
+/* why a session ends; the words are in session/ngx_mcp_session_end.c */
 
 typedef enum {
     NGX_MCP_CLOSE_CLIENT_LEFT = 0,

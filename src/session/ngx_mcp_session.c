@@ -12,17 +12,9 @@
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_session_end.h"
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_header.h"
-
-
-typedef struct {
-    ngx_str_t     word;        /* in the log */
-    ngx_int_t     code;        /* of "event: error"; 0: no event */
-    const char   *message;
-    unsigned      client:1;    /* the request of the stream has ended */
-    unsigned      retry:1;     /* "retry:" is sent */
-} ngx_mcp_close_reason_text_t;
 
 
 static u_char *ngx_mcp_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src);
@@ -36,41 +28,7 @@ static void ngx_mcp_session_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
     ngx_mcp_event_t *ev, ngx_uint_t is_answer);
 static void ngx_mcp_session_stream_closed(void *data, ngx_uint_t reason);
 static void ngx_mcp_session_ended(ngx_mcp_session_t *s);
-static void ngx_mcp_session_end_stream(ngx_mcp_session_t *s,
-    ngx_uint_t reason);
-static ngx_mcp_event_t *ngx_mcp_session_last(ngx_mcp_session_t *s,
-    ngx_mcp_close_reason_text_t *ending);
-static void ngx_mcp_session_log(ngx_mcp_session_t *s, ngx_uint_t reason);
 static void ngx_mcp_session_free(ngx_mcp_session_t *s);
-
-
-/* docs/PROTOCOL.md 3, how a stream ends; by ngx_mcp_close_reason_e */
-
-static ngx_mcp_close_reason_text_t  ngx_mcp_close_reasons[] = {
-
-    { ngx_string("client left"), 0, NULL, 1, 0 },
-
-    { ngx_string("slow reader"), 0, NULL, 1, 0 },
-
-    { ngx_string("idle"), 0, NULL, 0, 1 },
-
-    { ngx_string("evicted"),
-      NGX_MCP_ERR_TOO_MANY, "Too many sessions", 0, 1 },
-
-    { ngx_string("replaced"), 0, NULL, 0, 0 },
-
-    { ngx_string("credential refused"),
-      NGX_MCP_ERR_UNAUTHORIZED, "Invalid authorization", 0, 1 },
-
-    { ngx_string("expired"), 0, NULL, 0, 1 },
-
-    { ngx_string("stopping"), 0, NULL, 0, 1 },
-
-    { ngx_string("no memory"),
-      NGX_MCP_ERR_INTERNAL, "Internal server error", 0, 1 },
-
-    { ngx_string("deleted"), 0, NULL, 0, 0 }
-};
 
 
 static ngx_mcp_session_handlers_t  ngx_mcp_session_handlers = {
@@ -460,99 +418,20 @@ ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason)
 
     ngx_mcp_session_timers_stop_session(s);
 
-    ngx_mcp_session_log(s, reason);
+    ngx_mcp_session_end_log(s, reason);
 
     grace = (reason == NGX_MCP_CLOSE_CLIENT_LEFT && !s->streamable)
             ? s->conf->grace : 0;
 
     ngx_mcp_bus_unregister(s, grace);
 
-    if (!ngx_mcp_close_reasons[reason].client && s->stream) {
+    if (!ngx_mcp_session_end_by_client(reason) && s->stream) {
         ngx_mcp_session_end_stream(s, reason);
     }
 
     s->sink.open = 0;
 
     ngx_post_event(&s->event, &ngx_posted_events);
-}
-
-
-static void
-ngx_mcp_session_end_stream(ngx_mcp_session_t *s, ngx_uint_t reason)
-{
-    ngx_queue_t  *q;
-
-    /* dispatch the inbox without starting calls */
-
-    s->ending = 1;
-
-    while (!ngx_queue_empty(&s->inbox)) {
-        q = ngx_queue_head(&s->inbox);
-        ngx_queue_remove(q);
-
-        ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue),
-                         &s->sink);
-    }
-
-    ngx_mcp_dispatch_abandon(s, ngx_mcp_session_timers_stopped());
-
-    ngx_mcp_stream_end(s->stream,
-                  ngx_mcp_session_last(s, &ngx_mcp_close_reasons[reason]));
-}
-
-
-/*
- * Builds the last event of the stream.  Returns NULL if there is none.
- */
-
-static ngx_mcp_event_t *
-ngx_mcp_session_last(ngx_mcp_session_t *s, ngx_mcp_close_reason_text_t *ending)
-{
-    ngx_mcp_event_t  *ev;
-
-    ev = ngx_mcp_event_alloc(
-             sizeof("event: error\ndata: \n\nretry: \n\n") + NGX_INT64_LEN
-             + ngx_mcp_jsonrpc_error_size(NULL,
-                                          ending->code ? ending->message : "",
-                                          NULL),
-             ngx_cycle->log);
-    if (ev == NULL) {
-        return NULL;
-    }
-
-    /* clients of Streamable HTTP do not expect such an event */
-
-    if (ending->code && !s->streamable) {
-        ev->last = ngx_sprintf(ev->last, "event: error\ndata: ");
-        ev->last = ngx_mcp_jsonrpc_error(ev->last, NULL, ending->code,
-                                         ending->message, NULL);
-        ev->last = ngx_sprintf(ev->last, "\n\n");
-    }
-
-    if (ending->retry) {
-        ev->last = ngx_slprintf(ev->last, ev->end, "retry: %M\n\n",
-                                s->conf->retry);
-    }
-
-    if (ev->last == ev->pos) {
-        ngx_free(ev);
-        return NULL;
-    }
-
-    return ev;
-}
-
-
-static void
-ngx_mcp_session_log(ngx_mcp_session_t *s, ngx_uint_t reason)
-{
-    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "SSE connection closed: %*s, %V, %M, %ui messages",
-                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
-                  &ngx_mcp_close_reasons[reason].word,
-                  (ngx_current_msec - s->created) / 1000, s->messages);
-
-    ngx_mcp_count(NGX_MCP_COUNT_ENDED + reason);
 }
 
 

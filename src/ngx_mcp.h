@@ -354,6 +354,16 @@ struct ngx_mcp_session_s {
     ngx_mcp_timer_t                  recheck;
     ngx_mcp_timer_t                  drain;
 
+    /* see session/ngx_mcp_session_lost.c */
+
+    ngx_uint_t                       tombstone; /* number of its own one */
+    ngx_uint_t                       predecessor; /* of the one that it found */
+    ngx_queue_t                      lost_queue; /* if lost */
+    ngx_queue_t                      kept;      /* events, while lost */
+    size_t                           kept_size; /* bytes of these */
+    ngx_mcp_timer_t                  grace;     /* ends the loss; or waits for
+                                                   the replaced session */
+
     ngx_msec_t                       created;
     ngx_uint_t                       messages;
 
@@ -365,6 +375,10 @@ struct ngx_mcp_session_s {
     unsigned                         ending:1;    /* starts no more calls */
     unsigned                         streamable:1; /* of Streamable HTTP */
     unsigned                         anonymous:1; /* no client has its id */
+    unsigned                         resumed:1;   /* the client had the id */
+    unsigned                         waits:1;     /* for the replaced one */
+    unsigned                         lost:1;      /* the stream may come back */
+    unsigned                         kept_failed:1; /* an answer is missing */
 };
 
 

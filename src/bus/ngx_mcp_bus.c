@@ -17,6 +17,7 @@
  */
 
 #include "ngx_mcp_bus.h"
+#include "ngx_mcp_unregister.h"
 #include "ngx_mcp_remote_announce.h"
 #include "ngx_mcp_presence.h"
 #include "ngx_mcp_remote_recv.h"
@@ -166,11 +167,12 @@ ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user, ngx_uint_t max)
 
 
 void
-ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace)
+ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace, ngx_str_t *ids,
+    ngx_uint_t n)
 {
     /* recovery, which may run inside, finds it in the table of sessions */
 
-    ngx_mcp_registry_leave(s, grace);
+    ngx_mcp_unregister(s, grace, ids, n);
     ngx_mcp_presence_leave(s);
 
     ngx_mcp_sessions_remove(s);

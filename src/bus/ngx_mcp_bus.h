@@ -39,10 +39,11 @@ ngx_int_t ngx_mcp_bus_register(ngx_mcp_session_t *s, u_char *user,
     ngx_uint_t max);
 
 /*
- * Unregisters a session that is closed, see ngx_mcp_registry_leave().
+ * Unregisters a session that is closed, see ngx_mcp_unregister().
  */
 
-void ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace);
+void ngx_mcp_bus_unregister(ngx_mcp_session_t *s, ngx_msec_t grace,
+    ngx_str_t *ids, ngx_uint_t n);
 
 /*
  * Delivers an envelope to a session of this instance.  "forwarded" is set if

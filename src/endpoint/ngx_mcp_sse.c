@@ -26,7 +26,7 @@ static ngx_int_t ngx_mcp_sse_head(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_sse_open(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_sse_refuse(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_mcp_sse_id(ngx_http_request_t *r,
-    ngx_mcp_session_id_t *sid, u_char *text);
+    ngx_mcp_session_id_t *sid, u_char *text, ngx_uint_t *resumed);
 static ngx_int_t ngx_mcp_sse_last_id(ngx_http_request_t *r, ngx_str_t *text,
     ngx_mcp_session_id_t *sid);
 static ngx_uint_t ngx_mcp_sse_keepalive_event(ngx_http_request_t *r);
@@ -168,11 +168,12 @@ ngx_mcp_sse_open(ngx_http_request_t *r)
 {
     u_char                text[NGX_MCP_SESSION_ID_LEN];
     ngx_int_t             rc;
+    ngx_uint_t            resumed;
     ngx_mcp_session_id_t  sid;
     ngx_mcp_ctx_t        *ctx;
     ngx_mcp_session_t    *s;
 
-    if (ngx_mcp_sse_id(r, &sid, text) != NGX_OK
+    if (ngx_mcp_sse_id(r, &sid, text, &resumed) != NGX_OK
         || ngx_mcp_origin_headers(r) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -186,6 +187,7 @@ ngx_mcp_sse_open(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     s->streamable = ctx->streamable;
+    s->resumed = resumed;
 
     /* the session may be freed before the request is logged */
 
@@ -225,12 +227,13 @@ ngx_mcp_sse_refuse(ngx_http_request_t *r, ngx_int_t rc)
 
 
 /*
- * A client that reconnects with a valid session id keeps it; any other value
- * is ignored and a new id made.
+ * A legacy client that reconnects with a valid session id keeps it, and
+ * "resumed" is set; any other value is ignored and a new id made.
  */
 
 static ngx_int_t
-ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
+ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text,
+    ngx_uint_t *resumed)
 {
     ngx_int_t                       rc;
     ngx_str_t                       old;
@@ -238,6 +241,8 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
     ngx_mcp_zone_t                 *zone;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    *resumed = 0;
 
     if (ctx->streamable) {
         *sid = ctx->sid;
@@ -258,6 +263,7 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text)
 
     if (rc == NGX_OK) {
         ngx_memcpy(text, old.data, NGX_MCP_SESSION_ID_LEN);
+        *resumed = 1;
     }
 
     if (rc != NGX_DECLINED) {

@@ -12,7 +12,9 @@
 
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_bus.h"
+#include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_reply.h"
+#include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_json_text.h"
 
 
@@ -26,6 +28,8 @@ static ngx_mcp_task_t *ngx_mcp_dispatch_one(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env, ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_uint_t ngx_mcp_dispatch_repeated(ngx_mcp_session_t *s,
+    ngx_mcp_sink_t *sink, ngx_str_t *id);
+static ngx_uint_t ngx_mcp_dispatch_left(ngx_mcp_session_t *s,
     ngx_mcp_sink_t *sink, ngx_str_t *id);
 static void ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message);
@@ -141,6 +145,10 @@ ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
         return NULL;
     }
 
+    if (request && ngx_mcp_dispatch_left(s, sink, &message->id)) {
+        return NULL;
+    }
+
     task = ngx_mcp_task_create(s, env, message, sink);
 
     if (task == NULL && sink->open) {
@@ -210,6 +218,36 @@ ngx_mcp_dispatch_repeated(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
 
 
 /*
+ * Returns whether the id is that of a request that an earlier stream of the
+ * session has left at another worker, and that still runs.  It was answered, so
+ * that this one is, too.
+ */
+
+static ngx_uint_t
+ngx_mcp_dispatch_left(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink, ngx_str_t *id)
+{
+    if (!ngx_mcp_session_lost_has(s, id)) {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "mcp sse: session %*s: request id is in use by a request "
+                  "before the stream was lost, the request is not executed",
+                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
+    ngx_mcp_count(NGX_MCP_COUNT_REPEATED);
+
+    if (sink->open) {
+        sink->tell(sink, NULL,
+                   ngx_mcp_reply_error(id, NGX_MCP_ERR_INVALID_REQUEST,
+                                       "Request id is in use", ""), 1);
+    }
+
+    return 1;
+}
+
+
+/*
  * Handles a message that is not forwarded.
  */
 
@@ -240,6 +278,13 @@ ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
 
     if (!sink->streamable) {
         ngx_mcp_dispatch_cancel(s, &message->request_id);
+
+        if (ngx_mcp_session_lost_has(s, &message->request_id)) {
+            ngx_mcp_bus_announce(NGX_MCP_ANNOUNCE_CANCEL, s->sid.key,
+                                 message->request_id.data,
+                                 message->request_id.len);
+        }
+
         return;
     }
 
@@ -280,6 +325,10 @@ ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id)
                   "mcp sse: session %*s cancels a %s request",
                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
                   task->call ? "running" : "waiting");
+
+    if (task->leftover) {
+        ngx_mcp_leftovers_answered(s->sid.key, &task->message.id);
+    }
 
     if (task->call == NULL) {
         ngx_mcp_count(NGX_MCP_COUNT_CANCELLED);

@@ -13,7 +13,9 @@
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_session_end.h"
+#include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_unregister.h"
 #include "ngx_mcp_header.h"
 
 
@@ -132,6 +134,7 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
     ngx_queue_init(&s->inbox);
     ngx_queue_init(&s->waiting);
     ngx_queue_init(&s->running);
+    ngx_queue_init(&s->kept);
 
     s->event.handler = handler;
     s->event.data = s;
@@ -189,12 +192,16 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
                        (size_t) NGX_MCP_HASH_LEN, s->sid.hash, rc);
 
         s->open = 0;
-        ngx_mcp_bus_unregister(s, 0);
+        ngx_mcp_bus_unregister(s, 0, NULL, 0);
         ngx_post_event(&s->event, &ngx_posted_events);
         return rc;
     }
 
     s->sink.open = 1;
+
+    if (s->resumed) {
+        ngx_mcp_session_lost_inherit(s);
+    }
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "SSE connection established: %*s for user: %V",
@@ -300,11 +307,30 @@ ngx_mcp_session_event(ngx_event_t *ev)
 {
     ngx_mcp_session_t  *s = ev->data;
 
-    ngx_queue_t  *q;
+    if (s->open && s->waits) {
+        return;
+    }
 
     if (s->open && !ngx_queue_empty(&s->inbox)) {
         ngx_mcp_session_timers_active(s);
     }
+
+    ngx_mcp_session_dispatch(s);
+    ngx_mcp_dispatch_next(s);
+
+    if (!s->open && !s->lost && !ngx_mcp_session_busy(s)) {
+        ngx_mcp_session_free(s);
+        return;
+    }
+
+    ngx_mcp_session_check(s);
+}
+
+
+void
+ngx_mcp_session_dispatch(ngx_mcp_session_t *s)
+{
+    ngx_queue_t  *q;
 
     while (!ngx_queue_empty(&s->inbox)) {
         q = ngx_queue_head(&s->inbox);
@@ -313,13 +339,6 @@ ngx_mcp_session_event(ngx_event_t *ev)
         ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue),
                          &s->sink);
     }
-
-    if (!s->open && !ngx_mcp_session_busy(s)) {
-        ngx_mcp_session_free(s);
-        return;
-    }
-
-    ngx_mcp_session_check(s);
 }
 
 
@@ -336,6 +355,11 @@ ngx_mcp_session_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
                    "mcp session %*s sends an event, answer: %ui, call: %d",
                    (size_t) NGX_MCP_HASH_LEN, s->sid.hash, is_answer,
                    task ? 1 : 0);
+
+    if (s->lost) {
+        ngx_mcp_session_lost_keep(s, task, ev, is_answer);
+        return;
+    }
 
     ngx_mcp_stream_send(s->stream, ev);
 }
@@ -375,7 +399,11 @@ ngx_mcp_session_check(ngx_mcp_session_t *s)
     }
 
     if (!s->open) {
-        ngx_post_event(&s->event, &ngx_posted_events);
+
+        if (!s->lost) {
+            ngx_post_event(&s->event, &ngx_posted_events);
+        }
+
         return;
     }
 
@@ -401,8 +429,8 @@ ngx_mcp_session_busy(ngx_mcp_session_t *s)
 
 /*
  * Messages in the inbox are accepted.  If the client has left, they are run
- * and their answers are dropped.  If the server ends the stream, they are not
- * run and are answered with an error.
+ * and their answers are kept for who takes the session over, or dropped.  If
+ * the server ends the stream, they are not run and are answered with an error.
  */
 
 void
@@ -420,16 +448,25 @@ ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason)
 
     ngx_mcp_session_end_log(s, reason);
 
+    /* no message can follow those in the inbox */
+
+    ngx_mcp_unregister_begin(s);
+
     grace = (reason == NGX_MCP_CLOSE_CLIENT_LEFT && !s->streamable)
             ? s->conf->grace : 0;
 
-    ngx_mcp_bus_unregister(s, grace);
+    s->lost = (grace != 0);
 
     if (!ngx_mcp_session_end_by_client(reason) && s->stream) {
         ngx_mcp_session_end_stream(s, reason);
+        s->sink.open = 0;
+
+    } else {
+        s->sink.open = s->lost;
+        ngx_mcp_session_dispatch(s);
     }
 
-    s->sink.open = 0;
+    ngx_mcp_session_lost_leave(s, grace);
 
     ngx_post_event(&s->event, &ngx_posted_events);
 }
@@ -441,6 +478,8 @@ ngx_mcp_session_free(ngx_mcp_session_t *s)
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "mcp session %*s freed",
                    (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+
+    ngx_mcp_timer_del(&s->grace);
 
     if (s->event.posted) {
         ngx_delete_posted_event(&s->event);

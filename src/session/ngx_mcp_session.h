@@ -70,6 +70,12 @@ void ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason);
 ngx_queue_t *ngx_mcp_session_list(void);
 
 /*
+ * Dispatches the messages in the inbox of the session.
+ */
+
+void ngx_mcp_session_dispatch(ngx_mcp_session_t *s);
+
+/*
  * Returns whether anything waits or runs for the session.
  */
 

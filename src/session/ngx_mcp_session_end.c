@@ -64,19 +64,11 @@ ngx_mcp_session_end_by_client(ngx_uint_t reason)
 void
 ngx_mcp_session_end_stream(ngx_mcp_session_t *s, ngx_uint_t reason)
 {
-    ngx_queue_t  *q;
-
     /* dispatch the inbox without starting calls */
 
     s->ending = 1;
 
-    while (!ngx_queue_empty(&s->inbox)) {
-        q = ngx_queue_head(&s->inbox);
-        ngx_queue_remove(q);
-
-        ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue),
-                         &s->sink);
-    }
+    ngx_mcp_session_dispatch(s);
 
     ngx_mcp_dispatch_abandon(s, ngx_mcp_session_timers_stopped());
 

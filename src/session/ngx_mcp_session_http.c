@@ -10,6 +10,7 @@
  */
 
 #include "ngx_mcp_session_http.h"
+#include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
 
@@ -310,6 +311,7 @@ ngx_mcp_session_http_announced(ngx_uint_t kind, u_char *key, u_char *data,
         id.data = data;
         id.len = len;
         ngx_mcp_session_http_cancel(key, &id);
+        ngx_mcp_session_lost_cancel(key, &id);
         return;
 
     case NGX_MCP_ANNOUNCE_ENDED:

@@ -12,6 +12,7 @@
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_registry.h"
+#include "ngx_mcp_session_lost.h"
 
 
 static void ngx_mcp_session_timers_set_recheck(ngx_mcp_session_t *s);
@@ -76,6 +77,7 @@ ngx_mcp_session_timers_stop_session(ngx_mcp_session_t *s)
     ngx_mcp_timer_del(&s->idle);
     ngx_mcp_timer_del(&s->recheck);
     ngx_mcp_timer_del(&s->drain);
+    ngx_mcp_timer_del(&s->grace);
 }
 
 
@@ -274,6 +276,8 @@ ngx_mcp_session_timers_stop(void)
         ngx_mcp_session_close(s, NGX_MCP_CLOSE_STOPPING);
 
         /* calls of a session that was closed before may still run */
+
+        ngx_mcp_session_lost_forget(s);
 
         s->ending = 1;
 

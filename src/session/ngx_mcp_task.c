@@ -14,6 +14,7 @@
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_header.h"
 #include "ngx_mcp_json_text.h"
+#include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_outcome.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_variables.h"
@@ -23,7 +24,8 @@ static ngx_mcp_call_t *ngx_mcp_task_call(ngx_mcp_task_t *task);
 static ngx_int_t ngx_mcp_task_headers(ngx_mcp_task_t *task,
     ngx_mcp_call_t *call);
 static ngx_int_t ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
-static void ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_vars_t *vars);
+static ngx_int_t ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
+static void ngx_mcp_task_move_list(ngx_queue_t *tasks, ngx_mcp_session_t *to);
 static void ngx_mcp_task_done(ngx_mcp_call_t *call);
 static void ngx_mcp_task_unauthorized(ngx_mcp_task_t *task);
 static void ngx_mcp_task_progress(void *data);
@@ -113,6 +115,49 @@ ngx_mcp_task_detach(ngx_mcp_sink_t *sink)
 }
 
 
+void
+ngx_mcp_task_move(ngx_mcp_session_t *from, ngx_mcp_session_t *to)
+{
+    ngx_mcp_task_move_list(&from->waiting, to);
+    ngx_mcp_task_move_list(&from->running, to);
+
+    ngx_queue_add(&to->waiting, &from->waiting);
+    ngx_queue_init(&from->waiting);
+
+    ngx_queue_add(&to->running, &from->running);
+    ngx_queue_init(&from->running);
+
+    to->ncalls += from->ncalls;
+    from->ncalls = 0;
+
+    ngx_mcp_inbox_move(from, to);
+}
+
+
+static void
+ngx_mcp_task_move_list(ngx_queue_t *tasks, ngx_mcp_session_t *to)
+{
+    ngx_queue_t     *q;
+    ngx_mcp_task_t  *task;
+
+    for (q = ngx_queue_head(tasks);
+         q != ngx_queue_sentinel(tasks);
+         q = ngx_queue_next(q))
+    {
+        task = ngx_queue_data(q, ngx_mcp_task_t, queue);
+
+        task->session = to;
+        task->leftover = 0;
+
+        if (task->sink) {
+            ngx_queue_remove(&task->siblings);
+            ngx_queue_insert_tail(&to->sink.tasks, &task->siblings);
+            task->sink = &to->sink;
+        }
+    }
+}
+
+
 ngx_uint_t
 ngx_mcp_task_has_receiver(ngx_mcp_task_t *task)
 {
@@ -198,9 +243,8 @@ ngx_mcp_task_call(ngx_mcp_task_t *task)
     call->handler = ngx_mcp_task_done;
     call->classify = ngx_mcp_outcome_classify;
 
-    ngx_mcp_task_vars(task, &call->ctx.vars);
-
-    if (ngx_mcp_task_headers(task, call) != NGX_OK
+    if (ngx_mcp_task_vars(task, call) != NGX_OK
+        || ngx_mcp_task_headers(task, call) != NGX_OK
         || ngx_mcp_task_body(task, call) != NGX_OK)
     {
         ngx_mcp_call_free(call);
@@ -211,19 +255,40 @@ ngx_mcp_task_call(ngx_mcp_task_t *task)
 }
 
 
-static void
-ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_vars_t *vars)
+/*
+ * Copies what is of the session: the call may be taken over by another one.
+ */
+
+static ngx_int_t
+ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 {
+    u_char             *p;
+    ngx_mcp_vars_t     *vars;
     ngx_mcp_session_t  *s;
 
     s = task->session;
+    vars = &call->ctx.vars;
 
-    vars->session.data = s->sid.hash;
+    p = ngx_pnalloc(call->pool, NGX_MCP_HASH_LEN + s->user.len + s->site.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    vars->session.data = p;
     vars->session.len = s->anonymous ? 0 : NGX_MCP_HASH_LEN;
-    vars->user = s->user;
-    vars->site = s->site;
+    p = ngx_cpymem(p, s->sid.hash, NGX_MCP_HASH_LEN);
+
+    vars->user.data = p;
+    vars->user.len = s->user.len;
+    p = ngx_cpymem(p, s->user.data, s->user.len);
+
+    vars->site.data = p;
+    vars->site.len = s->site.len;
+    ngx_memcpy(p, s->site.data, s->site.len);
 
     ngx_mcp_vars_set(vars, &task->message);
+
+    return NGX_OK;
 }
 
 
@@ -244,7 +309,7 @@ ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 
     r = call->request;
 
-    if (ngx_mcp_header_push(r, &ngx_mcp_host, &task->session->site) != NGX_OK
+    if (ngx_mcp_header_push(r, &ngx_mcp_host, &call->ctx.vars.site) != NGX_OK
         || ngx_mcp_header_push(r, &ngx_mcp_accept, &ngx_mcp_json) != NGX_OK
         || ngx_mcp_header_push(r, &ngx_mcp_type, &ngx_mcp_json) != NGX_OK
         || (call->ctx.vars.session.len
@@ -447,6 +512,10 @@ static void
 ngx_mcp_task_free(ngx_mcp_task_t *task)
 {
     ngx_mcp_timer_del(&task->progress);
+
+    if (task->leftover) {
+        ngx_mcp_leftovers_ended(task->session->sid.key, &task->message.id);
+    }
 
     if (task->sink) {
         ngx_queue_remove(&task->siblings);

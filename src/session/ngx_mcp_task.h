@@ -31,6 +31,7 @@ struct ngx_mcp_task_s {
 
     unsigned                      silent:1;    /* a notification */
     unsigned                      cancelled:1;
+    unsigned                      leftover:1;  /* is noted in the zone */
 };
 
 
@@ -67,6 +68,13 @@ ngx_mcp_task_t *ngx_mcp_task_create(ngx_mcp_session_t *s,
  */
 
 void ngx_mcp_task_detach(ngx_mcp_sink_t *sink);
+
+/*
+ * All tasks of a session, running ones too, become those of another one of the
+ * same user and site, which has none.
+ */
+
+void ngx_mcp_task_move(ngx_mcp_session_t *from, ngx_mcp_session_t *to);
 
 /*
  * Whether anybody waits for its answer.

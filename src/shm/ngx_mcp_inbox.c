@@ -118,7 +118,7 @@ ngx_mcp_inbox_check_locked(ngx_mcp_zone_t *zone, u_char *key, size_t size,
 
     *found = record;
 
-    if (record->owner == NULL) {
+    if (record->owner == NULL || record->leaving) {
         return NGX_MCP_DELIVERY_STREAM_LOST;
     }
 
@@ -502,6 +502,26 @@ ngx_mcp_inbox_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
     s->bytes += env->size;
 
     return NGX_MCP_DELIVERY_ACCEPTED;
+}
+
+
+void
+ngx_mcp_inbox_move(ngx_mcp_session_t *from, ngx_mcp_session_t *to)
+{
+    ngx_mcp_session_record_t  *record;
+
+    record = to->record;
+
+    if (record) {
+        (void) ngx_atomic_fetch_add(&record->pending, from->pending);
+        (void) ngx_atomic_fetch_add(&record->bytes, from->bytes);
+    }
+
+    to->pending += from->pending;
+    to->bytes += from->bytes;
+
+    from->pending = 0;
+    from->bytes = 0;
 }
 
 

@@ -46,6 +46,13 @@ ngx_mcp_delivery_e ngx_mcp_inbox_accept(ngx_mcp_session_t *s,
 void ngx_mcp_inbox_started(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env);
 
 /*
+ * The messages of a session without a record that were not started become those
+ * of another session of this worker.
+ */
+
+void ngx_mcp_inbox_move(ngx_mcp_session_t *from, ngx_mcp_session_t *to);
+
+/*
  * Take an inbox in two steps.  ngx_mcp_inbox_take_locked() moves all entries of
  * an inbox to the list "taken" of this worker.  ngx_mcp_inbox_hand_over() gives
  * a copy of each to the session, by ngx_mcp_sessions_receive(), and frees the

@@ -34,8 +34,8 @@
  * another worker dies in the meantime, all begins again with DIRTY.
  *
  * A worker that is dead but not yet found keeps the zone in its phase until
- * the sweep finds it.  Ended session ids, cached look-ups, tombstones and
- * announcements are not kept.
+ * the sweep finds it.  Ended session ids, cached look-ups, tombstones,
+ * leftovers and announcements are not kept.
  */
 
 #include "ngx_mcp_recovery.h"
@@ -185,6 +185,7 @@ ngx_mcp_recovery_release_locked(ngx_mcp_worker_t *self)
     ngx_queue_init(&self->ready);
     ngx_queue_init(&self->taken);
     ngx_queue_init(&self->filling);
+    ngx_queue_init(&self->leftovers);
 
     self->wake_at = 0;
     self->posted = 0;

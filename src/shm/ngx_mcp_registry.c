@@ -11,8 +11,9 @@
  */
 
 #include "ngx_mcp_registry.h"
-#include "ngx_mcp_tombstones.h"
+#include "ngx_mcp_unregister.h"
 #include "ngx_mcp_eviction.h"
+#include "ngx_mcp_tree.h"
 #include "ngx_mcp_workers.h"
 #include "ngx_mcp_wakeup.h"
 
@@ -116,6 +117,8 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
             return NULL;
         }
 
+        record->replaces = old->replaces + 1;
+
         ngx_mcp_eviction_replace_locked(zone, old, wakeups);
         old = NULL;
     }
@@ -137,6 +140,7 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
     /* the last, since the user is freed with the last record */
 
     if (old) {
+        s->predecessor = old->tombstone;
         ngx_mcp_registry_free_locked(zone, old);
     }
 
@@ -283,47 +287,6 @@ ngx_mcp_registry_limit(u_char *key, ngx_uint_t max)
     ngx_mcp_zone_unlock(zone);
 
     return rc;
-}
-
-
-void
-ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace)
-{
-    ngx_mcp_zone_t            *zone;
-    ngx_mcp_session_record_t  *record;
-
-    if (s->record == NULL) {
-        return;
-    }
-
-    zone = ngx_mcp_zone();
-
-    ngx_mcp_zone_lock(zone);
-
-    record = s->record;
-    s->record = NULL;
-
-    if (record == NULL) {
-
-        /* this worker has released the old pool inside zone_lock() */
-
-        ngx_mcp_zone_unlock(zone);
-        return;
-    }
-
-    ngx_mcp_inbox_take_locked(record);
-
-    if (grace && record->listed && !record->evicted) {
-        ngx_mcp_tombstones_add_locked(zone, record, grace,
-                                      s->conf->max_sessions);
-
-    } else {
-        ngx_mcp_registry_free_locked(zone, record);
-    }
-
-    ngx_mcp_zone_unlock(zone);
-
-    (void) ngx_mcp_inbox_hand_over(zone, s);
 }
 
 
@@ -514,6 +477,10 @@ ngx_mcp_registry_free_locked(ngx_mcp_zone_t *zone,
 {
     if (record->listed) {
         ngx_rbtree_delete(&zone->root->records, &record->node);
+    }
+
+    if (record->replaced) {
+        ngx_mcp_unregister_replaced_locked(zone, record->key);
     }
 
     if (record->queued) {

@@ -46,15 +46,6 @@ ngx_int_t ngx_mcp_registry_enter(ngx_mcp_session_t *s, u_char *user,
 ngx_int_t ngx_mcp_registry_limit(u_char *user, ngx_uint_t max);
 
 /*
- * Unregisters a session.  The messages in its inbox are given to
- * ngx_mcp_sessions_receive() before the function returns; afterwards no worker
- * can append messages.  If "grace" is not 0, a tombstone is left for that time,
- * in milliseconds; see ngx_mcp_tombstones_add_locked().
- */
-
-void ngx_mcp_registry_leave(ngx_mcp_session_t *s, ngx_msec_t grace);
-
-/*
  * Notes that "n" messages for the session with that key, if it is open, came by
  * another way than its inbox: a session in use is not evicted.
  */

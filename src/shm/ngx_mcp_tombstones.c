@@ -10,6 +10,7 @@
  */
 
 #include "ngx_mcp_tombstones.h"
+#include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_registry.h"
 
 
@@ -17,8 +18,9 @@ void
 ngx_mcp_tombstones_add_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record, ngx_msec_t grace, ngx_uint_t max)
 {
-    ngx_queue_t            *q;
-    ngx_mcp_user_record_t  *user;
+    ngx_queue_t               *q;
+    ngx_mcp_user_record_t     *user;
+    ngx_mcp_session_record_t  *oldest;
 
     if (record->queued) {
         ngx_queue_remove(&record->ready);
@@ -38,12 +40,14 @@ ngx_mcp_tombstones_add_locked(ngx_mcp_zone_t *zone,
 
     record->owner = NULL;
     record->active = ngx_current_msec + grace;
+    record->tombstone = ++zone->root->last_tombstone;
 
     while (user->ntombstones > max) {
         q = ngx_queue_head(&user->tombstones);
+        oldest = ngx_queue_data(q, ngx_mcp_session_record_t, user_queue);
 
-        ngx_mcp_registry_free_locked(zone, ngx_queue_data(q,
-                                     ngx_mcp_session_record_t, user_queue));
+        ngx_mcp_leftovers_forget_all_locked(zone, oldest->key);
+        ngx_mcp_registry_free_locked(zone, oldest);
     }
 }
 

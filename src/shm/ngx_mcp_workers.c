@@ -12,6 +12,7 @@
 #include "ngx_mcp_workers_dead.h"
 #include "ngx_mcp_inbox.h"
 #include "ngx_mcp_announce.h"
+#include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_recovery.h"
 #include "ngx_mcp_revocation.h"
@@ -139,6 +140,7 @@ ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone, u_char *id,
     ngx_queue_init(&worker->ready);
     ngx_queue_init(&worker->taken);
     ngx_queue_init(&worker->filling);
+    ngx_queue_init(&worker->leftovers);
 
     ngx_queue_insert_tail(&zone->root->workers, &worker->queue);
 
@@ -266,6 +268,7 @@ ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *worker)
     if (worker->phase != NGX_MCP_ZONE_DIRTY) {
         ngx_mcp_inbox_free_locked(zone, &worker->taken);
         ngx_mcp_inbox_free_locked(zone, &worker->filling);
+        ngx_mcp_leftovers_worker_locked(zone, worker);
     }
 
     worker->pid = 0;
@@ -420,6 +423,7 @@ ngx_mcp_workers_sweep_handler(void *data)
 
     ngx_mcp_zone_lock(zone);
     ngx_mcp_tombstones_expire_locked(zone);
+    ngx_mcp_leftovers_expire_locked(zone);
     ngx_mcp_revocation_expire_locked(zone);
     ngx_mcp_announce_expire_locked(zone);
     ngx_mcp_zone_unlock(zone);

@@ -171,6 +171,8 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
                     ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->users, &root->users_sentinel,
                     ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->leftovers, &root->leftovers_sentinel,
+                    ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->auth_entries, &root->auth_entries_sentinel,
                     ngx_rbtree_insert_value);
 
@@ -183,11 +185,13 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     ngx_queue_init(&root->workers);
     ngx_queue_init(&root->free_workers);
     ngx_queue_init(&root->tombstones);
+    ngx_queue_init(&root->leftovers_left);
     ngx_queue_init(&root->good);
     ngx_queue_init(&root->bad);
 
     root->nrecords = 0;
     root->ntombstones = 0;
+    root->leftovers_size = 0;
     root->inbox_bytes = 0;
     root->ngood = 0;
     root->nbad = 0;

@@ -65,6 +65,7 @@ typedef struct {
                                             sessions that must end */
     ngx_queue_t            taken;        /* entries it copies out */
     ngx_queue_t            filling;      /* entries it copies in */
+    ngx_queue_t            leftovers;    /* of its tasks */
 
     ngx_uint_t             posted;       /* messages in inboxes of its
                                             sessions */
@@ -134,12 +135,35 @@ typedef struct {
     ngx_msec_t             active;       /* time of the last message; of a
                                             tombstone: when it expires */
     ngx_uint_t             max_inbox;    /* of its owner's cycle */
+    ngx_uint_t             tombstone;    /* its number, if it is one */
+    ngx_uint_t             replaces;     /* records of its key that are replaced
+                                            and whose owners have not left */
     unsigned               listed:1;     /* found by its key */
     unsigned               queued:1;
     unsigned               evicted:1;    /* must end for a new session */
     unsigned               replaced:1;   /* its id has a newer stream */
     unsigned               streamable:1; /* of Streamable HTTP */
+    unsigned               leaving:1;    /* takes no messages any more */
 } ngx_mcp_session_record_t;
+
+
+/*
+ * A request that a session has left behind with its stream, see
+ * ngx_mcp_leftovers.c.
+ */
+
+typedef struct {
+    ngx_rbtree_node_t      node;         /* in zone->leftovers */
+    u_char                 key[NGX_MCP_DIGEST_LEN]; /* of the session */
+    ngx_mcp_worker_t      *owner;        /* NULL: the zone */
+    ngx_queue_t            queue;        /* in owner->leftovers or
+                                            zone->leftovers_left */
+    ngx_msec_t             expires;      /* if it is not answered by then */
+    unsigned               unanswered:1; /* a new stream answers it */
+    unsigned               open:1;       /* its task waits or runs */
+    size_t                 len;
+    u_char                 id[1];        /* raw */
+} ngx_mcp_leftover_t;
 
 
 typedef struct ngx_mcp_inbox_chunk_s  ngx_mcp_inbox_chunk_t;
@@ -204,6 +228,12 @@ typedef struct {
     ngx_queue_t            tombstones;   /* oldest first */
     ngx_uint_t             nrecords;     /* including tombstones */
     ngx_uint_t             ntombstones;
+    ngx_uint_t             last_tombstone; /* number of the last one */
+
+    ngx_rbtree_t           leftovers;    /* by key of the session */
+    ngx_rbtree_node_t      leftovers_sentinel;
+    ngx_queue_t            leftovers_left; /* of workers that have gone */
+    size_t                 leftovers_size; /* bytes of all */
 
     ngx_uint_t             last_entry;   /* number of the last inbox entry */
     size_t                 inbox_bytes;  /* bytes of all entries */

@@ -171,6 +171,25 @@ EOT
         run_until(sub { health($nginx)->{active_connections} == 0 });
     }
 
+    # a stream that took its session over counts
+
+    {
+        my $nginx = start_nginx(workers => 2,
+            http => 'mcp_sse_max_sessions 3; mcp_sse_grace 300s;');
+        my $stream = open_stream($nginx);
+
+        $stream->close;
+        run_until(sub { health($nginx)->{active_connections} == 0 });
+
+        my @open = (open_stream($nginx,
+            path => '/mcp/sse?session_id=' . $stream->session),
+            map { open_stream($nginx) } 1 .. 3);
+
+        is(join(' ', map { $_->status } @open), '200 200 200 429',
+            'a stream that has taken its session over counts for its user');
+        $_->close for @open;
+    }
+
     # none is left of those that came back and ended again
 
     is(metrics($nginx)->{nginx_mcp_sse_tombstones}, 4,

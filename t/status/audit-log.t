@@ -10,7 +10,8 @@ use Test::More;
 
 my $frappe = start_frappe();
 my $nginx  = start_nginx(workers => 2, stream => 'mcp_sse_max_calls 4;',
-    http => 'mcp_sse_call_timeout 5s; mcp_sse_max_answer 50k;',
+    http => 'mcp_sse_call_timeout 5s; mcp_sse_max_answer 50k; '
+        . 'mcp_sse_grace 0s;',
     call => 'proxy_set_header X-Method $mcp_sse_method;'
         . ' proxy_set_header X-Host $host;',
     config => sub {
@@ -158,7 +159,7 @@ post($nginx, $stream, notification('notifications/roots/list_changed'));
     is($line->{id}, '', 'a notification: the line has no id');
 }
 
-# the client leaves during a call
+# the client leaves during a call, and cannot come back
 
 {
     my $leaving = open_stream($nginx);

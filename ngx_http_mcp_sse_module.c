@@ -2,11 +2,9 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * The module: table of directives, start and end of a worker.
- *
- * Setters that nginx does not have, merging and defaults are in src/conf.
- * docs/ARCHITECTURE.md describes the rooms of src; its section 11 lists the
- * files that a new directive touches.
+ * The module: table of directives, start and end of a worker.  Setters that
+ * nginx does not have, merging and defaults are in src/conf.
+ * docs/ARCHITECTURE.md, section 11, lists what a new directive touches.
  */
 
 #include "ngx_mcp.h"
@@ -154,6 +152,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_mcp_main_conf_t, max_inbox),
+      &ngx_http_mcp_sse_at_least_one },
+
+    { ngx_string("mcp_sse_auth_lookups"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_mcp_main_conf_t, auth_lookups),
       &ngx_http_mcp_sse_at_least_one },
 
     { ngx_string("mcp_sse_max_message"),

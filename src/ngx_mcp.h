@@ -148,6 +148,7 @@ typedef struct {
     ngx_mcp_redis_conf_t        *redis;        /* or NULL */
 
     ngx_int_t                    max_inbox;
+    ngx_int_t                    auth_lookups; /* of all workers */
     size_t                       max_message;
     ngx_msec_t                   drain;
 

@@ -15,6 +15,9 @@
  *       |
  *       +---- the result is known: step()
  *       |
+ *       +---- the queue of look-ups is full: busy(), as if Frappe was
+ *       |     unavailable
+ *       |
  *       | suspend
  *       v
  *     look-up runs ---- slow(): 1 s, there is a stale entry: resume
@@ -74,6 +77,7 @@ typedef struct {
 static ngx_int_t ngx_mcp_auth_begin(ngx_http_request_t *r,
     ngx_mcp_resume_pt step);
 static ngx_int_t ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step);
+static ngx_uint_t ngx_mcp_auth_busy(ngx_mcp_ctx_t *ctx);
 static ngx_int_t ngx_mcp_auth_principal(ngx_http_request_t *r,
     ngx_mcp_ctx_t *ctx, ngx_http_complex_value_t *principal);
 static ngx_int_t ngx_mcp_auth_start_lookup(ngx_mcp_ctx_t *ctx);
@@ -83,6 +87,7 @@ static ngx_msec_t ngx_mcp_auth_pause(ngx_mcp_ctx_t *ctx,
     ngx_mcp_auth_result_t *result);
 static ngx_int_t ngx_mcp_auth_copy(ngx_mcp_ctx_t *ctx,
     ngx_mcp_auth_result_t *result);
+static void ngx_mcp_auth_set_retry(ngx_mcp_ctx_t *ctx, ngx_msec_t pause);
 static void ngx_mcp_auth_retry(void *data);
 static void ngx_mcp_auth_slow(void *data);
 static void ngx_mcp_auth_resume(ngx_mcp_ctx_t *ctx);
@@ -189,18 +194,23 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
 
     rc = ngx_mcp_auth_start_lookup(ctx);
 
-    if (rc == NGX_BUSY) {
-        ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+    if (rc == NGX_BUSY && !ngx_mcp_auth_busy(ctx)) {
+        ctx->vars.user = ctx->auth.result.principal;
         return NGX_OK;
     }
 
-    if (rc != NGX_OK || ngx_mcp_suspend(ctx->request, step) != NGX_OK) {
+    if (rc == NGX_ERROR || ngx_mcp_suspend(ctx->request, step) != NGX_OK) {
         ngx_mcp_auth_lookup_leave(&ctx->auth.waiter);
         return NGX_ERROR;
     }
 
     cln->handler = ngx_mcp_auth_cleanup;
     cln->data = ctx;
+
+    if (rc == NGX_BUSY) {
+        ngx_mcp_auth_set_retry(ctx, NGX_MCP_AUTH_RETRY_MS);
+        return NGX_AGAIN;
+    }
 
     /* with a stale entry the request does not wait long for a slow Frappe */
 
@@ -211,6 +221,31 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
     }
 
     return NGX_AGAIN;
+}
+
+
+/*
+ * There is no place for a look-up.  Returns whether the request is to wait for
+ * one; otherwise sets its result: a stale one, or 503.
+ */
+
+static ngx_uint_t
+ngx_mcp_auth_busy(ngx_mcp_ctx_t *ctx)
+{
+    ngx_mcp_auth_result_t  busy;
+
+    if (ngx_mcp_auth_stale(ctx) == NGX_OK) {
+        ngx_mcp_count(NGX_MCP_COUNT_AUTH_STALE);
+        return 0;
+    }
+
+    ngx_memzero(&busy, sizeof(ngx_mcp_auth_result_t));
+    busy.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+
+    ctx->auth.result = busy;
+
+    return !ngx_mcp_session_timers_stopped()
+           && ngx_mcp_auth_pause(ctx, &busy) != 0;
 }
 
 
@@ -250,6 +285,7 @@ ngx_mcp_auth_start_lookup(ngx_mcp_ctx_t *ctx)
     args.credential = &ctx->auth.credential;
     args.site = ctx->vars.site;
     args.address = r->connection->addr_text;
+    args.sockaddr = r->connection->sockaddr;
 
     ctx->auth.waiter.handler = ngx_mcp_auth_answered;
     ctx->auth.waiter.data = ctx;
@@ -299,9 +335,7 @@ ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result)
     pause = ngx_mcp_auth_pause(ctx, result);
 
     if (pause) {
-        ctx->suspend.timer.handler = ngx_mcp_auth_retry;
-        ctx->suspend.timer.data = ctx;
-        ngx_mcp_timer_set(&ctx->suspend.timer, pause);
+        ngx_mcp_auth_set_retry(ctx, pause);
         return;
     }
 
@@ -392,14 +426,32 @@ ngx_mcp_auth_stale(ngx_mcp_ctx_t *ctx)
 
 
 static void
+ngx_mcp_auth_set_retry(ngx_mcp_ctx_t *ctx, ngx_msec_t pause)
+{
+    ctx->suspend.timer.handler = ngx_mcp_auth_retry;
+    ctx->suspend.timer.data = ctx;
+    ngx_mcp_timer_set(&ctx->suspend.timer, pause);
+}
+
+
+static void
 ngx_mcp_auth_retry(void *data)
 {
     ngx_mcp_ctx_t  *ctx = data;
 
+    ngx_int_t  rc;
+
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
                    "mcp auth: repeat look-up");
 
-    if (ngx_mcp_auth_start_lookup(ctx) != NGX_OK) {
+    rc = ngx_mcp_auth_start_lookup(ctx);
+
+    if (rc == NGX_BUSY && ngx_mcp_auth_busy(ctx)) {
+        ngx_mcp_auth_set_retry(ctx, NGX_MCP_AUTH_RETRY_MS);
+        return;
+    }
+
+    if (rc != NGX_OK) {
         ngx_mcp_auth_resume(ctx);
     }
 }
@@ -463,6 +515,7 @@ ngx_mcp_auth_recheck(ngx_mcp_session_t *s)
     args.credential = &s->credential;
     args.site = s->site;
     ngx_str_null(&args.address);
+    args.sockaddr = NULL;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "mcp auth: recheck session %*s",

@@ -90,6 +90,26 @@ ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t max_age, ngx_pool_t *pool,
 
 
 ngx_uint_t
+ngx_mcp_auth_cache_known(u_char *digest)
+{
+    ngx_uint_t                   known;
+    ngx_mcp_zone_t              *zone;
+    ngx_mcp_auth_cache_entry_t  *entry;
+
+    zone = ngx_mcp_zone();
+
+    ngx_mcp_zone_lock(zone);
+
+    entry = ngx_mcp_auth_cache_find_locked(zone, digest);
+    known = (entry && entry->status == 0);
+
+    ngx_mcp_zone_unlock(zone);
+
+    return known;
+}
+
+
+ngx_uint_t
 ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result)
 {
     ngx_uint_t                   confirmed;

@@ -29,6 +29,13 @@ ngx_int_t ngx_mcp_auth_cache_get(u_char *digest, ngx_msec_t max_age,
     ngx_pool_t *pool, ngx_mcp_auth_result_t *result);
 
 /*
+ * Returns whether the last result for a credential, however old it is, was that
+ * it is good.
+ */
+
+ngx_uint_t ngx_mcp_auth_cache_known(u_char *digest);
+
+/*
  * Caches a result, accepted or refused, in place of an older one.  All bytes
  * are copied.  Does nothing if the zone is full or the text is too long.
  * Returns whether the credential is good though a call with it was answered

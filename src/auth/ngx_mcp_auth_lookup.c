@@ -3,7 +3,7 @@
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
  * User look-up at Frappe: one runs for a credential and worker, and at most
- * NGX_MCP_AUTH_LOOKUP_MAX in a worker; others wait in a queue.
+ * mcp_sse_auth_lookups in all workers; others wait in ngx_mcp_auth_queue.c.
  *
  * A look-up is freed when its call has ended and its waiters have got the
  * result.  It does not own the waiters: each leaves before it is freed.
@@ -15,19 +15,22 @@
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_header.h"
 #include "ngx_mcp_auth_cache.h"
+#include "ngx_mcp_auth_queue.h"
+#include "ngx_mcp_lookups.h"
 
 
-/* docs/PROTOCOL.md 2.8: look-ups that run, and that wait, in a worker */
+/* another worker may have given a place back; 20 is the timer's precision */
 
-#define NGX_MCP_AUTH_LOOKUP_MAX         32
-#define NGX_MCP_AUTH_LOOKUP_MAX_QUEUED  1024
+#define NGX_MCP_AUTH_LOOKUP_AGAIN_MS    20
 
+#define NGX_MCP_AUTH_LOOKUP_LOG_SEC     10         /* of a full queue */
 #define NGX_MCP_AUTH_LOOKUP_TIMEOUT_MS  10000      /* docs/PROTOCOL.md 2.12 */
 #define NGX_MCP_AUTH_LOOKUP_MAX_ANSWER  65536      /* bytes */
 
 
 struct ngx_mcp_auth_lookup_s {
-    ngx_queue_t                     queue;      /* running or waiting */
+    ngx_queue_t                     queue;      /* running, waiting, dropped */
+    ngx_mcp_auth_queue_entry_t      entry;      /* while it waits */
     ngx_queue_t                     waiters;
     ngx_mcp_call_t                 *call;       /* NULL: not started */
 
@@ -36,19 +39,25 @@ struct ngx_mcp_auth_lookup_s {
     ngx_mcp_credential_t            credential;
     ngx_str_t                       site;
     ngx_str_t                       address;
-
-    unsigned                        queued:1;   /* waits to start */
 };
 
 
 static ngx_mcp_auth_lookup_t *ngx_mcp_auth_lookup_find(u_char *digest);
 static ngx_mcp_auth_lookup_t *ngx_mcp_auth_lookup_create(
     ngx_mcp_auth_lookup_args_t *args);
+static ngx_int_t ngx_mcp_auth_lookup_begin(ngx_mcp_auth_lookup_t *lookup,
+    struct sockaddr *sa);
+static void ngx_mcp_auth_lookup_drop(ngx_mcp_auth_queue_entry_t *entry);
+static void ngx_mcp_auth_lookup_dropped(ngx_event_t *ev);
+static void ngx_mcp_auth_lookup_fail(ngx_mcp_auth_lookup_t *lookup);
+static void ngx_mcp_auth_lookup_log_full(void);
+static void ngx_mcp_auth_lookup_waits(void);
 static ngx_int_t ngx_mcp_auth_lookup_start(ngx_mcp_auth_lookup_t *lookup);
+static ngx_mcp_call_t *ngx_mcp_auth_lookup_call(ngx_mcp_auth_lookup_t *lookup);
 static ngx_int_t ngx_mcp_auth_lookup_headers(ngx_mcp_auth_lookup_t *lookup,
     ngx_mcp_call_t *call);
 static void ngx_mcp_auth_lookup_handler(ngx_mcp_call_t *call);
-static void ngx_mcp_auth_lookup_start_queued(void);
+static void ngx_mcp_auth_lookup_start_queued(void *data);
 static void ngx_mcp_auth_lookup_notify(ngx_mcp_auth_lookup_t *lookup,
     ngx_mcp_auth_result_t *result);
 
@@ -59,9 +68,13 @@ static ngx_queue_t  ngx_mcp_auth_lookups_running = {
 static ngx_queue_t  ngx_mcp_auth_lookups_waiting = {
     &ngx_mcp_auth_lookups_waiting, &ngx_mcp_auth_lookups_waiting
 };
-static ngx_uint_t  ngx_mcp_auth_nlookups;
-static ngx_uint_t  ngx_mcp_auth_nqueued;
-static ngx_uint_t  ngx_mcp_auth_lookups_stopped;
+static ngx_queue_t  ngx_mcp_auth_lookups_dropped = {
+    &ngx_mcp_auth_lookups_dropped, &ngx_mcp_auth_lookups_dropped
+};
+static ngx_event_t      ngx_mcp_auth_lookup_drop_event;
+static ngx_mcp_timer_t  ngx_mcp_auth_lookup_again;
+static ngx_uint_t       ngx_mcp_auth_lookups_stopped;
+static time_t           ngx_mcp_auth_lookup_logged_at;
 
 static ngx_str_t  ngx_mcp_auth_lookup_accept = ngx_string("accept");
 static ngx_str_t  ngx_mcp_auth_lookup_json = ngx_string("application/json");
@@ -77,6 +90,7 @@ ngx_int_t
 ngx_mcp_auth_lookup(ngx_mcp_auth_lookup_args_t *args,
     ngx_mcp_auth_waiter_t *waiter)
 {
+    ngx_int_t               rc;
     ngx_mcp_auth_lookup_t  *lookup;
 
     /* a queued one does not start any more */
@@ -89,36 +103,173 @@ ngx_mcp_auth_lookup(ngx_mcp_auth_lookup_args_t *args,
 
     if (lookup == NULL) {
 
-        if (ngx_mcp_auth_nqueued == NGX_MCP_AUTH_LOOKUP_MAX_QUEUED) {
-            return NGX_BUSY;
-        }
-
         lookup = ngx_mcp_auth_lookup_create(args);
         if (lookup == NULL) {
             return NGX_ERROR;
         }
 
-        if (ngx_mcp_auth_nlookups == NGX_MCP_AUTH_LOOKUP_MAX) {
-            ngx_queue_insert_tail(&ngx_mcp_auth_lookups_waiting,
-                                  &lookup->queue);
-            ngx_mcp_auth_nqueued++;
-            lookup->queued = 1;
+        rc = ngx_mcp_auth_lookup_begin(lookup, args->sockaddr);
 
-        } else if (ngx_mcp_auth_lookup_start(lookup) != NGX_OK) {
+        if (rc != NGX_OK) {
             ngx_free(lookup);
-            return NGX_ERROR;
+            return rc;
         }
     }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "mcp look-up: queued:%d running:%ui joined:%d",
-                   (int) lookup->queued, ngx_mcp_auth_nlookups,
+                   "mcp look-up: waits:%d, queue:%ui, joined:%d",
+                   lookup->call == NULL, ngx_mcp_auth_queue_length(),
                    !ngx_queue_empty(&lookup->waiters));
 
     waiter->lookup = lookup;
     ngx_queue_insert_tail(&lookup->waiters, &waiter->queue);
 
     return NGX_OK;
+}
+
+
+/*
+ * Starts a look-up or puts it into the queue.  Returns NGX_OK; NGX_BUSY if the
+ * queue has no place for it; NGX_ERROR if memory is short.
+ */
+
+static ngx_int_t
+ngx_mcp_auth_lookup_begin(ngx_mcp_auth_lookup_t *lookup, struct sockaddr *sa)
+{
+    ngx_int_t                    rc;
+    ngx_mcp_auth_queue_entry_t  *victim;
+
+    if (ngx_mcp_auth_queue_length() == 0
+        && ngx_mcp_lookups_take(ngx_mcp_zone()->conf->auth_lookups))
+    {
+        return ngx_mcp_auth_lookup_start(lookup);
+    }
+
+    rc = ngx_mcp_auth_queue_add(&lookup->entry, sa,
+                                ngx_mcp_auth_cache_known(
+                                                   lookup->credential.digest),
+                                &victim);
+
+    if (rc == NGX_BUSY || victim) {
+        ngx_mcp_auth_lookup_log_full();
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_queue_insert_tail(&ngx_mcp_auth_lookups_waiting, &lookup->queue);
+
+    if (victim) {
+        ngx_mcp_auth_lookup_drop(victim);
+    }
+
+    ngx_mcp_auth_lookup_waits();
+
+    return NGX_OK;
+}
+
+
+/*
+ * Look-ups that have lost their place in the queue.  Their waiters are told by
+ * an event: this runs inside the handler of another request.
+ */
+
+static void
+ngx_mcp_auth_lookup_drop(ngx_mcp_auth_queue_entry_t *entry)
+{
+    ngx_mcp_auth_lookup_t  *lookup;
+
+    lookup = (ngx_mcp_auth_lookup_t *)
+                 ((u_char *) entry - offsetof(ngx_mcp_auth_lookup_t, entry));
+
+    ngx_queue_remove(&lookup->queue);
+    ngx_queue_insert_tail(&ngx_mcp_auth_lookups_dropped, &lookup->queue);
+
+    ngx_mcp_auth_lookup_drop_event.handler = ngx_mcp_auth_lookup_dropped;
+    ngx_mcp_auth_lookup_drop_event.log = ngx_cycle->log;
+
+    ngx_post_event(&ngx_mcp_auth_lookup_drop_event, &ngx_posted_events);
+}
+
+
+static void
+ngx_mcp_auth_lookup_dropped(ngx_event_t *ev)
+{
+    ngx_queue_t  *q;
+
+    while (!ngx_queue_empty(&ngx_mcp_auth_lookups_dropped)) {
+        q = ngx_queue_head(&ngx_mcp_auth_lookups_dropped);
+        ngx_queue_remove(q);
+
+        ngx_mcp_auth_lookup_fail(ngx_queue_data(q, ngx_mcp_auth_lookup_t,
+                                                queue));
+    }
+}
+
+
+/*
+ * Ends a look-up that is in no list, without an answer of Frappe.
+ */
+
+static void
+ngx_mcp_auth_lookup_fail(ngx_mcp_auth_lookup_t *lookup)
+{
+    ngx_mcp_auth_result_t  result;
+
+    ngx_memzero(&result, sizeof(ngx_mcp_auth_result_t));
+    result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+
+    ngx_mcp_auth_lookup_notify(lookup, &result);
+    ngx_free(lookup);
+}
+
+
+static void
+ngx_mcp_auth_lookup_log_full(void)
+{
+    time_t  now;
+
+    now = ngx_time();
+
+    if (now - ngx_mcp_auth_lookup_logged_at < NGX_MCP_AUTH_LOOKUP_LOG_SEC) {
+        return;
+    }
+
+    ngx_mcp_auth_lookup_logged_at = now;
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "mcp sse: %d user look-ups wait in this worker, the newest "
+                  "of the client address with most of them are refused: check "
+                  "whether Frappe answers, and who sends unknown credentials",
+                  NGX_MCP_AUTH_QUEUE_MAX);
+}
+
+
+/*
+ * The number of look-ups that wait has changed.  While there are any, places
+ * that other workers give back are tried for.
+ */
+
+static void
+ngx_mcp_auth_lookup_waits(void)
+{
+    ngx_uint_t  n;
+
+    n = ngx_mcp_auth_lookups_stopped ? 0 : ngx_mcp_auth_queue_length();
+
+    ngx_mcp_lookups_wait(n);
+
+    if (n == 0) {
+        ngx_mcp_timer_del(&ngx_mcp_auth_lookup_again);
+        return;
+    }
+
+    if (!ngx_mcp_auth_lookup_again.set) {
+        ngx_mcp_auth_lookup_again.handler = ngx_mcp_auth_lookup_start_queued;
+        ngx_mcp_timer_set(&ngx_mcp_auth_lookup_again,
+                          NGX_MCP_AUTH_LOOKUP_AGAIN_MS);
+    }
 }
 
 
@@ -136,15 +287,14 @@ ngx_mcp_auth_lookup_leave(ngx_mcp_auth_waiter_t *waiter)
     ngx_queue_remove(&waiter->queue);
     waiter->lookup = NULL;
 
-    /* a running look-up completes for the cache; a queued one is dropped */
+    /* a running look-up completes for the cache; a queued one is freed */
 
-    if (lookup->call == NULL
-        && lookup->queued
-        && ngx_queue_empty(&lookup->waiters))
-    {
+    if (lookup->entry.client && ngx_queue_empty(&lookup->waiters)) {
+        ngx_mcp_auth_queue_remove(&lookup->entry);
         ngx_queue_remove(&lookup->queue);
-        ngx_mcp_auth_nqueued--;
         ngx_free(lookup);
+
+        ngx_mcp_auth_lookup_waits();
     }
 }
 
@@ -223,14 +373,39 @@ ngx_mcp_auth_lookup_create(ngx_mcp_auth_lookup_args_t *args)
 }
 
 
+/*
+ * Starts a look-up, which has taken its place among those that run.  On
+ * NGX_ERROR (memory is short) the place is given back.
+ */
+
 static ngx_int_t
 ngx_mcp_auth_lookup_start(ngx_mcp_auth_lookup_t *lookup)
 {
     ngx_mcp_call_t  *call;
 
+    call = ngx_mcp_auth_lookup_call(lookup);
+
+    if (call == NULL || ngx_mcp_call_start(call) != NGX_OK) {
+        ngx_mcp_lookups_release();
+        return NGX_ERROR;
+    }
+
+    lookup->call = call;
+
+    ngx_queue_insert_tail(&ngx_mcp_auth_lookups_running, &lookup->queue);
+
+    return NGX_OK;
+}
+
+
+static ngx_mcp_call_t *
+ngx_mcp_auth_lookup_call(ngx_mcp_auth_lookup_t *lookup)
+{
+    ngx_mcp_call_t  *call;
+
     call = ngx_mcp_call_create(lookup->cscf, ngx_cycle->log);
     if (call == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     call->uri = lookup->conf->user_uri;
@@ -245,19 +420,10 @@ ngx_mcp_auth_lookup_start(ngx_mcp_auth_lookup_t *lookup)
 
     if (ngx_mcp_auth_lookup_headers(lookup, call) != NGX_OK) {
         ngx_mcp_call_free(call);
-        return NGX_ERROR;
+        return NULL;
     }
 
-    if (ngx_mcp_call_start(call) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    lookup->call = call;
-
-    ngx_queue_insert_tail(&ngx_mcp_auth_lookups_running, &lookup->queue);
-    ngx_mcp_auth_nlookups++;
-
-    return NGX_OK;
+    return call;
 }
 
 
@@ -301,7 +467,7 @@ ngx_mcp_auth_lookup_handler(ngx_mcp_call_t *call)
     lookup = call->data;
 
     ngx_queue_remove(&lookup->queue);
-    ngx_mcp_auth_nlookups--;
+    ngx_mcp_lookups_release();
 
     ngx_mcp_auth_answer(call, &result);
 
@@ -328,39 +494,34 @@ ngx_mcp_auth_lookup_handler(ngx_mcp_call_t *call)
 
     ngx_free(lookup);
 
-    ngx_mcp_auth_lookup_start_queued();
+    ngx_mcp_auth_lookup_start_queued(NULL);
 }
 
 
 static void
-ngx_mcp_auth_lookup_start_queued(void)
+ngx_mcp_auth_lookup_start_queued(void *data)
 {
-    ngx_queue_t                 *q;
     ngx_mcp_auth_lookup_t       *lookup;
-    ngx_mcp_auth_result_t        result;
+    ngx_mcp_auth_queue_entry_t  *entry;
 
-    while (ngx_mcp_auth_nlookups < NGX_MCP_AUTH_LOOKUP_MAX
-           && !ngx_mcp_auth_lookups_stopped
-           && !ngx_queue_empty(&ngx_mcp_auth_lookups_waiting))
+    while (!ngx_mcp_auth_lookups_stopped
+           && ngx_mcp_auth_queue_length()
+           && ngx_mcp_lookups_take(ngx_mcp_zone()->conf->auth_lookups))
     {
-        q = ngx_queue_head(&ngx_mcp_auth_lookups_waiting);
-        ngx_queue_remove(q);
+        entry = ngx_mcp_auth_queue_next();
 
-        ngx_mcp_auth_nqueued--;
+        lookup = (ngx_mcp_auth_lookup_t *)
+                     ((u_char *) entry
+                      - offsetof(ngx_mcp_auth_lookup_t, entry));
 
-        lookup = ngx_queue_data(q, ngx_mcp_auth_lookup_t, queue);
-        lookup->queued = 0;
+        ngx_queue_remove(&lookup->queue);
 
-        if (ngx_mcp_auth_lookup_start(lookup) == NGX_OK) {
-            continue;
+        if (ngx_mcp_auth_lookup_start(lookup) != NGX_OK) {
+            ngx_mcp_auth_lookup_fail(lookup);
         }
-
-        ngx_memzero(&result, sizeof(ngx_mcp_auth_result_t));
-        result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
-
-        ngx_mcp_auth_lookup_notify(lookup, &result);
-        ngx_free(lookup);
     }
+
+    ngx_mcp_auth_lookup_waits();
 }
 
 
@@ -376,6 +537,8 @@ ngx_mcp_auth_lookup_stop(void)
     ngx_mcp_auth_lookup_t  *lookup;
 
     ngx_mcp_auth_lookups_stopped = 1;
+
+    ngx_mcp_auth_lookup_waits();
 
     for (q = ngx_queue_head(&ngx_mcp_auth_lookups_running);
          q != ngx_queue_sentinel(&ngx_mcp_auth_lookups_running);

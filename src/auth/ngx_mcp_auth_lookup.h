@@ -21,6 +21,7 @@ typedef struct {
     ngx_mcp_credential_t           *credential;
     ngx_str_t                       site;
     ngx_str_t                       address;    /* of the client */
+    struct sockaddr                *sockaddr;   /* the same, or NULL */
 } ngx_mcp_auth_lookup_args_t;
 
 

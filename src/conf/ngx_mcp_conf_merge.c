@@ -45,6 +45,7 @@ ngx_mcp_create_main_conf(ngx_conf_t *cf)
      */
 
     mcf->max_inbox = NGX_CONF_UNSET;
+    mcf->auth_lookups = NGX_CONF_UNSET;
     mcf->max_message = NGX_CONF_UNSET_SIZE;
     mcf->drain = NGX_CONF_UNSET_MSEC;
 
@@ -58,6 +59,7 @@ ngx_mcp_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_mcp_main_conf_t  *mcf = conf;
 
     ngx_conf_init_value(mcf->max_inbox, 256);
+    ngx_conf_init_value(mcf->auth_lookups, 16);
     ngx_conf_init_size_value(mcf->max_message, 1024 * 1024);
     ngx_conf_init_msec_value(mcf->drain, 4000);
 

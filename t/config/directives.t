@@ -210,6 +210,7 @@ my %main = (
                                file('mixed', 'k' x 40 . "\nshort\n"),
                              ] ],
     mcp_sse_max_inbox   => [ [ '1', '256' ], [ '', 'x', '0', '-1' ] ],
+    mcp_sse_auth_lookups => [ [ '1', '16' ], [ '', 'x', '0', '-1' ] ],
     mcp_sse_max_message => [ [ '1m', '64k' ], [ '', 'x', '0', '2m',
                                '4611686018427387904' ] ],
     mcp_sse_drain       => [ [ '4s', '500ms' ], [ '', 'x' ] ],

@@ -13,7 +13,7 @@ my $frappe = start_frappe();
 
 # the hard end comes three seconds after the reload
 
-my $nginx = start_nginx(http => 'mcp_sse_drain 1s; mcp_sse_call_timeout 3s; '
+my $nginx = start_nginx(http => 'mcp_sse_auth_lookups 32; mcp_sse_drain 1s; mcp_sse_call_timeout 3s; '
     . 'lingering_timeout 60s; lingering_time 60s;');
 my $known = open_stream($nginx);
 

@@ -13,6 +13,18 @@
 #include "ngx_mcp_json_text.h"
 
 
+/* Angie keeps what a location matches in an object of its own */
+
+#if (angie_version)
+typedef ngx_http_core_loc_t       ngx_mcp_check_uri_location_t;
+#define ngx_mcp_check_uri_conf(location)  (location)->conf
+
+#else
+typedef ngx_http_core_loc_conf_t  ngx_mcp_check_uri_location_t;
+#define ngx_mcp_check_uri_conf(location)  (location)
+#endif
+
+
 static void ngx_mcp_check_uri_internal(ngx_conf_t *cf, ngx_queue_t *locations,
     ngx_uint_t which, const char *directive, ngx_str_t *uri);
 static void ngx_mcp_check_uri_message(ngx_conf_t *cf, ngx_queue_t *locations,
@@ -140,9 +152,10 @@ static ngx_http_core_loc_conf_t *
 ngx_mcp_check_uri_find(ngx_queue_t *locations, ngx_str_t *uri,
     ngx_uint_t *regex)
 {
-    ngx_queue_t                *q;
-    ngx_http_core_loc_conf_t   *clcf, *best, *found;
-    ngx_http_location_queue_t  *lq;
+    ngx_queue_t                   *q;
+    ngx_http_core_loc_conf_t      *found;
+    ngx_http_location_queue_t     *lq;
+    ngx_mcp_check_uri_location_t  *loc, *best;
 
     found = NULL;
 
@@ -154,35 +167,34 @@ ngx_mcp_check_uri_find(ngx_queue_t *locations, ngx_str_t *uri,
              q = ngx_queue_next(q))
         {
             lq = (ngx_http_location_queue_t *) q;
-            clcf = lq->exact ? lq->exact : lq->inclusive;
+            loc = lq->exact ? lq->exact : lq->inclusive;
 
 #if (NGX_PCRE)
-            if (clcf->regex) {
+            if (loc->regex) {
                 *regex = 1;
                 continue;
             }
 #endif
 
-            if (clcf->named || clcf->noname
-                || clcf->name.len > uri->len
-                || (clcf->exact_match && clcf->name.len != uri->len)
-                || (best && best->name.len > clcf->name.len)
+            if (loc->named || ngx_mcp_check_uri_conf(loc)->noname
+                || loc->name.len > uri->len
+                || (loc->exact_match && loc->name.len != uri->len)
+                || (best && best->name.len > loc->name.len)
                 || (best && best->exact_match)
-                || ngx_strncmp(clcf->name.data, uri->data, clcf->name.len)
-                   != 0)
+                || ngx_strncmp(loc->name.data, uri->data, loc->name.len) != 0)
             {
                 continue;
             }
 
-            best = clcf;
+            best = loc;
         }
 
         if (best == NULL) {
             break;
         }
 
-        found = best;
-        locations = best->exact_match ? NULL : best->locations;
+        found = ngx_mcp_check_uri_conf(best);
+        locations = best->exact_match ? NULL : found->locations;
     }
 
     return found;

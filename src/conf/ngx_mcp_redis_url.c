@@ -38,6 +38,7 @@ static const char *ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf,
     ngx_str_t *value);
 static const char *ngx_mcp_redis_url_time(ngx_msec_t *time, u_char *p,
     u_char *last);
+static ngx_uint_t ngx_mcp_redis_url_servers(ngx_resolver_t *resolver);
 static ngx_int_t ngx_mcp_redis_url_resolve(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf);
 static ngx_int_t ngx_mcp_redis_url_addresses(ngx_conf_t *cf,
@@ -409,6 +410,22 @@ ngx_mcp_redis_url_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
 }
 
 
+/*
+ * Returns whether the resolver has name servers: without the directive there
+ * is one that has none.
+ */
+
+static ngx_uint_t
+ngx_mcp_redis_url_servers(ngx_resolver_t *resolver)
+{
+#if (angie_version >= 1012000)
+    return resolver->connections != NULL;
+#else
+    return resolver->connections.nelts != 0;
+#endif
+}
+
+
 static ngx_int_t
 ngx_mcp_redis_url_resolve(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 {
@@ -421,7 +438,7 @@ ngx_mcp_redis_url_resolve(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->resolver && clcf->resolver->connections.nelts) {
+    if (clcf->resolver && ngx_mcp_redis_url_servers(clcf->resolver)) {
         rcf->resolver = clcf->resolver;
         rcf->resolver_timeout = (clcf->resolver_timeout == NGX_CONF_UNSET_MSEC)
                                 ? 30000 : clcf->resolver_timeout;

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Helpers for lists of headers; the one place that depends on nginx's version.
+ * Helpers for lists of headers, which differ between versions of nginx.
  *
  * An element is owned by its list, its strings by the caller.
  */

@@ -10,6 +10,9 @@ use File::Temp ();
 use Test::More;
 
 my $dir  = File::Temp->newdir;
+
+mkdir "$dir/logs";
+
 my $key  = MCPTest::Nginx::key_file();
 my $load = join '', map { "load_module $_;\n" } MCPTest::Nginx::modules();
 my $temp = join '', map { "    ${_}_temp_path $dir/$_;\n" }
@@ -51,7 +54,7 @@ $temp
 EOT
     close $file;
 
-    return MCPTest::Nginx->check("$dir/nginx.conf", '-e', "$dir/error.log");
+    return MCPTest::Nginx->check("$dir/nginx.conf", '-p', "$dir/");
 }
 
 

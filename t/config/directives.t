@@ -69,8 +69,7 @@ $temp
 }
 EOT
 
-    return MCPTest::Nginx->check("$dir/nginx.conf", '-e',
-        "$dir/logs/error.log");
+    return MCPTest::Nginx->check("$dir/nginx.conf", '-p', "$dir/");
 }
 
 

@@ -351,8 +351,8 @@ http {
 EOT
     close $file;
 
-    my ($status, $said) = MCPTest::Nginx->check("$dir/nginx.conf", '-e',
-        "$dir/logs/error.log");
+    my ($status, $said) = MCPTest::Nginx->check("$dir/nginx.conf", '-p',
+        "$dir/");
 
     cmp_ok(scalar(() = $lines =~ /\n/g), '>', 15,
         "$where: the defaults of the document are found");

@@ -292,6 +292,25 @@ is((launch({ %plain }, '--nonsense'))[0] == 0 ? 1 : 0, 0,
 }
 
 # the launcher runs nginx: requests, then the end
+# nginx before 1.19.5 has no -e, which its -h would name
+
+for my $help ('  -e filename   : set error log file', '  -p prefix') {
+    my $has_e = $help =~ / -e /;
+    my $fake  = "$dir/nginx" . ($has_e ? 1 : 0);
+
+    open my $file, '>', $fake or die;
+    print {$file} "#!/bin/sh\n[ \"\$1\" != -h ] || exec echo '$help'\n",
+        'echo "started with: $*"', "\n";
+    close $file;
+    chmod 0755, $fake or die;
+
+    my ($status, $out) = launch({ %plain, MCP_SSE_MODULE => $module,
+        MCP_SSE_NGINX => $fake, PORT => MCPTest::Nginx::free_port() });
+
+    like($out, $has_e ? qr/^started with: .* -e stderr/m
+        : qr/^started with: (?!.* -e )/m, 'an nginx that has '
+        . ($has_e ? '-e is started with it' : 'no -e is started without it'));
+}
 
 for my $dialect (qw(new old)) {
     my $frappe = frappe();

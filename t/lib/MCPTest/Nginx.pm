@@ -361,9 +361,22 @@ sub _end_with_parent {
 }
 
 
+# Whether nginx has -e, as it does since 1.19.5.
+
+my $has_e;
+
+
+sub _has_e {
+    $has_e = `'@{[ binary() ]}' -h 2>&1` =~ / -e / unless defined $has_e;
+
+    return $has_e;
+}
+
+
 sub _run {
     my ($self) = @_;
 
+    my @log = _has_e() ? ('-e', "$self->{dir}/logs/error.log") : ();
     my $pid = fork;
     die "fork: $!\n" unless defined $pid;
 
@@ -374,9 +387,7 @@ sub _run {
         _end_with_parent();
 
         exec binary(), '-p', "$self->{dir}/", '-c',
-            "$self->{dir}/conf/nginx.conf", '-e',
-            "$self->{dir}/logs/error.log"
-            or _exit(127);
+            "$self->{dir}/conf/nginx.conf", @log or _exit(127);
     }
 
     $self->{pid} = $pid;

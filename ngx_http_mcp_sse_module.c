@@ -25,6 +25,7 @@
 #include "ngx_mcp_task.h"
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_call_filter.h"
+#include "ngx_mcp_json_only.h"
 #include "ngx_mcp_suspend.h"
 #include "ngx_mcp_variables.h"
 #include "ngx_mcp_zone_conf.h"
@@ -40,8 +41,6 @@
 
 static ngx_int_t ngx_http_mcp_sse_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf);
-static char *ngx_http_mcp_sse_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static ngx_int_t ngx_http_mcp_sse_init_process(ngx_cycle_t *cycle);
 static void ngx_http_mcp_sse_exit_process(ngx_cycle_t *cycle);
 static void ngx_http_mcp_sse_exiting(void);
@@ -84,42 +83,42 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
 
     { ngx_string("mcp_sse_stream"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_mcp_sse_endpoint,
+      ngx_mcp_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_stream_endpoint },
 
     { ngx_string("mcp_sse_message"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_mcp_sse_endpoint,
+      ngx_mcp_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_message_endpoint },
 
     { ngx_string("mcp_sse_http"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_mcp_sse_endpoint,
+      ngx_mcp_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_http_endpoint },
 
     { ngx_string("mcp_sse_health"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_mcp_sse_endpoint,
+      ngx_mcp_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_health_endpoint },
 
     { ngx_string("mcp_sse_metrics"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_mcp_sse_endpoint,
+      ngx_mcp_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_metrics_endpoint },
 
     { ngx_string("mcp_sse_resource_metadata"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_mcp_sse_endpoint,
+      ngx_mcp_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_mcp_sse_resource_metadata_endpoint },
@@ -226,6 +225,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       ngx_mcp_conf_public_url,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_mcp_loc_conf_t, auth_server),
+      NULL },
+
+    { ngx_string("mcp_sse_json_only"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_mcp_loc_conf_t, json_only),
       NULL },
 
     { ngx_string("mcp_sse_message_uri"),
@@ -476,30 +482,9 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
     *h = ngx_mcp_call_length_handler;
 
     ngx_mcp_call_filter_init();
+    ngx_mcp_json_only_init();
 
     return NGX_OK;
-}
-
-
-static char *
-ngx_http_mcp_sse_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_mcp_loc_conf_t  *mlcf = conf;
-
-    ngx_http_core_loc_conf_t  *clcf;
-    ngx_mcp_endpoint_t        *endpoint = cmd->post;
-
-    if (mlcf->handler.len) {
-        return "is duplicate";
-    }
-
-    mlcf->handler = cmd->name;
-    mlcf->endpoint = endpoint;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = endpoint->handler;
-
-    return NGX_CONF_OK;
 }
 
 

@@ -174,6 +174,7 @@ typedef struct {
 #define NGX_MCP_LOCAL_RESOURCES  0x0002
 #define NGX_MCP_LOCAL_TEMPLATES  0x0004
 #define NGX_MCP_LOCAL_PROMPTS    0x0008
+#define NGX_MCP_LOCAL_LOGGING    0x0010
 
 /* mcp_sse_ping_result */
 
@@ -214,6 +215,7 @@ typedef struct {
     ngx_msec_t                   stream_after; /* NGX_MCP_OFF */
     ngx_http_complex_value_t    *public_url;   /* or NULL */
     ngx_http_complex_value_t    *auth_server;  /* the same */
+    ngx_flag_t                   json_only;
 
     size_t                       max_answer;
     size_t                       queue;

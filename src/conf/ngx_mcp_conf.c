@@ -459,8 +459,9 @@ ngx_mcp_conf_local(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                "invalid value \"%V\" in \"mcp_sse_local\" "
                                "directive, it must be \"ping\", "
                                "\"resources/list\", "
-                               "\"resources/templates/list\" or "
-                               "\"prompts/list\", or \"none\" alone",
+                               "\"resources/templates/list\", "
+                               "\"prompts/list\" or \"logging/setLevel\", "
+                               "or \"none\" alone",
                                &value[i]);
             return NGX_CONF_ERROR;
         }

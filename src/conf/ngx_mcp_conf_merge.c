@@ -116,6 +116,7 @@ ngx_mcp_create_loc_conf(ngx_conf_t *cf)
     conf->auth_wait = NGX_CONF_UNSET_MSEC;
     conf->auth_stale = NGX_CONF_UNSET_MSEC;
     conf->cookie = NGX_CONF_UNSET;
+    conf->json_only = NGX_CONF_UNSET;
     conf->pass_headers = NGX_CONF_UNSET_PTR;
 
     return conf;
@@ -195,11 +196,34 @@ ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->auth_stale, prev->auth_stale, 600000);
     ngx_conf_merge_str_value(conf->api_secret, prev->api_secret, "");
     ngx_conf_merge_value(conf->cookie, prev->cookie, 0);
+    ngx_conf_merge_value(conf->json_only, prev->json_only, 0);
     ngx_conf_merge_ptr_value(conf->pass_headers, prev->pass_headers, NULL);
 
     ngx_mcp_merge_endpoint(cf, prev, conf);
 
     return ngx_mcp_check_endpoint(cf, conf);
+}
+
+
+char *
+ngx_mcp_set_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_mcp_loc_conf_t  *mlcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_mcp_endpoint_t        *endpoint = cmd->post;
+
+    if (mlcf->handler.len) {
+        return "is duplicate";
+    }
+
+    mlcf->handler = cmd->name;
+    mlcf->endpoint = endpoint;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = endpoint->handler;
+
+    return NGX_CONF_OK;
 }
 
 

@@ -69,6 +69,7 @@ struct ngx_mcp_ctx_s {
     ngx_str_t                        origin;   /* allowed, or empty */
     ngx_str_t                        methods;  /* that the endpoint allows */
     const char                      *reason;   /* why refused, for the log */
+    ngx_str_t                        replaced; /* http/ngx_mcp_json_only.c */
 
     ngx_mcp_ctx_auth_t               auth;
     ngx_mcp_ctx_suspend_t            suspend;

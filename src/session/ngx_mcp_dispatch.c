@@ -40,7 +40,7 @@ static void ngx_mcp_dispatch_answer(ngx_mcp_task_t *task,
     const char *executed);
 
 
-/* docs/PROTOCOL.md 5.2, 5.3 */
+/* docs/PROTOCOL.md 5 */
 
 static ngx_mcp_local_method_t  ngx_mcp_local_methods[] = {
     { ngx_string("ping"), NGX_MCP_LOCAL_PING },
@@ -48,6 +48,7 @@ static ngx_mcp_local_method_t  ngx_mcp_local_methods[] = {
     { ngx_string("resources/templates/list"),
       NGX_MCP_LOCAL_TEMPLATES },
     { ngx_string("prompts/list"), NGX_MCP_LOCAL_PROMPTS },
+    { ngx_string("logging/setLevel"), NGX_MCP_LOCAL_LOGGING },
     { ngx_null_string, 0 }
 };
 

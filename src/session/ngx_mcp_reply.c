@@ -150,6 +150,10 @@ ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id, ngx_uint_t which)
         result = "{\"prompts\":[]}";
         break;
 
+    case NGX_MCP_LOCAL_LOGGING:
+        result = "{}";
+        break;
+
     default: /* NGX_MCP_LOCAL_PING */
 
         if (conf->ping_result == NGX_MCP_PING_EMPTY) {

@@ -216,8 +216,9 @@ for my $kind ('bench', 'docker') {
         "$kind: --key becomes mcp_sse_key");
     like($options, qr{/api/method/a\.b\.handle_assistant_request;},
         "$kind: --call becomes the method of the call");
-    like($options, qr/mcp_sse_local +ping resources\/list;/,
-        "$kind: an old method leaves resources/list to mcp_sse_local");
+    like($options, qr{mcp_sse_local\ +ping\ resources/list
+        \ resources/templates/list\ logging/setLevel;}x,
+        "$kind: an old method leaves to mcp_sse_local what it does not have");
     like($options, qr{mcp_sse_public_url +https://erp\.example\.com:8443;},
         "$kind: --public-url becomes mcp_sse_public_url");
     like($options, qr{X-Forwarded-Proto\s+https;},

@@ -129,7 +129,7 @@ my %merged = (
                             [ '', 'a', 'http://a/b', '/a /b', '/a#b' ] ],
     mcp_sse_local      => [ [ 'ping', 'none', 'resources/list',
                               'ping resources/list resources/templates/list '
-                              . 'prompts/list' ],
+                              . 'prompts/list logging/setLevel' ],
                             [ '', 'tools/list', 'ping none', 'none ping',
                               'x', 'Ping' ] ],
     mcp_sse_ping_result => [ [ qw(meta result empty) ],

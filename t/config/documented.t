@@ -409,7 +409,7 @@ sub default_word {
     my (@all)  = ($list || '') =~ /`([^`]+)`/g;
     my @local;
 
-    is(scalar @all, 4, 'mcp_sse_local: the document has four methods')
+    is(scalar @all, 5, 'mcp_sse_local: the document has five methods')
         or diag("@all");
 
     for my $method (@all) {

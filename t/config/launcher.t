@@ -136,8 +136,9 @@ like(config(), qr/mcp_sse_local\s+ping;/,
     'with handle_mcp only ping is answered locally');
 like(config(FRAPPE_METHOD =>
     'frappe_assistant_core.api.assistant_api.handle_assistant_request'),
-    qr/mcp_sse_local\s+ping resources\/list;/,
-    'with the old method resources/list is answered locally, too');
+    qr{mcp_sse_local\s+ping\ resources/list\ resources/templates/list
+       \ logging/setLevel;}x,
+    'with the old method what its clients use is answered locally, too');
 like(config(), qr/error_log\s+\S+\s+info;/, 'LOG_LEVEL is info by default');
 like(config(LOG_LEVEL => 'warning'), qr/error_log\s+\S+\s+warn;/,
     'LOG_LEVEL=warning becomes warn');
@@ -328,6 +329,7 @@ for my $dialect (qw(new old)) {
             MCP_SSE_NGINX => MCPTest::Nginx::binary(), PORT => $port, WORKERS => 2,
             MCPTest::Nginx::sanitizers(),
             MCP_SSE_KEY => 'K' x 40, KEEP_ALIVE => 2,
+            REAL_IP_FROM => '127.0.0.1',
             FRAPPE_SITE => 'erp.example.com',
             FRAPPE_URL => 'http://127.0.0.1:' . $frappe->port,
             $dialect eq 'old' ? (FRAPPE_METHOD => 'frappe_assistant_core.api.'
@@ -424,9 +426,12 @@ for my $dialect (qw(new old)) {
 
             my $answer = post($port, undef, tool(5, 'echo', { text => 'x' }),
                 path => $path, headers => [ Accept =>
-                    'application/json, text/event-stream' ]);
+                    'application/json, text/event-stream',
+                    'X-Forwarded-For' => '198.51.100.1, 192.0.2.7' ]);
 
             is($answer->status, 200, "$dialect: a call at $path is 200");
+            is($frappe->last_headers->{'x-forwarded-for'}, '192.0.2.7',
+                "$dialect: a call has the address that the proxy names");
             ok($answer->json && !error_of($answer->body),
                 "$dialect: a call at $path has a result");
         }
@@ -436,8 +441,15 @@ for my $dialect (qw(new old)) {
 
         is($stream->status, 200, "$dialect: a stream opens");
 
-        is(call($port, $stream, request(1, 'resources/list', {})) ? 1 : 0, 1,
-            "$dialect: resources/list is answered");
+        for my $method ('resources/list', 'resources/templates/list',
+            'logging/setLevel')
+        {
+            my $raw = call($port, $stream, request(1, $method,
+                $method =~ /set/ ? { level => 'info' } : {}));
+
+            ok($raw && ($dialect eq 'new' || !error_of($raw)),
+                "$dialect: $method is answered");
+        }
 
         for my $message (request(2, 'initialize', {}),
             request(3, 'tools/list', {}), request(4, 'ping'),

@@ -205,7 +205,8 @@ for my $case (
     $stream->close;
 
     $nginx = start_nginx(http =>
-        'mcp_sse_local resources/list resources/templates/list prompts/list;');
+        'mcp_sse_local resources/list resources/templates/list prompts/list '
+        . 'logging/setLevel;');
     $stream = open_stream($nginx);
 
     $frappe->reset;
@@ -215,6 +216,9 @@ for my $case (
     is(call($nginx, $stream, request(2, 'resources/templates/list', {})),
         '{"jsonrpc":"2.0","result":{"resourceTemplates":[]},"id":2}',
         'mcp_sse_local resources/templates/list: the answer is an empty list');
+    is(call($nginx, $stream, request(4, 'logging/setLevel',
+        { level => 'debug' })), '{"jsonrpc":"2.0","result":{},"id":4}',
+        'mcp_sse_local logging/setLevel: the answer is an empty result');
     is($frappe->calls, 0,
         'a method that mcp_sse_local names does not go to Frappe');
     call($nginx, $stream, request(3, 'ping'));

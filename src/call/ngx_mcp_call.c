@@ -366,16 +366,13 @@ ngx_mcp_call_write_handler(ngx_http_request_t *r)
 
 
 /*
- * The fake request is freed: by ngx_mcp_call_free(), or by nginx.
+ * nginx has given the fake request up, or ngx_mcp_call_free() frees it.
  */
 
 static void
 ngx_mcp_call_cleanup(void *data)
 {
     ngx_mcp_call_t  *call = data;
-
-    call->request = NULL;
-    call->subrequest = NULL;
 
     if (call->started) {
         ngx_mcp_call_end(call, NGX_MCP_CALL_FAILED);
@@ -414,9 +411,15 @@ ngx_mcp_call_event(ngx_event_t *ev)
 {
     ngx_mcp_call_t  *call = ev->data;
 
-    /* a file operation in a thread uses the memory of the request */
+    /*
+     * A file operation in a thread uses the memory of the request, or it waits
+     * for a lock of the cache.  The subrequest must not go on after that: the
+     * call has ended.
+     */
 
-    if (call->request && call->request->blocked) {
+    if (call->request->blocked > 1) {
+        call->subrequest->write_event_handler = ngx_http_request_empty_handler;
+
         call->posted = 0;
         ngx_mcp_timer_set(&call->timer, NGX_MCP_CALL_BLOCKED_RETRY_MS);
         return;
@@ -424,7 +427,7 @@ ngx_mcp_call_event(ngx_event_t *ev)
 
     ngx_mcp_timer_del(&call->timer);
 
-    if (call->subrequest && !call->subrequest->logged) {
+    if (!call->subrequest->logged) {
         ngx_mcp_call_log_aborted(call);
     }
 
@@ -511,7 +514,7 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
 
         ngx_destroy_pool(pool);
 
-    } else if (!call->connection.destroyed && call->connection.pool) {
+    } else if (call->connection.pool) {
         ngx_destroy_pool(call->connection.pool);
     }
 

@@ -15,6 +15,10 @@
 
 #define NGX_MCP_CALL_FILTER_MIN_SIZE  4096    /* bytes */
 
+/* a length is a claim: more is allocated when so much has come */
+
+#define NGX_MCP_CALL_FILTER_MAX_CLAIM  65536  /* bytes */
+
 
 static ngx_mcp_call_t *ngx_mcp_call_filter_call(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_call_filter_header(ngx_http_request_t *r);
@@ -101,7 +105,9 @@ ngx_mcp_call_filter_header(ngx_http_request_t *r)
 
     if (call->length > 0
         && call->length <= (off_t) call->max_answer
-        && ngx_mcp_call_filter_grow(call, call->length) != NGX_OK)
+        && ngx_mcp_call_filter_grow(call,
+                         ngx_min(call->length, NGX_MCP_CALL_FILTER_MAX_CLAIM))
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -192,7 +198,7 @@ ngx_mcp_call_filter_body(ngx_http_request_t *r, ngx_chain_t *in)
 static ngx_int_t
 ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data, size_t size)
 {
-    size_t            have;
+    size_t            have, room;
     ngx_mcp_event_t  *ev;
 
     ev = call->answer;
@@ -203,13 +209,19 @@ ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data, size_t size)
         return NGX_OK;
     }
 
-    if ((ev == NULL || (size_t) (ev->end - ev->last) < size)
-        && ngx_mcp_call_filter_grow(call,
-                       ngx_max(ngx_max(have + size, 2 * have),
-                               NGX_MCP_CALL_FILTER_MIN_SIZE))
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (ev == NULL || (size_t) (ev->end - ev->last) < size) {
+
+        room = ngx_max(2 * have, NGX_MCP_CALL_FILTER_MIN_SIZE);
+
+        if (call->length > 0 && call->length < (off_t) room) {
+            room = call->length;
+        }
+
+        if (ngx_mcp_call_filter_grow(call, ngx_max(have + size, room))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     call->answer->last = ngx_cpymem(call->answer->last, data, size);

@@ -11,6 +11,16 @@
 #include "ngx_mcp_fake_request.h"
 
 
+/*
+ * Counters of stub_status.  Where nginx is built without it they are missing;
+ * where only the tree of the module is, they are not declared.
+ */
+
+extern ngx_atomic_t  *ngx_stat_reading __attribute__((weak));
+extern ngx_atomic_t  *ngx_stat_requests __attribute__((weak));
+
+
+static void ngx_mcp_fake_request_uncount(ngx_http_request_t *r);
 static void ngx_mcp_fake_request_connection(ngx_mcp_call_t *call,
     ngx_log_t *log);
 static void ngx_mcp_fake_request_event(ngx_event_t *ev);
@@ -36,8 +46,6 @@ ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
 
     c = &call->connection;
 
-    /* nginx destroys this pool if it closes the connection by itself */
-
     c->pool = ngx_create_pool(256, c->log);
     if (c->pool == NULL) {
         return NGX_ERROR;
@@ -52,6 +60,17 @@ ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
 
     call->request = r;
     call->pool = r->pool;
+
+    ngx_mcp_fake_request_uncount(r);
+
+    /*
+     * nginx gives a request up when memory is short, and frees it with its
+     * connection; the call still reads both.  It does not free a request that
+     * is blocked by a file operation in a thread: this one stays blocked until
+     * the call frees it.
+     */
+
+    r->blocked = 1;
 
     cln = ngx_http_cleanup_add(r, 0);
 
@@ -81,6 +100,25 @@ ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
     ngx_http_set_ctx(r, &call->ctx, ngx_http_mcp_sse_module);
 
     return NGX_OK;
+}
+
+
+/*
+ * The fake request has no client: stub_status does not count it as a request
+ * that is being read.
+ */
+
+static void
+ngx_mcp_fake_request_uncount(ngx_http_request_t *r)
+{
+    if (!r->stat_reading) {
+        return;
+    }
+
+    r->stat_reading = 0;
+
+    (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+    (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
 }
 
 

@@ -14,8 +14,9 @@
 
 /*
  * Creates the connection and the request of a call whose cscf is set.
- * write_handler() runs when the subrequest has ended, cleanup() when the
- * request is freed, with the call as data.  On NGX_ERROR (memory is short)
+ * write_handler() runs when the subrequest has ended, cleanup() when nginx
+ * gives the request up, or the call frees it, with the call as data.  nginx
+ * never frees the request.  On NGX_ERROR (memory is short)
  * the call frees what was created.
  */
 

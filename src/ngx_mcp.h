@@ -199,6 +199,8 @@ typedef struct {
     ngx_array_t                 *server_urls;  /* of normalized ngx_str_t */
     ngx_array_t                 *origins;      /* the same */
     ngx_flag_t                   any_origin;
+    ngx_array_t                 *hosts;        /* of ngx_http_server_name_t:
+                                                  http/ngx_mcp_host.c */
     ngx_str_t                    message_uri;
 
     ngx_uint_t                   local;        /* NGX_MCP_LOCAL_* */

@@ -24,7 +24,7 @@
 
 
 static ngx_int_t ngx_mcp_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_array_t **urls, ngx_str_t *value);
+    ngx_array_t **urls, ngx_str_t *value, ngx_uint_t http);
 
 
 char *
@@ -317,8 +317,7 @@ ngx_mcp_conf_server_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_mcp_conf_add_url(cf, cmd, &mlcf->server_urls,
-                                 &value[i])
+        if (ngx_mcp_conf_add_url(cf, cmd, &mlcf->server_urls, &value[i], 1)
             != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -390,7 +389,7 @@ ngx_mcp_conf_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (ngx_mcp_conf_add_url(cf, cmd, &mlcf->origins, &value[i])
+        if (ngx_mcp_conf_add_url(cf, cmd, &mlcf->origins, &value[i], 0)
             != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -403,7 +402,7 @@ ngx_mcp_conf_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 static ngx_int_t
 ngx_mcp_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd, ngx_array_t **urls,
-    ngx_str_t *value)
+    ngx_str_t *value, ngx_uint_t http)
 {
     ngx_str_t  *url;
 
@@ -419,10 +418,13 @@ ngx_mcp_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd, ngx_array_t **urls,
         return NGX_ERROR;
     }
 
-    if (ngx_mcp_origin_normalize(cf->pool, value, url) != NGX_OK) {
+    if (ngx_mcp_origin_normalize(cf->pool, value, url) != NGX_OK
+        || (http && !ngx_mcp_origin_is_http(value)))
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, it must "
-                           "be \"http[s]://HOST[:PORT]\"", value, &cmd->name);
+                           "be \"%s://HOST[:PORT]\"", value, &cmd->name,
+                           http ? "http[s]" : "SCHEME");
         return NGX_ERROR;
     }
 

@@ -9,6 +9,7 @@
 
 #include "ngx_mcp_conf_merge.h"
 #include "ngx_mcp_check_uri.h"
+#include "ngx_mcp_host.h"
 #include "ngx_mcp_json_text.h"
 
 
@@ -292,6 +293,10 @@ ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
     }
 
     if (ngx_mcp_check_site(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_mcp_host_names(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

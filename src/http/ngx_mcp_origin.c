@@ -3,37 +3,62 @@
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
  * Origin (RFC 6454), CORS (Fetch standard) and the comparison of URLs.
+ *
+ * What is parsed points into the text that was given.
  */
 
 #include "ngx_mcp_origin.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_host.h"
 
 
-static ngx_int_t ngx_mcp_origin_parse(ngx_str_t *url, ngx_str_t *scheme,
-    ngx_str_t *host, ngx_uint_t *port);
-static ngx_int_t ngx_mcp_origin_host(ngx_str_t *text, ngx_str_t *host,
-    ngx_uint_t *port);
+typedef struct {
+    ngx_str_t    scheme;
+    ngx_str_t    host;
+    ngx_uint_t   port;     /* 0: the scheme has no default port */
+} ngx_mcp_origin_t;
+
+
+/* whether an ngx_str_t * equals a literal, without case */
+
+#define ngx_mcp_origin_is(s, text)                                            \
+    ((s)->len == sizeof(text) - 1                                             \
+     && ngx_strncasecmp((s)->data, (u_char *) (text), sizeof(text) - 1) == 0)
+
+
+static ngx_int_t ngx_mcp_origin_parse(ngx_str_t *url, ngx_mcp_origin_t *o);
+static ngx_int_t ngx_mcp_origin_scheme(ngx_str_t *url, ngx_mcp_origin_t *o);
+static ngx_int_t ngx_mcp_origin_host(ngx_str_t *text, ngx_mcp_origin_t *o);
+static size_t ngx_mcp_origin_name(u_char *start, u_char *last);
+static ngx_int_t ngx_mcp_origin_listed(ngx_http_request_t *r, ngx_str_t *url,
+    ngx_array_t *allowed);
+static ngx_int_t ngx_mcp_origin_own(ngx_http_request_t *r, ngx_str_t *url,
+    ngx_mcp_origin_t *o);
 
 
 ngx_int_t
 ngx_mcp_origin_normalize(ngx_pool_t *pool, ngx_str_t *url, ngx_str_t *normal)
 {
-    ngx_str_t   scheme, host;
-    ngx_uint_t  port;
+    u_char            *p;
+    ngx_mcp_origin_t   o;
 
-    if (ngx_mcp_origin_parse(url, &scheme, &host, &port) != NGX_OK) {
+    if (ngx_mcp_origin_parse(url, &o) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    normal->data = ngx_pnalloc(pool, scheme.len + host.len
+    normal->data = ngx_pnalloc(pool, o.scheme.len + o.host.len
                                      + sizeof("://:65535"));
     if (normal->data == NULL) {
         return NGX_ERROR;
     }
 
-    normal->len = ngx_sprintf(normal->data, "%V://%V:%ui", &scheme, &host,
-                              port)
-                  - normal->data;
+    p = ngx_sprintf(normal->data, "%V://%V", &o.scheme, &o.host);
+
+    if (o.port) {
+        p = ngx_sprintf(p, ":%ui", o.port);
+    }
+
+    normal->len = p - normal->data;
 
     ngx_strlow(normal->data, normal->data, normal->len);
 
@@ -41,79 +66,93 @@ ngx_mcp_origin_normalize(ngx_pool_t *pool, ngx_str_t *url, ngx_str_t *normal)
 }
 
 
+ngx_uint_t
+ngx_mcp_origin_is_http(ngx_str_t *url)
+{
+    ngx_mcp_origin_t  o;
+
+    return ngx_mcp_origin_parse(url, &o) == NGX_OK
+           && (ngx_mcp_origin_is(&o.scheme, "http")
+               || ngx_mcp_origin_is(&o.scheme, "https"));
+}
+
+
 static ngx_int_t
-ngx_mcp_origin_parse(ngx_str_t *url, ngx_str_t *scheme, ngx_str_t *host,
-    ngx_uint_t *port)
+ngx_mcp_origin_parse(ngx_str_t *url, ngx_mcp_origin_t *o)
 {
     ngx_str_t  rest;
 
-    scheme->data = url->data;
-
-    if (url->len > 7
-        && ngx_strncasecmp(url->data, (u_char *) "http://", 7) == 0)
-    {
-        scheme->len = 4;
-        *port = 80;
-
-    } else if (url->len > 8
-               && ngx_strncasecmp(url->data, (u_char *) "https://", 8) == 0)
-    {
-        scheme->len = 5;
-        *port = 443;
-
-    } else {
+    if (ngx_mcp_origin_scheme(url, o) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    rest.data = url->data + scheme->len + 3;
-    rest.len = url->len - scheme->len - 3;
+    rest.data = url->data + o->scheme.len + 3;
+    rest.len = url->len - o->scheme.len - 3;
 
-    if (rest.data[rest.len - 1] == '/') {
+    if (rest.len && rest.data[rest.len - 1] == '/') {
         rest.len--;
     }
 
-    return ngx_mcp_origin_host(&rest, host, port);
+    return ngx_mcp_origin_host(&rest, o);
 }
 
 
 /*
- * Parses HOST[:PORT].  *port keeps its value if there is no port.
+ * Parses SCHEME:// (RFC 3986, 3.1).  Only http and https have a default port:
+ * other schemes are those of applications, such as vscode-webview.
  */
 
 static ngx_int_t
-ngx_mcp_origin_host(ngx_str_t *text, ngx_str_t *host, ngx_uint_t *port)
+ngx_mcp_origin_scheme(ngx_str_t *url, ngx_mcp_origin_t *o)
 {
-    u_char      *p, *last, ch;
-    ngx_int_t    n;
-    ngx_uint_t   literal;
+    u_char  *p, *last, ch;
 
-    last = text->data + text->len;
-    literal = text->len && text->data[0] == '[';
+    last = url->data + url->len;
 
-    for (p = text->data; p < last; p++) {
-        ch = *p;
+    for (p = url->data; p < last && *p != ':'; p++) {
+        ch = *p | 0x20;
 
-        if (ch == ':' && !literal) {
-            break;
-        }
-
-        if (literal && ch == ']') {
-            p++;
-            break;
-        }
-
-        if ((ch < '0' || ch > '9') && ((ch | 0x20) < 'a' || (ch | 0x20) > 'z')
-            && ch != '-' && ch != '.' && ch != '_'
-            && !(literal && (ch == ':' || ch == '[')))
+        if ((ch < 'a' || ch > 'z')
+            && (p == url->data
+                || ((*p < '0' || *p > '9')
+                    && *p != '+' && *p != '-' && *p != '.')))
         {
             return NGX_DECLINED;
         }
     }
 
-    host->data = text->data;
-    host->len = p - text->data;
+    if (p == url->data || last - p < 3 || ngx_strncmp(p, "://", 3) != 0) {
+        return NGX_DECLINED;
+    }
 
-    if (host->len == 0) {
+    o->scheme.data = url->data;
+    o->scheme.len = p - url->data;
+
+    o->port = ngx_mcp_origin_is(&o->scheme, "http") ? 80
+              : ngx_mcp_origin_is(&o->scheme, "https") ? 443 : 0;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Parses HOST[:PORT].  o->port keeps its value if there is no port.
+ */
+
+static ngx_int_t
+ngx_mcp_origin_host(ngx_str_t *text, ngx_mcp_origin_t *o)
+{
+    u_char     *p, *last;
+    ngx_int_t   n;
+
+    last = text->data + text->len;
+
+    o->host.data = text->data;
+    o->host.len = ngx_mcp_origin_name(text->data, last);
+
+    p = text->data + o->host.len;
+
+    if (o->host.len == 0) {
         return NGX_DECLINED;
     }
 
@@ -127,9 +166,44 @@ ngx_mcp_origin_host(ngx_str_t *text, ngx_str_t *host, ngx_uint_t *port)
         return NGX_DECLINED;
     }
 
-    *port = n;
+    o->port = n;
 
     return NGX_OK;
+}
+
+
+/*
+ * Returns the length of the name or address with which a text begins, or 0 if
+ * there is none.
+ */
+
+static size_t
+ngx_mcp_origin_name(u_char *start, u_char *last)
+{
+    u_char  *p, ch;
+
+#if (NGX_HAVE_INET6)
+    u_char   address[16];
+
+    if (start < last && *start == '[') {
+        p = ngx_strlchr(start, last, ']');
+
+        return p && ngx_inet6_addr(start + 1, p - start - 1, address) == NGX_OK
+               ? (size_t) (p + 1 - start) : 0;
+    }
+#endif
+
+    for (p = start; p < last; p++) {
+        ch = *p;
+
+        if ((ch < '0' || ch > '9') && ((ch | 0x20) < 'a' || (ch | 0x20) > 'z')
+            && ch != '-' && ch != '.' && ch != '_')
+        {
+            break;
+        }
+    }
+
+    return p - start;
 }
 
 
@@ -137,35 +211,51 @@ ngx_int_t
 ngx_mcp_origin_match(ngx_http_request_t *r, ngx_str_t *url,
     ngx_array_t *allowed)
 {
+    ngx_mcp_origin_t  o;
+
+    return allowed ? ngx_mcp_origin_listed(r, url, allowed)
+                   : ngx_mcp_origin_own(r, url, &o);
+}
+
+
+static ngx_int_t
+ngx_mcp_origin_listed(ngx_http_request_t *r, ngx_str_t *url,
+    ngx_array_t *allowed)
+{
     ngx_int_t    rc;
-    ngx_str_t    scheme, host, own, normal, *value;
-    ngx_uint_t   i, port, own_port;
+    ngx_str_t    normal, *value;
+    ngx_uint_t   i;
 
-    if (allowed) {
-
-        rc = ngx_mcp_origin_normalize(r->pool, url, &normal);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        value = allowed->elts;
-
-        for (i = 0; i < allowed->nelts; i++) {
-
-            if (value[i].len == normal.len
-                && ngx_strncmp(value[i].data, normal.data, normal.len) == 0)
-            {
-                return NGX_OK;
-            }
-        }
-
-        return NGX_DECLINED;
+    rc = ngx_mcp_origin_normalize(r->pool, url, &normal);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    if (r->headers_in.host == NULL
-        || ngx_mcp_origin_parse(url, &scheme, &host, &port)
-           != NGX_OK)
-    {
+    value = allowed->elts;
+
+    for (i = 0; i < allowed->nelts; i++) {
+
+        if (value[i].len == normal.len
+            && ngx_strncmp(value[i].data, normal.data, normal.len) == 0)
+        {
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * Parses a URL into *o and compares it with the request's Host.
+ */
+
+static ngx_int_t
+ngx_mcp_origin_own(ngx_http_request_t *r, ngx_str_t *url, ngx_mcp_origin_t *o)
+{
+    ngx_mcp_origin_t  own;
+
+    if (r->headers_in.host == NULL || ngx_mcp_origin_parse(url, o) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -174,23 +264,19 @@ ngx_mcp_origin_match(ngx_http_request_t *r, ngx_str_t *url,
      * of this connection differs behind a proxy that terminates TLS.
      */
 
-    own_port = (scheme.len == 4) ? 80 : 443;
+    own.port = ngx_mcp_origin_is(&o->scheme, "http") ? 80
+               : ngx_mcp_origin_is(&o->scheme, "https") ? 443 : 0;
 
-    if (ngx_mcp_origin_host(&r->headers_in.host->value, &own,
-                            &own_port)
-        != NGX_OK)
+    if (own.port == 0
+        || ngx_mcp_origin_host(&r->headers_in.host->value, &own) != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    if (own_port == port
-        && own.len == host.len
-        && ngx_strncasecmp(own.data, host.data, own.len) == 0)
-    {
-        return NGX_OK;
-    }
-
-    return NGX_DECLINED;
+    return (own.port == o->port
+            && own.host.len == o->host.len
+            && ngx_strncasecmp(own.host.data, o->host.data, own.host.len) == 0)
+           ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -200,6 +286,7 @@ ngx_mcp_origin_check(ngx_http_request_t *r)
     ngx_int_t                       rc;
     ngx_str_t                       origin;
     ngx_mcp_ctx_t                  *ctx;
+    ngx_mcp_origin_t                o;
     ngx_mcp_loc_conf_t             *conf;
 
     rc = ngx_mcp_header_value(&r->headers_in.headers, "origin", &origin);
@@ -216,7 +303,14 @@ ngx_mcp_origin_check(ngx_http_request_t *r)
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     if (!conf->any_origin) {
-        rc = ngx_mcp_origin_match(r, &origin, conf->origins);
+        rc = conf->origins ? ngx_mcp_origin_listed(r, &origin, conf->origins)
+                           : ngx_mcp_origin_own(r, &origin, &o);
+
+        /* DNS rebinding: a foreign page has a Host that leads here */
+
+        if (rc == NGX_OK && conf->origins == NULL) {
+            rc = ngx_mcp_host_known(r, &o.host);
+        }
 
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                        "mcp origin: %s", rc == NGX_OK ? "allowed" : "refused");

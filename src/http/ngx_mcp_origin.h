@@ -14,14 +14,20 @@
 
 
 /*
- * Normalizes "http[s]://HOST[:PORT][/]" to "http[s]://host:port" in pool.
- * Returns NGX_OK; NGX_DECLINED if the URL has another form (another scheme,
- * user-info, path, query, fragment, an invalid port); NGX_ERROR if memory is
- * short.
+ * Normalizes "SCHEME://HOST[:PORT][/]" in pool: lower case, without the slash,
+ * with the port of http and https.  Returns NGX_OK; NGX_DECLINED if the URL
+ * has another form (user-info, path, query, fragment, an invalid port or IPv6
+ * address); NGX_ERROR if memory is short.
  */
 
 ngx_int_t ngx_mcp_origin_normalize(ngx_pool_t *pool, ngx_str_t *url,
     ngx_str_t *normal);
+
+/*
+ * Returns whether a URL has this form and its scheme is http or https.
+ */
+
+ngx_uint_t ngx_mcp_origin_is_http(ngx_str_t *url);
 
 /*
  * Returns NGX_OK if a URL is one of "allowed" (of normalized ngx_str_t) or, if
@@ -33,9 +39,10 @@ ngx_int_t ngx_mcp_origin_match(ngx_http_request_t *r, ngx_str_t *url,
     ngx_array_t *allowed);
 
 /*
- * Checks the request's Origin and sets ctx->origin if it is allowed.  Returns
- * NGX_OK, also without Origin; NGX_DECLINED if it is not allowed; NGX_ERROR if
- * memory is short.
+ * Checks the request's Origin and sets ctx->origin if it is allowed.  Without
+ * mcp_sse_origin it must have the host and port of Host, and this host must be
+ * known (ngx_mcp_host_known()).  Returns NGX_OK, also without Origin;
+ * NGX_DECLINED if it is not allowed; NGX_ERROR if memory is short.
  */
 
 ngx_int_t ngx_mcp_origin_check(ngx_http_request_t *r);

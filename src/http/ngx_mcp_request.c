@@ -53,6 +53,8 @@ ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
     *rc = ngx_mcp_origin_check(r);
 
     if ((r->method & (allowed|NGX_HTTP_OPTIONS)) == 0) {
+        ctx->reason = NULL;
+
         *rc = ngx_mcp_refuse(r, NGX_HTTP_NOT_ALLOWED,
                              NGX_MCP_ERR_INVALID_REQUEST,
                              "Method not allowed");

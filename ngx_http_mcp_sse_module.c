@@ -26,6 +26,7 @@
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_call_filter.h"
 #include "ngx_mcp_json_only.h"
+#include "ngx_mcp_request_line.h"
 #include "ngx_mcp_suspend.h"
 #include "ngx_mcp_variables.h"
 #include "ngx_mcp_zone_conf.h"
@@ -446,7 +447,7 @@ ngx_http_mcp_sse_preconfiguration(ngx_conf_t *cf)
 
 
 /*
- * Adds the zone, the phase handler and the filter, if there is an endpoint.
+ * Adds the zone, the phase handlers and the filter, if there is an endpoint.
  */
 
 static ngx_int_t
@@ -467,7 +468,8 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
     }
 
     if (ngx_mcp_redis_url_check(cf, mcf) != NGX_OK
-        || ngx_mcp_zone_conf_add(cf, mcf) != NGX_OK)
+        || ngx_mcp_zone_conf_add(cf, mcf) != NGX_OK
+        || ngx_mcp_request_line_init(cf) != NGX_OK)
     {
         return NGX_ERROR;
     }

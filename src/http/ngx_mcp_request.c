@@ -14,7 +14,6 @@
 
 static ngx_mcp_ctx_t *ngx_mcp_request_create_ctx(ngx_http_request_t *r,
     const char *methods);
-static ngx_int_t ngx_mcp_request_mask_line(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_request_site(ngx_http_request_t *r, ngx_str_t *site);
 static ngx_uint_t ngx_mcp_request_site_valid(ngx_str_t *site);
 static ngx_int_t ngx_mcp_request_options(ngx_http_request_t *r);
@@ -27,11 +26,6 @@ ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
     const char *methods, ngx_int_t *rc)
 {
     ngx_mcp_ctx_t  *ctx;
-
-    if (ngx_mcp_request_mask_line(r->main) != NGX_OK) {
-        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        return NULL;
-    }
 
     if (r != r->main || r->post_action) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -123,43 +117,6 @@ ngx_mcp_request_create_ctx(ngx_http_request_t *r, const char *methods)
     r->disable_not_modified = 1;
 
     return ctx;
-}
-
-
-/*
- * nginx adds the request line to each line of the error log.  Its query, which
- * may have a session id, is removed.
- */
-
-static ngx_int_t
-ngx_mcp_request_mask_line(ngx_http_request_t *r)
-{
-    u_char  *p, *query, *version, *last;
-
-    last = r->request_line.data + r->request_line.len;
-
-    query = ngx_strlchr(r->request_line.data, last, '?');
-
-    if (query == NULL) {
-        return NGX_OK;
-    }
-
-    version = ngx_strlchr(query, last, ' ');
-    version = version ? version : last;
-
-    p = ngx_pnalloc(r->pool, r->request_line.len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    query = ngx_cpymem(p, r->request_line.data,
-                       query - r->request_line.data);
-    last = ngx_cpymem(query, version, last - version);
-
-    r->request_line.data = p;
-    r->request_line.len = last - p;
-
-    return NGX_OK;
 }
 
 

@@ -304,6 +304,7 @@ struct ngx_mcp_sink_s {
     /* Streamable HTTP: cancellations are announced for this session */
 
     u_char                      *session_key;  /* or NULL: ignored */
+    ngx_queue_t                  in_flight;    /* ids for its next tasks */
 
     unsigned                     open:1;       /* answers are wanted */
     unsigned                     progress:1;   /* notifications, too */

@@ -158,6 +158,31 @@ ngx_mcp_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b)
 }
 
 
+ngx_int_t
+ngx_mcp_jsonrpc_id_value(ngx_pool_t *pool, ngx_str_t *id, ngx_str_t *kind,
+    ngx_str_t *value)
+{
+    if (id->data[0] == '"') {
+        ngx_str_set(kind, "string");
+
+        return ngx_mcp_json_text_decode(pool, id, value);
+    }
+
+    (void) ngx_mcp_jsonrpc_integer(id, value);
+
+    /* zero has no digits left: -0 equals 0 */
+
+    if (id->data[0] == '-' && value->len) {
+        ngx_str_set(kind, "negative");
+
+    } else {
+        ngx_str_set(kind, "positive");
+    }
+
+    return NGX_OK;
+}
+
+
 void
 ngx_mcp_jsonrpc_one_line(ngx_str_t *json)
 {

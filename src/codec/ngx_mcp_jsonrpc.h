@@ -99,6 +99,15 @@ ngx_int_t ngx_mcp_jsonrpc_scan(ngx_pool_t *pool, ngx_str_t *body,
 ngx_uint_t ngx_mcp_jsonrpc_same_id(ngx_str_t *a, ngx_str_t *b);
 
 /*
+ * Sets *kind and *value so that they are equal for two raw ids which are the
+ * same, and for no others.  They point into the id, or are allocated from pool.
+ * Returns NGX_OK, or NGX_ERROR if memory is short.
+ */
+
+ngx_int_t ngx_mcp_jsonrpc_id_value(ngx_pool_t *pool, ngx_str_t *id,
+    ngx_str_t *kind, ngx_str_t *value);
+
+/*
  * Replaces CR and LF by blanks in place.  In valid JSON they occur between
  * tokens only: the result is one line and has the same value.
  */

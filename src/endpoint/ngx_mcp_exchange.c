@@ -63,6 +63,7 @@ ngx_mcp_exchange_create(ngx_http_request_t *r)
     x->conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     ngx_queue_init(&x->sink.tasks);
+    ngx_queue_init(&x->sink.in_flight);
     x->sink.conf = x->conf;
     x->sink.tell = ngx_mcp_exchange_tell;
     x->sink.ended = ngx_mcp_exchange_task_ended;
@@ -530,6 +531,7 @@ ngx_mcp_exchange_cleanup(void *data)
     ngx_mcp_exchange_t  *x = data;
 
     ngx_mcp_task_detach(&x->sink);
+    ngx_mcp_in_flight_free_all(&x->sink.in_flight);
     ngx_mcp_timer_del(&x->timer);
 
     if (x->event.posted) {

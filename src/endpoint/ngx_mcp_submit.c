@@ -17,6 +17,7 @@
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_exchange.h"
 #include "ngx_mcp_negotiate.h"
+#include "ngx_mcp_repeats.h"
 #include "ngx_mcp_forward_headers.h"
 #include "ngx_mcp_response.h"
 #include "ngx_mcp_json_text.h"
@@ -27,7 +28,7 @@ static ngx_int_t ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_uint_t ngx_mcp_submit_forwards(ngx_mcp_exchange_t *x,
     ngx_array_t *messages);
-static ngx_int_t ngx_mcp_submit_envelope(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_submit_envelope(ngx_mcp_exchange_t *x,
     ngx_array_t *messages, ngx_mcp_session_t **s, ngx_mcp_envelope_t **env);
 static ngx_int_t ngx_mcp_submit_refuse(ngx_http_request_t *r, ngx_int_t rc,
     ngx_mcp_session_t *s);
@@ -57,16 +58,16 @@ ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
     env = NULL;
 
     if (ngx_mcp_submit_forwards(x, messages)) {
-        rc = ngx_mcp_submit_envelope(r, messages, &s, &env);
+        rc = ngx_mcp_submit_envelope(x, messages, &s, &env);
 
         if (rc != NGX_OK) {
             return ngx_mcp_submit_refuse(r, rc, s);
         }
-    }
 
-    /* mark the session as active, so that its stream is not evicted */
+    } else if (x->ctx->has_session_id) {
 
-    if (x->ctx->has_session_id) {
+        /* the session is active: its streams are not evicted */
+
         ngx_mcp_registry_active(x->ctx->sid.key, messages->nelts);
         ngx_mcp_auth_renew(r);
     }
@@ -183,29 +184,42 @@ ngx_mcp_submit_forwards(ngx_mcp_exchange_t *x, ngx_array_t *messages)
 
 
 /*
- * Makes the envelope and finds the session, which accepts it.  NGX_DECLINED:
- * the headers are too large; NGX_BUSY: too many sessions if *s is NULL, else
- * too many messages.
+ * Makes the envelope, enters the ids of its requests and finds the session,
+ * which accepts it.  NGX_DECLINED: the headers are too large; NGX_ABORT: the
+ * zone is full; NGX_BUSY: too many sessions if *s is NULL, else too many
+ * messages.
  */
 
 static ngx_int_t
-ngx_mcp_submit_envelope(ngx_http_request_t *r, ngx_array_t *messages,
+ngx_mcp_submit_envelope(ngx_mcp_exchange_t *x, ngx_array_t *messages,
     ngx_mcp_session_t **s, ngx_mcp_envelope_t **env)
 {
-    ngx_int_t  rc;
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = x->request;
 
     rc = ngx_mcp_forward_headers(r, messages, env);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_mcp_session_http_get(r, s);
+    rc = ngx_mcp_repeats_enter(r, &x->sink, messages);
+
+    if (rc == NGX_DECLINED) {
+        rc = NGX_ABORT;
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_mcp_session_http_get(r, s);
+    }
 
     if (rc == NGX_OK) {
         rc = ngx_mcp_session_http_accept(*s, *env);
     }
 
     if (rc != NGX_OK) {
+        ngx_mcp_in_flight_free_all(&x->sink.in_flight);
         ngx_mcp_envelope_free(*env);
 
         if (*s) {
@@ -227,6 +241,12 @@ ngx_mcp_submit_refuse(ngx_http_request_t *r, ngx_int_t rc,
         return ngx_mcp_refuse(r, NGX_MCP_HTTP_FIELDS_TOO_LARGE,
                               NGX_MCP_ERR_INVALID_REQUEST,
                               "Headers too large");
+
+    case NGX_ABORT:
+        ngx_mcp_count(NGX_MCP_COUNT_ZONE_FULL);
+
+        return ngx_mcp_refuse(r, NGX_HTTP_TOO_MANY_REQUESTS,
+                              NGX_MCP_ERR_TOO_MANY, "Too many messages");
 
     case NGX_BUSY:
         ngx_mcp_count(s ? NGX_MCP_COUNT_INBOX_FULL

@@ -13,6 +13,7 @@
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_leftovers.h"
+#include "ngx_mcp_repeats.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_json_text.h"
@@ -27,14 +28,12 @@ typedef struct {
 static ngx_mcp_task_t *ngx_mcp_dispatch_one(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env, ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message);
-static ngx_uint_t ngx_mcp_dispatch_repeated(ngx_mcp_session_t *s,
-    ngx_mcp_sink_t *sink, ngx_str_t *id);
 static ngx_uint_t ngx_mcp_dispatch_left(ngx_mcp_session_t *s,
     ngx_mcp_sink_t *sink, ngx_str_t *id);
 static void ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_uint_t ngx_mcp_dispatch_late(ngx_mcp_task_t *task);
-static ngx_mcp_task_t *ngx_mcp_dispatch_find(ngx_queue_t *tasks,
+static ngx_mcp_task_t *ngx_mcp_dispatch_find_in(ngx_queue_t *tasks,
     ngx_str_t *id);
 static void ngx_mcp_dispatch_answer(ngx_mcp_task_t *task,
     const char *executed);
@@ -136,7 +135,7 @@ ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
 
     if (request
         && (forwards || !sink->streamable)
-        && ngx_mcp_dispatch_repeated(s, sink, &message->id))
+        && ngx_mcp_repeats_check(s, sink, message))
     {
         return NULL;
     }
@@ -151,6 +150,10 @@ ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
     }
 
     task = ngx_mcp_task_create(s, env, message, sink);
+
+    if (task == NULL && request && sink->streamable) {
+        ngx_mcp_in_flight_free(ngx_mcp_in_flight_take(&sink->in_flight));
+    }
 
     if (task == NULL && sink->open) {
         sink->tell(sink, NULL,
@@ -180,41 +183,6 @@ ngx_mcp_dispatch_forwards(ngx_mcp_loc_conf_t *conf,
     default: /* NGX_MCP_JSONRPC_RESPONSE */
         return 0;
     }
-}
-
-
-/*
- * Returns whether the id is that of an open request.  Within a session, an id
- * must not be used by two requests at a time.
- */
-
-static ngx_uint_t
-ngx_mcp_dispatch_repeated(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
-    ngx_str_t *id)
-{
-    if (s->anonymous
-        || (ngx_mcp_dispatch_find(&s->running, id) == NULL
-            && ngx_mcp_dispatch_find(&s->waiting, id) == NULL))
-    {
-        return 0;
-    }
-
-    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "mcp sse: session %*s: request id is already in use, the "
-                  "request is not executed",
-                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
-
-    ngx_mcp_count(NGX_MCP_COUNT_REPEATED);
-
-    /* a legacy client gets one answer, that to the first request */
-
-    if (sink->streamable) {
-        sink->tell(sink, NULL,
-                   ngx_mcp_reply_error(id, NGX_MCP_ERR_INVALID_REQUEST,
-                                       "Request id is in use", ""), 1);
-    }
-
-    return 1;
 }
 
 
@@ -307,11 +275,7 @@ ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id)
 {
     ngx_mcp_task_t  *task;
 
-    task = ngx_mcp_dispatch_find(&s->waiting, id);
-
-    if (task == NULL) {
-        task = ngx_mcp_dispatch_find(&s->running, id);
-    }
+    task = ngx_mcp_dispatch_find(s, id);
 
     /*
      * MCP, basic/utilities/cancellation: unknown ids are ignored, and
@@ -339,8 +303,19 @@ ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id)
 }
 
 
+ngx_mcp_task_t *
+ngx_mcp_dispatch_find(ngx_mcp_session_t *s, ngx_str_t *id)
+{
+    ngx_mcp_task_t  *task;
+
+    task = ngx_mcp_dispatch_find_in(&s->waiting, id);
+
+    return task ? task : ngx_mcp_dispatch_find_in(&s->running, id);
+}
+
+
 static ngx_mcp_task_t *
-ngx_mcp_dispatch_find(ngx_queue_t *tasks, ngx_str_t *id)
+ngx_mcp_dispatch_find_in(ngx_queue_t *tasks, ngx_str_t *id)
 {
     ngx_queue_t     *q;
     ngx_mcp_task_t  *task;

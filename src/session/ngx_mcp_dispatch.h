@@ -47,6 +47,13 @@ ngx_uint_t ngx_mcp_dispatch_forwards(ngx_mcp_loc_conf_t *conf,
 void ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id);
 
 /*
+ * Returns the task of the open request of the session that has this raw id, or
+ * NULL.
+ */
+
+ngx_mcp_task_t *ngx_mcp_dispatch_find(ngx_mcp_session_t *s, ngx_str_t *id);
+
+/*
  * Returns the flag (NGX_MCP_LOCAL_*) of a method that can be answered locally,
  * or 0.
  */

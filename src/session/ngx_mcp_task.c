@@ -81,19 +81,34 @@ ngx_mcp_task_create(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
         return task;
     }
 
+    if (sink->streamable) {
+        task->in_flight = ngx_mcp_in_flight_take(&sink->in_flight);
+    }
+
+    ngx_mcp_task_attach(task, sink);
+
+    return task;
+}
+
+
+void
+ngx_mcp_task_attach(ngx_mcp_task_t *task, ngx_mcp_sink_t *sink)
+{
+    ngx_msec_t  progress;
+
+    progress = task->session->conf->progress;
+
     task->sink = sink;
     ngx_queue_insert_tail(&sink->tasks, &task->siblings);
 
-    if (message->token.data
+    if (task->message.token.data
         && sink->progress
-        && s->conf->progress != NGX_MCP_OFF)
+        && progress != NGX_MCP_OFF)
     {
         task->progress.handler = ngx_mcp_task_progress;
         task->progress.data = task;
-        ngx_mcp_timer_set(&task->progress, s->conf->progress);
+        ngx_mcp_timer_set(&task->progress, progress);
     }
-
-    return task;
 }
 
 
@@ -469,6 +484,11 @@ ngx_mcp_task_cancel(ngx_mcp_task_t *task)
 
     ngx_mcp_timer_del(&task->progress);
 
+    /* from now on, another request may have the id */
+
+    ngx_mcp_in_flight_free(task->in_flight);
+    task->in_flight = NULL;
+
     if (task->call) {
         ngx_mcp_call_end(task->call, NGX_MCP_CALL_CANCELLED);
         return;
@@ -525,6 +545,7 @@ ngx_mcp_task_free(ngx_mcp_task_t *task)
         }
     }
 
+    ngx_mcp_in_flight_free(task->in_flight);
     ngx_mcp_envelope_free(task->envelope);
     ngx_free(task);
 }

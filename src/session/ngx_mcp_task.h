@@ -10,6 +10,7 @@
 
 
 #include "ngx_mcp_call.h"
+#include "ngx_mcp_in_flight.h"
 #include "ngx_mcp_stream.h"
 
 
@@ -24,6 +25,8 @@ struct ngx_mcp_task_s {
     ngx_mcp_call_t               *call;        /* while it runs */
     ngx_mcp_jsonrpc_answer_t      answer;      /* of it */
     ngx_uint_t                    outcome;     /* ngx_mcp_outcome_e */
+
+    ngx_mcp_in_flight_t          *in_flight;   /* its id, or NULL */
 
     ngx_mcp_timer_t               progress;
     ngx_uint_t                    seconds;     /* of the last progress */
@@ -55,13 +58,20 @@ void ngx_mcp_task_set_refused(ngx_mcp_task_refused_pt refused);
 
 /*
  * Makes a task of a message of env, at the end of the session's waiting
- * list; a request is answered to "sink".  Takes a reference of its own.  NULL
- * if memory is short.
+ * list; a request is answered to "sink", and takes the next of its ids in
+ * flight.  Takes a reference of its own.  NULL if memory is short.
  */
 
 ngx_mcp_task_t *ngx_mcp_task_create(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env, ngx_mcp_jsonrpc_message_t *message,
     ngx_mcp_sink_t *sink);
+
+/*
+ * The answer of a task that has no sink goes to "sink", with progress if it
+ * takes that.
+ */
+
+void ngx_mcp_task_attach(ngx_mcp_task_t *task, ngx_mcp_sink_t *sink);
 
 /*
  * The sink goes away: from now on the answers of its tasks are dropped.

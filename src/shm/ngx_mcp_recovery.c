@@ -26,8 +26,9 @@
  *         its pointers into the pool.  When no worker is DIRTY any more, the
  *         pool is initialized again.
  *
- * READY   From a timer, each worker registers its sessions in the new pool.
- *         When all workers are READY, the zone is.
+ * READY   From a timer, each worker registers its sessions, and the ids of its
+ *         requests in flight, in the new pool.  When all workers are READY,
+ *         the zone is.
  *
  * Until the zone is READY, a session that is not found may exist: a message
  * for it is kept pending, as if the stream of the session was lost.  If
@@ -39,6 +40,7 @@
  */
 
 #include "ngx_mcp_recovery.h"
+#include "ngx_mcp_in_flight.h"
 #include "ngx_mcp_inbox.h"
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_sessions.h"
@@ -180,6 +182,7 @@ static void
 ngx_mcp_recovery_release_locked(ngx_mcp_worker_t *self)
 {
     ngx_mcp_sessions_each(ngx_mcp_recovery_release_session_locked);
+    ngx_mcp_in_flight_release_locked();
 
     ngx_queue_init(&self->records);
     ngx_queue_init(&self->ready);
@@ -299,6 +302,8 @@ ngx_mcp_recovery_timer_handler(void *data)
     if (zone->root->phase != NGX_MCP_ZONE_DIRTY
         && !ngx_mcp_recovery_incomplete)
     {
+        ngx_mcp_in_flight_restore_locked(zone);
+
         self->phase = NGX_MCP_ZONE_READY;
         ngx_mcp_recovery_advance_locked(zone);
     }

@@ -293,12 +293,20 @@ ngx_mcp_registry_limit(u_char *key, ngx_uint_t max)
 void
 ngx_mcp_registry_active(u_char *key, ngx_uint_t n)
 {
-    ngx_mcp_zone_t            *zone;
-    ngx_mcp_session_record_t  *record;
+    ngx_mcp_zone_t  *zone;
 
     zone = ngx_mcp_zone();
 
     ngx_mcp_zone_lock(zone);
+    ngx_mcp_registry_active_locked(zone, key, n);
+    ngx_mcp_zone_unlock(zone);
+}
+
+
+void
+ngx_mcp_registry_active_locked(ngx_mcp_zone_t *zone, u_char *key, ngx_uint_t n)
+{
+    ngx_mcp_session_record_t  *record;
 
     record = ngx_mcp_registry_find_locked(zone, key);
 
@@ -308,8 +316,6 @@ ngx_mcp_registry_active(u_char *key, ngx_uint_t n)
 
         record = ngx_mcp_registry_next_locked(zone, record);
     }
-
-    ngx_mcp_zone_unlock(zone);
 }
 
 

@@ -51,6 +51,8 @@ ngx_int_t ngx_mcp_registry_limit(u_char *user, ngx_uint_t max);
  */
 
 void ngx_mcp_registry_active(u_char *key, ngx_uint_t n);
+void ngx_mcp_registry_active_locked(ngx_mcp_zone_t *zone, u_char *key,
+    ngx_uint_t n);
 
 /*
  * Returns whether a legacy session with that key is open and its credential has

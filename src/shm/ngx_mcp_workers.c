@@ -12,6 +12,7 @@
 #include "ngx_mcp_workers_dead.h"
 #include "ngx_mcp_inbox.h"
 #include "ngx_mcp_announce.h"
+#include "ngx_mcp_in_flight.h"
 #include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_recovery.h"
@@ -141,6 +142,7 @@ ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone, u_char *id,
     ngx_queue_init(&worker->taken);
     ngx_queue_init(&worker->filling);
     ngx_queue_init(&worker->leftovers);
+    ngx_queue_init(&worker->in_flight);
 
     ngx_queue_insert_tail(&zone->root->workers, &worker->queue);
 
@@ -269,6 +271,7 @@ ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *worker)
         ngx_mcp_inbox_free_locked(zone, &worker->taken);
         ngx_mcp_inbox_free_locked(zone, &worker->filling);
         ngx_mcp_leftovers_worker_locked(zone, worker);
+        ngx_mcp_in_flight_drop_locked(zone, worker);
     }
 
     worker->pid = 0;

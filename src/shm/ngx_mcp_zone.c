@@ -173,6 +173,8 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
                     ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->leftovers, &root->leftovers_sentinel,
                     ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->in_flight, &root->in_flight_sentinel,
+                    ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->auth_entries, &root->auth_entries_sentinel,
                     ngx_rbtree_insert_value);
 
@@ -193,6 +195,7 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     root->ntombstones = 0;
     root->leftovers_size = 0;
     root->inbox_bytes = 0;
+    root->nin_flight = 0;
     root->ngood = 0;
     root->nbad = 0;
     root->nannouncements = 0;
@@ -270,10 +273,11 @@ ngx_mcp_zone_nomem(ngx_mcp_zone_t *zone, ngx_log_t *log)
     ngx_log_error(NGX_LOG_WARN, log, 0,
                   "mcp sse: mcp_sse_zone \"%V\" of %uzk is full: "
                   "sessions %ui (without a stream %ui), bytes in inboxes %uz, "
-                  "ended session ids %ui, cached look-ups %ui, announcements "
-                  "%ui; set a larger size in \"mcp_sse_zone\"",
+                  "requests in flight %ui, ended session ids %ui, cached "
+                  "look-ups %ui, announcements %ui; set a larger size in "
+                  "\"mcp_sse_zone\"",
                   &zone->conf->zone_name, zone->size / 1024,
                   root->nrecords, root->ntombstones, root->inbox_bytes,
-                  root->nrevoked, root->ngood + root->nbad,
+                  root->nin_flight, root->nrevoked, root->ngood + root->nbad,
                   root->nannouncements);
 }

@@ -66,6 +66,7 @@ typedef struct {
     ngx_queue_t            taken;        /* entries it copies out */
     ngx_queue_t            filling;      /* entries it copies in */
     ngx_queue_t            leftovers;    /* of its tasks */
+    ngx_queue_t            in_flight;    /* ids of requests it runs */
 
     ngx_uint_t             posted;       /* messages in inboxes of its
                                             sessions */
@@ -193,6 +194,15 @@ typedef struct {
 } ngx_mcp_inbox_entry_t;
 
 
+/* the id of a request of Streamable HTTP: see ngx_mcp_in_flight.c */
+
+typedef struct {
+    ngx_rbtree_node_t      node;
+    u_char                 key[NGX_MCP_DIGEST_LEN]; /* of session and id */
+    ngx_queue_t            queue;        /* in worker->in_flight */
+} ngx_mcp_in_flight_record_t;
+
+
 /* an entry of the cache of look-ups: see auth/ngx_mcp_auth_cache.c */
 
 typedef struct {
@@ -240,6 +250,10 @@ typedef struct {
 
     ngx_uint_t             last_entry;   /* number of the last inbox entry */
     size_t                 inbox_bytes;  /* bytes of all entries */
+
+    ngx_rbtree_t           in_flight;    /* requests of Streamable HTTP */
+    ngx_rbtree_node_t      in_flight_sentinel;
+    ngx_uint_t             nin_flight;
 
     ngx_rbtree_t           auth_entries;
     ngx_rbtree_node_t      auth_entries_sentinel;

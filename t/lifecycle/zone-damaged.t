@@ -395,7 +395,7 @@ sub replaced {
 
 
 # Streamable HTTP, without Redis: streams of one session go on, and all of them
-# end with it.
+# end with it; a request in flight does not run again at another worker.
 
 sub streamable {
     $nginx = start_nginx(workers => 3,
@@ -407,7 +407,12 @@ sub streamable {
     my $id      = session_id($nginx);
     my @streams = map { http_get($nginx, session => $id, worker => $_) }
         $owner, $other, $other;
+    my $hold = tool(9, 'hold', { gate => 'streamable' });
+    my $ran  = $frappe->tool_count('hold');
+    my $call = http_post($nginx, $hold, session => $id, worker => $owner,
+        async => 1);
 
+    run_until(sub { $frappe->tool_count('hold') > $ran });
     ok(damage($owner, $other), 'a worker dies with the mutex: at /mcp');
     ok($nginx->wait_log(qr/is recovered/), 'the log says that it is recovered');
 
@@ -416,6 +421,12 @@ sub streamable {
     ok(run_until(sub {
         return !grep { $streams[$_]->types <= $before[$_] } 0 .. 2;
     }), 'three streams of a session go on after recovery');
+    is_error(http_post($nginx, $hold, session => $id, worker => $other)
+        ->answer, -32600, 'Request id is in use',
+        'after recovery a request in flight is refused at another worker');
+    $frappe->open_gate('streamable');
+    ok($call->wait && $call->answer, 'the request in flight is answered');
+    is($frappe->tool_count('hold'), $ran + 1, 'it has run once');
 
     is(http_delete($nginx, $id)->status, 204,
         'DELETE after recovery is 204');

@@ -5,11 +5,11 @@
  * Sends a message to the instance that has its session and waits for the
  * acknowledgement.
  *
- * DESIGN.  An attempt asks Redis which worker has the session, seals the
- * message for that worker, publishes it and waits for the acknowledgement of
- * the worker.  It belongs to this file.  Replies of Redis and acknowledgements
- * carry the number of the attempt and find it in a tree, since it may have
- * ended before they arrive.
+ * DESIGN.  An attempt asks Redis which worker has the session
+ * (ngx_mcp_remote_ask.c), seals the message for that worker, publishes it and
+ * waits for the acknowledgement of the worker.  It belongs to this file.
+ * Replies of Redis and acknowledgements carry the number of the attempt and
+ * find it in a tree, since it may have ended before they arrive.
  *
  * A packet is for one worker and has one number.  While no worker can have
  * received it, the attempt may end with STREAM_LOST or RETRY, and the caller
@@ -21,6 +21,7 @@
  */
 
 #include "ngx_mcp_remote_send.h"
+#include "ngx_mcp_remote_ask.h"
 #include "ngx_mcp_worker_lease.h"
 
 
@@ -35,6 +36,7 @@
 
 struct ngx_mcp_remote_send_s {
     ngx_rbtree_node_t              node;       /* key: number of the attempt */
+    ngx_mcp_remote_asker_t         asker;      /* for its owner */
     u_char                        *key;        /* of the session */
     ngx_mcp_envelope_t            *envelope;
     ngx_msec_t                     deadline;
@@ -52,11 +54,8 @@ static ngx_mcp_remote_send_t *ngx_mcp_remote_send_find(void *number);
 static void ngx_mcp_remote_send_free(ngx_mcp_remote_send_t *attempt);
 static void ngx_mcp_remote_send_end(ngx_mcp_remote_send_t *attempt,
     ngx_mcp_delivery_e rc);
-static ngx_int_t ngx_mcp_remote_send_ask(ngx_mcp_remote_send_t *attempt);
-static void ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply,
-    void *data);
-static ngx_mcp_delivery_e ngx_mcp_remote_send_owner(
-    ngx_mcp_remote_send_t *attempt, redisReply *reply);
+static void ngx_mcp_remote_send_answered(void *data, ngx_mcp_delivery_e rc,
+    u_char *owner);
 static ngx_mcp_delivery_e ngx_mcp_remote_send_seal(
     ngx_mcp_remote_send_t *attempt);
 static ngx_mcp_delivery_e ngx_mcp_remote_send_publish(
@@ -99,7 +98,7 @@ static ngx_rbtree_key_t  ngx_mcp_remote_send_last_number;
 ngx_mcp_delivery_e
 ngx_mcp_remote_send(ngx_mcp_remote_send_t **attempt, u_char *key,
     ngx_mcp_envelope_t *env, ngx_msec_t deadline,
-    ngx_mcp_remote_send_pt handler, void *data)
+    ngx_mcp_remote_send_pt handler, void *data, ngx_uint_t *question)
 {
     ngx_mcp_remote_send_t  *a;
 
@@ -123,21 +122,25 @@ ngx_mcp_remote_send(ngx_mcp_remote_send_t **attempt, u_char *key,
     a->deadline = deadline;
     a->handler = handler;
     a->data = data;
+    a->asker.handler = ngx_mcp_remote_send_answered;
+    a->asker.data = a;
     a->timer.handler = ngx_mcp_remote_send_timer;
     a->timer.data = a;
 
     ngx_rbtree_insert(&ngx_mcp_remote_sends, &a->node);
 
-    if (ngx_mcp_remote_send_ask(a) != NGX_OK) {
+    if (ngx_mcp_remote_ask(&a->asker, key, *question) != NGX_OK) {
         ngx_mcp_remote_send_free(a);
         return NGX_MCP_DELIVERY_RETRY;
     }
 
+    *question = a->asker.question;
+
     ngx_mcp_remote_send_wait(a);
 
-    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp remote send #%ui: ask redis for the owner",
-                   a->node.key);
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote send #%ui: waits for the answer of ask #%ui",
+                   a->node.key, *question);
 
     *attempt = a;
 
@@ -189,6 +192,7 @@ static void
 ngx_mcp_remote_send_free(ngx_mcp_remote_send_t *attempt)
 {
     ngx_mcp_timer_del(&attempt->timer);
+    ngx_mcp_remote_ask_leave(&attempt->asker);
     ngx_rbtree_delete(&ngx_mcp_remote_sends, &attempt->node);
 
     if (attempt->packet) {
@@ -219,57 +223,16 @@ ngx_mcp_remote_send_end(ngx_mcp_remote_send_t *attempt, ngx_mcp_delivery_e rc)
 
 
 /*
- * Asks for the owner of the session and for the lease of this worker: without
- * the lease, Redis has lost its data, and a missing owner proves nothing.
+ * Redis has told which worker has the session, or that none has.
  */
 
-static ngx_int_t
-ngx_mcp_remote_send_ask(ngx_mcp_remote_send_t *attempt)
-{
-    u_char     s[NGX_MCP_REDIS_MAX_KEY_LEN];
-    u_char     k[NGX_MCP_REDIS_MAX_KEY_LEN];
-    ngx_str_t  argv[3];
-
-    ngx_str_set(&argv[0], "MGET");
-    ngx_mcp_redis_key(&argv[1], s, 's', attempt->key);
-    ngx_mcp_redis_key(&argv[2], k, 'k', ngx_mcp_workers_self()->id);
-
-    return ngx_mcp_redis_command(ngx_mcp_remote_send_owner_reply,
-                                 (void *) (uintptr_t) attempt->node.key, 3,
-                                 argv);
-}
-
-
 static void
-ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_remote_send_answered(void *data, ngx_mcp_delivery_e rc, u_char *owner)
 {
-    redisReply             *r = reply;
-    ngx_mcp_delivery_e      rc;
-    ngx_mcp_remote_send_t  *attempt;
-
-    attempt = ngx_mcp_remote_send_find(data);
-
-    if (attempt == NULL) {
-        return;
-    }
-
-    if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 2) {
-
-        if (r) {
-            ngx_mcp_redis_refused(r);
-        }
-
-        ngx_mcp_remote_send_end(attempt, NGX_MCP_DELIVERY_RETRY);
-        return;
-    }
-
-    if (r->element[1]->type == REDIS_REPLY_NIL) {
-        ngx_mcp_worker_lease_lost();
-    }
-
-    rc = ngx_mcp_remote_send_owner(attempt, r->element[0]);
+    ngx_mcp_remote_send_t  *attempt = data;
 
     if (rc == NGX_MCP_DELIVERY_PENDING) {
+        ngx_memcpy(attempt->owner, owner, NGX_MCP_WORKER_ID_LEN);
         rc = ngx_mcp_remote_send_seal(attempt);
     }
 
@@ -283,28 +246,6 @@ ngx_mcp_remote_send_owner_reply(redisAsyncContext *ac, void *reply, void *data)
     }
 
     ngx_mcp_count(NGX_MCP_COUNT_REDIS_SENT);
-}
-
-
-static ngx_mcp_delivery_e
-ngx_mcp_remote_send_owner(ngx_mcp_remote_send_t *attempt, redisReply *reply)
-{
-    if (reply->type == REDIS_REPLY_NIL) {
-        return ngx_mcp_worker_lease_maybe_lost()
-               ? NGX_MCP_DELIVERY_RETRY : NGX_MCP_DELIVERY_NO_SESSION;
-    }
-
-    /* this worker had it, but the zone has it no more */
-
-    if (ngx_mcp_redis_id(attempt->owner, reply) != NGX_OK
-        || ngx_memcmp(attempt->owner, ngx_mcp_workers_self()->id,
-                      NGX_MCP_WORKER_ID_LEN)
-           == 0)
-    {
-        return NGX_MCP_DELIVERY_NO_SESSION;
-    }
-
-    return NGX_MCP_DELIVERY_PENDING;
 }
 
 

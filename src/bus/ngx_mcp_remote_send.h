@@ -59,6 +59,11 @@ typedef void (*ngx_mcp_remote_send_pt)(void *data, ngx_mcp_delivery_e rc);
  *     UNACKNOWLEDGED         it was sent and not acknowledged
  *     ERROR                  no memory
  *
+ * "question" is the number of the question to Redis that another attempt for
+ * the same session has asked, or 0; if it is not answered yet, its answer is
+ * that of this one, too, and messages are sent in the order of their attempts.
+ * *question is set to the number of the one that was asked or joined.
+ *
  * Or returns an outcome at once, and handler does not run: NO_SESSION without
  * mcp_sse_redis, RETRY or, after some time, UNREACHABLE while Redis is lost,
  * ERROR without memory.
@@ -66,7 +71,7 @@ typedef void (*ngx_mcp_remote_send_pt)(void *data, ngx_mcp_delivery_e rc);
 
 ngx_mcp_delivery_e ngx_mcp_remote_send(ngx_mcp_remote_send_t **attempt,
     u_char *key, ngx_mcp_envelope_t *env, ngx_msec_t deadline,
-    ngx_mcp_remote_send_pt handler, void *data);
+    ngx_mcp_remote_send_pt handler, void *data, ngx_uint_t *question);
 
 /*
  * Ends an attempt without running its handler.  Returns PENDING, or SENT if

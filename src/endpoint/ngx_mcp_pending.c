@@ -13,8 +13,13 @@
  * the deadline (mcp_sse_grace), or are cancelled.  A request for which another
  * instance is asked is not tried here: the message may be executed there.
  *
- * The pending requests of a session are limited like its inbox.  They are
- * counted in a block that is freed with the last of them.
+ * The pending requests of a session are a queue.  In each round its first
+ * request that waits is tried; if it goes on waiting, the others do, too, and
+ * the one question to Redis that it asks is answered for all of them, in their
+ * order.  A request that arrives while others wait is queued behind them.
+ *
+ * They are limited like the inbox of the session, and counted in a block that
+ * is freed with the last of them.
  */
 
 #include "ngx_mcp_pending.h"
@@ -37,12 +42,27 @@ struct ngx_mcp_pending_session_s {
     ngx_rbtree_node_t   node;
     u_char              key[NGX_MCP_DIGEST_LEN];
     ngx_int_t           n;
+    ngx_int_t           nsending;      /* of these: with an attempt */
     size_t              size;          /* of their envelopes, bytes */
+    ngx_msec_t          asked;         /* Redis, the last time */
+
+    /* of the first one that waits */
+
+    ngx_uint_t          round;         /* in which it was tried */
+    ngx_uint_t          question;      /* that it asked then, or 0 */
+    ngx_mcp_delivery_e  outcome;
+    unsigned            stream_lost:1;
 };
 
 
 static ngx_mcp_delivery_e ngx_mcp_pending_try(ngx_mcp_pending_t *p);
-static ngx_mcp_delivery_e ngx_mcp_pending_try_remote(ngx_mcp_pending_t *p);
+static ngx_uint_t ngx_mcp_pending_follows(ngx_mcp_pending_t *p,
+    ngx_mcp_pending_session_t *session);
+static ngx_mcp_delivery_e ngx_mcp_pending_follow(ngx_mcp_pending_t *p,
+    ngx_mcp_pending_session_t *session);
+static ngx_mcp_delivery_e ngx_mcp_pending_first(ngx_mcp_pending_t *p);
+static ngx_mcp_delivery_e ngx_mcp_pending_ask(ngx_mcp_pending_t *p,
+    ngx_uint_t *question);
 static void ngx_mcp_pending_remote_done(void *data, ngx_mcp_delivery_e rc);
 static ngx_uint_t ngx_mcp_pending_can_retry(ngx_mcp_delivery_e rc);
 static ngx_uint_t ngx_mcp_pending_is_new_id(ngx_mcp_pending_t *p);
@@ -102,21 +122,13 @@ ngx_mcp_pending_deliver(ngx_http_request_t *r, ngx_mcp_resume_pt answer)
 static ngx_mcp_delivery_e
 ngx_mcp_pending_try(ngx_mcp_pending_t *p)
 {
-    ngx_mcp_delivery_e  rc;
+    ngx_mcp_delivery_e          rc;
+    ngx_mcp_pending_session_t  *session;
 
-    rc = ngx_mcp_bus_deliver(p->ctx->sid.key, p->envelope, 0,
-                             p->ctx->request->connection->log);
+    session = p->session ? p->session : ngx_mcp_pending_find(p->ctx->sid.key);
 
-    if (rc == NGX_MCP_DELIVERY_ACCEPTED) {
-        p->envelope = NULL;
-    }
-
-    if (rc == NGX_MCP_DELIVERY_NO_SESSION
-        || rc == NGX_MCP_DELIVERY_STREAM_LOST)
-    {
-        p->stream_lost = (rc == NGX_MCP_DELIVERY_STREAM_LOST);
-        rc = ngx_mcp_pending_try_remote(p);
-    }
+    rc = ngx_mcp_pending_follows(p, session)
+         ? ngx_mcp_pending_follow(p, session) : ngx_mcp_pending_first(p);
 
     /* a POST that executes nothing does not wait for a lost Redis */
 
@@ -133,20 +145,92 @@ ngx_mcp_pending_try(ngx_mcp_pending_t *p)
 }
 
 
+/*
+ * Whether an earlier request of the session waits: for a new one, any; in a
+ * round, one that was tried in it.
+ */
+
+static ngx_uint_t
+ngx_mcp_pending_follows(ngx_mcp_pending_t *p,
+    ngx_mcp_pending_session_t *session)
+{
+    if (session == NULL) {
+        return 0;
+    }
+
+    return p->session ? session->round == ngx_mcp_pending_round
+                      : session->n > session->nsending;
+}
+
+
 static ngx_mcp_delivery_e
-ngx_mcp_pending_try_remote(ngx_mcp_pending_t *p)
+ngx_mcp_pending_follow(ngx_mcp_pending_t *p,
+    ngx_mcp_pending_session_t *session)
+{
+    p->stream_lost = session->stream_lost;
+
+    if (p->session && session->question) {
+        return ngx_mcp_pending_ask(p, &session->question);
+    }
+
+    return session->outcome;
+}
+
+
+static ngx_mcp_delivery_e
+ngx_mcp_pending_first(ngx_mcp_pending_t *p)
+{
+    ngx_uint_t                  question;
+    ngx_mcp_delivery_e          rc;
+    ngx_mcp_pending_session_t  *session;
+
+    session = p->session;
+    question = 0;
+
+    rc = ngx_mcp_bus_deliver(p->ctx->sid.key, p->envelope, 0,
+                             p->ctx->request->connection->log);
+
+    if (rc == NGX_MCP_DELIVERY_ACCEPTED) {
+        p->envelope = NULL;
+    }
+
+    if (rc != NGX_MCP_DELIVERY_NO_SESSION
+        && rc != NGX_MCP_DELIVERY_STREAM_LOST)
+    {
+        return rc;
+    }
+
+    p->stream_lost = (rc == NGX_MCP_DELIVERY_STREAM_LOST);
+
+    rc = p->outcome;
+
+    if (session == NULL
+        || ngx_current_msec - session->asked >= NGX_MCP_PENDING_RETRY_REMOTE_MS)
+    {
+        rc = ngx_mcp_pending_ask(p, &question);
+    }
+
+    if (session
+        && (rc == NGX_MCP_DELIVERY_PENDING || ngx_mcp_pending_can_retry(rc)))
+    {
+        session->round = ngx_mcp_pending_round;
+        session->question = question;
+        session->stream_lost = p->stream_lost;
+
+        if (rc != NGX_MCP_DELIVERY_PENDING) {
+            session->outcome = rc;
+        }
+    }
+
+    return rc;
+}
+
+
+static ngx_mcp_delivery_e
+ngx_mcp_pending_ask(ngx_mcp_pending_t *p, ngx_uint_t *question)
 {
     ngx_msec_t          deadline;
     ngx_mcp_delivery_e  rc;
-
-    if (p->remote_tried
-        && ngx_current_msec - p->remote_tried
-           < NGX_MCP_PENDING_RETRY_REMOTE_MS)
-    {
-        return p->outcome;
-    }
-
-    p->remote_tried = ngx_current_msec ? ngx_current_msec : 1;
 
     deadline = ngx_current_msec + NGX_MCP_PENDING_MIN_WAIT_MS;
 
@@ -155,7 +239,16 @@ ngx_mcp_pending_try_remote(ngx_mcp_pending_t *p)
     }
 
     rc = ngx_mcp_remote_send(&p->remote_send, p->ctx->sid.key, p->envelope,
-                             deadline, ngx_mcp_pending_remote_done, p);
+                             deadline, ngx_mcp_pending_remote_done, p,
+                             question);
+
+    if (p->session) {
+        p->session->asked = ngx_current_msec;
+
+        if (p->remote_send) {
+            p->session->nsending++;
+        }
+    }
 
     /* the stream may come back to this instance */
 
@@ -184,11 +277,16 @@ ngx_mcp_pending_remote_done(void *data, ngx_mcp_delivery_e rc)
                    (size_t) NGX_MCP_HASH_LEN, p->ctx->sid.hash, (int) rc);
 
     p->remote_send = NULL;
+    p->session->nsending--;
 
     if (rc == NGX_MCP_DELIVERY_NO_SESSION
         && (p->stream_lost || ngx_mcp_pending_is_new_id(p)))
     {
         rc = NGX_MCP_DELIVERY_STREAM_LOST;
+    }
+
+    if (ngx_mcp_pending_can_retry(rc)) {
+        p->session->outcome = rc;
     }
 
     ngx_mcp_pending_done(p, rc);
@@ -324,15 +422,17 @@ static ngx_int_t
 ngx_mcp_pending_add(ngx_mcp_pending_t *p, ngx_mcp_pending_session_t *session)
 {
     if (session == NULL) {
-        session = ngx_alloc(sizeof(ngx_mcp_pending_session_t),
-                            p->ctx->request->connection->log);
+        session = ngx_calloc(sizeof(ngx_mcp_pending_session_t),
+                             p->ctx->request->connection->log);
         if (session == NULL) {
             return NGX_ERROR;
         }
 
         ngx_memcpy(session->key, p->ctx->sid.key, NGX_MCP_DIGEST_LEN);
-        session->n = 0;
-        session->size = 0;
+        session->asked = ngx_current_msec;
+        session->stream_lost = p->stream_lost;
+        session->outcome = ngx_mcp_pending_can_retry(p->outcome)
+                           ? p->outcome : NGX_MCP_DELIVERY_RETRY;
 
         ngx_mcp_tree_insert(&ngx_mcp_pending_sessions, &session->node,
                             session->key);
@@ -344,6 +444,10 @@ ngx_mcp_pending_add(ngx_mcp_pending_t *p, ngx_mcp_pending_session_t *session)
 
     session->n++;
     session->size += p->size;
+
+    if (p->remote_send) {
+        session->nsending++;
+    }
 
     ngx_queue_insert_tail(&ngx_mcp_pending_requests, &p->queue);
     ngx_mcp_workers_held(1);
@@ -444,12 +548,16 @@ ngx_mcp_pending_cancel(ngx_mcp_pending_t *p)
 {
     ngx_mcp_pending_session_t  *session;
 
+    session = p->session;
+
     if (p->remote_send) {
         p->outcome = ngx_mcp_remote_send_cancel(p->remote_send);
         p->remote_send = NULL;
-    }
 
-    session = p->session;
+        if (session) {
+            session->nsending--;
+        }
+    }
 
     if (session == NULL) {
         return;

@@ -26,7 +26,6 @@ struct ngx_mcp_pending_s {
     ngx_msec_t                       deadline;
 
     ngx_mcp_remote_send_t           *remote_send; /* NULL: none is asked */
-    ngx_msec_t                       remote_tried; /* last time, 0: never */
 
     ngx_mcp_pending_session_t       *session;  /* NULL: not pending */
     ngx_queue_t                      queue;    /* if session is set */

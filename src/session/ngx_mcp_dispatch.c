@@ -209,7 +209,8 @@ ngx_mcp_dispatch_left(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink, ngx_str_t *id)
     if (sink->open) {
         sink->tell(sink, NULL,
                    ngx_mcp_reply_error(id, NGX_MCP_ERR_INVALID_REQUEST,
-                                       "Request id is in use", ""), 1);
+                                       "Request id is in use",
+                                       "{\"reason\":\"elsewhere\"}"), 1);
     }
 
     return 1;

@@ -17,7 +17,7 @@
  * ended, too, whose requests were answered on its own stream.
  *
  * A session that was replaced notes its requests when its owner is told.  The
- * one that has replaced it waits for that.
+ * one that has replaced it waits for that, for a second at most.
  */
 
 #include "ngx_mcp_session_lost.h"
@@ -31,7 +31,11 @@
 
 /* how often a new session looks whether the replaced one has left */
 
-#define NGX_MCP_SESSION_LOST_WAIT_MS  20
+#define NGX_MCP_SESSION_LOST_WAIT_MS      20
+
+/* for how long; a worker that does not react may be stopped */
+
+#define NGX_MCP_SESSION_LOST_MAX_WAIT_MS  1000
 
 
 static ngx_uint_t ngx_mcp_session_lost_ids(ngx_mcp_session_t *s,
@@ -332,7 +336,9 @@ ngx_mcp_session_lost_wait(void *data)
     u_char      buf[NGX_MCP_LEFTOVERS_MAX_ID_LEN];
     ngx_str_t   id;
 
-    if (ngx_mcp_unregister_awaited(s)) {
+    if (ngx_current_msec - s->created < NGX_MCP_SESSION_LOST_MAX_WAIT_MS
+        && ngx_mcp_unregister_awaited(s))
+    {
         ngx_mcp_timer_set(&s->grace, NGX_MCP_SESSION_LOST_WAIT_MS);
         return;
     }

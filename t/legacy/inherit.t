@@ -164,6 +164,8 @@ start();
         'other worker: the repeated call is answered');
     is_error(($again->answers(1))[1], -32600, 'Request id is in use',
         'other worker: it is refused while the first one runs');
+    like(($again->answers(1))[1], qr/"data":\{"reason":"elsewhere"\}/,
+        'other worker: the refusal says why');
     is($frappe->tool_count('hold'), $n, 'other worker: it does not run');
     ok(call($nginx, $again, tool(2, 'echo', {})),
         'other worker: another call runs');
@@ -256,6 +258,24 @@ for my $worker (0, 1) {
     is_error(($again->answers(1))[0], -32600, 'Request id is in use',
         'replaced here: it is refused on the new one while it runs');
     is($frappe->tool_count('hold'), $n, 'replaced here: it does not run again');
+    $frappe->open_gate($gate);
+    $again->close;
+}
+
+# an open stream is replaced whose worker is stopped
+
+{
+    my ($stream, $gate) = running();
+
+    kill STOP => $workers[0];
+
+    my $again = again($stream, $workers[1]);
+
+    ok(call($nginx, $again, request('"stopped"', 'ping'),
+        conn => connect_worker($nginx, $workers[1])),
+        'a replaced stream in a worker that is stopped is not waited for');
+    kill CONT => $workers[0];
+    ok($stream->wait_ended, 'it ends when the worker goes on');
     $frappe->open_gate($gate);
     $again->close;
 }

@@ -17,12 +17,11 @@
 #include "ngx_mcp_health.h"
 #include "ngx_mcp_metrics.h"
 #include "ngx_mcp_resource_metadata.h"
-#include "ngx_mcp_auth.h"
+#include "ngx_mcp_auth_session.h"
 #include "ngx_mcp_auth_lookup.h"
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_session_http.h"
 #include "ngx_mcp_session_timers.h"
-#include "ngx_mcp_task.h"
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_call_filter.h"
 #include "ngx_mcp_json_only.h"
@@ -507,8 +506,7 @@ ngx_http_mcp_sse_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_mcp_timer_init(cycle, ngx_http_mcp_sse_exiting);
-    ngx_mcp_session_timers_init(ngx_mcp_auth_recheck);
-    ngx_mcp_task_set_refused(ngx_mcp_auth_refused);
+    ngx_mcp_auth_session_init();
     ngx_mcp_session_http_init();
 
     return ngx_mcp_session_init(cycle);

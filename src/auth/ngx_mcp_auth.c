@@ -3,7 +3,7 @@
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
  * Authentication of client requests: the cache, the look-up at Frappe, stale
- * entries, the recheck of open streams.
+ * entries.
  *
  * DESIGN
  *
@@ -65,15 +65,6 @@
 #define NGX_MCP_AUTH_STALE_AFTER_MS  1000
 
 
-/* a look-up for an open stream; freed when it is answered */
-
-typedef struct {
-    ngx_mcp_auth_waiter_t       waiter;
-    u_char                      key[NGX_MCP_DIGEST_LEN];    /* of session */
-    u_char                      credential[NGX_MCP_DIGEST_LEN];
-} ngx_mcp_auth_recheck_t;
-
-
 static ngx_int_t ngx_mcp_auth_begin(ngx_http_request_t *r,
     ngx_mcp_resume_pt step);
 static ngx_int_t ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step);
@@ -92,7 +83,6 @@ static void ngx_mcp_auth_retry(void *data);
 static void ngx_mcp_auth_slow(void *data);
 static void ngx_mcp_auth_resume(ngx_mcp_ctx_t *ctx);
 static void ngx_mcp_auth_cleanup(void *data);
-static void ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *result);
 
 
 ngx_int_t
@@ -486,75 +476,6 @@ ngx_mcp_auth_cleanup(void *data)
     ngx_mcp_ctx_t  *ctx = data;
 
     ngx_mcp_auth_lookup_leave(&ctx->auth.waiter);
-}
-
-
-void
-ngx_mcp_auth_recheck(ngx_mcp_session_t *s)
-{
-    ngx_mcp_auth_recheck_t      *recheck;
-    ngx_mcp_auth_lookup_args_t   args;
-
-    if (s->conf->principal) {
-        return;
-    }
-
-    recheck = ngx_calloc(sizeof(ngx_mcp_auth_recheck_t), ngx_cycle->log);
-    if (recheck == NULL) {
-        return;
-    }
-
-    ngx_memcpy(recheck->key, s->sid.key, NGX_MCP_DIGEST_LEN);
-    ngx_memcpy(recheck->credential, s->credential.digest, NGX_MCP_DIGEST_LEN);
-
-    recheck->waiter.handler = ngx_mcp_auth_rechecked;
-    recheck->waiter.data = recheck;
-
-    args.cscf = s->cscf;
-    args.conf = s->conf;
-    args.credential = &s->credential;
-    args.site = s->site;
-    ngx_str_null(&args.address);
-    args.sockaddr = NULL;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "mcp auth: recheck session %*s",
-                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
-
-    if (ngx_mcp_auth_lookup(&args, &recheck->waiter) != NGX_OK) {
-        ngx_free(recheck);
-    }
-}
-
-
-static void
-ngx_mcp_auth_rechecked(void *data, ngx_mcp_auth_result_t *result)
-{
-    ngx_mcp_auth_recheck_t  *recheck = data;
-
-    ngx_mcp_session_timers_rechecked(recheck->key, recheck->credential,
-                                     result->status, &result->principal);
-    ngx_free(recheck);
-}
-
-
-void
-ngx_mcp_auth_refused(ngx_mcp_session_t *s, ngx_mcp_credential_t *cred,
-    ngx_msec_t started)
-{
-    if (s->conf->principal
-        || ngx_mcp_credential_digest(cred, ngx_mcp_zone()->secrets->elts,
-                                     &s->site, s->conf)
-           != NGX_OK)
-    {
-        return;
-    }
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "mcp auth: a call of session %*s was answered 401",
-                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
-
-    ngx_mcp_auth_cache_doubt(cred->digest, started);
 }
 
 

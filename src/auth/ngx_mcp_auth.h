@@ -25,23 +25,6 @@
 ngx_int_t ngx_mcp_auth(ngx_http_request_t *r, ngx_mcp_resume_pt step);
 
 /*
- * Looks up the credential of an open session again.  The result goes to
- * ngx_mcp_session_timers_rechecked() later, even if the session has ended; no
- * result comes if memory is short or too many look-ups wait.
- */
-
-void ngx_mcp_auth_recheck(ngx_mcp_session_t *s);
-
-/*
- * Frappe has answered a call with 401: the cached verdict of its credential is
- * not used any more, unless it is younger than the call, or was confirmed by a
- * look-up after an earlier 401.  See ngx_mcp_task_set_refused().
- */
-
-void ngx_mcp_auth_refused(ngx_mcp_session_t *s, ngx_mcp_credential_t *cred,
-    ngx_msec_t started);
-
-/*
  * The credential of r is good, and its user is that of the session with the id
  * in r's context: the session takes it over.
  */

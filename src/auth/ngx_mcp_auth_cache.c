@@ -175,9 +175,10 @@ ngx_mcp_auth_cache_put(u_char *digest, ngx_mcp_auth_result_t *result)
 }
 
 
-void
+ngx_uint_t
 ngx_mcp_auth_cache_doubt(u_char *digest, ngx_msec_t started)
 {
+    ngx_uint_t                   doubt;
     ngx_mcp_zone_t              *zone;
     ngx_mcp_auth_cache_entry_t  *entry;
 
@@ -187,15 +188,19 @@ ngx_mcp_auth_cache_doubt(u_char *digest, ngx_msec_t started)
 
     entry = ngx_mcp_auth_cache_find_locked(zone, digest);
 
-    if (entry
-        && entry->status == 0
-        && !entry->confirmed
-        && (ngx_msec_int_t) (started - entry->when) >= 0)
-    {
+    doubt = (entry
+             && entry->status == 0
+             && !entry->confirmed
+             && !entry->doubted
+             && (ngx_msec_int_t) (started - entry->when) >= 0);
+
+    if (doubt) {
         entry->doubted = 1;
     }
 
     ngx_mcp_zone_unlock(zone);
+
+    return doubt;
 }
 
 

@@ -50,9 +50,10 @@ ngx_uint_t ngx_mcp_auth_cache_put(u_char *digest,
  * ngx_mcp_auth_cache_get() does not find the entry any more, whatever its age.
  * Does nothing if the entry is newer, or if it is the result of a look-up after
  * an earlier 401: Frappe knows the user, and its MCP endpoint does not.
+ * Returns whether there was an entry that was not doubted before.
  */
 
-void ngx_mcp_auth_cache_doubt(u_char *digest, ngx_msec_t started);
+ngx_uint_t ngx_mcp_auth_cache_doubt(u_char *digest, ngx_msec_t started);
 
 
 #endif /* _NGX_MCP_AUTH_CACHE_H_INCLUDED_ */

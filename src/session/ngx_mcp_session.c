@@ -12,6 +12,7 @@
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_session_credential.h"
 #include "ngx_mcp_session_end.h"
 #include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_session_timers.h"
@@ -330,14 +331,20 @@ ngx_mcp_session_event(ngx_event_t *ev)
 void
 ngx_mcp_session_dispatch(ngx_mcp_session_t *s)
 {
-    ngx_queue_t  *q;
+    ngx_queue_t         *q;
+    ngx_mcp_envelope_t  *env;
 
     while (!ngx_queue_empty(&s->inbox)) {
         q = ngx_queue_head(&s->inbox);
         ngx_queue_remove(q);
 
-        ngx_mcp_dispatch(s, ngx_queue_data(q, ngx_mcp_envelope_t, queue),
-                         &s->sink);
+        env = ngx_queue_data(q, ngx_mcp_envelope_t, queue);
+
+        if (s->open) {
+            ngx_mcp_session_credential_received(s, env);
+        }
+
+        ngx_mcp_dispatch(s, env, &s->sink);
     }
 }
 

@@ -13,6 +13,7 @@
 #include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_session_credential.h"
 
 
 #define NGX_MCP_SESSION_HTTP_LISTS  64   /* at most 256: by one byte */
@@ -320,6 +321,10 @@ ngx_mcp_session_http_announced(ngx_uint_t kind, u_char *key, u_char *data,
 
     case NGX_MCP_ANNOUNCE_RESYNC:
         ngx_mcp_session_http_ended(NULL);
+        return;
+
+    case NGX_MCP_ANNOUNCE_REFUSED:
+        ngx_mcp_session_credential_announced(key);
         return;
     }
 }

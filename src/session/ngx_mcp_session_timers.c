@@ -11,29 +11,18 @@
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
-#include "ngx_mcp_registry.h"
+#include "ngx_mcp_session_credential.h"
 #include "ngx_mcp_session_lost.h"
 
 
 static void ngx_mcp_session_timers_set_recheck(ngx_mcp_session_t *s);
-static ngx_uint_t ngx_mcp_session_timers_renew(ngx_mcp_session_t *s);
 static void ngx_mcp_session_timers_idle(void *data);
 static void ngx_mcp_session_timers_retry(void *data);
-static void ngx_mcp_session_timers_verdict(ngx_mcp_session_t *s,
-    ngx_uint_t status, ngx_str_t *principal);
 static void ngx_mcp_session_timers_drained(void *data);
 
 
-static ngx_mcp_session_recheck_pt  ngx_mcp_session_timers_recheck;
-static ngx_msec_t                  ngx_mcp_session_timers_drain_time;
-static ngx_uint_t                  ngx_mcp_session_timers_stopping;
-
-
-void
-ngx_mcp_session_timers_init(ngx_mcp_session_recheck_pt recheck)
-{
-    ngx_mcp_session_timers_recheck = recheck;
-}
+static ngx_msec_t  ngx_mcp_session_timers_drain_time;
+static ngx_uint_t  ngx_mcp_session_timers_stopping;
 
 
 void
@@ -136,85 +125,7 @@ ngx_mcp_session_timers_retry(void *data)
 
     ngx_mcp_session_timers_set_recheck(s);
 
-    (void) ngx_mcp_session_timers_renew(s);
-
-    ngx_mcp_session_timers_recheck(s);
-}
-
-
-/*
- * Takes over the newest credential that POSTs have brought.  Returns whether
- * there is one.
- */
-
-static ngx_uint_t
-ngx_mcp_session_timers_renew(ngx_mcp_session_t *s)
-{
-    ngx_mcp_credential_t  cred;
-
-    if (ngx_mcp_registry_renewed(s, &cred) != NGX_OK) {
-        return 0;
-    }
-
-    if (s->renewed) {
-        ngx_free(s->renewed);
-    }
-
-    s->credential = cred;
-    s->renewed = cred.value.data;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "mcp session %*s takes a newer credential over",
-                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
-
-    return 1;
-}
-
-
-void
-ngx_mcp_session_timers_rechecked(u_char *key, u_char *credential,
-    ngx_uint_t status, ngx_str_t *principal)
-{
-    ngx_mcp_session_t  *s, *next;
-
-    for (s = ngx_mcp_sessions_find(key); s; s = next) {
-        next = ngx_mcp_sessions_next(s);
-
-        /* the session may have been replaced by one with another credential */
-
-        if (ngx_memcmp(s->credential.digest, credential, NGX_MCP_DIGEST_LEN)
-            == 0)
-        {
-            ngx_mcp_session_timers_verdict(s, status, principal);
-        }
-    }
-}
-
-
-static void
-ngx_mcp_session_timers_verdict(ngx_mcp_session_t *s, ngx_uint_t status,
-    ngx_str_t *principal)
-{
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "mcp session %*s credential rechecked: %ui",
-                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash, status);
-
-    /* a credential of another user is refused, too */
-
-    if ((status == 0
-         && (principal->len != s->user.len
-             || ngx_strncmp(principal->data, s->user.data, s->user.len) != 0))
-        || (status && status < NGX_HTTP_INTERNAL_SERVER_ERROR))
-    {
-        /* a POST may have brought another one while this one was looked up */
-
-        if (ngx_mcp_session_timers_renew(s)) {
-            ngx_mcp_session_timers_recheck(s);
-            return;
-        }
-
-        ngx_mcp_session_close(s, NGX_MCP_CLOSE_UNAUTHORIZED);
-    }
+    ngx_mcp_session_credential_recheck(s);
 }
 
 

@@ -14,20 +14,6 @@
 
 
 /*
- * Looks up the credential of a session again.  When the look-up has ended,
- * ngx_mcp_session_timers_rechecked() is called, never before this function has
- * returned.  The session may be freed in between, so that its key is passed.
- */
-
-typedef void (*ngx_mcp_session_recheck_pt)(ngx_mcp_session_t *s);
-
-/*
- * In init_process: sets the function of the auth room.
- */
-
-void ngx_mcp_session_timers_init(ngx_mcp_session_recheck_pt recheck);
-
-/*
  * The stream of a session is open; the session has received a message; the
  * session is closed.
  */
@@ -35,16 +21,6 @@ void ngx_mcp_session_timers_init(ngx_mcp_session_recheck_pt recheck);
 void ngx_mcp_session_timers_start(ngx_mcp_session_t *s);
 void ngx_mcp_session_timers_active(ngx_mcp_session_t *s);
 void ngx_mcp_session_timers_stop_session(ngx_mcp_session_t *s);
-
-/*
- * The look-up has ended: closes the session with that key if its credential,
- * whose digest is passed, is refused or belongs to another user.  "status" is
- * 0 if the credential is good; 401 or 403: refused; 5xx: Frappe is
- * unreachable, the session stays.
- */
-
-void ngx_mcp_session_timers_rechecked(u_char *key, u_char *credential,
-    ngx_uint_t status, ngx_str_t *principal);
 
 /*
  * The worker is shutting down: each open session gets a random moment within

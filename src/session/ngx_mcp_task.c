@@ -13,10 +13,10 @@
 #include "ngx_mcp_task.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_header.h"
-#include "ngx_mcp_json_text.h"
 #include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_outcome.h"
 #include "ngx_mcp_reply.h"
+#include "ngx_mcp_session_credential.h"
 #include "ngx_mcp_variables.h"
 
 
@@ -27,13 +27,11 @@ static ngx_int_t ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
 static ngx_int_t ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
 static void ngx_mcp_task_move_list(ngx_queue_t *tasks, ngx_mcp_session_t *to);
 static void ngx_mcp_task_done(ngx_mcp_call_t *call);
-static void ngx_mcp_task_unauthorized(ngx_mcp_task_t *task);
 static void ngx_mcp_task_progress(void *data);
 static void ngx_mcp_task_free(ngx_mcp_task_t *task);
 
 
 static void       (*ngx_mcp_task_ended)(ngx_mcp_session_t *s);
-static ngx_mcp_task_refused_pt  ngx_mcp_task_refused;
 
 static ngx_str_t  ngx_mcp_json = ngx_string("application/json");
 static ngx_str_t  ngx_mcp_host = ngx_string("host");
@@ -46,13 +44,6 @@ void
 ngx_mcp_task_init(void (*ended)(ngx_mcp_session_t *s))
 {
     ngx_mcp_task_ended = ended;
-}
-
-
-void
-ngx_mcp_task_set_refused(ngx_mcp_task_refused_pt refused)
-{
-    ngx_mcp_task_refused = refused;
 }
 
 
@@ -424,7 +415,7 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
         && call->proxied
         && call->status == NGX_HTTP_UNAUTHORIZED)
     {
-        ngx_mcp_task_unauthorized(task);
+        ngx_mcp_session_credential_refused(task);
     }
 
     if (ngx_mcp_task_has_receiver(task)) {
@@ -439,36 +430,6 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
     ngx_mcp_task_free(task);
 
     ngx_mcp_task_ended(s);
-}
-
-
-/*
- * The envelope has the credential of the POST, which need not be that of the
- * session.
- */
-
-static void
-ngx_mcp_task_unauthorized(ngx_mcp_task_t *task)
-{
-    u_char                *pos;
-    ngx_str_t              name, value;
-    ngx_mcp_credential_t   cred;
-
-    pos = NULL;
-
-    while (ngx_mcp_envelope_header(task->envelope, &pos, &name, &value)
-           == NGX_OK)
-    {
-        ngx_memzero(&cred, sizeof(ngx_mcp_credential_t));
-
-        cred.value = value;
-        cred.cookie = ngx_mcp_str_is(&name, "cookie");
-
-        if (cred.cookie || ngx_mcp_str_is(&name, "authorization")) {
-            ngx_mcp_task_refused(task->session, &cred, task->call->started);
-            return;
-        }
-    }
 }
 
 

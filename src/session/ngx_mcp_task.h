@@ -46,17 +46,6 @@ struct ngx_mcp_task_s {
 void ngx_mcp_task_init(void (*ended)(ngx_mcp_session_t *s));
 
 /*
- * In init_process: sets the function of the auth room that runs when Frappe has
- * answered a call of the session with 401.  "cred" is the credential of the
- * call, without a digest; "started" is the ngx_current_msec of its start.
- */
-
-typedef void (*ngx_mcp_task_refused_pt)(ngx_mcp_session_t *s,
-    ngx_mcp_credential_t *cred, ngx_msec_t started);
-
-void ngx_mcp_task_set_refused(ngx_mcp_task_refused_pt refused);
-
-/*
  * Makes a task of a message of env, at the end of the session's waiting
  * list; a request is answered to "sink", and takes the next of its ids in
  * flight.  Takes a reference of its own.  NULL if memory is short.

@@ -36,8 +36,11 @@
 typedef enum {
     NGX_MCP_ANNOUNCE_CANCEL = 1,       /* key: a session; data: a raw id */
     NGX_MCP_ANNOUNCE_ENDED,            /* key: a session; no data */
-    NGX_MCP_ANNOUNCE_RESYNC            /* some ENDED may be lost: look into
+    NGX_MCP_ANNOUNCE_RESYNC,           /* some ENDED may be lost: look into
                                           the revocation list; no data */
+    NGX_MCP_ANNOUNCE_REFUSED           /* key: a credential, with which Frappe
+                                          has answered a call with 401; no
+                                          data; to other instances only */
 } ngx_mcp_announce_kind_e;
 
 

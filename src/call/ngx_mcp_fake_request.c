@@ -277,7 +277,7 @@ ngx_mcp_fake_request_log_error(ngx_log_t *log, u_char *buf, size_t len)
         buf = ngx_slprintf(buf, last, ", method: %V", &mctx->vars.raw_method);
     }
 
-#if (angie_version)
+#ifdef angie_version
     return r->log_handler(log, buf, last, ctx);
 #else
     return r->log_handler(r, ctx->current_request, buf, last - buf);

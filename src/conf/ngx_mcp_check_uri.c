@@ -15,7 +15,7 @@
 
 /* Angie keeps what a location matches in an object of its own */
 
-#if (angie_version)
+#ifdef angie_version
 typedef ngx_http_core_loc_t       ngx_mcp_check_uri_location_t;
 #define ngx_mcp_check_uri_conf(location)  (location)->conf
 

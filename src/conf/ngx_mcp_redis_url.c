@@ -418,7 +418,7 @@ ngx_mcp_redis_url_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
 static ngx_uint_t
 ngx_mcp_redis_url_servers(ngx_resolver_t *resolver)
 {
-#if (angie_version >= 1012000)
+#if (defined angie_version && angie_version >= 1012000)
     return resolver->connections != NULL;
 #else
     return resolver->connections.nelts != 0;

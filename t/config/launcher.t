@@ -109,6 +109,8 @@ open my $copy, '>', "$dir/nginx.conf" or die;
 print {$copy} $example;
 close $copy;
 
+mkdir "$dir/logs";
+
 my ($status, $text) = MCPTest::Nginx->check("$dir/nginx.conf", '-p',
     "$dir/", '-g', "pid $dir/nginx.pid;");
 

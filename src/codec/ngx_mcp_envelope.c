@@ -15,6 +15,8 @@
 #define NGX_MCP_ENVELOPE_ABSENT  0xffffffff
 
 
+static ngx_int_t ngx_mcp_envelope_skip(ngx_mcp_envelope_pieces_t *pieces,
+    ngx_uint_t n);
 static u_char *ngx_mcp_envelope_put(u_char *p, ngx_str_t *s);
 static u_char *ngx_mcp_envelope_put_number(u_char *p, uint32_t n);
 static u_char *ngx_mcp_envelope_get(u_char *p, u_char *last, ngx_str_t *s);
@@ -113,11 +115,94 @@ ngx_mcp_envelope_alloc(size_t size, ngx_uint_t nmessages, ngx_log_t *log)
     env->nmessages = nmessages;
     env->unstarted = nmessages;
     env->received = 0;
+    env->lost = 0;
     env->unconfirmed = 0;
     env->size = size;
     env->data = (u_char *) (env + 1);
 
     return env;
+}
+
+
+ngx_int_t
+ngx_mcp_envelope_lost(ngx_mcp_envelope_pieces_t *pieces,
+    ngx_mcp_envelope_t **env, ngx_log_t *log)
+{
+    u_char      *p;
+    size_t       len;
+    uint32_t     head[2];
+    ngx_uint_t   i;
+
+    if (pieces->nread == pieces->nmessages) {
+        return NGX_DONE;
+    }
+
+    if (pieces->nread++ == 0 && ngx_mcp_envelope_skip(pieces, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* the type and the length of the id, which is the first string */
+
+    if (pieces->read(pieces->data, (u_char *) head, sizeof(head)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    len = (head[1] == NGX_MCP_ENVELOPE_ABSENT) ? 0 : head[1];
+
+    *env = ngx_mcp_envelope_alloc((2 + NGX_MCP_ENVELOPE_STRINGS)
+                                  * sizeof(uint32_t) + len, 1, log);
+    if (*env == NULL) {
+        return NGX_ERROR;
+    }
+
+    (*env)->lost = 1;
+
+    p = ngx_mcp_envelope_put_number((*env)->data, 0);
+    p = ngx_cpymem(p, head, sizeof(head));
+
+    if (pieces->read(pieces->data, p, len) != NGX_OK
+        || ngx_mcp_envelope_skip(pieces, NGX_MCP_ENVELOPE_STRINGS - 1)
+           != NGX_OK)
+    {
+        ngx_mcp_envelope_free(*env);
+        return NGX_ERROR;
+    }
+
+    p += len;
+
+    for (i = 1; i < NGX_MCP_ENVELOPE_STRINGS; i++) {
+        p = ngx_mcp_envelope_put_number(p, NGX_MCP_ENVELOPE_ABSENT);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Skips "n" strings.
+ */
+
+static ngx_int_t
+ngx_mcp_envelope_skip(ngx_mcp_envelope_pieces_t *pieces, ngx_uint_t n)
+{
+    uint32_t  len;
+
+    while (n--) {
+
+        if (pieces->read(pieces->data, (u_char *) &len, sizeof(uint32_t))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (len != NGX_MCP_ENVELOPE_ABSENT
+            && pieces->read(pieces->data, NULL, len) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

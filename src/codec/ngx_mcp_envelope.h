@@ -33,6 +33,8 @@ struct ngx_mcp_envelope_s {
                                    which a message may start */
     size_t        size;        /* of data, bytes */
     u_char       *data;        /* behind this struct, in the same block */
+    unsigned      lost:1;      /* it has the id of a message only: there was no
+                                  memory for the message */
     unsigned      unconfirmed:1;  /* the sender does not know yet that it was
                                      accepted, and may answer a refusal */
 };
@@ -54,6 +56,28 @@ ngx_mcp_envelope_t *ngx_mcp_envelope_make(ngx_array_t *headers,
 
 ngx_mcp_envelope_t *ngx_mcp_envelope_alloc(size_t size, ngx_uint_t nmessages,
     ngx_log_t *log);
+
+/*
+ * An envelope in pieces.  read() copies the next "size" bytes to p, or skips
+ * them if p is NULL; it returns NGX_OK, or NGX_ERROR if there are fewer.
+ */
+
+typedef struct {
+    ngx_int_t   (*read)(void *data, u_char *p, size_t size);
+    void         *data;
+    ngx_uint_t    nread;       /* messages; 0 before the first call */
+    ngx_uint_t    nmessages;
+} ngx_mcp_envelope_pieces_t;
+
+/*
+ * Makes an envelope of its own, "lost", for the next message of "pieces", where
+ * there is no memory for all of them: the caller owns it.  It needs little
+ * more than the id.  Returns NGX_OK; NGX_DONE behind the last message;
+ * NGX_ERROR if memory is short or the pieces are damaged.
+ */
+
+ngx_int_t ngx_mcp_envelope_lost(ngx_mcp_envelope_pieces_t *pieces,
+    ngx_mcp_envelope_t **env, ngx_log_t *log);
 
 /*
  * Releases a reference; the last one frees the envelope.

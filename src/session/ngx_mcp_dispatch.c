@@ -30,6 +30,8 @@ static ngx_mcp_task_t *ngx_mcp_dispatch_one(ngx_mcp_session_t *s,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_uint_t ngx_mcp_dispatch_left(ngx_mcp_session_t *s,
     ngx_mcp_sink_t *sink, ngx_str_t *id);
+static void ngx_mcp_dispatch_lost(ngx_mcp_sink_t *sink,
+    ngx_mcp_jsonrpc_message_t *message);
 static void ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_uint_t ngx_mcp_dispatch_late(ngx_mcp_task_t *task);
@@ -149,6 +151,11 @@ ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
         return NULL;
     }
 
+    if (env->lost) {
+        ngx_mcp_dispatch_lost(sink, message);
+        return NULL;
+    }
+
     task = ngx_mcp_task_create(s, env, message, sink);
 
     if (task == NULL && request && sink->streamable) {
@@ -159,11 +166,30 @@ ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
         sink->tell(sink, NULL,
                    request ? ngx_mcp_reply_error(&message->id,
                                                  NGX_MCP_ERR_INTERNAL,
-                                                 "Internal server error", "")
+                                                 "Internal server error",
+                                                 "{\"executed\":\"no\"}")
                            : NULL, 1);
     }
 
     return task;
+}
+
+
+/*
+ * The message was accepted, but only its id could be kept.
+ */
+
+static void
+ngx_mcp_dispatch_lost(ngx_mcp_sink_t *sink, ngx_mcp_jsonrpc_message_t *message)
+{
+    if (message->type != NGX_MCP_JSONRPC_REQUEST || !sink->open) {
+        return;
+    }
+
+    sink->tell(sink, NULL,
+               ngx_mcp_reply_error(&message->id, NGX_MCP_ERR_CLOSED,
+                                   "No memory for the message",
+                                   "{\"executed\":\"no\"}"), 1);
 }
 
 

@@ -14,6 +14,7 @@
  */
 
 #include "ngx_mcp_inbox.h"
+#include "ngx_mcp_inbox_lost.h"
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_sessions.h"
 #include "ngx_mcp_workers.h"
@@ -452,9 +453,7 @@ ngx_mcp_inbox_copy(ngx_mcp_session_t *s, ngx_mcp_inbox_entry_t *entry)
     env = ngx_mcp_envelope_alloc(entry->size, entry->nmessages,
                                  ngx_cycle->log);
     if (env == NULL) {
-        (void) ngx_atomic_fetch_add(&ngx_mcp_workers_self()->pending,
-                                    -(ngx_atomic_int_t) entry->nmessages);
-        return NGX_ERROR;
+        return ngx_mcp_inbox_lost(s, entry);
     }
 
     env->received = entry->received;

@@ -56,8 +56,9 @@ void ngx_mcp_inbox_move(ngx_mcp_session_t *from, ngx_mcp_session_t *to);
  * Take an inbox in two steps.  ngx_mcp_inbox_take_locked() moves all entries of
  * an inbox to the list "taken" of this worker.  ngx_mcp_inbox_hand_over() gives
  * a copy of each to the session, by ngx_mcp_sessions_receive(), and frees the
- * entries; with "s" NULL it frees them only.  It returns NGX_OK, or NGX_ERROR
- * if there was no memory for a message: then the session must end.
+ * entries; with "s" NULL it frees them only.  A message
+ * for which there is no memory is answered, see ngx_mcp_inbox_lost().  Returns
+ * NGX_OK, or NGX_ERROR if there was no memory for that: the session must end.
  */
 
 void ngx_mcp_inbox_take_locked(ngx_mcp_session_record_t *record);

@@ -11,6 +11,7 @@
 
 #include "ngx_mcp_auth_lookup.h"
 #include "ngx_mcp_auth_answer.h"
+#include "ngx_mcp_backend.h"
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_header.h"
@@ -479,6 +480,11 @@ ngx_mcp_auth_lookup_handler(ngx_mcp_call_t *call)
                   : result.status < NGX_HTTP_INTERNAL_SERVER_ERROR
                                ? NGX_MCP_COUNT_LOOKUP_BAD
                                : NGX_MCP_COUNT_LOOKUP_FAILED);
+
+    if (call->end != NGX_MCP_CALL_CANCELLED) {
+        ngx_mcp_backend_note(NGX_MCP_BACKEND_LOOKUP,
+                             result.status < NGX_HTTP_INTERNAL_SERVER_ERROR);
+    }
 
     if (result.status < NGX_HTTP_INTERNAL_SERVER_ERROR
         && ngx_mcp_auth_cache_put(lookup->credential.digest, &result))

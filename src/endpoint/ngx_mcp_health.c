@@ -8,6 +8,7 @@
  */
 
 #include "ngx_mcp_health.h"
+#include "ngx_mcp_backend.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_request.h"
 #include "ngx_mcp_response.h"
@@ -17,9 +18,10 @@
 static const char *ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges,
     ngx_uint_t *not_ready);
 static ngx_uint_t ngx_mcp_health_status(ngx_http_request_t *r,
-    ngx_uint_t not_ready);
+    ngx_uint_t trouble, ngx_uint_t not_ready, ngx_uint_t all_failed);
 static ngx_int_t ngx_mcp_health_body(ngx_http_request_t *r,
-    ngx_mcp_workers_gauges_t *gauges, const char *reason, ngx_str_t *body);
+    ngx_mcp_workers_gauges_t *gauges, ngx_mcp_backend_state_t *backend,
+    const char *reason, ngx_str_t *body);
 
 
 ngx_int_t
@@ -29,6 +31,7 @@ ngx_mcp_health_handler(ngx_http_request_t *r)
     ngx_str_t                   body;
     const char                 *reason;
     ngx_uint_t                  status, not_ready;
+    ngx_mcp_backend_state_t     backend;
     ngx_mcp_workers_gauges_t    gauges;
 
     if (ngx_mcp_request_status_page(r, &rc) != NGX_OK) {
@@ -39,11 +42,14 @@ ngx_mcp_health_handler(ngx_http_request_t *r)
 
     reason = ngx_mcp_health_trouble(&gauges, &not_ready);
 
-    if (ngx_mcp_health_body(r, &gauges, reason, &body) != NGX_OK) {
+    ngx_mcp_backend_state(&backend);
+
+    if (ngx_mcp_health_body(r, &gauges, &backend, reason, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    status = reason ? ngx_mcp_health_status(r, not_ready) : NGX_HTTP_OK;
+    status = ngx_mcp_health_status(r, reason != NULL, reason && not_ready,
+                                   backend.all_failed);
 
     return ngx_mcp_respond(r, status, &body);
 }
@@ -51,11 +57,13 @@ ngx_mcp_health_handler(ngx_http_request_t *r)
 
 /*
  * The status is 200, since the worker answers.  With ?ready=1 it is 503 if the
- * instance is not ready, with ?ready=strict for any trouble.
+ * instance is not ready, with ?ready=strict for any trouble, and with
+ * ?ready=backend if all calls fail, too.
  */
 
 static ngx_uint_t
-ngx_mcp_health_status(ngx_http_request_t *r, ngx_uint_t not_ready)
+ngx_mcp_health_status(ngx_http_request_t *r, ngx_uint_t trouble,
+    ngx_uint_t not_ready, ngx_uint_t all_failed)
 {
     ngx_str_t  ready;
 
@@ -66,7 +74,9 @@ ngx_mcp_health_status(ngx_http_request_t *r, ngx_uint_t not_ready)
         return NGX_HTTP_OK;
     }
 
-    return (not_ready || ngx_mcp_str_is(&ready, "strict"))
+    return (not_ready
+            || (trouble && ngx_mcp_str_is(&ready, "strict"))
+            || (all_failed && ngx_mcp_str_is(&ready, "backend")))
            ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_OK;
 }
 
@@ -108,7 +118,7 @@ ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *not_ready)
 
 static ngx_int_t
 ngx_mcp_health_body(ngx_http_request_t *r, ngx_mcp_workers_gauges_t *gauges,
-    const char *reason, ngx_str_t *body)
+    ngx_mcp_backend_state_t *backend, const char *reason, ngx_str_t *body)
 {
     u_char  *p;
     size_t   size;
@@ -117,8 +127,10 @@ ngx_mcp_health_body(ngx_http_request_t *r, ngx_mcp_workers_gauges_t *gauges,
                   "\"service\":\"frappe-assistant-core-sse-bridge\","
                   "\"active_connections\":,\"pending_requests\":,"
                   "\"version\":\"" NGX_MCP_VERSION "\","
+                  "\"backend\":{\"status\":\"unknown\",\"since\":},"
                   "\"reason\":\"\"}")
-           + 2 * NGX_INT_T_LEN + (reason ? ngx_strlen(reason) : 0);
+           + 2 * NGX_INT_T_LEN + NGX_TIME_T_LEN
+           + (reason ? ngx_strlen(reason) : 0);
 
     p = ngx_pnalloc(r->pool, size);
     if (p == NULL) {
@@ -133,6 +145,14 @@ ngx_mcp_health_body(ngx_http_request_t *r, ngx_mcp_workers_gauges_t *gauges,
                     "\"version\":\"" NGX_MCP_VERSION "\"",
                     reason ? "degraded" : "healthy", gauges->streams,
                     gauges->pending);
+
+    p = ngx_sprintf(p, ",\"backend\":{\"status\":\"%s\"", backend->status);
+
+    if (backend->since) {
+        p = ngx_sprintf(p, ",\"since\":%T", backend->since);
+    }
+
+    *p++ = '}';
 
     if (reason) {
         p = ngx_sprintf(p, ",\"reason\":\"%s\"", reason);

@@ -7,6 +7,7 @@
  */
 
 #include "ngx_mcp_outcome.h"
+#include "ngx_mcp_backend.h"
 #include "ngx_mcp_call_log.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_json_text.h"
@@ -255,6 +256,25 @@ ngx_mcp_outcome_of_answer(ngx_mcp_task_t *task, off_t size)
     }
 
     return NGX_MCP_OUTCOME_BACKEND_ERROR;
+}
+
+
+void
+ngx_mcp_outcome_note(ngx_mcp_task_t *task)
+{
+    switch (ngx_mcp_outcomes[task->outcome].result) {
+
+    case NGX_MCP_RESULT_CANCELLED:
+        return;
+
+    case NGX_MCP_RESULT_BACKEND:
+    case NGX_MCP_RESULT_TIMEOUT:
+        ngx_mcp_backend_note(NGX_MCP_BACKEND_CALL, 0);
+        return;
+
+    default:
+        ngx_mcp_backend_note(NGX_MCP_BACKEND_CALL, 1);
+    }
 }
 
 

@@ -39,6 +39,13 @@ typedef enum {
 void ngx_mcp_outcome_classify(ngx_mcp_call_t *call);
 
 /*
+ * Notes for /health whether Frappe has given a usable answer; a call that was
+ * cancelled says nothing.
+ */
+
+void ngx_mcp_outcome_note(ngx_mcp_task_t *task);
+
+/*
  * Logs the end of a classified call if the operator can do something about
  * it.  Nothing of the body is logged.
  */

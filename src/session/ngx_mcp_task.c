@@ -409,6 +409,7 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
 
     ngx_mcp_timer_del(&task->progress);
 
+    ngx_mcp_outcome_note(task);
     ngx_mcp_outcome_log(task);
 
     if (call->end == NGX_MCP_CALL_DONE

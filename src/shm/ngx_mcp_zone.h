@@ -14,6 +14,7 @@
 
 
 #include "ngx_mcp.h"
+#include "ngx_mcp_backend.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_tree.h"
 
@@ -286,6 +287,8 @@ typedef struct {
     ngx_atomic_t           redis_maybe_lost_at; /* when Redis may have lost its
                                                    data; ngx_current_msec */
     ngx_atomic_t           redis_reached;       /* 1: Redis was up once */
+
+    ngx_mcp_backend_t      backend[NGX_MCP_BACKEND_KINDS];
 
     ngx_mcp_counters_t     counters;
 } ngx_mcp_zone_root_t;

@@ -23,7 +23,7 @@ my $mcp = join '', map {
 my ($here, $there) = start_instances(2, redis => $redis, workers => 2,
     locations => $mcp);
 
-ok(ready($_), 'an instance with Redis is ready') for $here, $there;
+ok(wait_ready($_), 'an instance with Redis is ready') for $here, $there;
 
 
 sub status { return http_post(@_)->status }

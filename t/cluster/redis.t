@@ -17,7 +17,7 @@ my $redis  = start_redis(requirepass => 'a-long-password');
 my ($here, $there) = start_instances(2, redis => $redis, workers => 2,
     http => 'mcp_sse_grace 300s;');
 
-ok(ready($_), 'an instance with Redis is ready') for $here, $there;
+ok(wait_ready($_), 'an instance with Redis is ready') for $here, $there;
 ok($_->wait_log(MCPTest::Redis::pattern('ready')),
     'the log says that Redis is ready')
     for $here, $there;

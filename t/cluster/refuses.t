@@ -113,7 +113,7 @@ sub refused {
     my @nginx = start_instances(2, redis => $redis->url(user => 'mcp',
         pass => 'another-password'));
 
-    ok(ready($_), 'a user with the listed rights makes an instance ready')
+    ok(wait_ready($_), 'a user with the listed rights makes an instance ready')
         for @nginx;
 
     my $stream = open_stream($nginx[0]);

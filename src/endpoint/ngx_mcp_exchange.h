@@ -27,6 +27,9 @@ struct ngx_mcp_exchange_s {
     ngx_event_t                   event;       /* resumes the request */
     ngx_mcp_timer_t               timer;       /* mcp_sse_stream_after */
 
+    ngx_array_t                  *messages;    /* of the request */
+    ngx_msec_t                    deadline;    /* of waiting for recovery */
+
     ngx_str_t                     session;     /* its id, for initialize */
     ngx_str_t                     newest;      /* protocol version that the
                                                   answer may have */

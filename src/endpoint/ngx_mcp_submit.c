@@ -20,10 +20,24 @@
 #include "ngx_mcp_repeats.h"
 #include "ngx_mcp_forward_headers.h"
 #include "ngx_mcp_response.h"
+#include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_suspend.h"
 #include "ngx_mcp_json_text.h"
 #include "ngx_mcp_protocol_version.h"
 
 
+/*
+ * How often a request looks whether the zone is recovered; and the time that it
+ * waits at least.
+ */
+
+#define NGX_MCP_SUBMIT_RETRY_MS     20
+#define NGX_MCP_SUBMIT_MIN_WAIT_MS  1000
+
+
+static ngx_int_t ngx_mcp_submit_ready(ngx_http_request_t *r);
+static void ngx_mcp_submit_retry(void *data);
+static ngx_int_t ngx_mcp_submit_messages(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_uint_t ngx_mcp_submit_forwards(ngx_mcp_exchange_t *x,
@@ -37,28 +51,95 @@ static ngx_int_t ngx_mcp_submit_refuse(ngx_http_request_t *r, ngx_int_t rc,
 ngx_int_t
 ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
 {
-    ngx_int_t                   rc;
-    ngx_uint_t                  i;
-    ngx_mcp_session_t          *s;
-    ngx_mcp_exchange_t         *x;
-    ngx_mcp_envelope_t         *env;
-    ngx_mcp_jsonrpc_message_t  *message;
-
-    message = messages->elts;
+    ngx_mcp_exchange_t  *x;
 
     x = ngx_mcp_exchange_create(r);
 
-    if (x == NULL || ngx_mcp_submit_session(x, message) != NGX_OK) {
+    if (x == NULL || ngx_mcp_submit_session(x, messages->elts) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    x->messages = messages;
     x->batch = batch;
+    x->deadline = ngx_current_msec
+                  + ngx_max(x->conf->grace, NGX_MCP_SUBMIT_MIN_WAIT_MS);
+
+    return ngx_mcp_submit_ready(r);
+}
+
+
+/*
+ * While the zone is recovered, requests in flight at other workers may not be
+ * known: a request of a session waits (docs/PROTOCOL.md 12.8).
+ */
+
+static ngx_int_t
+ngx_mcp_submit_ready(ngx_http_request_t *r)
+{
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_exchange_t  *x;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    x = ctx->exchange;
+
+    if (ngx_mcp_zone()->root->phase == NGX_MCP_ZONE_READY
+        || !ctx->has_session_id
+        || !ngx_mcp_submit_forwards(x, x->messages))
+    {
+        return ngx_mcp_submit_messages(x);
+    }
+
+    if (ngx_mcp_session_timers_stopped()
+        || (ngx_msec_int_t) (ngx_current_msec - x->deadline) >= 0)
+    {
+        return ngx_mcp_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              NGX_MCP_ERR_UNAVAILABLE,
+                              "Server is recovering");
+    }
+
+    if (ngx_mcp_suspend(r, ngx_mcp_submit_ready) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->suspend.timer.handler = ngx_mcp_submit_retry;
+    ctx->suspend.timer.data = r;
+    ngx_mcp_timer_set(&ctx->suspend.timer, NGX_MCP_SUBMIT_RETRY_MS);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_mcp_submit_retry(void *data)
+{
+    ngx_mcp_resume(data);
+}
+
+
+static ngx_int_t
+ngx_mcp_submit_messages(ngx_mcp_exchange_t *x)
+{
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    ngx_array_t                *messages;
+    ngx_mcp_session_t          *s;
+    ngx_http_request_t         *r;
+    ngx_mcp_envelope_t         *env;
+    ngx_mcp_jsonrpc_message_t  *message;
+
+    r = x->request;
+    messages = x->messages;
+    message = messages->elts;
 
     s = NULL;
     env = NULL;
 
     if (ngx_mcp_submit_forwards(x, messages)) {
         rc = ngx_mcp_submit_envelope(x, messages, &s, &env);
+
+        if (rc == NGX_AGAIN) {
+            return ngx_mcp_submit_ready(r);
+        }
 
         if (rc != NGX_OK) {
             return ngx_mcp_submit_refuse(r, rc, s);
@@ -186,8 +267,8 @@ ngx_mcp_submit_forwards(ngx_mcp_exchange_t *x, ngx_array_t *messages)
 /*
  * Makes the envelope, enters the ids of its requests and finds the session,
  * which accepts it.  NGX_DECLINED: the headers are too large; NGX_ABORT: the
- * zone is full; NGX_BUSY: too many sessions if *s is NULL, else too many
- * messages.
+ * zone is full; NGX_AGAIN: it is in recovery; NGX_BUSY: too many sessions if *s
+ * is NULL, else too many messages.
  */
 
 static ngx_int_t

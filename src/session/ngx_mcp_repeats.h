@@ -17,7 +17,8 @@
  * the requests that are forwarded into the zone, and lists them in the sink,
  * whose owner frees the list by ngx_mcp_in_flight_free_all().  Notes that the
  * session is in use.  Does nothing without a session id.  Returns NGX_OK;
- * NGX_DECLINED: the zone is full; NGX_ERROR: memory is short.
+ * NGX_DECLINED: the zone is full; NGX_AGAIN: it is in recovery; NGX_ERROR:
+ * memory is short.
  */
 
 ngx_int_t ngx_mcp_repeats_enter(ngx_http_request_t *r, ngx_mcp_sink_t *sink,

@@ -77,7 +77,7 @@ ngx_mcp_in_flight_enter(ngx_queue_t *ids, u_char *session, ngx_uint_t n)
 
     ngx_mcp_zone_unlock(zone);
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_DECLINED) {
         ngx_mcp_zone_nomem(zone, ngx_cycle->log);
     }
 
@@ -95,11 +95,15 @@ ngx_mcp_in_flight_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_in_flight_t *id)
         return NGX_OK;
     }
 
+    /* other workers have not entered theirs again */
+
+    if (zone->root->phase != NGX_MCP_ZONE_READY) {
+        return NGX_AGAIN;
+    }
+
     id->record = ngx_mcp_in_flight_record_locked(zone, id->key);
 
-    /* recovery makes the record */
-
-    if (id->record == NULL && zone->root->phase != NGX_MCP_ZONE_DIRTY) {
+    if (id->record == NULL) {
         return NGX_DECLINED;
     }
 

@@ -40,8 +40,9 @@ ngx_int_t ngx_mcp_in_flight_add(ngx_queue_t *ids, u_char *key);
 /*
  * Enters the ids of the list, or marks those that are in flight already as
  * used.  Notes "n" messages for the session with the key "session" in the same
- * section, see ngx_mcp_registry_active().  Returns NGX_OK, or NGX_DECLINED if
- * the zone is full or has too many ids: the caller frees the list.
+ * section, see ngx_mcp_registry_active().  Returns NGX_OK; NGX_DECLINED: the
+ * zone is full or has too many ids; NGX_AGAIN: the zone is in recovery.  If not
+ * NGX_OK, the caller frees the list.
  */
 
 ngx_int_t ngx_mcp_in_flight_enter(ngx_queue_t *ids, u_char *session,

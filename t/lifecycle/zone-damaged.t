@@ -398,7 +398,7 @@ sub replaced {
 # end with it; a request in flight does not run again at another worker.
 
 sub streamable {
-    $nginx = start_nginx(workers => 3,
+    $nginx = start_nginx(workers => 3, http => 'mcp_sse_grace 300s;',
         locations => 'location = /mcp { mcp_sse_http; mcp_sse_keepalive 1s; }');
     $zone  = zone(8);
 
@@ -412,8 +412,23 @@ sub streamable {
     my $call = http_post($nginx, $hold, session => $id, worker => $owner,
         async => 1);
 
+    my $conn = connect_worker($nginx, $other);
+
     run_until(sub { $frappe->tool_count('hold') > $ran });
+    kill STOP => $owner;
     ok(damage($owner, $other), 'a worker dies with the mutex: at /mcp');
+
+    my $again = http_post($nginx, $hold, session => $id, conn => $conn,
+        async => 1);
+
+    is(http_post($nginx, request(1, 'ping'), session => $id,
+        worker => $other)->status, 200,
+        'a ping at /mcp is answered during recovery');
+    ok(!$again->ended, 'a request at /mcp waits for the end of recovery');
+    kill CONT => $owner;
+    ok($again->wait, 'a request at /mcp is answered after recovery');
+    is_error($again->answer, -32600, 'Request id is in use',
+        'that waited: its id is in flight at a worker that came later');
     ok($nginx->wait_log(qr/is recovered/), 'the log says that it is recovered');
 
     my @before = map { scalar $_->types } @streams;

@@ -23,6 +23,7 @@
 #include "ngx_mcp_remote_recv.h"
 
 
+static ngx_int_t ngx_mcp_bus_registered(ngx_log_t *log);
 static void ngx_mcp_bus_up(void);
 static void ngx_mcp_bus_packet(ngx_mcp_packet_received_t *received);
 static void ngx_mcp_bus_every_second(void);
@@ -41,18 +42,20 @@ ngx_mcp_bus_init(ngx_cycle_t *cycle, ngx_mcp_session_handlers_t *handlers)
 {
     ngx_mcp_sessions_init(handlers);
 
-    if (ngx_mcp_workers_init(cycle) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    return ngx_mcp_workers_init(cycle, ngx_mcp_bus_registered);
+}
 
+
+static ngx_int_t
+ngx_mcp_bus_registered(ngx_log_t *log)
+{
     if (ngx_mcp_zone()->conf->redis == NULL) {
         return NGX_OK;
     }
 
     ngx_mcp_presence_init();
 
-    return ngx_mcp_redis_init(ngx_mcp_workers_self(), &ngx_mcp_bus_redis,
-                              cycle->log);
+    return ngx_mcp_redis_init(ngx_mcp_workers_self(), &ngx_mcp_bus_redis, log);
 }
 
 

@@ -93,6 +93,10 @@ ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *not_ready)
         return "worker is shutting down";
     }
 
+    if (ngx_mcp_workers_self() == NULL) {
+        return "worker has no place in the zone";
+    }
+
     zone = ngx_mcp_zone();
 
     /* there is no room for another message of mcp_sse_max_message */

@@ -10,6 +10,7 @@
 #include "ngx_mcp_header.h"
 #include "ngx_mcp_origin.h"
 #include "ngx_mcp_response.h"
+#include "ngx_mcp_workers.h"
 
 
 static ngx_mcp_ctx_t *ngx_mcp_request_create_ctx(ngx_http_request_t *r,
@@ -69,6 +70,14 @@ ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
 
     if (*rc != NGX_OK || ngx_mcp_request_site(r, &ctx->vars.site) != NGX_OK) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
+    }
+
+    if (ngx_mcp_workers_self() == NULL) {
+        ctx->reason = "this worker process has no place in mcp_sse_zone yet";
+        *rc = ngx_mcp_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                             NGX_MCP_ERR_UNAVAILABLE,
+                             "Worker is not ready");
         return NULL;
     }
 

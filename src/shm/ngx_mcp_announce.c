@@ -62,8 +62,8 @@ ngx_mcp_announce_init(ngx_mcp_announce_pt handler)
 ngx_int_t
 ngx_mcp_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 {
-    u_char                   ids[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
-    ngx_uint_t               i, n, lost;
+    u_char                  *id;
+    ngx_uint_t               n, lost;
     ngx_mcp_announcement_t  *item;
     ngx_mcp_zone_t          *zone;
 
@@ -71,6 +71,7 @@ ngx_mcp_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 
     zone = ngx_mcp_zone();
 
+    id = NULL;
     n = 0;
     lost = 0;
 
@@ -86,7 +87,7 @@ ngx_mcp_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
             ngx_memcpy(item + 1, data, len);
         }
 
-        n = ngx_mcp_workers_wake_all_locked(zone, ids);
+        id = ngx_mcp_workers_wake_all_locked(zone, &n);
     }
 
     ngx_mcp_zone_unlock(zone);
@@ -95,8 +96,8 @@ ngx_mcp_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
                    "mcp announcement of kind %ui, workers to wake %ui",
                    kind, n);
 
-    for (i = 0; i < n; i++) {
-        (void) ngx_mcp_wakeup_send(ids[i], ngx_cycle->log);
+    for ( /* void */ ; n; n--, id += NGX_MCP_WORKER_ID_LEN) {
+        (void) ngx_mcp_wakeup_send(id, ngx_cycle->log);
     }
 
     if (lost) {

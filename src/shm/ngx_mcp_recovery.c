@@ -117,8 +117,8 @@ ngx_mcp_recovery_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 static void
 ngx_mcp_recovery_begin_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 {
-    u_char      ids[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
-    ngx_uint_t  i, n;
+    u_char      *id;
+    ngx_uint_t   n;
 
     ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
                   "mcp sse: worker process %P died while it changed "
@@ -132,12 +132,12 @@ ngx_mcp_recovery_begin_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
     ngx_mcp_zone_reset_locked(zone->root);
     ngx_mcp_recovery_workers_locked(zone, dead);
 
-    n = ngx_mcp_workers_wake_all_locked(zone, ids);
+    id = ngx_mcp_workers_wake_all_locked(zone, &n);
 
-    for (i = 0; i < n; i++) {
+    for ( /* void */ ; n; n--, id += NGX_MCP_WORKER_ID_LEN) {
 
-        if (ngx_mcp_wakeup_send(ids[i], ngx_cycle->log) == NGX_DECLINED) {
-            ngx_mcp_workers_dead_locked(zone, ids[i]);
+        if (ngx_mcp_wakeup_send(id, ngx_cycle->log) == NGX_DECLINED) {
+            ngx_mcp_workers_dead_locked(zone, id);
         }
     }
 }
@@ -156,7 +156,7 @@ ngx_mcp_recovery_workers_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 
     worker = zone->root->worker_slots;
 
-    for (i = 0; i < NGX_MCP_MAX_WORKERS; i++) {
+    for (i = 0; i < zone->root->nworker_slots; i++) {
 
         if (worker[i].pid == 0) {
             ngx_queue_insert_tail(&zone->root->free_workers, &worker[i].queue);

@@ -26,6 +26,10 @@
 
 #define NGX_MCP_WORKERS_SWEEP_MS       1000
 
+/* a worker without a record looks for a free place */
+
+#define NGX_MCP_WORKERS_PLACE_MS       1000
+
 /* docs/PROTOCOL.md 12.9; ngx_mcp_timer_set() is not more precise */
 
 #define NGX_MCP_WORKERS_POLL_MS        20
@@ -40,61 +44,101 @@
 
 
 static ngx_uint_t ngx_mcp_workers_must_wake_locked(ngx_mcp_worker_t *worker);
-static ngx_mcp_worker_t *ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone,
-    u_char *id, ngx_uint_t no_socket);
+static ngx_int_t ngx_mcp_workers_register(ngx_mcp_zone_t *zone);
+static ngx_int_t ngx_mcp_workers_start(ngx_log_t *log);
+static void ngx_mcp_workers_place_handler(void *data);
+static ngx_mcp_worker_t *ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone);
 static ngx_uint_t ngx_mcp_workers_drain_one(ngx_mcp_zone_t *zone);
 static void ngx_mcp_workers_sweep_handler(void *data);
 static void ngx_mcp_workers_poll_handler(void *data);
 
 
 static ngx_mcp_worker_t  *ngx_mcp_workers_current;
+static u_char             ngx_mcp_workers_id[NGX_MCP_WORKER_ID_LEN];
+static ngx_uint_t         ngx_mcp_workers_no_socket;
+static u_char            *ngx_mcp_workers_ids;  /* of workers to wake */
+
+static ngx_mcp_workers_registered_pt  ngx_mcp_workers_registered;
+
+static ngx_mcp_timer_t    ngx_mcp_workers_place_timer;
 static ngx_mcp_timer_t    ngx_mcp_workers_sweep_timer;
 static ngx_mcp_timer_t    ngx_mcp_workers_poll_timer;
 
 
 ngx_int_t
-ngx_mcp_workers_init(ngx_cycle_t *cycle)
+ngx_mcp_workers_init(ngx_cycle_t *cycle,
+    ngx_mcp_workers_registered_pt registered)
 {
-    u_char             id[NGX_MCP_WORKER_ID_LEN];
-    ngx_uint_t         no_socket;
-    ngx_mcp_worker_t  *worker;
-    ngx_mcp_zone_t    *zone;
+    ngx_mcp_zone_t  *zone;
 
     zone = ngx_mcp_zone();
 
     ngx_mcp_recovery_init();
 
-    if (ngx_mcp_random(id, NGX_MCP_WORKER_ID_LEN) != NGX_OK) {
+    ngx_mcp_workers_registered = registered;
+
+    ngx_mcp_workers_ids = ngx_alloc(zone->root->nworker_slots
+                                    * NGX_MCP_WORKER_ID_LEN, cycle->log);
+
+    if (ngx_mcp_workers_ids == NULL
+        || ngx_mcp_random(ngx_mcp_workers_id, NGX_MCP_WORKER_ID_LEN) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     /* open the socket first: a record without a socket means a dead worker */
 
-    no_socket = (ngx_mcp_wakeup_open(cycle, id, ngx_mcp_workers_drain)
-                 != NGX_OK);
+    ngx_mcp_workers_no_socket = (ngx_mcp_wakeup_open(cycle, ngx_mcp_workers_id,
+                                                     ngx_mcp_workers_drain)
+                                 != NGX_OK);
 
     ngx_mcp_zone_lock(zone);
-
     ngx_mcp_workers_dead_predecessor_locked(zone);
-
-    worker = ngx_mcp_workers_new_locked(zone, id, no_socket);
-
     ngx_mcp_zone_unlock(zone);
 
-    if (worker == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "mcp sse: more than %d worker processes, including those "
-                      "that shut down", NGX_MCP_MAX_WORKERS);
-        return NGX_ERROR;
+    if (ngx_mcp_workers_register(zone) == NGX_OK) {
+        return ngx_mcp_workers_start(cycle->log);
     }
 
-    ngx_mcp_workers_current = worker;
+    ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                  "mcp sse: all %ui places for worker processes in "
+                  "mcp_sse_zone \"%V\" are taken, this worker answers 503 "
+                  "until an old one ends",
+                  zone->root->nworker_slots, &zone->conf->zone_name);
 
-    ngx_log_debug4(NGX_LOG_DEBUG_CORE, cycle->log, 0,
+    ngx_mcp_workers_place_timer.handler = ngx_mcp_workers_place_handler;
+    ngx_mcp_timer_set(&ngx_mcp_workers_place_timer, NGX_MCP_WORKERS_PLACE_MS);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Takes a place for the record of this worker.  Returns NGX_OK, or NGX_DECLINED
+ * if there is none.
+ */
+
+static ngx_int_t
+ngx_mcp_workers_register(ngx_mcp_zone_t *zone)
+{
+    ngx_mcp_zone_lock(zone);
+    ngx_mcp_workers_current = ngx_mcp_workers_new_locked(zone);
+    ngx_mcp_zone_unlock(zone);
+
+    return ngx_mcp_workers_current ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_mcp_workers_start(ngx_log_t *log)
+{
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, log, 0,
                    "mcp worker %02xd%02xd... registered, slot %i, phase %ui",
-                   (int) id[0], (int) id[1], worker->slot, worker->phase);
+                   (int) ngx_mcp_workers_id[0], (int) ngx_mcp_workers_id[1],
+                   ngx_mcp_workers_current->slot,
+                   ngx_mcp_workers_current->phase);
 
-    if (no_socket) {
+    if (ngx_mcp_workers_no_socket) {
         ngx_mcp_workers_poll_timer.handler = ngx_mcp_workers_poll_handler;
         ngx_mcp_timer_set(&ngx_mcp_workers_poll_timer,
                           NGX_MCP_WORKERS_POLL_MS);
@@ -103,13 +147,28 @@ ngx_mcp_workers_init(ngx_cycle_t *cycle)
     ngx_mcp_workers_sweep_timer.handler = ngx_mcp_workers_sweep_handler;
     ngx_mcp_timer_set(&ngx_mcp_workers_sweep_timer, NGX_MCP_WORKERS_SWEEP_MS);
 
-    return NGX_OK;
+    return ngx_mcp_workers_registered(log);
+}
+
+
+static void
+ngx_mcp_workers_place_handler(void *data)
+{
+    if (ngx_mcp_workers_register(ngx_mcp_zone()) != NGX_OK) {
+        ngx_mcp_timer_set(&ngx_mcp_workers_place_timer,
+                          NGX_MCP_WORKERS_PLACE_MS);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "mcp sse: this worker has a place in mcp_sse_zone now");
+
+    (void) ngx_mcp_workers_start(ngx_cycle->log);
 }
 
 
 static ngx_mcp_worker_t *
-ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone, u_char *id,
-    ngx_uint_t no_socket)
+ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone)
 {
     ngx_queue_t       *q;
     ngx_mcp_worker_t  *worker;
@@ -125,8 +184,8 @@ ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone, u_char *id,
 
     ngx_memzero(worker, sizeof(ngx_mcp_worker_t));
 
-    ngx_memcpy(worker->id, id, NGX_MCP_WORKER_ID_LEN);
-    worker->no_socket = no_socket;
+    ngx_memcpy(worker->id, ngx_mcp_workers_id, NGX_MCP_WORKER_ID_LEN);
+    worker->no_socket = ngx_mcp_workers_no_socket;
 
     /* ngx_mcp_workers_dead_holder() reads a record that has a pid */
 
@@ -155,17 +214,15 @@ ngx_mcp_workers_exit(void)
 {
     ngx_mcp_zone_t  *zone;
 
-    if (ngx_mcp_workers_current == NULL) {
-        return;
+    if (ngx_mcp_workers_current) {
+        zone = ngx_mcp_zone();
+
+        ngx_mcp_zone_lock(zone);
+        ngx_mcp_workers_free_locked(zone, ngx_mcp_workers_current);
+        ngx_mcp_zone_unlock(zone);
+
+        ngx_mcp_workers_current = NULL;
     }
-
-    zone = ngx_mcp_zone();
-
-    ngx_mcp_zone_lock(zone);
-    ngx_mcp_workers_free_locked(zone, ngx_mcp_workers_current);
-    ngx_mcp_zone_unlock(zone);
-
-    ngx_mcp_workers_current = NULL;
 
     /* close the socket last: a record without a socket means a dead worker */
 
@@ -222,15 +279,15 @@ ngx_mcp_workers_must_wake_locked(ngx_mcp_worker_t *worker)
 }
 
 
-ngx_uint_t
-ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
-    u_char (*ids)[NGX_MCP_WORKER_ID_LEN])
+u_char *
+ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n)
 {
-    ngx_uint_t         n;
+    u_char            *p;
     ngx_queue_t       *q;
     ngx_mcp_worker_t  *worker;
 
-    n = 0;
+    p = ngx_mcp_workers_ids;
+    *n = 0;
 
     for (q = ngx_queue_head(&zone->root->workers);
          q != ngx_queue_sentinel(&zone->root->workers);
@@ -241,11 +298,12 @@ ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
         if (worker != ngx_mcp_workers_current
             && ngx_mcp_workers_must_wake_locked(worker))
         {
-            ngx_memcpy(ids[n++], worker->id, NGX_MCP_WORKER_ID_LEN);
+            p = ngx_cpymem(p, worker->id, NGX_MCP_WORKER_ID_LEN);
+            (*n)++;
         }
     }
 
-    return n;
+    return ngx_mcp_workers_ids;
 }
 
 

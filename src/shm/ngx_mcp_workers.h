@@ -29,11 +29,21 @@ typedef struct {
 
 
 /*
- * Register this worker, in init_process, and unregister it, in exit_process.
- * ngx_mcp_workers_init() returns NGX_OK, or NGX_ERROR after logging.
+ * Runs once, when this worker is registered.  Returns NGX_OK, or NGX_ERROR
+ * after logging.
  */
 
-ngx_int_t ngx_mcp_workers_init(ngx_cycle_t *cycle);
+typedef ngx_int_t (*ngx_mcp_workers_registered_pt)(ngx_log_t *log);
+
+/*
+ * Register this worker, in init_process, and unregister it, in exit_process.
+ * While the zone has no place for its record, the worker asks again each
+ * second.  "registered" may run before ngx_mcp_workers_init() returns NGX_OK,
+ * or NGX_ERROR after logging.
+ */
+
+ngx_int_t ngx_mcp_workers_init(ngx_cycle_t *cycle,
+    ngx_mcp_workers_registered_pt registered);
 void ngx_mcp_workers_exit(void);
 
 /*
@@ -53,8 +63,9 @@ void ngx_mcp_workers_gauges(ngx_mcp_workers_gauges_t *gauges);
 void ngx_mcp_workers_drain(void);
 
 /*
- * Returns the record of this worker; NULL before ngx_mcp_workers_init() and
- * after ngx_mcp_workers_exit().
+ * Returns the record of this worker; NULL before it is registered and after
+ * ngx_mcp_workers_exit().  A worker without a record must not use the zone for
+ * requests: they are refused by ngx_mcp_request_start().
  */
 
 ngx_mcp_worker_t *ngx_mcp_workers_self(void);
@@ -68,13 +79,11 @@ ngx_uint_t ngx_mcp_workers_notify_locked(ngx_mcp_session_record_t *record,
     u_char *id);
 
 /*
- * Puts the ids of the other workers that the caller must wake, after it has
- * unlocked the mutex, into "ids", which has NGX_MCP_MAX_WORKERS elements.
- * Returns their number.
+ * Returns the ids, NGX_MCP_WORKER_ID_LEN bytes each, of the "n" other workers
+ * that the caller must wake.  They are valid until the mutex is locked again.
  */
 
-ngx_uint_t ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone,
-    u_char (*ids)[NGX_MCP_WORKER_ID_LEN]);
+u_char *ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n);
 
 /*
  * Frees a record, which is that of this worker or of a dead one, with its

@@ -21,10 +21,16 @@
  * that is not deleted expires after 15 seconds.
  */
 
-#define NGX_MCP_WORKERS_DEAD_MAX  16
+#define NGX_MCP_WORKERS_DEAD_MAX     16
+
+/* by how many others a worker is probed each second */
+
+#define NGX_MCP_WORKERS_DEAD_PROBES  2
 
 
 static void ngx_mcp_workers_dead_add(u_char *id);
+static ngx_int_t ngx_mcp_workers_dead_next(ngx_mcp_zone_t *zone, ngx_uint_t n,
+    u_char *id, ngx_pid_t *pid);
 static ngx_uint_t ngx_mcp_workers_dead_check(u_char *id, ngx_pid_t pid);
 
 
@@ -110,43 +116,71 @@ ngx_mcp_workers_dead_forget(void)
 /*
  * Finds dead workers that nothing else finds: a worker that was killed while it
  * shut down has no successor, and there may be no messages for its sessions.
+ *
+ * Each worker probes the next ones in the list, so that each one is probed by
+ * NGX_MCP_WORKERS_DEAD_PROBES others.  In the place of a dead one, the one
+ * behind it is probed.
  */
 
 void
 ngx_mcp_workers_dead_probe(ngx_mcp_zone_t *zone)
 {
-    u_char             ids[NGX_MCP_MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
-    ngx_pid_t          pids[NGX_MCP_MAX_WORKERS];
-    ngx_uint_t         i, n;
-    ngx_queue_t       *q;
-    ngx_mcp_worker_t  *worker;
+    u_char      id[NGX_MCP_WORKER_ID_LEN];
+    ngx_pid_t   pid;
+    ngx_uint_t  n;
 
     n = 0;
 
+    while (n < NGX_MCP_WORKERS_DEAD_PROBES
+           && ngx_mcp_workers_dead_next(zone, n, id, &pid) == NGX_OK)
+    {
+        if (!ngx_mcp_workers_dead_check(id, pid)) {
+            n++;
+            continue;
+        }
+
+        ngx_mcp_zone_lock(zone);
+        ngx_mcp_workers_dead_locked(zone, id);
+        ngx_mcp_zone_unlock(zone);
+    }
+}
+
+
+/*
+ * Finds the n-th worker behind this one; the list is a ring.  Returns NGX_OK,
+ * or NGX_DECLINED if there are not as many.
+ */
+
+static ngx_int_t
+ngx_mcp_workers_dead_next(ngx_mcp_zone_t *zone, ngx_uint_t n, u_char *id,
+    ngx_pid_t *pid)
+{
+    ngx_queue_t       *q, *self;
+    ngx_mcp_worker_t  *worker;
+
     ngx_mcp_zone_lock(zone);
 
-    for (q = ngx_queue_head(&zone->root->workers);
-         q != ngx_queue_sentinel(&zone->root->workers);
-         q = ngx_queue_next(q))
-    {
+    self = &ngx_mcp_workers_self()->queue;
+
+    for (q = ngx_queue_next(self); q != self; q = ngx_queue_next(q)) {
+
+        if (q == ngx_queue_sentinel(&zone->root->workers) || n--) {
+            continue;
+        }
+
         worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
-        if (worker != ngx_mcp_workers_self() && n < NGX_MCP_MAX_WORKERS) {
-            pids[n] = worker->no_socket ? worker->pid : 0;
-            ngx_memcpy(ids[n++], worker->id, NGX_MCP_WORKER_ID_LEN);
-        }
+        *pid = worker->no_socket ? worker->pid : 0;
+        ngx_memcpy(id, worker->id, NGX_MCP_WORKER_ID_LEN);
+
+        ngx_mcp_zone_unlock(zone);
+
+        return NGX_OK;
     }
 
     ngx_mcp_zone_unlock(zone);
 
-    for (i = 0; i < n; i++) {
-
-        if (ngx_mcp_workers_dead_check(ids[i], pids[i])) {
-            ngx_mcp_zone_lock(zone);
-            ngx_mcp_workers_dead_locked(zone, ids[i]);
-            ngx_mcp_zone_unlock(zone);
-        }
-    }
+    return NGX_DECLINED;
 }
 
 
@@ -189,7 +223,7 @@ ngx_mcp_workers_dead_holder(ngx_mcp_zone_t *zone, ngx_pid_t pid)
     found = 0;
     worker = zone->root->worker_slots;
 
-    for (i = 0; i < NGX_MCP_MAX_WORKERS; i++) {
+    for (i = 0; i < zone->root->nworker_slots; i++) {
 
         if (worker[i].pid != pid || worker[i].no_socket) {
             continue;

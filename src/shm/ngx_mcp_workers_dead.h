@@ -37,7 +37,7 @@ void ngx_mcp_workers_dead_locked(ngx_mcp_zone_t *zone, u_char *id);
 void ngx_mcp_workers_dead_predecessor_locked(ngx_mcp_zone_t *zone);
 
 /*
- * Probes the other workers and frees the records of dead ones.
+ * Probes the next workers in the list and frees the records of dead ones.
  */
 
 void ngx_mcp_workers_dead_probe(ngx_mcp_zone_t *zone);

@@ -27,14 +27,6 @@
 #define NGX_MCP_ZONE_MAGIC  0x4d43503e
 
 /*
- * Records of workers, including workers of older cycles that still shut down.
- * The records are allocated with the root: 256 of them take 48k.
- */
-
-#define NGX_MCP_MAX_WORKERS  256
-
-
-/*
  * The progress of recovery after a worker died while it held the mutex.  Each
  * worker has a phase; the phase of the zone is the least of them.  See
  * ngx_mcp_recovery.c.
@@ -226,7 +218,8 @@ typedef struct {
 
     ngx_slab_pool_t       *pool;         /* the inner pool: all that is freed
                                             during the life of the zone */
-    ngx_mcp_worker_t      *worker_slots; /* NGX_MCP_MAX_WORKERS records */
+    ngx_mcp_worker_t      *worker_slots; /* nworker_slots records */
+    ngx_uint_t             nworker_slots;
 
     ngx_atomic_t           lock_owner;   /* pid, or 0 */
     ngx_uint_t             phase;        /* ngx_mcp_zone_state_e */
@@ -301,6 +294,7 @@ typedef struct {
     ngx_slab_pool_t               *shpool;
     size_t                         size;
     ngx_mcp_main_conf_t           *conf;
+    ngx_core_conf_t               *core_conf;
     ngx_array_t                   *secrets;  /* of ngx_str_t: all verify,
                                                 the first one signs */
 } ngx_mcp_zone_t;

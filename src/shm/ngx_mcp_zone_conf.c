@@ -17,6 +17,21 @@
 #define NGX_MCP_ZONE_CONF_SPARE_SIZE   (1024 * 1024)
 
 /*
+ * Records of workers, including workers of older cycles that still shut down.
+ * 1024 of them take 248k.  A reload takes one for each worker process, and
+ * warns if it leaves less than NGX_MCP_ZONE_CONF_FEW_RELOADS times as many.
+ */
+
+#ifndef NGX_MCP_ZONE_CONF_MIN_WORKERS
+
+#define NGX_MCP_ZONE_CONF_MIN_WORKERS  1024
+#define NGX_MCP_ZONE_CONF_RELOADS      16
+
+#endif
+
+#define NGX_MCP_ZONE_CONF_FEW_RELOADS  4
+
+/*
  * Lengths in an envelope have 32 bits, and an envelope has at most twice the
  * bytes of its message.
  */
@@ -27,6 +42,8 @@
 static ngx_int_t ngx_mcp_zone_conf_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_mcp_zone_conf_memory(ngx_shm_zone_t *shm_zone,
     ngx_mcp_zone_root_t *root);
+static ngx_int_t ngx_mcp_zone_conf_workers(ngx_mcp_zone_t *zone);
+static void ngx_mcp_zone_conf_warn(ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_mcp_zone_conf_secrets(ngx_mcp_zone_t *zone);
 static ngx_int_t ngx_mcp_zone_conf_keys(ngx_shm_zone_t *shm_zone,
     ngx_mcp_zone_root_t *root);
@@ -61,6 +78,9 @@ ngx_mcp_zone_conf_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
     }
 
     zone->conf = mcf;
+    zone->core_conf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                                       ngx_core_module);
+
     zone->secrets = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
     if (zone->secrets == NULL) {
         return NGX_ERROR;
@@ -132,6 +152,8 @@ ngx_mcp_zone_conf_init(ngx_shm_zone_t *shm_zone, void *data)
             return NGX_ERROR;
         }
 
+        ngx_mcp_zone_conf_warn(shm_zone);
+
         return ngx_mcp_zone_conf_secrets(zone);
     }
 
@@ -163,21 +185,19 @@ ngx_mcp_zone_conf_init(ngx_shm_zone_t *shm_zone, void *data)
 static ngx_int_t
 ngx_mcp_zone_conf_memory(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
 {
-    size_t             len;
-    ngx_uint_t         i;
-    ngx_slab_pool_t   *shpool, *pool;
-    ngx_mcp_worker_t  *worker;
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_slab_pool_t  *shpool, *pool;
 
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    worker = ngx_slab_calloc(shpool,
-                             NGX_MCP_MAX_WORKERS * sizeof(ngx_mcp_worker_t));
 
     len = sizeof(" in mcp_sse_zone \"\"") + shm_zone->shm.name.len;
 
     shpool->log_ctx = ngx_slab_alloc(shpool, len);
 
-    if (worker == NULL || shpool->log_ctx == NULL) {
+    if (shpool->log_ctx == NULL
+        || ngx_mcp_zone_conf_workers(shm_zone->data) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -196,17 +216,78 @@ ngx_mcp_zone_conf_memory(ngx_shm_zone_t *shm_zone, ngx_mcp_zone_root_t *root)
     pool->addr = pool;
 
     root->pool = pool;
-    root->worker_slots = worker;
     root->phase = NGX_MCP_ZONE_READY;
 
     ngx_mcp_zone_reset_locked(root);
     ngx_mcp_zone_pool_locked(shm_zone->data);
 
-    for (i = 0; i < NGX_MCP_MAX_WORKERS; i++) {
-        ngx_queue_insert_tail(&root->free_workers, &worker[i].queue);
+    for (i = 0; i < root->nworker_slots; i++) {
+        ngx_queue_insert_tail(&root->free_workers,
+                              &root->worker_slots[i].queue);
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Allocates the records of workers.  Their number stays as long as the zone:
+ * a later reload may have more worker processes.
+ */
+
+static ngx_int_t
+ngx_mcp_zone_conf_workers(ngx_mcp_zone_t *zone)
+{
+    ngx_uint_t            n;
+    ngx_mcp_zone_root_t  *root;
+
+    root = zone->root;
+
+    n = (ngx_uint_t) zone->core_conf->worker_processes
+        * NGX_MCP_ZONE_CONF_RELOADS;
+    n = ngx_max(n, NGX_MCP_ZONE_CONF_MIN_WORKERS);
+
+    root->worker_slots = ngx_slab_calloc(zone->shpool,
+                                         n * sizeof(ngx_mcp_worker_t));
+    root->nworker_slots = n;
+
+    return root->worker_slots ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Warns at a reload if workers of older cycles have taken most records.  They
+ * are read without the mutex: the master must not wait for a worker.
+ */
+
+static void
+ngx_mcp_zone_conf_warn(ngx_shm_zone_t *shm_zone)
+{
+    ngx_uint_t            i, nfree, need;
+    ngx_mcp_zone_t       *zone;
+    ngx_mcp_zone_root_t  *root;
+
+    zone = shm_zone->data;
+    root = zone->root;
+
+    nfree = 0;
+
+    for (i = 0; i < root->nworker_slots; i++) {
+        nfree += (root->worker_slots[i].pid == 0);
+    }
+
+    need = (ngx_uint_t) zone->core_conf->worker_processes
+           * NGX_MCP_ZONE_CONF_FEW_RELOADS;
+
+    if (nfree < need) {
+        ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
+                      "mcp_sse_zone \"%V\" has %ui free places for worker "
+                      "processes of %ui, less than %ui reloads need; wait "
+                      "until old workers have ended, or set "
+                      "\"worker_shutdown_timeout\"",
+                      &shm_zone->shm.name, nfree, root->nworker_slots,
+                      (ngx_uint_t) NGX_MCP_ZONE_CONF_FEW_RELOADS);
+    }
 }
 
 

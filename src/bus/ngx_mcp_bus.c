@@ -263,16 +263,17 @@ ngx_mcp_bus_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 
 
 ngx_int_t
-ngx_mcp_bus_revoke(u_char *key, time_t end)
+ngx_mcp_bus_revoke(u_char *key, u_char *user, time_t end)
 {
     ngx_int_t  rc;
 
-    rc = ngx_mcp_revocation_add(key, end);
+    rc = ngx_mcp_revocation_add(key, user, end);
 
     if (rc == NGX_OK) {
         (void) ngx_mcp_announce(NGX_MCP_ANNOUNCE_ENDED, key, NULL, 0);
 
-        ngx_mcp_remote_announce(NGX_MCP_ANNOUNCE_ENDED, key, end, NULL, 0);
+        ngx_mcp_remote_announce(NGX_MCP_ANNOUNCE_ENDED, key, end, user,
+                                NGX_MCP_DIGEST_LEN);
     }
 
     return rc;

@@ -84,7 +84,7 @@ void ngx_mcp_bus_announce(ngx_uint_t kind, u_char *key, u_char *data,
  * parameters and the result.
  */
 
-ngx_int_t ngx_mcp_bus_revoke(u_char *key, time_t end);
+ngx_int_t ngx_mcp_bus_revoke(u_char *key, u_char *user, time_t end);
 
 
 #endif /* _NGX_MCP_BUS_H_INCLUDED_ */

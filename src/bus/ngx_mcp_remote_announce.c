@@ -15,7 +15,7 @@
 /*
  * The body of NGX_MCP_PACKET_ANNOUNCE: expiry 8 (time of Redis, milliseconds),
  * end 8 (unix seconds, or 0), key of the session, sending instance, kind 1,
- * data.
+ * data; of an ended id the key of its user.
  */
 
 #define NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN                                      \
@@ -28,11 +28,16 @@
 #define NGX_MCP_REMOTE_ANNOUNCE_KEY    "ended"
 #define NGX_MCP_REMOTE_ANNOUNCE_LIMIT  "10000"
 
+/* a member of the list in Redis: the key of the session, that of the user */
+
+#define NGX_MCP_REMOTE_ANNOUNCE_MEMBER_LEN  (2 * NGX_MCP_REDIS_ID_LEN)
+
 
 /* an ended id that is being added to Redis */
 
 typedef struct {
     u_char   key[NGX_MCP_DIGEST_LEN];
+    u_char   user[NGX_MCP_DIGEST_LEN];
     time_t   end;
 } ngx_mcp_remote_announce_id_t;
 
@@ -40,14 +45,19 @@ typedef struct {
 static void ngx_mcp_remote_announce_send(ngx_uint_t kind, u_char *key,
     time_t end, u_char *data, size_t len);
 static void ngx_mcp_remote_announce_publish(ngx_mcp_packet_t *packet);
-static void ngx_mcp_remote_announce_restore(u_char *key, time_t end);
+static void ngx_mcp_remote_announce_restore(u_char *key, u_char *user,
+    time_t end);
 static void ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply,
     void *data);
-static ngx_int_t ngx_mcp_remote_announce_add(u_char *key, time_t end,
-    redisCallbackFn *handler, void *data);
+static ngx_int_t ngx_mcp_remote_announce_add(u_char *key, u_char *user,
+    time_t end, redisCallbackFn *handler, void *data);
 static void ngx_mcp_remote_announce_trim(ngx_str_t *name, ngx_str_t *now);
 static void ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply,
     void *data);
+static ngx_int_t ngx_mcp_remote_announce_member(redisReply *reply, u_char *key,
+    u_char *user);
+static void ngx_mcp_remote_announce_user(u_char *user, u_char *data,
+    size_t len);
 
 
 void
@@ -61,7 +71,7 @@ ngx_mcp_remote_announce(ngx_uint_t kind, u_char *key, time_t end, u_char *data,
     ngx_mcp_remote_announce_send(kind, key, end, data, len);
 
     if (end) {
-        (void) ngx_mcp_remote_announce_add(key, end, ngx_mcp_redis_ignore,
+        (void) ngx_mcp_remote_announce_add(key, data, end, ngx_mcp_redis_ignore,
                                            NULL);
     }
 }
@@ -119,6 +129,7 @@ void
 ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received)
 {
     u_char                         *p, *key;
+    u_char                          user[NGX_MCP_DIGEST_LEN];
     size_t                          len;
     int64_t                         expires;
     time_t                          end;
@@ -167,7 +178,9 @@ ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received)
                    "mcp remote announce: received, kind:%ui", kind);
 
     if (end) {
-        (void) ngx_mcp_revocation_add(key, end);
+        ngx_mcp_remote_announce_user(user, p, len);
+        (void) ngx_mcp_revocation_add(key, user, end);
+        len = 0;
     }
 
     if (len <= NGX_MCP_ANNOUNCE_MAX_LEN) {
@@ -203,7 +216,7 @@ ngx_mcp_remote_announce_sync(void)
 
 
 static void
-ngx_mcp_remote_announce_restore(u_char *key, time_t end)
+ngx_mcp_remote_announce_restore(u_char *key, u_char *user, time_t end)
 {
     ngx_mcp_remote_announce_id_t  *id;
 
@@ -213,9 +226,10 @@ ngx_mcp_remote_announce_restore(u_char *key, time_t end)
     }
 
     ngx_memcpy(id->key, key, NGX_MCP_DIGEST_LEN);
+    ngx_memcpy(id->user, user, NGX_MCP_DIGEST_LEN);
     id->end = end;
 
-    if (ngx_mcp_remote_announce_add(key, end,
+    if (ngx_mcp_remote_announce_add(key, user, end,
                                     ngx_mcp_remote_announce_added, id)
         != NGX_OK)
     {
@@ -240,7 +254,7 @@ ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply, void *data)
         && ngx_mcp_redis_is_up())
     {
         ngx_mcp_remote_announce_send(NGX_MCP_ANNOUNCE_ENDED, id->key, id->end,
-                                     NULL, 0);
+                                     id->user, NGX_MCP_DIGEST_LEN);
     }
 
     ngx_mcp_redis_ignore(ac, reply, NULL);
@@ -250,19 +264,23 @@ ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply, void *data)
 
 
 static ngx_int_t
-ngx_mcp_remote_announce_add(u_char *key, time_t end, redisCallbackFn *handler,
-    void *data)
+ngx_mcp_remote_announce_add(u_char *key, u_char *user, time_t end,
+    redisCallbackFn *handler, void *data)
 {
+    u_char    *p;
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN], time[NGX_TIME_T_LEN];
-    u_char     hex[NGX_MCP_REDIS_ID_LEN];
+    u_char     hex[NGX_MCP_REMOTE_ANNOUNCE_MEMBER_LEN];
     ngx_str_t  argv[4];
 
     ngx_str_set(&argv[0], "ZADD");
     ngx_mcp_redis_word(&argv[1], buf, NGX_MCP_REMOTE_ANNOUNCE_KEY);
     argv[2].data = time;
     argv[2].len = ngx_sprintf(time, "%T", end) - time;
+    p = ngx_hex_dump(hex, key, NGX_MCP_DIGEST_LEN);
+    p = ngx_hex_dump(p, user, NGX_MCP_DIGEST_LEN);
+
     argv[3].data = hex;
-    argv[3].len = ngx_hex_dump(hex, key, NGX_MCP_DIGEST_LEN) - hex;
+    argv[3].len = p - hex;
 
     return ngx_mcp_redis_command(handler, data, 4, argv);
 }
@@ -289,7 +307,7 @@ ngx_mcp_remote_announce_trim(ngx_str_t *name, ngx_str_t *now)
 static void
 ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
 {
-    u_char       key[NGX_MCP_WORKER_ID_LEN];
+    u_char       key[NGX_MCP_DIGEST_LEN], user[NGX_MCP_DIGEST_LEN];
     time_t       end;
     ngx_uint_t   i;
     redisReply  *r = reply, *score;
@@ -308,7 +326,8 @@ ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
         score = r->element[i + 1];
 
         if (score->type != REDIS_REPLY_STRING
-            || ngx_mcp_redis_id(key, r->element[i]) != NGX_OK)
+            || ngx_mcp_remote_announce_member(r->element[i], key, user)
+               != NGX_OK)
         {
             continue;
         }
@@ -316,7 +335,7 @@ ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
         end = ngx_atotm((u_char *) score->str, score->len);
 
         if (end != (time_t) NGX_ERROR) {
-            (void) ngx_mcp_revocation_add(key, end);
+            (void) ngx_mcp_revocation_add(key, user, end);
         }
     }
 
@@ -326,4 +345,46 @@ ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
      */
 
     ngx_mcp_announce_resync();
+}
+
+
+static ngx_int_t
+ngx_mcp_remote_announce_member(redisReply *reply, u_char *key, u_char *user)
+{
+    u_char  *p;
+
+    if (reply->type != REDIS_REPLY_STRING) {
+        return NGX_DECLINED;
+    }
+
+    p = (u_char *) reply->str;
+
+    if (reply->len == NGX_MCP_REDIS_ID_LEN) {
+        ngx_mcp_remote_announce_user(user, NULL, 0);
+        return ngx_mcp_redis_hex(key, p);
+    }
+
+    if (reply->len != NGX_MCP_REMOTE_ANNOUNCE_MEMBER_LEN
+        || ngx_mcp_redis_hex(key, p) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_mcp_redis_hex(user, p + NGX_MCP_REDIS_ID_LEN);
+}
+
+
+/*
+ * An instance that does not send users ends ids of one user without a name.
+ */
+
+static void
+ngx_mcp_remote_announce_user(u_char *user, u_char *data, size_t len)
+{
+    if (len == NGX_MCP_DIGEST_LEN) {
+        ngx_memcpy(user, data, NGX_MCP_DIGEST_LEN);
+        return;
+    }
+
+    ngx_memzero(user, NGX_MCP_DIGEST_LEN);
 }

@@ -21,8 +21,9 @@
 
 /*
  * Tells the workers of other instances what ngx_mcp_announce() tells those of
- * this one.  "end" is the time of an ended id, otherwise 0.  Nothing is sent
- * while Redis is lost; ended ids follow when it is back.
+ * this one.  "end" is the time of an ended id, and "data" the key of its user,
+ * see ngx_mcp_revocation_add(); otherwise "end" is 0.  Nothing is sent while
+ * Redis is lost; ended ids follow when it is back.
  */
 
 void ngx_mcp_remote_announce(ngx_uint_t kind, u_char *key, time_t end,

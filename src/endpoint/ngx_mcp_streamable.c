@@ -311,6 +311,7 @@ ngx_mcp_streamable_get(ngx_http_request_t *r)
 static ngx_int_t
 ngx_mcp_streamable_delete(ngx_http_request_t *r)
 {
+    u_char               user[NGX_MCP_DIGEST_LEN];
     ngx_int_t            rc;
     ngx_mcp_ctx_t       *ctx;
     ngx_mcp_loc_conf_t  *conf;
@@ -324,7 +325,14 @@ ngx_mcp_streamable_delete(ngx_http_request_t *r)
                               "Mcp-Session-Id is missing");
     }
 
-    rc = ngx_mcp_bus_revoke(ctx->sid.key, ctx->sid.issued + conf->session_ttl);
+    if (ngx_mcp_session_user(&ctx->vars.site, &ctx->vars.user, user)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_mcp_bus_revoke(ctx->sid.key, user,
+                            ctx->sid.issued + conf->session_ttl);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp session %*s ended by DELETE: %i",

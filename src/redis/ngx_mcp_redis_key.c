@@ -47,18 +47,25 @@ ngx_mcp_redis_word(ngx_str_t *key, u_char *buf, const char *word)
 ngx_int_t
 ngx_mcp_redis_id(u_char *id, redisReply *reply)
 {
-    ngx_int_t   n;
-    ngx_uint_t  i;
-
     if (reply->type != REDIS_REPLY_STRING
         || reply->len != NGX_MCP_REDIS_ID_LEN)
     {
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < NGX_MCP_WORKER_ID_LEN; i++) {
+    return ngx_mcp_redis_hex(id, (u_char *) reply->str);
+}
 
-        n = ngx_hextoi((u_char *) reply->str + 2 * i, 2);
+
+ngx_int_t
+ngx_mcp_redis_hex(u_char *id, u_char *hex)
+{
+    ngx_int_t   n;
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_MCP_DIGEST_LEN; i++) {
+
+        n = ngx_hextoi(hex + 2 * i, 2);
 
         if (n == NGX_ERROR) {
             return NGX_DECLINED;

@@ -36,6 +36,13 @@ void ngx_mcp_redis_key(ngx_str_t *key, u_char *buf, u_char kind, u_char *id);
 void ngx_mcp_redis_word(ngx_str_t *key, u_char *buf, const char *word);
 
 /*
+ * Reads an id from NGX_MCP_REDIS_ID_LEN hexadecimal digits.  Returns NGX_OK or
+ * NGX_DECLINED.
+ */
+
+ngx_int_t ngx_mcp_redis_hex(u_char *id, u_char *hex);
+
+/*
  * Reads the id of a worker from a reply.  Returns NGX_OK, or NGX_DECLINED if
  * the reply is not an id.
  */

@@ -21,8 +21,6 @@
 
 
 static u_char *ngx_mcp_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src);
-static ngx_int_t ngx_mcp_session_user(ngx_str_t *site, ngx_str_t *user,
-    u_char *digest);
 static ngx_mcp_event_t *ngx_mcp_session_first(ngx_mcp_session_t *s);
 static void ngx_mcp_session_receive(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env);
@@ -216,11 +214,7 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
 }
 
 
-/*
- * In the zone, a user of a site is represented by a digest.
- */
-
-static ngx_int_t
+ngx_int_t
 ngx_mcp_session_user(ngx_str_t *site, ngx_str_t *user, u_char *digest)
 {
     ngx_str_t        parts[3];

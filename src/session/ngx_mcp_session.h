@@ -88,5 +88,13 @@ ngx_uint_t ngx_mcp_session_busy(ngx_mcp_session_t *s);
 
 void ngx_mcp_session_check(ngx_mcp_session_t *s);
 
+/*
+ * In the zone, a user of a site is represented by a digest of
+ * NGX_MCP_DIGEST_LEN bytes.  Returns NGX_OK or NGX_ERROR.
+ */
+
+ngx_int_t ngx_mcp_session_user(ngx_str_t *site, ngx_str_t *user,
+    u_char *digest);
+
 
 #endif /* _NGX_MCP_SESSION_H_INCLUDED_ */

@@ -182,6 +182,10 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
                     ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->revoked_ends, &root->revoked_ends_sentinel,
                     ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->revoked_users, &root->revoked_users_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->revoked_shares, &root->revoked_shares_sentinel,
+                    ngx_rbtree_insert_value);
 
     ngx_queue_init(&root->announcements);
     ngx_queue_init(&root->workers);
@@ -201,6 +205,7 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     root->nannouncements = 0;
     root->announcements_size = 0;
     root->nrevoked = 0;
+    root->nrevoked_users = 0;
 }
 
 

@@ -266,6 +266,11 @@ typedef struct {
     ngx_rbtree_t           revoked_ends; /* the same, by expiry */
     ngx_rbtree_node_t      revoked_ends_sentinel;
     ngx_uint_t             nrevoked;
+    ngx_rbtree_t           revoked_users; /* of these, by key */
+    ngx_rbtree_node_t      revoked_users_sentinel;
+    ngx_rbtree_t           revoked_shares; /* the same, by number of ids */
+    ngx_rbtree_node_t      revoked_shares_sentinel;
+    ngx_uint_t             nrevoked_users;
 
     /* unix seconds, for ngx_mcp_zone_log_once() */
 

@@ -278,17 +278,24 @@ served(http_post($nginx, $list, headers => [ 'mcp-SESSION-id' => $id ]),
     my $small = start_http(http => 'mcp_sse_zone zone=small:1300k; '
         . 'mcp_sse_max_message 64k;');
     my $conn = connect_to($small);
+    my @bob  = (conn => $conn, auth => MCPTest::credential('bob'));
+    my $id   = session_id($small);
     my @ids;
 
+    is(http_delete($small, $id)->status, 204, 'a user ends one session');
+
     for my $n (1 .. 1000) {
-        my $answer = initialize($small, conn => $conn);
+        my $answer = initialize($small, @bob);
 
         push @ids, $answer->header('Mcp-Session-Id');
-        http_delete($small, $ids[-1], conn => $conn);
+        http_delete($small, $ids[-1], @bob);
     }
 
+    not_found(http_post($small, $list, session => $id),
+        'an id stays ended while another user ends 1,000 sessions');
+
     my @known = grep {
-        http_post($small, request(1, 'ping'), session => $_, conn => $conn)
+        http_post($small, request(1, 'ping'), session => $_, @bob)
             ->status == 404
     } @ids;
 

@@ -26,7 +26,11 @@
 #define NGX_MCP_REMOTE_ANNOUNCE_MAX_AGE_MS  5000
 
 #define NGX_MCP_REMOTE_ANNOUNCE_KEY    "ended"
-#define NGX_MCP_REMOTE_ANNOUNCE_LIMIT  "10000"
+
+/* read at once, and in all: a zone of 200 MB has room for as many */
+
+#define NGX_MCP_REMOTE_ANNOUNCE_PAGE   10000
+#define NGX_MCP_REMOTE_ANNOUNCE_MAX    100000
 
 /* a member of the list in Redis: the key of the session, that of the user */
 
@@ -52,6 +56,7 @@ static void ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply,
 static ngx_int_t ngx_mcp_remote_announce_add(u_char *key, u_char *user,
     time_t end, redisCallbackFn *handler, void *data);
 static void ngx_mcp_remote_announce_trim(ngx_str_t *name, ngx_str_t *now);
+static void ngx_mcp_remote_announce_ask(uintptr_t offset);
 static void ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply,
     void *data);
 static ngx_int_t ngx_mcp_remote_announce_member(redisReply *reply, u_char *key,
@@ -193,11 +198,32 @@ void
 ngx_mcp_remote_announce_sync(void)
 {
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN], time[NGX_TIME_T_LEN];
-    ngx_str_t  argv[8];
+    ngx_str_t  name, now;
 
     ngx_mcp_revocation_each(ngx_mcp_remote_announce_restore);
 
     /* those of other instances */
+
+    ngx_mcp_remote_announce_ask(0);
+
+    ngx_mcp_redis_word(&name, buf, NGX_MCP_REMOTE_ANNOUNCE_KEY);
+    now.data = time;
+    now.len = ngx_sprintf(time, "%T", ngx_time()) - time;
+
+    ngx_mcp_remote_announce_trim(&name, &now);
+}
+
+
+/*
+ * Asks Redis for ended ids, but for the first ones.
+ */
+
+static void
+ngx_mcp_remote_announce_ask(uintptr_t offset)
+{
+    u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN], time[NGX_TIME_T_LEN];
+    u_char     first[NGX_INT_T_LEN], limit[NGX_INT_T_LEN];
+    ngx_str_t  argv[8];
 
     ngx_str_set(&argv[0], "ZRANGEBYSCORE");
     ngx_mcp_redis_word(&argv[1], buf, NGX_MCP_REMOTE_ANNOUNCE_KEY);
@@ -206,12 +232,15 @@ ngx_mcp_remote_announce_sync(void)
     ngx_str_set(&argv[3], "+inf");
     ngx_str_set(&argv[4], "WITHSCORES");
     ngx_str_set(&argv[5], "LIMIT");
-    ngx_str_set(&argv[6], "0");
-    ngx_str_set(&argv[7], NGX_MCP_REMOTE_ANNOUNCE_LIMIT);
+    argv[6].data = first;
+    argv[6].len = ngx_sprintf(first, "%ui", (ngx_uint_t) offset) - first;
+    argv[7].data = limit;
+    argv[7].len = ngx_sprintf(limit, "%ui",
+                              (ngx_uint_t) NGX_MCP_REMOTE_ANNOUNCE_PAGE)
+                  - limit;
 
-    (void) ngx_mcp_redis_command(ngx_mcp_remote_announce_read, NULL, 8, argv);
-
-    ngx_mcp_remote_announce_trim(&argv[1], &argv[2]);
+    (void) ngx_mcp_redis_command(ngx_mcp_remote_announce_read, (void *) offset,
+                                 8, argv);
 }
 
 
@@ -309,6 +338,7 @@ ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
 {
     u_char       key[NGX_MCP_DIGEST_LEN], user[NGX_MCP_DIGEST_LEN];
     time_t       end;
+    uintptr_t    offset;
     ngx_uint_t   i;
     redisReply  *r = reply, *score;
 
@@ -337,6 +367,15 @@ ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
         if (end != (time_t) NGX_ERROR) {
             (void) ngx_mcp_revocation_add(key, user, end);
         }
+    }
+
+    offset = (uintptr_t) data + NGX_MCP_REMOTE_ANNOUNCE_PAGE;
+
+    if (r->elements == 2 * NGX_MCP_REMOTE_ANNOUNCE_PAGE
+        && offset < NGX_MCP_REMOTE_ANNOUNCE_MAX)
+    {
+        ngx_mcp_remote_announce_ask(offset);
+        return;
     }
 
     /*

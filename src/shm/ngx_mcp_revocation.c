@@ -13,6 +13,9 @@
 #include "ngx_mcp_revocation.h"
 
 
+#define NGX_MCP_REVOCATION_LOG_INTERVAL  10    /* seconds */
+
+
 /* the ended ids of a user; freed with the last of them */
 
 typedef struct {
@@ -102,13 +105,16 @@ ngx_mcp_revocation_add(u_char *key, u_char *user, time_t end)
         ngx_mcp_zone_nomem(zone, ngx_cycle->log);
     }
 
-    if (forgotten) {
+    if (forgotten
+        && ngx_mcp_zone_log_once(&zone->root->revoked_logged_at,
+                                 NGX_MCP_REVOCATION_LOG_INTERVAL))
+    {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "mcp sse: too many ended sessions for mcp_sse_zone "
-                      "\"%V\", the oldest %ui of the users who have the most "
-                      "are forgotten and their ids can be used again; set a "
-                      "larger size in \"mcp_sse_zone\"",
-                      &zone->conf->zone_name, forgotten);
+                      "\"%V\", the oldest of the users who have the most are "
+                      "forgotten and their ids can be used again; set a larger "
+                      "size in \"mcp_sse_zone\"",
+                      &zone->conf->zone_name);
     }
 
     return item ? NGX_OK : NGX_ERROR;

@@ -275,6 +275,7 @@ typedef struct {
     /* unix seconds, for ngx_mcp_zone_log_once() */
 
     ngx_atomic_t           nomem_logged_at;
+    ngx_atomic_t           revoked_logged_at;
     ngx_atomic_t           forged_logged_at;
     ngx_atomic_t           redis_refused_logged_at;
     ngx_atomic_t           redis_empty_logged_at;

@@ -93,6 +93,34 @@ $redis->cmd('ZADD', 'mcp:ended', map { (time + 3600, sprintf '%032x', $_) }
     $late->stop;
 }
 
+# another user has ended more sessions than the zone holds
+
+{
+    my $user = 'b' x 32;
+
+    for my $page (0 .. 12) {
+        $redis->cmd('ZADD', 'mcp:ended', map {
+            (time + 600, sprintf('%032x', $page * 1000 + $_) . $user)
+        } 1 .. 1000);
+    }
+
+    my ($late) = start_instances(1, redis => $redis, locations => $mcp);
+
+    wait_ready($late);
+    is(soon(404, $late, request(4, 'ping'), session => $id), 404,
+        'an instance that starts later reads all ended ids and keeps this one');
+    my $logged = () = $late->error_log =~ /too many ended sessions/g;
+
+    ok($logged && $logged < 100,
+        'a few lines in the log say that others are forgotten');
+    $late->stop;
+
+    for my $page (0 .. 12) {
+        $redis->cmd('ZREM', 'mcp:ended', map {
+            sprintf('%032x', $page * 1000 + $_) . $user } 1 .. 1000);
+    }
+}
+
 # the ended ids take longer on a slow line than the time-out of Redis
 
 {

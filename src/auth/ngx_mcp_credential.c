@@ -60,10 +60,17 @@ ngx_mcp_credential_read(ngx_http_request_t *r, ngx_mcp_credential_t *cred)
 
     scheme.data = header.data;
     scheme.len = p - header.data;
-    value.data = p + 1;
-    value.len = header.data + header.len - value.data;
 
-    /* also excludes a third word and a second blank */
+    /* RFC 9110, 11.4: one blank or more */
+
+    while (*p == ' ') {
+        p++;
+    }
+
+    value.data = p;
+    value.len = header.data + header.len - p;
+
+    /* also excludes a third word */
 
     if (!ngx_mcp_credential_visible(&value)) {
         return NGX_DECLINED;

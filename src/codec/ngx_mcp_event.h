@@ -41,10 +41,12 @@ ngx_mcp_event_t *ngx_mcp_event_alloc(size_t size, ngx_log_t *log);
 
 /*
  * Puts the frame of a "message" event around [pos, last), which must be one
- * line of JSON within the room for data.
+ * line of JSON within the room for data.  Takes ev over and returns the event,
+ * which is another one if characters had to be escaped, or NULL if memory is
+ * short.
  */
 
-void ngx_mcp_event_frame(ngx_mcp_event_t *ev);
+ngx_mcp_event_t *ngx_mcp_event_frame(ngx_mcp_event_t *ev, ngx_log_t *log);
 
 /*
  * Sets *data to the data of an event that ngx_mcp_event_frame() has framed.

@@ -51,17 +51,26 @@ ngx_mcp_json_walk(ngx_mcp_json_walk_t *w)
     yajl_status                status;
     ngx_mcp_json_alloc_t       arena;
 
-    if (w->body->len == 0 || ngx_mcp_json_text_check(w->body) != NGX_OK) {
+    w->text = *w->body;
+
+    /* RFC 8259, 8.1: a byte order mark may be ignored */
+
+    if (w->text.len >= 3 && ngx_memcmp(w->text.data, "\xef\xbb\xbf", 3) == 0) {
+        w->text.data += 3;
+        w->text.len -= 3;
+    }
+
+    if (w->text.len == 0 || ngx_mcp_json_text_check(&w->text) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    if (ngx_mcp_json_alloc_init(&arena, w->body->len) != NGX_OK) {
+    if (ngx_mcp_json_alloc_init(&arena, w->text.len) != NGX_OK) {
         return NGX_ERROR;
     }
 
     w->yajl = yajl_alloc(&ngx_mcp_json_callbacks, &arena.funcs, w);
 
-    status = yajl_parse(w->yajl, w->body->data, w->body->len);
+    status = yajl_parse(w->yajl, w->text.data, w->text.len);
 
     if (status == yajl_status_ok) {
         w->ended = 1;
@@ -81,8 +90,8 @@ ngx_mcp_json_walk(ngx_mcp_json_walk_t *w)
 
     /* yajl accepts an unterminated string behind the value */
 
-    last = w->body->data + w->body->len;
-    p = ngx_mcp_json_skip(w->body->data + w->mark, last);
+    last = w->text.data + w->text.len;
+    p = ngx_mcp_json_skip(w->text.data + w->mark, last);
 
     return (p == last) ? NGX_OK : NGX_DECLINED;
 }
@@ -195,20 +204,20 @@ ngx_mcp_json_scalar(ngx_mcp_json_walk_t *w, ngx_uint_t type)
     u_char     *p, *end;
     ngx_str_t   raw;
 
-    p = w->body->data + w->mark;
+    p = w->text.data + w->mark;
 
     /*
      * A number at the end of the body is reported by yajl_complete_parse(),
      * whose offset belongs to another buffer.
      */
 
-    w->mark = w->ended ? w->body->len : yajl_get_bytes_consumed(w->yajl);
+    w->mark = w->ended ? w->text.len : yajl_get_bytes_consumed(w->yajl);
 
     if (w->depth >= NGX_MCP_JSON_LEVELS) {
         return 1;
     }
 
-    end = w->body->data + w->mark;
+    end = w->text.data + w->mark;
 
     p = ngx_mcp_json_skip(p, end);
 
@@ -267,7 +276,7 @@ ngx_mcp_json_close(ngx_mcp_json_walk_t *w, ngx_uint_t type)
         return 1;
     }
 
-    raw.data = w->body->data + w->level[w->depth].start;
+    raw.data = w->text.data + w->level[w->depth].start;
     raw.len = w->mark - w->level[w->depth].start;
 
     if (w->value(w, type, &raw) != NGX_OK) {

@@ -63,6 +63,7 @@ struct ngx_mcp_json_walk_s {
     ngx_mcp_json_value_pt             value;
     void                             *data;
 
+    ngx_str_t                         text;    /* body without its BOM */
     yajl_handle                       yajl;
     size_t                            mark;    /* end of the last token */
     ngx_uint_t                        top;     /* type of the outermost one */
@@ -81,9 +82,10 @@ struct ngx_mcp_json_walk_s {
  * It keeps the ownership of all of them.  value() runs before this returns;
  * the raw bytes that it gets point into the body.
  *
- * Returns NGX_OK if the body is one JSON value in UTF-8 that is not deeper
- * than max_depth; NGX_DECLINED if it is not; NGX_ERROR if memory is short or
- * value() has failed.  w->top is the type of the outermost container, or 0.
+ * Returns NGX_OK if the body is one JSON value in UTF-8, with or without a byte
+ * order mark in front, that is not deeper than max_depth; NGX_DECLINED if it is
+ * not; NGX_ERROR if memory is short or value() has failed.  w->top is the type
+ * of the outermost container, or 0.
  */
 
 ngx_int_t ngx_mcp_json_walk(ngx_mcp_json_walk_t *w);

@@ -94,7 +94,7 @@ struct ngx_mcp_ctx_s {
     unsigned                         has_session_id:1; /* sid is valid */
     unsigned                         batches:1;    /* the version has them */
     unsigned                         accept_json:1;
-    unsigned                         accept_stream:1; /* is named in Accept */
+    unsigned                         accept_stream:1;
 };
 
 

@@ -25,8 +25,6 @@ typedef struct {
 typedef struct {
     ngx_str_t      name;
     size_t         type;       /* length of the type, with the slash */
-    ngx_uint_t     least;      /* less specific ranges are ignored */
-
     ngx_uint_t     best;       /* most specific range so far */
     ngx_uint_t     accepted;
 } ngx_mcp_negotiate_media_t;
@@ -146,8 +144,9 @@ ngx_mcp_negotiate_limit(ngx_str_t *offered)
 
 
 /*
- * RFC 9110, 12.5.1, except that wildcards do not accept an event stream: a
- * client that accepts any type may not be able to read one.
+ * RFC 9110, 12.5.1, except that a wildcard does not accept an event stream
+ * beside JSON: a client that accepts any type, as libraries do by default, may
+ * not be able to read one, and can read JSON.
  */
 
 void
@@ -166,12 +165,10 @@ ngx_mcp_negotiate_accept(ngx_http_request_t *r)
 
     ngx_str_set(&json->name, "application/json");
     json->type = sizeof("application/") - 1;
-    json->least = NGX_MCP_NEGOTIATE_ANY_TYPE;
     json->accepted = 1;
 
     ngx_str_set(&stream->name, "text/event-stream");
     stream->type = sizeof("text/") - 1;
-    stream->least = NGX_MCP_NEGOTIATE_NAMED;
 
     while (ngx_mcp_header_member(&r->headers_in.headers,
                                  &ngx_mcp_accept_header, &pos, &range)
@@ -189,11 +186,13 @@ ngx_mcp_negotiate_accept(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     ctx->accept_json = json->accepted;
-    ctx->accept_stream = stream->accepted;
+    ctx->accept_stream = stream->accepted
+                         && (stream->best == NGX_MCP_NEGOTIATE_NAMED
+                             || !json->accepted);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp accept: json:%ui stream:%ui",
-                   json->accepted, stream->accepted);
+                   json->accepted, (ngx_uint_t) ctx->accept_stream);
 }
 
 
@@ -216,7 +215,7 @@ ngx_mcp_negotiate_range(ngx_mcp_negotiate_media_t *media, u_char *p,
 
         /* the most specific range has precedence */
 
-        if (specific >= media[i].least && specific >= media[i].best) {
+        if (specific && specific >= media[i].best) {
             media[i].best = specific;
             media[i].accepted = !ngx_mcp_negotiate_q_zero(params, last);
         }

@@ -284,7 +284,7 @@ ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text)
 ngx_int_t
 ngx_mcp_request_status_page(ngx_http_request_t *r, ngx_int_t *rc)
 {
-    if (ngx_mcp_request_create_ctx(r, "GET, HEAD") == NULL) {
+    if (ngx_mcp_request_create_ctx(r, "GET, HEAD, OPTIONS") == NULL) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NGX_DECLINED;
     }
@@ -307,11 +307,6 @@ ngx_mcp_request_document(ngx_http_request_t *r, ngx_int_t *rc)
 
     ngx_str_set(&ctx->origin, "*");
 
-    if (r->method == NGX_HTTP_OPTIONS) {
-        *rc = ngx_mcp_request_options(r);
-        return NGX_DECLINED;
-    }
-
     return ngx_mcp_request_read_only(r, rc);
 }
 
@@ -321,6 +316,11 @@ ngx_mcp_request_read_only(ngx_http_request_t *r, ngx_int_t *rc)
 {
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
         return NGX_OK;
+    }
+
+    if (r->method == NGX_HTTP_OPTIONS) {
+        *rc = ngx_mcp_request_options(r);
+        return NGX_DECLINED;
     }
 
     *rc = ngx_mcp_refuse(r, NGX_HTTP_NOT_ALLOWED,

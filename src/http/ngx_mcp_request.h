@@ -23,16 +23,16 @@ ngx_mcp_ctx_t *ngx_mcp_request_start(ngx_http_request_t *r, ngx_uint_t allowed,
     const char *methods, ngx_int_t *rc);
 
 /*
- * The same for /health and /metrics, which serve GET and HEAD of any client
- * and check nothing else.  Returns NGX_OK, or NGX_DECLINED if the request was
- * answered: the content handler returns *rc then.
+ * The same for /health and /metrics, which serve GET and HEAD of any client,
+ * answer OPTIONS and check nothing else.  Returns NGX_OK, or NGX_DECLINED if
+ * the request was answered: the content handler returns *rc then.
  */
 
 ngx_int_t ngx_mcp_request_status_page(ngx_http_request_t *r, ngx_int_t *rc);
 
 /*
- * The same for documents that pages of every Origin may read: also answers
- * OPTIONS, and allows any Origin (Fetch standard).
+ * The same for documents that pages of every Origin may read: allows any Origin
+ * (Fetch standard).
  */
 
 ngx_int_t ngx_mcp_request_document(ngx_http_request_t *r, ngx_int_t *rc);

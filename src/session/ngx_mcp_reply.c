@@ -48,9 +48,7 @@ ngx_mcp_reply_raw(ngx_mcp_task_t *task)
     ev->pos = task->answer.object.data;
     ev->last = ev->pos + task->answer.object.len;
 
-    ngx_mcp_event_frame(ev);
-
-    return ev;
+    return ngx_mcp_event_frame(ev, ngx_cycle->log);
 }
 
 
@@ -99,9 +97,7 @@ ngx_mcp_reply_with_id(ngx_mcp_task_t *task)
         ev->last = ngx_cpymem(ev->last, rest.data + 1, rest.len - 1);
     }
 
-    ngx_mcp_event_frame(ev);
-
-    return ev;
+    return ngx_mcp_event_frame(ev, ngx_cycle->log);
 }
 
 
@@ -119,7 +115,7 @@ ngx_mcp_reply_error(ngx_str_t *id, ngx_int_t code, const char *message,
                              ngx_cycle->log);
     if (ev) {
         ev->last = ngx_mcp_jsonrpc_error(ev->last, id, code, message, &value);
-        ngx_mcp_event_frame(ev);
+        ev = ngx_mcp_event_frame(ev, ngx_cycle->log);
     }
 
     return ev;
@@ -178,7 +174,7 @@ ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id, ngx_uint_t which)
              result, id);
 
     if (ev) {
-        ngx_mcp_event_frame(ev);
+        ev = ngx_mcp_event_frame(ev, ngx_cycle->log);
     }
 
     return ev;
@@ -210,7 +206,7 @@ ngx_mcp_reply_progress(ngx_mcp_task_t *task)
              token, task->seconds);
 
     if (ev) {
-        ngx_mcp_event_frame(ev);
+        ev = ngx_mcp_event_frame(ev, ngx_cycle->log);
     }
 
     return ev;

@@ -25,7 +25,7 @@ Content-Type: application/json
 === TEST 2: a malformed Authorization is 401
 --- more_headers eval
 [ map { "Authorization: $_" } "token", "Bearer", "token a:b c",
-    "token  alice-key:alice-secret", "Digest x", "alice-key:alice-secret",
+    "token alice-key:alice-secret x", "Digest x", "alice-key:alice-secret",
     "Bearer x y", "token alice-key" ]
 --- request eval
 [ ("GET /mcp/sse") x 8 ]
@@ -49,7 +49,7 @@ Content-Type: application/json
 === TEST 4: a valid credential is 200, the scheme in any case
 --- more_headers eval
 [ map { "Authorization: $_" } "token alice-key:alice-secret",
-    "TOKEN alice-key:alice-secret", "Token bob-key:bob-secret",
+    "TOKEN alice-key:alice-secret", "Token   bob-key:bob-secret",
     "Bearer alice-token", "BEARER alice-token", "bearer bob-token",
     "Basic YWxpY2Uta2V5OmFsaWNlLXNlY3JldA==",
     "basic YWxpY2Uta2V5OmFsaWNlLXNlY3JldA==" ]

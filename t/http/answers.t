@@ -104,12 +104,15 @@ sub held {
 {
     my @json = (undef, '*/*', 'application/json', 'application/*',
         'text/html, application/json;q=0.9', 'APPLICATION/JSON',
-        'text/event-stream;q=0, */*', 'text/*, application/json');
+        'text/event-stream;q=0, */*', 'text/*, application/json',
+        'application/json, text/plain, */*');
     my @stream = ('text/event-stream', 'text/event-stream;q=0.5',
         'Text/Event-Stream', 'text/html, text/event-stream',
         'application/json;q=0, text/event-stream',
-        '*/*, application/json;q=0.0, text/event-stream');
-    my @none = ('text/html', 'text/*', 'application/xml',
+        '*/*, application/json;q=0.0, text/event-stream',
+        'text/*', 'application/json;q=0, */*', 'text/html, text/*;q=0.1');
+    my @none = ('text/html', 'application/xml', 'text/*;q=0',
+        'text/*, text/event-stream;q=0',
         'application/json;q=0', 'text/event-stream;q=0',
         '*/*;q=0', 'image/png, text/plain', 'application/jsonp');
 

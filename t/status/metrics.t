@@ -84,7 +84,7 @@ EOT
             my $refused = get($nginx, '/metrics', method => $method);
 
             is($refused->status, 405, "$method /metrics is 405");
-            is($refused->header('Allow'), 'GET, HEAD',
+            is($refused->header('Allow'), 'GET, HEAD, OPTIONS',
                 "$method /metrics: the 405 has Allow");
         }
     });

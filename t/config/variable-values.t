@@ -25,6 +25,15 @@ for my $endpoint (qw(http stream message)) {
 EOT
 }
 
+$locations .= <<'EOT';
+        location ~ "^(?s:/url/(?<url>.*))$" {
+            mcp_sse_http; mcp_sse_public_url https://$url;
+        }
+        location ~ "^(?s:/issuer/(?<issuer>.*))$" {
+            mcp_sse_resource_metadata; mcp_sse_auth_server https://$issuer;
+        }
+EOT
+
 my $nginx = start_http(locations => $locations);
 my $good  = request(1, 'ping');
 
@@ -53,6 +62,22 @@ for my $endpoint (sort keys %method) {
     is(status($endpoint, "/user/$endpoint/alice$_"), 401,
         "mcp_sse_$endpoint: a principal with $_ is 401")
         for $forged, $line, '%1B[2J', '%7F';
+}
+
+# URLs that go into headers and documents are used only if they are URLs
+
+for my $bad ($forged, $line, '%1B[2J', '%22', '/x', '%20') {
+    my $refused = http($nginx, 'POST', path => "/url/a.example.com$bad",
+        auth => undef, body => $good);
+
+    is($refused->status, 401, "a public URL with $bad: the request is 401");
+    unlike($refused->header('WWW-Authenticate') || '', qr{//a\.example\.com},
+        'and its challenge does not have that URL');
+    is($refused->header('X-Evil'), undef, 'no header is the client\'s');
+
+    unlike(http($nginx, 'GET', path => "/issuer/a.example.com$bad")->body,
+        qr{"authorization_servers":\["[^"]*a\.example\.com},
+        "an authorization server with $bad is not named");
 }
 
 is_deeply([ $frappe->calls, $frappe->lookups ], [ 0, 0 ],

@@ -34,6 +34,8 @@ static ngx_int_t ngx_mcp_origin_listed(ngx_http_request_t *r, ngx_str_t *url,
     ngx_array_t *allowed);
 static ngx_int_t ngx_mcp_origin_own(ngx_http_request_t *r, ngx_str_t *url,
     ngx_mcp_origin_t *o);
+static ngx_int_t ngx_mcp_origin_request(ngx_http_request_t *r,
+    ngx_mcp_origin_t *own);
 
 
 ngx_int_t
@@ -253,9 +255,10 @@ ngx_mcp_origin_listed(ngx_http_request_t *r, ngx_str_t *url,
 static ngx_int_t
 ngx_mcp_origin_own(ngx_http_request_t *r, ngx_str_t *url, ngx_mcp_origin_t *o)
 {
+    ngx_int_t         rc;
     ngx_mcp_origin_t  own;
 
-    if (r->headers_in.host == NULL || ngx_mcp_origin_parse(url, o) != NGX_OK) {
+    if (ngx_mcp_origin_parse(url, o) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -267,16 +270,44 @@ ngx_mcp_origin_own(ngx_http_request_t *r, ngx_str_t *url, ngx_mcp_origin_t *o)
     own.port = ngx_mcp_origin_is(&o->scheme, "http") ? 80
                : ngx_mcp_origin_is(&o->scheme, "https") ? 443 : 0;
 
-    if (own.port == 0
-        || ngx_mcp_origin_host(&r->headers_in.host->value, &own) != NGX_OK)
-    {
-        return NGX_DECLINED;
+    rc = own.port ? ngx_mcp_origin_request(r, &own) : NGX_DECLINED;
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     return (own.port == o->port
             && own.host.len == o->host.len
             && ngx_strncasecmp(own.host.data, o->host.data, own.host.len) == 0)
            ? NGX_OK : NGX_DECLINED;
+}
+
+
+/*
+ * Finds host and port that the request names.  HTTP/3 and HTTP/1.0 may have no
+ * Host: nginx keeps the host of ":authority" or of the request line, without
+ * its port.
+ */
+
+static ngx_int_t
+ngx_mcp_origin_request(ngx_http_request_t *r, ngx_mcp_origin_t *own)
+{
+    if (r->headers_in.host) {
+        return ngx_mcp_origin_host(&r->headers_in.host->value, own);
+    }
+
+    if (r->headers_in.server.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_connection_local_sockaddr(r->connection, NULL, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    own->host = r->headers_in.server;
+    own->port = ngx_inet_get_port(r->connection->local_sockaddr);
+
+    return NGX_OK;
 }
 
 

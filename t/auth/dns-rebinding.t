@@ -70,6 +70,24 @@ for my $path ('/mcp/sse', '/mcp/messages', '/mcp') {
         ->status, 403, "a preflight of an unknown host at $path is refused");
 }
 
+# without Host, as HTTP/1.0 and HTTP/3 may be, the port is that of the server
+
+{
+    my $port = $nginx->port;
+
+    for my $case ([ 'erp.example.com', $port, 200 ],
+        [ 'erp.example.com', $port + 1, 403 ], [ 'evil.com', $port, 403 ])
+    {
+        my ($host, $at, $want) = @{$case};
+
+        is(http_post($nginx, $ping, version => '1.0', path =>
+            "http://$host:$at/mcp", headers =>
+            [ Host => undef, Origin => "http://$host:$at" ])->status, $want,
+            "without Host, a page of $host:"
+            . ($at == $port ? 'its port' : 'another port') . " is $want");
+    }
+}
+
 is(http_post($nginx, $ping, host => 'evil.example.com')->status, 200,
     'a client that is no page is served with any Host');
 

@@ -170,6 +170,10 @@ ngx_mcp_streamable_session(ngx_http_request_t *r)
 
     ctx->has_session_id = (rc == NGX_OK);
 
+    if (rc == NGX_OK) {
+        ngx_mcp_auth_renew(r);
+    }
+
     return rc;
 }
 

@@ -10,7 +10,6 @@
  */
 
 #include "ngx_mcp_submit.h"
-#include "ngx_mcp_auth.h"
 #include "ngx_mcp_session_http.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_counters.h"
@@ -150,7 +149,6 @@ ngx_mcp_submit_messages(ngx_mcp_exchange_t *x)
         /* the session is active: its streams are not evicted */
 
         ngx_mcp_registry_active(x->ctx->sid.key, messages->nelts);
-        ngx_mcp_auth_renew(r);
     }
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,

@@ -41,6 +41,8 @@ static void ngx_mcp_leftovers_let_go_locked(ngx_mcp_zone_t *zone, u_char *key,
     ngx_uint_t ended);
 static void ngx_mcp_leftovers_check_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_leftover_t *leftover);
+static void ngx_mcp_leftovers_expire_list_locked(ngx_mcp_zone_t *zone,
+    ngx_queue_t *leftovers);
 
 
 ngx_uint_t
@@ -382,11 +384,24 @@ ngx_mcp_leftovers_worker_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *worker)
 void
 ngx_mcp_leftovers_expire_locked(ngx_mcp_zone_t *zone)
 {
+    ngx_mcp_leftovers_expire_list_locked(zone, &zone->root->leftovers_left);
+
+    /* a session that nobody can take over any more has no timer */
+
+    ngx_mcp_leftovers_expire_list_locked(zone,
+                                         &ngx_mcp_workers_self()->leftovers);
+}
+
+
+static void
+ngx_mcp_leftovers_expire_list_locked(ngx_mcp_zone_t *zone,
+    ngx_queue_t *leftovers)
+{
     ngx_queue_t         *q, *next;
     ngx_mcp_leftover_t  *leftover;
 
-    for (q = ngx_queue_head(&zone->root->leftovers_left);
-         q != ngx_queue_sentinel(&zone->root->leftovers_left);
+    for (q = ngx_queue_head(leftovers);
+         q != ngx_queue_sentinel(leftovers);
          q = next)
     {
         next = ngx_queue_next(q);

@@ -8,6 +8,7 @@ use warnings;
 
 use lib 't/lib';
 use MCPTest;
+use MCPTest::Metrics qw(gauge);
 use Test::More;
 
 my $frappe = start_frappe();
@@ -384,6 +385,41 @@ start(stream => 'mcp_sse_max_calls 10;');
     ok($nginx->wait_log(qr/with more open requests than mcp_sse_zone/),
         'the log says so');
     $frappe->open_gate($gate);
+    $again->close;
+}
+
+# what a session has left in the zone goes with mcp_sse_grace, even if the user
+# has lost so many sessions that nothing else of it is kept
+
+start(http => 'mcp_sse_grace 5s; mcp_sse_max_sessions 2;');
+
+{
+    my @ids  = map { '"' . $_ x 4000 . '"' } 'a' .. 'c';
+    my $free = gauge($nginx, 'zone_free_bytes');
+    my @gates;
+
+    my $leave = sub {
+        my ($stream, $gate) = running();
+        my $n = $frappe->tool_count('hold');
+
+        post($nginx, $stream, hold($_, $gate)) for @ids;
+        run_until(sub { $frappe->tool_count('hold') == $n + 3 });
+        lose($stream);
+        push @gates, $gate;
+
+        return $stream;
+    };
+
+    $leave->();
+
+    my $again = again($leave->(), $workers[1]);
+
+    is_unknown($again, 1, 'many lost sessions: one is taken over');
+    $leave->();
+    $frappe->open_gate($_) for @gates;
+
+    ok(run_until(sub { gauge($nginx, 'zone_free_bytes') >= $free - 8192 }),
+        'many lost sessions: the zone gets back what they had left in it');
     $again->close;
 }
 

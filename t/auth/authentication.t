@@ -39,6 +39,9 @@ sub wait_failed {
         [ 'Token bob-key:bob-secret', 'bob', 'token bob-key:bob-secret' ],
         [ 'Bearer alice-token', 'alice', 'Bearer alice-token' ],
         [ 'bEARER bob-token', 'bob', 'Bearer bob-token' ],
+        [ 'token  alice-key:alice-secret', 'alice',
+            'token alice-key:alice-secret' ],
+        [ 'Bearer   bob-token', 'bob', 'Bearer bob-token' ],
         [ MCPTest::credential('alice', 'basic'), 'alice',
             'token alice-key:alice-secret' ],
         [ 'basic ' . (split / /, MCPTest::credential('alice', 'basic'))[1],
@@ -72,7 +75,6 @@ sub wait_failed {
 
     for my $auth (undef, '', 'token', 'Bearer', 'alice-key:alice-secret',
         'token alice-key:alice-secret extra', 'Bearer a b c',
-        'token  alice-key:alice-secret', 'Bearer  alice-token',
         'Digest alice-key:alice-secret', 'token alice-key', 'Negotiate abc',
         "token\talice-key:alice-secret")
     {

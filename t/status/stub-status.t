@@ -17,6 +17,53 @@ plan skip_all => "$binary has no stub_status"
 my $frappe = start_frappe();
 my %stub   = (locations => 'location = /stub { stub_status; }');
 
+# Fails the allocation by which a subrequest that ends wakes its parent, where
+# the block of the pool is full; the pools of requests have blocks of 4064
+# bytes.
+
+my $library = MCPTest::Preload->new(<<'END');
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *__libc_memalign(size_t alignment, size_t size);
+
+static int
+named(void *address, const char *name)
+{
+    Dl_info  info;
+
+    return dladdr(address, &info)
+           && info.dli_sname
+           && strcmp(info.dli_sname, name) == 0;
+}
+
+int
+posix_memalign(void **p, size_t alignment, size_t size)
+{
+    int    i, n;
+    void  *frame[8];
+
+    n = (size == 4064) ? backtrace(frame, 8) : 0;
+
+    for (i = 1; i < n; i++) {
+        if (named(frame[i], "ngx_http_finalize_request")
+            && (named(frame[i - 1], "ngx_http_post_request")
+                || named(frame[i - 1], "ngx_palloc")))
+        {
+            return ENOMEM;
+        }
+    }
+
+    *p = __libc_memalign(alignment, size);
+
+    return *p ? 0 : ENOMEM;
+}
+END
+
 
 # The numbers of a page of stub_status.
 
@@ -65,53 +112,6 @@ sub stub {
 }
 
 # ---- nginx gives a call up: no memory when its subrequest has ended
-
-# Fails the allocation by which a subrequest that ends wakes its parent, where
-# the block of the pool is full; the pools of requests have blocks of 4064
-# bytes.
-
-my $library = MCPTest::Preload->new(<<'END');
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <execinfo.h>
-#include <stdlib.h>
-#include <string.h>
-
-void *__libc_memalign(size_t alignment, size_t size);
-
-static int
-named(void *address, const char *name)
-{
-    Dl_info  info;
-
-    return dladdr(address, &info)
-           && info.dli_sname
-           && strcmp(info.dli_sname, name) == 0;
-}
-
-int
-posix_memalign(void **p, size_t alignment, size_t size)
-{
-    int    i, n;
-    void  *frame[8];
-
-    n = (size == 4064) ? backtrace(frame, 8) : 0;
-
-    for (i = 1; i < n; i++) {
-        if (named(frame[i], "ngx_http_finalize_request")
-            && (named(frame[i - 1], "ngx_http_post_request")
-                || named(frame[i - 1], "ngx_palloc")))
-        {
-            return ENOMEM;
-        }
-    }
-
-    *p = __libc_memalign(alignment, size);
-
-    return *p ? 0 : ENOMEM;
-}
-END
 
 {
     my $nginx = do {

@@ -22,11 +22,17 @@
 
 #define NGX_MCP_LOOKUPS_MAX_AGE_MS  20000
 
+/* a worker that waits tries every 20 ms, else it is stopped or hangs */
+
+#define NGX_MCP_LOOKUPS_TRIES_MS    200
+
 
 static ngx_uint_t ngx_mcp_lookups_has_place_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_worker_t *self, ngx_uint_t max);
 static ngx_uint_t ngx_mcp_lookups_others_wait_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_worker_t *self, ngx_uint_t share);
+static ngx_uint_t ngx_mcp_lookups_before_locked(ngx_mcp_zone_t *zone,
+    ngx_mcp_worker_t *self);
 static ngx_uint_t ngx_mcp_lookups_run(ngx_mcp_worker_t *worker);
 
 
@@ -44,10 +50,14 @@ ngx_mcp_lookups_take(ngx_uint_t max)
 
     self = ngx_mcp_workers_self();
 
-    if (self && ngx_mcp_lookups_has_place_locked(zone, self, max)) {
+    if (self) {
+        self->lookup_tried_at = ngx_current_msec;
+        taken = ngx_mcp_lookups_has_place_locked(zone, self, max);
+    }
+
+    if (taken) {
         self->lookups++;
         self->lookup_at = ngx_current_msec;
-        taken = 1;
     }
 
     ngx_mcp_zone_unlock(zone);
@@ -88,8 +98,13 @@ ngx_mcp_lookups_has_place_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *self,
 
     share = ngx_max(max / workers, 1);
 
-    return self->lookups < share
-           || !ngx_mcp_lookups_others_wait_locked(zone, self, share);
+    if (self->lookups >= share
+        && ngx_mcp_lookups_others_wait_locked(zone, self, share))
+    {
+        return 0;
+    }
+
+    return ngx_mcp_lookups_before_locked(zone, self) < max - all;
 }
 
 
@@ -119,6 +134,40 @@ ngx_mcp_lookups_others_wait_locked(ngx_mcp_zone_t *zone,
     }
 
     return 0;
+}
+
+
+/*
+ * Returns how many workers wait whose turn is before that of this one, which
+ * sees first that it has a free place again.
+ */
+
+static ngx_uint_t
+ngx_mcp_lookups_before_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *self)
+{
+    ngx_uint_t         n;
+    ngx_queue_t       *q;
+    ngx_mcp_worker_t  *worker;
+
+    n = 0;
+
+    for (q = ngx_queue_head(&zone->root->workers);
+         q != ngx_queue_sentinel(&zone->root->workers);
+         q = ngx_queue_next(q))
+    {
+        worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+
+        if (worker->lookups_waiting
+            && (ngx_msec_int_t) (ngx_current_msec - worker->lookup_tried_at)
+               < NGX_MCP_LOOKUPS_TRIES_MS
+            && (ngx_msec_int_t) (worker->lookup_at - self->lookup_at) < 0
+            && ngx_mcp_lookups_run(worker) <= self->lookups)
+        {
+            n++;
+        }
+    }
+
+    return n;
 }
 
 

@@ -15,7 +15,8 @@
 /*
  * Returns whether this worker may start one more look-up, and counts it: all
  * workers together run at most "max".  While others wait, each has its share
- * of "max".  ngx_mcp_lookups_release() gives the place back.
+ * of "max", and they take turns.  ngx_mcp_lookups_release() gives the place
+ * back.
  */
 
 ngx_uint_t ngx_mcp_lookups_take(ngx_uint_t max);

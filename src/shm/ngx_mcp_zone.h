@@ -73,6 +73,7 @@ typedef struct {
     ngx_atomic_t           lookups;      /* look-ups that run */
     ngx_atomic_t           lookups_waiting; /* that wait for a place */
     ngx_atomic_t           lookup_at;    /* the last start; ngx_current_msec */
+    ngx_atomic_t           lookup_tried_at; /* the last try for a place */
     ngx_atomic_t           redis;        /* NGX_MCP_REDIS_*, or 0 */
 
     ngx_uint_t             announcement_read; /* number of the last one read */

@@ -198,6 +198,48 @@ sub statuses {
     $_->close for @conns, map { $_->{conn} } @posts;
 }
 
+# workers take turns where there are fewer places than workers
+
+{
+    my $backend = slow();
+    my $nginx   = start_http(workers => 2, backend => $backend->port,
+        http => 'mcp_sse_auth_lookups 1;');
+    my ($one, $two) = $nginx->worker_pids;
+    my $conn  = connect_worker($nginx, $two);
+    my @flood = map { http_post($nginx, $list, async => 1, worker => $one,
+        auth => "token flood-$_:s") } 1 .. 20;
+
+    ok(run_until(sub { @asked == 1 }), 'a worker has the only place');
+
+    my $post = http_post($nginx, $list, async => 1, worker => $two,
+        auth => 'token user-bob:s');
+
+    has_read($conn);
+
+    for my $n (1 .. 5) {
+        release(1);
+        run_until(sub { @asked == $n + 1 });
+    }
+
+    is(asked('user-bob'), 1, 'it is not only that worker that gets it again');
+    is($most, 1, 'and one look-up runs at once');
+
+    # a worker that is stopped has its turn later
+
+    push @flood, map { http_post($nginx, $list, async => 1, worker => $two,
+        auth => "token late-$_:s") } 1, 2;
+    has_read($conn);
+    kill 'STOP', $two;
+    release();
+    ok(run_until(sub { !grep { !$_->ended } @flood[0 .. 19] }),
+        'a worker that is stopped does not keep the place free');
+    kill 'CONT', $two;
+    ok(run_until(sub { !grep { !$_->ended } @flood, $post }),
+        'all are answered');
+    is($post->status, 200, 'the user is served');
+    $_->close for $conn, map { $_->{conn} } @flood, $post;
+}
+
 # a worker that dies gives its places back
 
 {

@@ -16,6 +16,8 @@ package MCPTest::Blocks;
 use strict;
 use warnings;
 
+use File::Temp ();
+
 use MCPTest;
 
 my $settings = <<'EOT';
@@ -54,6 +56,26 @@ my $internal = <<'EOT';
     }
 EOT
 
+# Test::Nginx begins the arguments of nginx with "-e FILE"; an nginx without it
+# gets the others.
+
+my $wrapper;
+
+
+sub _without_e {
+    my ($binary) = @_;
+
+    $wrapper = File::Temp->newdir;
+
+    open my $file, '>', "$wrapper/nginx" or die "$wrapper/nginx: $!\n";
+    print {$file} "#!/bin/sh\n[ \"\$1\" != -e ] || shift 2\n",
+        "exec '$binary' \"\$@\"\n";
+    close $file;
+    chmod 0755, "$wrapper/nginx" or die "$wrapper/nginx: $!\n";
+
+    return "$wrapper/nginx";
+}
+
 my $locations = <<'EOT';
     location = /mcp/sse { mcp_sse_stream; }
     location = /mcp/sse/ { mcp_sse_stream; }
@@ -64,7 +86,10 @@ my $locations = <<'EOT';
 EOT
 
 BEGIN {
-    $ENV{TEST_NGINX_BINARY} = MCPTest::Nginx::binary();
+    my $binary = MCPTest::Nginx::binary();
+
+    $ENV{TEST_NGINX_BINARY} = MCPTest::Nginx::has_e() ? $binary
+        : _without_e($binary);
     $ENV{TEST_NGINX_LOAD_MODULES} = join ' ', MCPTest::Nginx::modules();
 
     # a directory and ports of its own

@@ -366,7 +366,7 @@ sub _end_with_parent {
 my $has_e;
 
 
-sub _has_e {
+sub has_e {
     $has_e = `'@{[ binary() ]}' -h 2>&1` =~ / -e / unless defined $has_e;
 
     return $has_e;
@@ -376,7 +376,7 @@ sub _has_e {
 sub _run {
     my ($self) = @_;
 
-    my @log = _has_e() ? ('-e', "$self->{dir}/logs/error.log") : ();
+    my @log = has_e() ? ('-e', "$self->{dir}/logs/error.log") : ();
     my $pid = fork;
     die "fork: $!\n" unless defined $pid;
 

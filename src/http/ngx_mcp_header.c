@@ -13,6 +13,8 @@
 static u_char *ngx_mcp_header_comma(u_char *p, u_char *last);
 static ngx_str_t ngx_mcp_header_trim(u_char *p, u_char *last);
 static ngx_uint_t ngx_mcp_header_same(ngx_str_t *a, ngx_str_t *b);
+static ngx_int_t ngx_mcp_header_cookie_in(ngx_str_t *header, ngx_str_t *name,
+    ngx_str_t *value);
 
 
 ngx_int_t
@@ -275,20 +277,63 @@ ngx_mcp_header_same(ngx_str_t *a, ngx_str_t *b)
 }
 
 
+/*
+ * nginx has a function that finds cookies, and another one for them since
+ * 1.29.6: the first one takes "," alone for a separator from then on.
+ */
+
 ngx_int_t
 ngx_mcp_header_cookie(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
 {
-#if (nginx_version >= 1023000)
+    ngx_str_t              cookie;
+    ngx_table_elt_t       *h;
+    ngx_mcp_header_pos_t   pos;
 
-    return ngx_http_parse_multi_header_lines(r, r->headers_in.cookie, name,
-                                             value)
-           ? NGX_OK : NGX_DECLINED;
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
+    ngx_str_set(&cookie, "cookie");
 
-#else
+    for ( ;; ) {
+        h = ngx_mcp_header_find(&r->headers_in.headers, &cookie, &pos);
 
-    return ngx_http_parse_multi_header_lines(&r->headers_in.cookies, name,
-                                             value)
-           == NGX_DECLINED ? NGX_DECLINED : NGX_OK;
+        if (h == NULL) {
+            return NGX_DECLINED;
+        }
 
-#endif
+        if (ngx_mcp_header_cookie_in(&h->value, name, value) == NGX_OK) {
+            return NGX_OK;
+        }
+    }
+}
+
+
+/* RFC 6265, 4.2.1: cookie-pair *( ";" SP cookie-pair ) */
+
+static ngx_int_t
+ngx_mcp_header_cookie_in(ngx_str_t *header, ngx_str_t *name, ngx_str_t *value)
+{
+    u_char  *p, *last, *end;
+
+    last = header->data + header->len;
+
+    for (p = header->data; p < last; p = end + 1) {
+
+        while (p < last && *p == ' ') {
+            p++;
+        }
+
+        end = ngx_strlchr(p, last, ';');
+        end = end ? end : last;
+
+        if ((size_t) (end - p) > name->len
+            && p[name->len] == '='
+            && ngx_strncmp(p, name->data, name->len) == 0)
+        {
+            value->data = p + name->len + 1;
+            value->len = end - value->data;
+
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
 }

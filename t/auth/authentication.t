@@ -599,6 +599,26 @@ EOT
         headers => [@cookie, @own, 'Sec-Fetch-Site', 'same-origin']);
 
     is($stream->status, 200, 'the cookie of a Frappe session opens a stream');
+
+    for my $header ('sid=alice-sid', 'a=b;sid=alice-sid', 'sid=alice-sid; a=b',
+        'xsid=nobody; sidx=nobody; a=sid=nobody; sid=alice-sid',
+        'a=b, sid=nobody; sid=alice-sid', ';; ; sid=alice-sid;')
+    {
+        my $other = open_stream($nginx, auth => undef, path => '/c/sse',
+            headers => [ Cookie => $header ]);
+
+        is($other->status, 200, "the cookie sid is found in \"$header\"");
+        $other->close;
+    }
+
+    for my $header ('a=b', 'sid', 'sid=', 'xsid=alice-sid', 'a=sid=alice-sid',
+        'a=b, sid=alice-sid')
+    {
+        is(open_stream($nginx, auth => undef, path => '/c/sse',
+            headers => [ Cookie => $header ])->status, 401,
+            "there is no cookie sid in \"$header\"");
+    }
+
     is(open_stream($nginx, auth => undef, path => '/c/sse',
         headers => [ Cookie => 'sid=nobody' ])->status, 401,
         'the cookie of an unknown session is 401');

@@ -18,6 +18,8 @@
 
 static ngx_int_t ngx_mcp_challenge_own(ngx_http_request_t *r,
     ngx_str_t *value);
+static ngx_uint_t ngx_mcp_challenge_foreign(ngx_str_t *value,
+    ngx_uint_t replaced);
 static ngx_uint_t ngx_mcp_challenge_bearer(ngx_str_t *value);
 static ngx_int_t ngx_mcp_challenge_set(ngx_http_request_t *r,
     ngx_str_t *value, ngx_str_t *name, ngx_str_t *text);
@@ -52,14 +54,7 @@ ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given, ngx_uint_t refused)
         return NGX_ERROR;
     }
 
-    /* metadata that Frappe names are those of another resource */
-
-    if (url.len == 0
-        && ngx_mcp_challenge_bearer(&value)
-        && ngx_mcp_challenge_find(&value, &ngx_mcp_challenge_metadata_name,
-                                  &param)
-           == NGX_OK)
-    {
+    if (ngx_mcp_challenge_foreign(&value, url.len != 0)) {
         value.len = 0;
     }
 
@@ -119,6 +114,44 @@ ngx_mcp_challenge_own(ngx_http_request_t *r, ngx_str_t *value)
                  - value->data;
 
     return NGX_OK;
+}
+
+
+/*
+ * Metadata that Frappe names are those of another resource.  Returns whether
+ * there are any in a place in which they are not replaced.
+ */
+
+static ngx_uint_t
+ngx_mcp_challenge_foreign(ngx_str_t *value, ngx_uint_t replaced)
+{
+    u_char     *p, *last;
+    ngx_str_t   param, *name;
+
+    name = &ngx_mcp_challenge_metadata_name;
+
+    p = value->data;
+    last = value->data + value->len;
+
+    if (ngx_mcp_challenge_bearer(value)) {
+
+        if (ngx_mcp_challenge_find(value, name, &param) == NGX_OK
+            && !replaced)
+        {
+            return 1;
+        }
+
+        p = param.data + param.len;
+    }
+
+    for ( /* void */ ; (size_t) (last - p) >= name->len; p++) {
+
+        if (ngx_strncasecmp(p, name->data, name->len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

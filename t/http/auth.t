@@ -139,6 +139,12 @@ for my $given (
       qq(Bearer realm="F", $error, $ours, Basic realm="G") ],
     [ 'Bearer realm=', qq(Bearer realm=, $error, $ours) ],
     [ 'Basic realm="F"', 'Basic realm="F"' ],
+    [ 'Basic realm="F", Bearer realm="G", resource_metadata="https://f/x"',
+      qq($realm, $error, $ours) ],
+    [ 'Bearer realm="F", Bearer Resource_Metadata=https://f/x, a=b',
+      qq($realm, $error, $ours) ],
+    [ 'Bearer resource_metadata="a", resource_metadata="https://f/x"',
+      qq($realm, $error, $ours) ],
     [ 'Bearerx realm="F"', 'Bearerx realm="F"' ],
 ) {
     my $backend = start_backend(sub {

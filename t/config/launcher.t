@@ -200,6 +200,24 @@ for my $case (
         "$name: Frappe's documents are made for it");
 }
 
+# by hand, as the comment of the example says
+
+{
+    my $edited = $example;
+
+    like($edited, qr/# .*X-Forwarded-Proto of OAuth.*\n *# mcp_sse_public_url/,
+        'the example tells where else the scheme of a proxy goes');
+
+    $edited =~ s/# (mcp_sse_public_url)/$1/;
+    $edited =~ s/(X-Forwarded-Proto) \$scheme/$1 https/;
+
+    my ($by_hand, $printed) = map { join "\n", map { join ' ', split }
+        grep { /\S/ && !/^ *#/ } split /\n/ } $edited,
+        config(%plain, PUBLIC_URL => 'https://erp.example.com');
+
+    is($by_hand, $printed, 'an example edited so is that of PUBLIC_URL');
+}
+
 refuses('PUBLIC_URL of another host without AUTH_SERVER', qr/AUTH_SERVER is/,
     PUBLIC_URL => 'https://mcp.example.com');
 refuses("PUBLIC_URL $_", qr/PUBLIC_URL/, PUBLIC_URL => $_)

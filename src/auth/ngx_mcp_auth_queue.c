@@ -42,8 +42,7 @@ struct ngx_mcp_auth_queue_client_s {
 static void ngx_mcp_auth_queue_address(struct sockaddr *sa, u_char *address);
 static ngx_mcp_auth_queue_client_t *ngx_mcp_auth_queue_client(u_char *address,
     ngx_uint_t known);
-static ngx_mcp_auth_queue_client_t *ngx_mcp_auth_queue_longest(
-    ngx_uint_t known);
+static ngx_mcp_auth_queue_client_t *ngx_mcp_auth_queue_longest(void);
 
 
 static ngx_queue_t  ngx_mcp_auth_queue_clients[] = {
@@ -79,11 +78,7 @@ ngx_mcp_auth_queue_add(ngx_mcp_auth_queue_entry_t *entry,
         return NGX_OK;
     }
 
-    client = ngx_mcp_auth_queue_longest(NGX_MCP_AUTH_QUEUE_UNKNOWN);
-
-    if (client == NULL) {
-        client = ngx_mcp_auth_queue_longest(NGX_MCP_AUTH_QUEUE_KNOWN);
-    }
+    client = ngx_mcp_auth_queue_longest();
 
     q = ngx_queue_last(&client->entries);
     *victim = ngx_queue_data(q, ngx_mcp_auth_queue_entry_t, queue);
@@ -185,26 +180,32 @@ ngx_mcp_auth_queue_client(u_char *address, ngx_uint_t known)
 
 
 /*
- * Returns the client with most entries, of several the one whose turn is last;
- * or NULL.
+ * Returns the client with most entries, of several the one whose turn is last.
+ * Those with known credentials count if there are no others.
  */
 
 static ngx_mcp_auth_queue_client_t *
-ngx_mcp_auth_queue_longest(ngx_uint_t known)
+ngx_mcp_auth_queue_longest(void)
 {
     ngx_queue_t                  *q, *clients;
     ngx_mcp_auth_queue_client_t  *client, *longest;
 
-    clients = &ngx_mcp_auth_queue_clients[known];
-    longest = NULL;
+    clients = &ngx_mcp_auth_queue_clients[NGX_MCP_AUTH_QUEUE_UNKNOWN];
 
-    for (q = ngx_queue_head(clients);
+    if (ngx_queue_empty(clients)) {
+        clients = &ngx_mcp_auth_queue_clients[NGX_MCP_AUTH_QUEUE_KNOWN];
+    }
+
+    q = ngx_queue_head(clients);
+    longest = ngx_queue_data(q, ngx_mcp_auth_queue_client_t, queue);
+
+    for (q = ngx_queue_next(q);
          q != ngx_queue_sentinel(clients);
          q = ngx_queue_next(q))
     {
         client = ngx_queue_data(q, ngx_mcp_auth_queue_client_t, queue);
 
-        if (longest == NULL || client->n >= longest->n) {
+        if (client->n >= longest->n) {
             longest = client;
         }
     }

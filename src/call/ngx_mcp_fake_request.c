@@ -16,8 +16,17 @@
  * where only the tree of the module is, they are not declared.
  */
 
+#if (NGX_STAT_STUB)
+
+#pragma weak ngx_stat_reading
+#pragma weak ngx_stat_requests
+
+#else
+
 extern ngx_atomic_t  *ngx_stat_reading __attribute__((weak));
 extern ngx_atomic_t  *ngx_stat_requests __attribute__((weak));
+
+#endif
 
 
 static void ngx_mcp_fake_request_uncount(ngx_http_request_t *r);

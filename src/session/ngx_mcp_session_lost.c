@@ -182,7 +182,7 @@ ngx_mcp_session_lost_limit(ngx_mcp_session_t *s)
         }
     }
 
-    if (n > s->conf->max_sessions) {
+    if (oldest && n > s->conf->max_sessions) {
         ngx_mcp_session_lost_forget(oldest);
     }
 }

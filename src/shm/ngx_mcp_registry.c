@@ -96,6 +96,10 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
 
     old = ngx_mcp_registry_find_locked(zone, s->sid.key);
 
+    /* it may have been lost before those that it had replaced have left */
+
+    record->replaces = old ? old->replaces : 0;
+
     if (old && s->streamable) {
 
         /* a new stream of a session that was used counts as used */
@@ -117,7 +121,7 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
             return NULL;
         }
 
-        record->replaces = old->replaces + 1;
+        record->replaces++;
 
         ngx_mcp_eviction_replace_locked(zone, old, wakeups);
         old = NULL;

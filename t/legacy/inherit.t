@@ -281,6 +281,44 @@ for my $worker (0, 1) {
     $again->close;
 }
 
+# the same, and the one that has replaced it is lost and taken over; the worker
+# may go on too late to be waited for
+
+{
+    my $refused = 0;
+
+    for (1 .. 5) {
+        my ($stream, $gate) = running();
+        my $conn = connect_worker($nginx, $workers[1]);
+        my $n    = $frappe->tool_count('hold');
+
+        kill STOP => $workers[0];
+
+        my $other = again($stream, $workers[1]);
+        my $left  = () = $nginx->error_log =~ /client left/g;
+
+        $other->close;
+        run_until(sub { my $now = () = $nginx->error_log =~ /client left/g;
+            $now > $left });
+
+        my $again = again($stream, $workers[1]);
+
+        accepted(post($nginx, $again, hold(1, $gate),
+            conn => $conn), 'replaced twice: the call is repeated');
+        kill CONT => $workers[0];
+        ok($stream->wait_ended, 'replaced twice: the first stream ends');
+        run_until(sub { $again->answers(1)
+            || $frappe->tool_count('hold') > $n });
+        $refused = $frappe->tool_count('hold') == $n;
+        $frappe->open_gate($gate);
+        $again->close;
+
+        last if $refused;
+    }
+
+    ok($refused, 'replaced twice: the first call is known, and does not run');
+}
+
 # the worker of the lost stream dies, or ends after a reload
 
 for my $how ('killed', 'reload') {

@@ -6,8 +6,9 @@
  * share.
  *
  *     <prefix>all            the channel of all workers
- *     <prefix>ended          a sorted set: digests of ended ids, with the time
- *                            (unix seconds) at which they expire by themselves
+ *     <prefix>ended          a sorted set: digests of ended ids, each with that
+ *                            of its user, and the time (unix seconds) at which
+ *                            they expire by themselves
  */
 
 #ifndef _NGX_MCP_REMOTE_ANNOUNCE_H_INCLUDED_

@@ -31,8 +31,9 @@
  *         the zone is.
  *
  * Until the zone is READY, a session that is not found may exist: a message
- * for it is kept pending, as if the stream of the session was lost.  If
- * another worker dies in the meantime, all begins again with DIRTY.
+ * for it is kept pending, as if the stream of the session was lost.  Requests
+ * of Streamable HTTP wait, too, since their ids may be in flight.  If another
+ * worker dies in the meantime, all begins again with DIRTY.
  *
  * A worker that is dead but not yet found keeps the zone in its phase until
  * the sweep finds it.  Ended session ids, cached look-ups, tombstones,

@@ -16,8 +16,8 @@
  * Creates the connection and the request of a call whose cscf is set.
  * write_handler() runs when the subrequest has ended, cleanup() when nginx
  * gives the request up, or the call frees it, with the call as data.  nginx
- * never frees the request.  On NGX_ERROR (memory is short)
- * the call frees what was created.
+ * never frees the request.  Returns NGX_OK, or NGX_ERROR if memory is short:
+ * then the call frees what was created.
  */
 
 ngx_int_t ngx_mcp_fake_request_create(ngx_mcp_call_t *call,

@@ -13,8 +13,10 @@
 
 
 /*
- * The content handler of mcp_sse_health: the state of the instance as JSON;
- * with ?ready=1, 503 while it should get no new clients.
+ * The content handler of mcp_sse_health: the state of the instance as JSON,
+ * and what is known of Frappe.  With ?ready=1, ?ready=strict or ?ready=backend
+ * it is 503 while the instance should get no new clients: docs/PROTOCOL.md 9.4
+ * and 9.23.
  */
 
 ngx_int_t ngx_mcp_health_handler(ngx_http_request_t *r);

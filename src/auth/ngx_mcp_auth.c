@@ -342,7 +342,7 @@ ngx_mcp_auth_pause(ngx_mcp_ctx_t *ctx, ngx_mcp_auth_result_t *result)
 {
     ngx_msec_int_t  left;
 
-    left = ctx->auth.deadline - ngx_current_msec;
+    left = (ngx_msec_int_t) (ctx->auth.deadline - ngx_current_msec);
 
     if (!ctx->auth.retry
         || result->final

@@ -35,6 +35,8 @@
 
 
 static ngx_int_t ngx_mcp_submit_ready(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_submit_wait(ngx_http_request_t *r,
+    ngx_mcp_exchange_t *x);
 static void ngx_mcp_submit_retry(void *data);
 static ngx_int_t ngx_mcp_submit_messages(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
@@ -88,6 +90,17 @@ ngx_mcp_submit_ready(ngx_http_request_t *r)
         return ngx_mcp_submit_messages(x);
     }
 
+    return ngx_mcp_submit_wait(r, x);
+}
+
+
+static ngx_int_t
+ngx_mcp_submit_wait(ngx_http_request_t *r, ngx_mcp_exchange_t *x)
+{
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = x->ctx;
+
     if (ngx_mcp_session_timers_stopped()
         || (ngx_msec_int_t) (ngx_current_msec - x->deadline) >= 0)
     {
@@ -137,7 +150,7 @@ ngx_mcp_submit_messages(ngx_mcp_exchange_t *x)
         rc = ngx_mcp_submit_envelope(x, messages, &s, &env);
 
         if (rc == NGX_AGAIN) {
-            return ngx_mcp_submit_ready(r);
+            return ngx_mcp_submit_wait(r, x);
         }
 
         if (rc != NGX_OK) {

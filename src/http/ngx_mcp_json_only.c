@@ -130,7 +130,7 @@ ngx_mcp_json_only_replace(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
     ngx_http_clean_header(r);
 
     r->headers_out.status = status;
-    r->headers_out.content_length_n = ctx->replaced.len;
+    r->headers_out.content_length_n = (off_t) ctx->replaced.len;
 
     ngx_str_set(&r->headers_out.content_type, "application/json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;

@@ -233,7 +233,7 @@ ngx_mcp_session_lost_expired(void *data)
 void
 ngx_mcp_session_lost_forget(ngx_mcp_session_t *s)
 {
-    ngx_queue_t  *q;
+    ngx_queue_t  *q, *next;
 
     if (!s->lost) {
         return;
@@ -249,12 +249,16 @@ ngx_mcp_session_lost_forget(ngx_mcp_session_t *s)
     ngx_mcp_timer_del(&s->grace);
     ngx_queue_remove(&s->lost_queue);
 
-    while (!ngx_queue_empty(&s->kept)) {
-        q = ngx_queue_head(&s->kept);
-        ngx_queue_remove(q);
+    for (q = ngx_queue_head(&s->kept);
+         q != ngx_queue_sentinel(&s->kept);
+         q = next)
+    {
+        next = ngx_queue_next(q);
 
         ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
+
+    ngx_queue_init(&s->kept);
 
     ngx_post_event(&s->event, &ngx_posted_events);
 }

@@ -66,7 +66,7 @@ ngx_mcp_backend_state(ngx_mcp_backend_state_t *state)
         backend = &ngx_mcp_zone()->root->backend[i];
 
         if (ngx_mcp_backend_failing(backend, now)) {
-            since = backend->bad_since;
+            since = (time_t) backend->bad_since;
 
             if (!failing || since < state->since) {
                 state->status = "failing";
@@ -82,7 +82,7 @@ ngx_mcp_backend_state(ngx_mcp_backend_state_t *state)
             continue;
         }
 
-        since = backend->good_since;
+        since = (time_t) backend->good_since;
 
         if (!failing && since > state->since) {
             state->status = "healthy";

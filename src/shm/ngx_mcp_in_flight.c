@@ -194,11 +194,16 @@ ngx_mcp_in_flight_free(ngx_mcp_in_flight_t *id)
 void
 ngx_mcp_in_flight_free_all(ngx_queue_t *ids)
 {
-    ngx_mcp_in_flight_t  *id;
+    ngx_queue_t  *q, *next;
 
-    while ((id = ngx_mcp_in_flight_take(ids)) != NULL) {
-        ngx_mcp_in_flight_free(id);
+    for (q = ngx_queue_head(ids); q != ngx_queue_sentinel(ids); q = next) {
+        next = ngx_queue_next(q);
+
+        ngx_mcp_in_flight_free(ngx_queue_data(q, ngx_mcp_in_flight_t,
+                                              siblings));
     }
+
+    ngx_queue_init(ids);
 }
 
 

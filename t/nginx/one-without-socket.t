@@ -61,6 +61,18 @@ sub without {
 }
 
 
+# The kernel has closed the files of the process, its socket among them: it is
+# a zombie, or the master has taken notice of its end.
+
+sub ended {
+    my ($pid) = @_;
+
+    open my $file, '<', "/proc/$pid/stat" or return 1;
+
+    return (<$file> || ') Z') =~ /\) Z/;
+}
+
+
 my $frappe = start_frappe();
 
 next_without();
@@ -104,7 +116,7 @@ for my $round (1 .. 3) {
 
     for my $i (0, 1) {
         $nginx->kill_worker($with[$i]);
-        run_until(sub { !-e "/proc/$with[$i]/cwd" });
+        run_until(sub { ended($with[$i]) });
 
         is_rejected(post($nginx, $live[$i], request(2, 'ping'),
             conn => $conn), 400, -32001, 'Invalid session ID',

@@ -179,12 +179,12 @@ sub statuses {
     my $backend = slow();
     my $nginx   = start_http(workers => 4, backend => $backend->port,
         http => 'mcp_sse_auth_lookups 3;');
-    my @conns   = map { connect_worker($nginx, $_) } $nginx->worker_pids;
+    my @conns   = map { connect_worker($nginx, $_) } $nginx->wait_workers;
     my @posts;
 
     for my $n (1 .. 10) {
         push @posts, map { http_post($nginx, $list, async => 1,
-            worker => $_, auth => "token key-$n-$_:s") } $nginx->worker_pids;
+            worker => $_, auth => "token key-$n-$_:s") } $nginx->wait_workers;
     }
 
     ok(run_until(sub { $running == 3 }), 'look-ups run');
@@ -204,7 +204,7 @@ sub statuses {
     my $backend = slow();
     my $nginx   = start_http(workers => 2, backend => $backend->port,
         http => 'mcp_sse_auth_lookups 1;');
-    my ($one, $two) = $nginx->worker_pids;
+    my ($one, $two) = $nginx->wait_workers;
     my $conn  = connect_worker($nginx, $two);
     my @flood = map { http_post($nginx, $list, async => 1, worker => $one,
         auth => "token flood-$_:s") } 1 .. 20;
@@ -246,7 +246,7 @@ sub statuses {
     my $backend = slow();
     my $nginx   = start_http(workers => 2, backend => $backend->port,
         http => 'mcp_sse_auth_lookups 2;');
-    my ($one, $two) = $nginx->worker_pids;
+    my ($one, $two) = $nginx->wait_workers;
     my $conn = connect_worker($nginx, $two);
     my @lost = map { http_post($nginx, $list, async => 1, worker => $one,
         auth => "token key-$_:s") } 1, 2;
@@ -275,7 +275,7 @@ SKIP: {
     my $backend = slow();
     my $nginx   = start_http(workers => 3, backend => $backend->port,
         http => 'mcp_sse_auth_lookups 2;');
-    my ($one, $two, $dies) = $nginx->worker_pids;
+    my ($one, $two, $dies) = $nginx->wait_workers;
 
     skip('ptrace of a worker is not possible here', 1)
         unless $ptrace && syscall($ptrace, 16, $dies, 0, 0) == 0;

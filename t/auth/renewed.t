@@ -43,7 +43,7 @@ sub wait_looked_up {
 
 {
     my $nginx  = start_http(workers => 2);
-    my ($one, $two) = $nginx->worker_pids;
+    my ($one, $two) = $nginx->wait_workers;
     my $stream = open_stream($nginx, auth => $token, worker => $one);
 
     ok(call($nginx, $stream, tool(1, 'echo', {})), 'a call is answered');
@@ -160,7 +160,7 @@ my %streams = (
 for my $name (sort keys %streams) {
     my $nginx = start_http(workers => 2, http => 'mcp_sse_auth_cache 1s; '
         . 'mcp_sse_auth_recheck 2s; mcp_sse_auth_stale 1s;');
-    my ($one, $two) = $nginx->worker_pids;
+    my ($one, $two) = $nginx->wait_workers;
     my ($stream, $call) = $streams{$name}->($nginx, $one);
 
     is($stream->status, 200, "$name opens");

@@ -21,7 +21,7 @@ my $redis  = start_redis();
     my ($here, $there) = @nginx;
     my $history = MCPTest::History->new(frappe => $frappe);
     my $stream  = open_stream($here);
-    my @pids    = $here->worker_pids;
+    my @pids    = $here->wait_workers;
 
     $history->call($there, $stream);
     run_until(sub { !$history->pending });
@@ -82,7 +82,7 @@ my $redis  = start_redis();
         redis_opt => 'prefix=slow:', http => 'mcp_sse_grace 300s;');
     my $history = MCPTest::History->new(frappe => $frappe);
     my $stream  = open_stream($here);
-    my @pids    = $here->worker_pids;
+    my @pids    = $here->wait_workers;
 
     # wait until each message has been sent twice
 

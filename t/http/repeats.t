@@ -48,7 +48,7 @@ sub break_off {
 
     # a worker that answers a new connection has seen the client leave
 
-    connect_worker($nginx, $_)->close for $nginx->worker_pids;
+    connect_worker($nginx, $_)->close for $nginx->wait_workers;
 
     return;
 }

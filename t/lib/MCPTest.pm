@@ -213,6 +213,8 @@ sub connect_to {
 sub connect_worker {
     my ($nginx, $pid, %opt) = @_;
 
+    die "no such worker\n" unless defined $pid;
+
     my $end = now() + hang_after();
     my ($found, @asked);
 

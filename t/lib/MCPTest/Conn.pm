@@ -46,7 +46,7 @@ sub hang_after {
     my ($running) = (<$file> || '') =~ /\A([\d.]+)/;
     my $crowd     = ($running || 0) / $processors / 4;
 
-    return $seconds * ($crowd < 1 ? 1 : $crowd > 3 ? 3 : $crowd);
+    return int($seconds * ($crowd < 1 ? 1 : $crowd > 3 ? 3 : $crowd));
 }
 
 

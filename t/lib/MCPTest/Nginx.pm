@@ -665,6 +665,10 @@ sub log_faults {
     LINE:
     for my $line (split /\n/, $self->error_log . $self->stderr) {
 
+        # another test has looked whether the port is free; nginx tries again
+
+        next if $line =~ /bind\(\)\ to\ \S+\ failed\ \(98:/x;
+
         # without privileges worker_rlimit_nofile cannot be raised
 
         next if $ENV{MCP_SSE_VALGRIND} && $line =~ /setrlimit\(/;

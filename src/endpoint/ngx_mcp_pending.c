@@ -146,8 +146,9 @@ ngx_mcp_pending_try(ngx_mcp_pending_t *p)
 
 
 /*
- * Whether an earlier request of the session waits: for a new one, any; in a
- * round, one that was tried in it.
+ * Whether an earlier request of the session waits: for a new one, any that
+ * waits or has waited, though all of them may just ask Redis; in a round, one
+ * that was tried in it.
  */
 
 static ngx_uint_t
@@ -158,8 +159,11 @@ ngx_mcp_pending_follows(ngx_mcp_pending_t *p,
         return 0;
     }
 
-    return p->session ? session->round == ngx_mcp_pending_round
-                      : session->n > session->nsending;
+    if (p->session) {
+        return session->round == ngx_mcp_pending_round;
+    }
+
+    return session->round || session->n > session->nsending;
 }
 
 

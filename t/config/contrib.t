@@ -893,7 +893,8 @@ sub asked {
         ok(gone($pid, 'TERM'), 'Procfile: the bridge ends with bench');
     }
 
-    unlike(slurp("$dir/procfile.log"), qr/\[(?:alert|crit|emerg)\]/,
+    unlike(MCPTest::Nginx::log_text(slurp("$dir/procfile.log")),
+        qr/\[(?:alert|crit|emerg)\]/,
         'Procfile: the log has no alert, crit or emerg');
 }
 

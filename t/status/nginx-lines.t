@@ -23,6 +23,13 @@ my %refused = (
         qr/access forbidden by rule/ ],
 );
 
+# a module that nginx may be built without
+
+my $binary = MCPTest::Nginx::binary();
+
+delete $refused{auth_request}
+    if `$binary -V 2>&1` !~ /http_auth_request_module/;
+
 my $locations = join '', map {
     "        location = /$_ { mcp_sse_message; $refused{$_}[1] }\n"
 } sort keys %refused;

@@ -134,7 +134,8 @@ ngx_mcp_outcome_classify(ngx_mcp_call_t *call)
 
 
 /*
- * Only a plain name is told: anything else may be a text of Frappe.
+ * Clears the name of an exception that has other characters than a plain name:
+ * it may be a text of Frappe, which clients must not see.
  */
 
 static void

@@ -6,8 +6,9 @@
  * that Frappe refuses to a call.
  *
  * A newer credential is kept in the record of the session in the zone, since
- * any worker may get it (ngx_mcp_registry_renew()).  The owner takes it over
- * when it is to be looked up, and owns its bytes: s->renewed.
+ * any worker may get it (ngx_mcp_registry_renew()).  The owner copies it before
+ * it looks the credential of the session up again.  The session owns the copy
+ * (s->renewed) and frees it.
  */
 
 #include "ngx_mcp_session_credential.h"

@@ -16,8 +16,9 @@
  * the first one has ended.  The latter holds for a session that the server has
  * ended, too, whose requests were answered on its own stream.
  *
- * A session that was replaced notes its requests when its owner is told.  The
- * one that has replaced it waits for that, for a second at most.
+ * A new stream may replace a session of another worker.  That worker notes the
+ * open requests of the session in the zone as soon as it hears of it, and the
+ * new stream waits for that, for a second at most.
  */
 
 #include "ngx_mcp_session_lost.h"

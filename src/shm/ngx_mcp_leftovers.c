@@ -163,7 +163,8 @@ ngx_mcp_leftovers_own_locked(ngx_mcp_zone_t *zone, u_char *key, ngx_str_t *id)
 
 
 /*
- * Frees it if nothing is to be done for it any more.
+ * Frees a leftover whose request neither waits nor runs any more, and whose
+ * answer nobody is owed.
  */
 
 static void

@@ -19,9 +19,10 @@
 
 /*
  * Notes requests with these raw ids, which wait or run in this worker for the
- * session with that key.  If "grace", in milliseconds, is not 0, they are to be
- * answered by who takes the session over in that time.  What exceeds the limits
- * of a session or of the zone is not noted; returns whether all were.
+ * session with that key.  If "grace", in milliseconds, is not 0, a stream that
+ * takes the session over within that time answers them.  Requests beyond the
+ * limits of a session or of the zone are not noted.  Returns whether all were
+ * noted.
  */
 
 ngx_uint_t ngx_mcp_leftovers_add_locked(ngx_mcp_zone_t *zone, u_char *key,

@@ -37,6 +37,8 @@ static ngx_mcp_leftover_t *ngx_mcp_leftovers_next_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_leftover_t *leftover);
 static ngx_mcp_leftover_t *ngx_mcp_leftovers_own_locked(ngx_mcp_zone_t *zone,
     u_char *key, ngx_str_t *id);
+static void ngx_mcp_leftovers_clear(u_char *key, ngx_str_t *id,
+    ngx_uint_t ended);
 static void ngx_mcp_leftovers_let_go_locked(ngx_mcp_zone_t *zone, u_char *key,
     ngx_uint_t ended);
 static void ngx_mcp_leftovers_check_locked(ngx_mcp_zone_t *zone,
@@ -186,26 +188,24 @@ ngx_mcp_leftovers_check_locked(ngx_mcp_zone_t *zone,
 void
 ngx_mcp_leftovers_ended(u_char *key, ngx_str_t *id)
 {
-    ngx_mcp_zone_t      *zone;
-    ngx_mcp_leftover_t  *leftover;
-
-    zone = ngx_mcp_zone();
-
-    ngx_mcp_zone_lock(zone);
-
-    leftover = ngx_mcp_leftovers_own_locked(zone, key, id);
-
-    if (leftover) {
-        leftover->open = 0;
-        ngx_mcp_leftovers_check_locked(zone, leftover);
-    }
-
-    ngx_mcp_zone_unlock(zone);
+    ngx_mcp_leftovers_clear(key, id, 1);
 }
 
 
 void
 ngx_mcp_leftovers_answered(u_char *key, ngx_str_t *id)
+{
+    ngx_mcp_leftovers_clear(key, id, 0);
+}
+
+
+/*
+ * The request of this worker with exactly that raw id has ended or, if "ended"
+ * is not set, needs no answer any more.
+ */
+
+static void
+ngx_mcp_leftovers_clear(u_char *key, ngx_str_t *id, ngx_uint_t ended)
 {
     ngx_mcp_zone_t      *zone;
     ngx_mcp_leftover_t  *leftover;
@@ -217,7 +217,14 @@ ngx_mcp_leftovers_answered(u_char *key, ngx_str_t *id)
     leftover = ngx_mcp_leftovers_own_locked(zone, key, id);
 
     if (leftover) {
-        leftover->unanswered = 0;
+
+        if (ended) {
+            leftover->open = 0;
+
+        } else {
+            leftover->unanswered = 0;
+        }
+
         ngx_mcp_leftovers_check_locked(zone, leftover);
     }
 

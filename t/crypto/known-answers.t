@@ -1,0 +1,313 @@
+# Keys, packets and session ids byte by byte: what is on the wire, in Redis and
+# in the ids that clients keep is the same in each version, and is computed here
+# a second time.  Lengths at, below and above each bound.  docs/PROTOCOL.md 8,
+# 11.11.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use Digest::SHA qw(hmac_sha256 sha256);
+use MIME::Base64 qw(encode_base64url);
+use MCPTest;
+use MCPTest::Unit;
+use Test::More;
+
+my $unit = MCPTest::Unit->new('t/crypto/crypto.c', [ map { "crypto/ngx_mcp_$_" }
+    qw(cipher packet replay_window session_id) ]);
+
+
+sub hex_of { return MCPTest::Unit::hex(@_) }
+
+
+sub ask {
+    my @words = @_;
+
+    return $unit->ask(@words);
+}
+
+
+# HKDF-SHA-256 (RFC 5869) without a salt, 32 bytes
+
+sub hkdf {
+    my ($secret, $info) = @_;
+
+    return hmac_sha256($info . "\1", hmac_sha256($secret, "\0" x 32));
+}
+
+
+# HMAC over parts with their lengths, of which the module keeps a half
+
+sub digest {
+    my ($secret, @parts) = @_;
+
+    return substr hmac_sha256(join('', map { pack('N', length) . $_ } @parts),
+        $secret), 0, 16;
+}
+
+
+# keys: RFC 5869, A.3, and those of packets
+
+is(ask('derive', '0b' x 22, '-'), 'ok 8da4e775a563c18f715f802a063c5a31b8a11f5c'
+    . '5ee1879ec3454e5f3c738d2d', 'HKDF: the test case of RFC 5869 without a '
+    . 'salt');
+
+for my $length (1, 31, 32, 64, 65, 129, 4000) {
+    my ($secret, $info) = ('s' x $length, 'i' x $length);
+
+    is(ask('derive', hex_of($secret), hex_of($info)),
+        'ok ' . hex_of(hkdf($secret, $info)),
+        "HKDF: secret and info of $length bytes");
+}
+
+# AES-256-GCM: the test cases 13 and 14 of its specification, whose nonce is
+# that of packet 0, and one of another number, made with Python's cryptography
+
+my $zero = '00' x 32;
+my $key  = join '', map { sprintf '%02x', $_ } 0 .. 31;
+my $ad   = hex_of('header');
+my $body = hex_of('body of a packet, longer than a block of AES');
+my $n    = '72623859790382856';     # 0x0102030405060708
+my $tag  = '00' x 16;
+
+my $sealed = '663e0177fd8e6fbe62bf8d8e7d0c5c8456d930adb9b22d1ec98f3c310517beed'
+    . '4d4477fbf19aa240c04627c8cb112f757ca4b831753369df5a4a8089';
+
+is(ask('seal', $zero, 0, '-', $tag), 'ok 530f8afbc74536b9a963b4f1c4cb738b',
+    'AES-256-GCM: nothing but a tag');
+is(ask('seal', $zero, 0, '-', '00' x 16 . $tag),
+    'ok cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919',
+    'AES-256-GCM: one block');
+is(ask('seal', $key, $n, $ad, $body . $tag), "ok $sealed",
+    'AES-256-GCM: the nonce has all bytes of the number');
+like(ask('open', $key, $n, $ad, $sealed), qr/\Aok $body/,
+    'what was sealed is opened');
+
+my $flipped = ('67' . substr $sealed, 2);
+
+for my $case (
+    [ 'with another key',  $zero, $n,             $ad,    $sealed ],
+    [ 'of another number', $key,  $n + 1,         $ad,    $sealed ],
+    [ 'of another header', $key,  $n,             '61',   $sealed ],
+    [ 'without a header',  $key,  $n,             '-',    $sealed ],
+    [ 'with another byte', $key,  $n,             $ad,    $flipped ],
+    [ 'with another tag',  $key,  $n,             $ad,
+        substr($sealed, 0, -2) . '88' ],
+    [ 'that is shorter',   $key,  $n,             $ad,
+        substr($sealed, 0, -2) ],
+    [ 'of 15 bytes',       $key,  $n,             $ad,    '00' x 15 ],
+    [ 'without bytes',     $key,  $n,             $ad,    '-' ],
+) {
+    my ($name, @words) = @$case;
+
+    is(ask('open', @words), 'declined', "a text $name is not opened");
+    is(ask('errors'), 0, 'and leaves nothing in the queue of OpenSSL');
+}
+
+is(ask('open', $zero, 0, '-', '530f8afbc74536b9a963b4f1c4cb738b'),
+    'ok 530f8afbc74536b9a963b4f1c4cb738b', 'a text of 16 bytes is a tag');
+is(ask('seal', $key, 1, '-', '00' x 15), 'declined',
+    'there must be room for the tag');
+is(ask('long', 1 << 31), 'declined', 'a text of 2 GB is not sealed');
+
+# packets
+
+my ($here, $there) = ('h' x 16, 't' x 16);
+my ($old, $new) = ('o' x 32, 'n' x 40);
+my $packet_key = sub { return hkdf($_[0], "mcp sse packet$_[1]") };
+my $key_id = sub { return substr hkdf($_[0], 'mcp sse key id'), 0, 4 };
+
+is(ask('worker', hex_of($here), hex_of($new), hex_of($old)), 'ok',
+    'a worker has two secrets');
+
+my @sent = map { (split / /, ask('send', @$_))[2] }
+    [ 1, hex_of($there), hex_of('one') ], [ 4, '-', hex_of('two') ],
+    [ 5, hex_of($there), '-' ];
+
+for my $case ([ 1, 1, $there, 'one' ], [ 2, 4, "\0" x 16, 'two' ],
+    [ 3, 5, $there, '' ])
+{
+    my ($number, $type, $receiver, $text) = @$case;
+
+    my $head = hex_of("\1" . chr($type) . $key_id->($new) . $here . $receiver
+        . pack 'Q>', $number);
+
+    is($sent[$number - 1], $head . (ask('seal',
+        hex_of($packet_key->($new, $here)), $number, $head,
+        ($text eq '' ? '' : hex_of($text)) . $tag) =~ s/\Aok //r),
+        "packet $number: version, type, secret, sender, receiver, number, "
+        . 'sealed body');
+}
+
+is(ask('probe'), 'ok 01' . '00' x 45, 'a probe is version and type');
+
+is(ask('worker', hex_of($there), hex_of($old), hex_of($new)), 'ok',
+    'the receiver has the secrets in another order');
+is(ask('receive', $sent[0]), "ok 1 1 @{[ map { hex_of($_) } 'one', $here ]}",
+    'a packet arrives');
+is(ask('receive', $sent[1]), "ok 4 2 @{[ map { hex_of($_) } 'two', $here ]}",
+    'an announcement arrives');
+is(ask('receive', $sent[2]), 'ok 5 3 - ' . hex_of($here),
+    'an empty packet arrives');
+
+my $head  = sub { my ($at, $byte) = @_; my $copy = $sent[0];
+    substr($copy, 2 * $at, 2) = $byte; return $copy };
+my $probe = '01' . '00' x 45;
+
+for my $case (
+    [ 'of another version',            'abort',    $head->(0, '02') ],
+    [ 'of 45 bytes',                   'abort',    substr $sent[0], 0, 90 ],
+    [ 'without bytes',                 'abort',    '-' ],
+    [ 'of 46 bytes',                   'declined', substr $sent[0], 0, 92 ],
+    [ 'of 61 bytes',                   'declined', substr $sent[0], 0, 122 ],
+    [ 'of 62 bytes, of another length', 'declined', substr $sent[0], 0, 124 ],
+    [ 'of another type',               'declined', $head->(1, '02') ],
+    [ 'made an announcement',          'declined', $head->(1, '04') ],
+    [ 'with another secret',           'declined', $head->(5, 'ff') ],
+    [ 'of another sender',             'declined', $head->(6, 'ff') ],
+    [ 'for another receiver',          'declined', $head->(22, 'ff') ],
+    [ 'for another receiver, last byte', 'declined', $head->(37, 'ff') ],
+    [ 'with another number',           'declined', $head->(45, 'ff') ],
+    [ 'that is a probe',               'done',     $probe ],
+    [ 'that is a longer probe',        'abort',    "${probe}00" ],
+) {
+    my ($name, $want, $bytes) = @$case;
+
+    is(ask('receive', $bytes), $want, "a packet $name is $want");
+}
+
+# the secret of a sender changes while it is known
+
+is(ask('worker', hex_of($here), hex_of($old)), 'ok', 'a sender has a secret');
+my $first = (split / /, ask('send', 1, hex_of($there), '61'))[2];
+is(ask('worker', hex_of($here), hex_of($new)), 'ok', 'then another one');
+my $second = (split / /, ask('send', 1, hex_of($there), '62'))[2];
+
+is(ask('worker', hex_of($there), hex_of($new), hex_of($old)), 'ok',
+    'the receiver knows both');
+
+for my $case ([ $first, 61 ], [ $second, 62 ], [ $first, 61 ], [ $second, 62 ])
+{
+    like(ask('receive', $case->[0]), qr/\Aok 1 \d+ $case->[1] /,
+        'a packet with either secret arrives');
+}
+
+is(ask('worker', hex_of($there), hex_of($new)), 'ok',
+    'the first secret is removed');
+is(ask('receive', $first), 'declined', 'its packets are refused');
+like(ask('receive', $second), qr/\Aok/, 'those of the second one arrive');
+
+# session ids
+
+my ($secret, $site, $user) = ('k' x 32, 'erp.example.com', 'alice@example.com');
+my $instance = "\x01\x80\xfe\xff";
+
+
+sub make {
+    my ($issued, $purpose, $of_site, $of_user) = @_;
+
+    return split / /, ask('make', hex_of($secret), hex_of($instance), $issued,
+        $purpose, hex_of($of_site), hex_of($of_user));
+}
+
+
+for my $case ([ 0x12345678, 'session', $site, $user ],
+    [ 0, 'http', $site, $user ], [ 0xffffffff, 'http', '', '' ],
+    [ 0x80000000, 's', 'x' x 300, 'y' x 500 ])
+{
+    my ($issued, @of) = @$case;
+    my ($rc, $text, $raw, $id_key, $hash, $when, $where) = make($issued, @of);
+    my $bytes  = pack 'H*', $raw;
+    my $random = substr $bytes, 9, 12;
+    my $sha    = sha256($bytes);
+    my $name   = "an id issued at $issued";
+
+    is(hex_of(substr $bytes, 0, 9),
+        hex_of("\1" . pack('N', $issued) . $instance),
+        "$name: version, time, instance");
+    is(hex_of(substr $bytes, 21), hex_of(digest($secret, $of[0], "\1",
+        pack('N', $issued), $instance, $random, @of[1, 2])), "$name: its MAC");
+    is($text, encode_base64url($bytes), "$name: its text");
+    is($id_key, hex_of(substr $sha, 0, 16), "$name: its key");
+    is($hash, hex_of(substr $sha, 16, 8), "$name: its name in logs");
+    is($when, $issued, "$name: its time");
+    is(ask('parse', $text), "ok $raw $id_key $hash $issued "
+        . hex_of($instance), "$name: it is read as it was made");
+    isnt((make($issued, @of))[2], $raw, "$name: it has random bytes");
+}
+
+my $text = (make(1700000000, 'session', $site, $user))[1];
+my $last = substr $text, -1;
+
+for my $case (
+    [ 'is shorter',          substr $text, 0, 49 ],
+    [ 'is longer',           "${text}A" ],
+    [ 'has a blank',         substr($text, 0, 48) . '+' . $last ],
+    [ 'has "=" at its end',  substr($text, 0, 49) . '=' ],
+    [ 'has another version', 'Ag' . substr $text, 2 ],
+    [ 'has version 0',       'AA' . substr $text, 2 ],
+    map { [ "ends in $_", substr($text, 0, 49) . $_ ] } qw(B h x _ 0 P),
+) {
+    is(ask('parse', $case->[1]), 'declined', "a text that $case->[0] is no id");
+}
+
+like(ask('parse', substr($text, 0, 49) . $_), qr/\Aok/,
+    "a text that ends in $_ is an id") for qw(A Q g w);
+
+for my $case (
+    [ 'ok',       'as it was made',   'session', $site, $user, $secret ],
+    [ 'ok',       'the second secret', 'session', $site, $user, 'x' x 32,
+        $secret ],
+    [ 'ok',       'the first of two',  'session', $site, $user, $secret,
+        'x' x 32 ],
+    [ 'declined', 'another secret',    'session', $site, $user, 'x' x 32 ],
+    [ 'declined', 'no secret',         'session', $site, $user ],
+    [ 'declined', 'another purpose',   'http',    $site, $user, $secret ],
+    [ 'declined', 'another site',      'session', 'x', $user, $secret ],
+    [ 'declined', 'another user',      'session', $site, 'x', $secret ],
+    [ 'declined', 'a character moved', 'session', "${site}a",
+        substr($user, 1), $secret ],
+    [ 'error',    'an empty secret',   'session', $site, $user, '' ],
+) {
+    my ($want, $name, $purpose, @words) = @$case;
+
+    is(ask('verify', $text, $purpose, map { hex_of($_) } @words), $want,
+        "an id is verified with $name: $want");
+}
+
+# digests: secrets that are kept prepared, and parts around the buffer of 256
+
+for my $length (1, 127, 128, 129, 128, 127, 1000, 1000) {
+    my $of = 's' x $length;
+
+    for my $parts ([ 'a' ], [ 'a', '' ], [ '', '' ], [ 'a' x 300 ]) {
+        is(ask('hmac', map { hex_of($_) } $of, @$parts),
+            'ok ' . hex_of(digest($of, @$parts)),
+            "a digest with a secret of $length bytes, parts of "
+            . join ', ', map { length } @$parts);
+    }
+}
+
+for my $one (0, 1, 243 .. 253, 255 .. 257, 1000) {
+    for my $two (0, 1, 4, 250, 260) {
+        my @parts = ('a' x $one, 'b' x $two, 'c');
+
+        is(ask('hmac', map { hex_of($_) } $secret, @parts),
+            'ok ' . hex_of(digest($secret, @parts)),
+            "a digest of parts of $one, $two and 1 bytes");
+    }
+}
+
+for my $other ('k' x 31 . 'l', 'j' . 'k' x 31, 'k' x 32) {
+    is(ask('hmac', hex_of($other), '61'), 'ok ' . hex_of(digest($other, 'a')),
+        'a secret that differs in one byte is another one');
+}
+
+is(ask('hmac', '-', '61'), 'error', 'a digest with an empty secret');
+is(ask('errors'), 0, 'leaves nothing in the queue of OpenSSL');
+
+is(ask('random', 1 << 31), 'error', 'there are no 2 GB of random bytes');
+isnt(ask('random', 32), ask('random', 32), 'random bytes are other ones');
+like(ask('random', 32), qr/\Aok [0-9a-f]{64}\z/, 'as many as were asked for');
+
+finish();

@@ -1,0 +1,105 @@
+package MCPTest::Unit;
+
+# A program of the test, in C, that calls functions of the module by commands:
+# exact limits, known answers, and memory that is given back, where a request
+# to nginx cannot reach them.
+#
+#     my $unit = MCPTest::Unit->new('t/crypto/crypto.c',
+#         [qw(crypto/ngx_mcp_cipher crypto/ngx_mcp_packet)]);
+#
+#     is($unit->ask('derive', $secret, $info), $want);
+#
+# It is linked with those objects of the build that is tested, and runs inside
+# an nginx process instead of nginx's main(), for nginx's own functions.
+# Arguments and the answer are words; MCPTest::Unit::hex() makes one of bytes.
+# Skips all tests of the file where this is impossible.
+
+use strict;
+use warnings;
+
+use File::Basename ();
+use File::Temp ();
+use IPC::Open2 ();
+use Test::More;
+
+use MCPTest::Nginx;
+
+
+sub new {
+    my ($class, $source, $objects) = @_;
+
+    plan skip_all => 'a sanitizer wants to be loaded first'
+        if $ENV{MCP_SSE_SANITIZE} || $ENV{MCP_SSE_VALGRIND};
+
+    my ($module) = grep { m{/ngx_http_mcp_sse_module\.so\z} }
+        MCPTest::Nginx::modules();
+
+    my $build   = File::Basename::dirname($module || '/');
+    my @objects = map { "$build/addon/$_.o" } @$objects;
+    my $dir     = File::Temp->newdir;
+
+    plan skip_all => "no objects of the module in $build"
+        if grep { !-f } "$build/Makefile", @objects;
+
+    open my $file, '<', "$build/Makefile" or die "Makefile: $!\n";
+    my $text = do { local $/; <$file> };
+
+    my ($src) = $text =~ m{(\S+)/src/core/nginx\.h};
+
+    $src = $ENV{NGINX_SRC} || '/usr/share/nginx/src'
+        unless defined $src && $src =~ m{\A/};
+
+    plan skip_all => "no sources of nginx in $src" unless -d "$src/src/core";
+
+    my ($cc, $flags) = map { $text =~ /^$_ =\s*(.*)$/m } qw(CC CFLAGS);
+    my ($incs) = $text =~ /^ALL_INCS = (.*?)\n\n/ms;
+
+    $incs =~ s/\\\n//g;
+    $source = MCPTest::root() . "/$source";
+
+    my $out = qx(cd $src && $cc $flags -fPIC $incs -shared -o $dir/unit.so \\
+        $source @objects -lcrypto 2>&1);
+
+    die "the program is not built: $out\n" unless -f "$dir/unit.so";
+
+    local $ENV{LD_PRELOAD} = "$dir/unit.so";
+
+    my $pid = IPC::Open2::open2(my $from, my $to, MCPTest::Nginx::binary());
+
+    return bless { dir => $dir, pid => $pid, from => $from, to => $to },
+        $class;
+}
+
+
+sub hex { return length $_[0] ? unpack 'H*', $_[0] : '-' }
+
+
+# Gives a command and returns its answer.
+
+sub ask {
+    my ($self, @words) = @_;
+
+    print { $self->{to} } "@words\n";
+    $self->{to}->flush;
+
+    my $answer = readline $self->{from};
+
+    die "the program has ended at \"@words\"\n" unless defined $answer;
+    chomp $answer;
+
+    return $answer;
+}
+
+
+sub DESTROY {
+    my ($self) = @_;
+
+    local $?;
+
+    close $self->{to};
+    waitpid $self->{pid}, 0;
+
+    return;
+}
+
+1;

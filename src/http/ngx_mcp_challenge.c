@@ -18,6 +18,7 @@
 
 static ngx_int_t ngx_mcp_challenge_own(ngx_http_request_t *r,
     ngx_str_t *value);
+static ngx_uint_t ngx_mcp_challenge_cut(ngx_str_t *value);
 static ngx_uint_t ngx_mcp_challenge_foreign(ngx_str_t *value,
     ngx_uint_t replaced);
 static ngx_uint_t ngx_mcp_challenge_bearer(ngx_str_t *value);
@@ -54,7 +55,9 @@ ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given, ngx_uint_t refused)
         return NGX_ERROR;
     }
 
-    if (ngx_mcp_challenge_foreign(&value, url.len != 0)) {
+    if (ngx_mcp_challenge_cut(&value)
+        || ngx_mcp_challenge_foreign(&value, url.len != 0))
+    {
         value.len = 0;
     }
 
@@ -114,6 +117,34 @@ ngx_mcp_challenge_own(ngx_http_request_t *r, ngx_str_t *value)
                  - value->data;
 
     return NGX_OK;
+}
+
+
+/*
+ * Returns whether a quoted string has no end: what is added behind it would be
+ * a part of it.
+ */
+
+static ngx_uint_t
+ngx_mcp_challenge_cut(ngx_str_t *value)
+{
+    u_char      *p, *last;
+    ngx_uint_t   quoted;
+
+    quoted = 0;
+    last = value->data + value->len;
+
+    for (p = value->data; p < last; p++) {
+
+        if (*p == '"') {
+            quoted = !quoted;
+
+        } else if (quoted && *p == '\\') {
+            p++;
+        }
+    }
+
+    return quoted;
 }
 
 

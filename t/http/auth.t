@@ -121,7 +121,15 @@ for my $auth (undef, 'Digest x', 'Bearer') {
 my $ours  = qq(resource_metadata="http://erp.example.com$known/mcp");
 my $error = 'error="invalid_token"';
 
-for my $given (
+my ($given, $row);
+
+my $refusing = start_backend(sub {
+    return MCPTest::Backend::http(401, '{}', 'Content-Type',
+        'application/json', 'WWW-Authenticate', $given);
+});
+my $refused = start_http(backend => $refusing->port);
+
+for my $case (
     [ 'Bearer realm="F", resource_metadata="https://f/x"',
       qq(Bearer realm="F", $ours, $error) ],
     [ 'bearer Resource_Metadata = "https://f/\\"x", realm="F"',
@@ -146,22 +154,34 @@ for my $given (
     [ 'Bearer resource_metadata="a", resource_metadata="https://f/x"',
       qq($realm, $error, $ours) ],
     [ 'Bearerx realm="F"', 'Bearerx realm="F"' ],
+    [ 'Beare', 'Beare' ],
+    [ 'Bearer, Basic realm="G"', qq(Bearer $error, $ours, Basic realm="G") ],
+    [ 'Bearer,Basic realm="G"', qq(Bearer $error, $ours,Basic realm="G") ],
+    [ "Bearer realm=F\t,\tscope = \"a\"", qq(Bearer realm=F\t,\tscope = "a")
+      . qq(, $error, $ours) ],
+    [ 'Bearer realm="F, error=', qq($realm, $error, $ours) ],
+    [ 'Bearer realm="F\\"', qq($realm, $error, $ours) ],
+    [ 'Bearer realm="F\\', qq($realm, $error, $ours) ],
+    [ 'Bearer realm="F\\\\"', qq(Bearer realm="F\\\\", $error, $ours) ],
+    [ 'Bearer ERROR="x"', qq(Bearer ERROR="x", $ours) ],
+    [ 'Bearer error_uri="x"', qq(Bearer error_uri="x", $error, $ours) ],
+    [ 'Bearer error=x, resource_metadata="https://f/x", realm=F Basic',
+      qq(Bearer error=x, $ours, realm=F Basic) ],
 ) {
-    my $backend = start_backend(sub {
-        return MCPTest::Backend::http(401, '{}', 'Content-Type',
-            'application/json', 'WWW-Authenticate', $given->[0]);
-    });
-    my $own = start_http(backend => $backend->port);
+    my $bad = 'Bearer bad-token-' . ++$row;
 
-    is(challenge($own, auth => 'Bearer bad'), $given->[1],
-        "Frappe's challenge names the metadata of the endpoint: $given->[0]");
+    ($given, my $want) = @$case;
 
-    is(post($own, 'A' x 50, $list, auth => 'Bearer bad')
+    is(challenge($refused, auth => $bad), $want,
+        "Frappe's challenge names the metadata of the endpoint: $given");
+
+    is(post($refused, 'A' x 50, $list, auth => $bad)
         ->header('WWW-Authenticate'), qq($realm, $error),
         "a 401 of the messages does not name Frappe's metadata")
-        if $given->[0] =~ /f\/x"\z/;
-    $backend->stop;
+        if $given =~ /f\/x"\z/;
 }
+
+$refusing->stop;
 
 # Frappe is unreachable
 

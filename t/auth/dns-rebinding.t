@@ -49,6 +49,27 @@ is(status($_), 200, "a page of http://$_ is served")
 is(status('erp.example.com', origin => 'https://erp.example.com'), 200,
     'a page behind a proxy that ends TLS is served');
 
+# the port that Host does not name is that of the scheme of the page
+
+for my $case (
+    [ 'erp.example.com:80',   'http://erp.example.com',       200 ],
+    [ 'erp.example.com',      'http://erp.example.com:80',    200 ],
+    [ 'erp.example.com:443',  'https://erp.example.com',      200 ],
+    [ 'erp.example.com',      'https://erp.example.com:443',  200 ],
+    [ 'erp.example.com:443',  'http://erp.example.com',       403 ],
+    [ 'erp.example.com:80',   'https://erp.example.com',      403 ],
+    [ 'erp.example.com',      'http://erp.example.com:443',   403 ],
+    [ 'erp.example.com:8080', 'http://erp.example.com',       403 ],
+    [ 'erp.example.com',      'http://erp.example.com:81',    403 ],
+    [ 'erp.example.com:80',   'http://erp.example.com/',      200 ],
+    [ 'erp.example.com:80',   'http://erp.example.co',        403 ],
+) {
+    my ($host, $origin, $want) = @$case;
+
+    is(status($host, origin => $origin), $want,
+        "a page of $origin that asks $host: $want");
+}
+
 # hosts that anybody can have lead here
 
 for my $host ('evil.example.com', 'evil.example.com:8080', 'dot.example.com.x',
@@ -112,7 +133,8 @@ is(status('evil.example.com', path => '/any'), 200,
     my @origins = qw(vscode-webview://1a2b3c app://obsidian.md
         tauri://localhost capacitor://localhost chrome-extension://abcdefgh
         moz-extension://0a1b-2c3d http+unix://x:81 https://[2001:db8::1]
-        http://[::ffff:192.0.2.7]:8080);
+        http://[::ffff:192.0.2.7]:8080 http://a:1 http://a:65535
+        a-z.0+9://A_b-C.0z9);
 
     my $own = start_http(http => "mcp_sse_origin @origins;");
 
@@ -136,7 +158,9 @@ is(status('erp.example.com', origin => 'app://erp.example.com'), 403,
 
 for my $bad (qw(null localhost http:// http://[::1 http://[] http://[::g]
     http://[1.2.3.4] http://[1:2:3:4:5:6:7:8:9] 1app://x app:x app://x/y
-    http://a@b), 'http://[::1]x')
+    http://a@b http://a:0 http://a:65536 http://a: http://a:-1 http://a:x
+    http://a// http://a:80:80 http://a[b http://a`b http://a@b http://a+b),
+    'http://[::1]x', 'x_y://a', '[x://a', 'http://a~')
 {
     my $refused = start_nginx(fails => 1, locations =>
         "location = /x { mcp_sse_http; mcp_sse_origin $bad; }",

@@ -105,7 +105,14 @@ sub held {
     my @json = (undef, '*/*', 'application/json', 'application/*',
         'text/html, application/json;q=0.9', 'APPLICATION/JSON',
         'text/event-stream;q=0, */*', 'text/*, application/json',
-        'application/json, text/plain, */*');
+        'application/json, text/plain, */*',
+        'application/json;q=0.001', 'application/json; charset=utf-8;q=1',
+        'application/json;q=', "application/json\t;q=0.010 ;x=y",
+        'application/*;q=0, application/json',
+        'application/json, application/*;q=0', 'application/json, */*;q=0',
+        '*/*;q=0, application/*', 'application/*, */*;q=0',
+        'application/json;q=0, application/json', 'application/json;xq=0',
+        '*/*;q=0.0001');
     my @stream = ('text/event-stream', 'text/event-stream;q=0.5',
         'Text/Event-Stream', 'text/html, text/event-stream',
         'application/json;q=0, text/event-stream',
@@ -114,7 +121,12 @@ sub held {
     my @none = ('text/html', 'application/xml', 'text/*;q=0',
         'text/*, text/event-stream;q=0',
         'application/json;q=0', 'text/event-stream;q=0',
-        '*/*;q=0', 'image/png, text/plain', 'application/jsonp');
+        '*/*;q=0', 'image/png, text/plain', 'application/jsonp',
+        'application/json; Q=0', 'application/json;charset=utf-8;q=0',
+        "application/json;\tq=0.000 ;x=y", 'application/json ; q=0',
+        'application/json, application/json;q=0', 'application/*;q=0, */*;q=0',
+        '*/json', 'application/', 'application/*x', 'applicatiom/*', '*/x',
+        '***', '/*', 'text/event-strean', 'tixt/*');
 
     my @slow = map { http_post($nginx, tool(1, 'sleep', { seconds => 1.5 }),
         path => '/soon', accept => $_, async => 1) } @json;

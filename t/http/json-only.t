@@ -27,6 +27,7 @@ my %answers = (
     missing   => [ 404, $page, 'Content-Type', 'text/html' ],
     refused   => [ 401, '{}', 'Content-Type', 'application/json',
         'WWW-Authenticate', 'Basic realm="x"' ],
+    closed    => [ 499, $page, 'Content-Type', 'text/html' ],
     broken    => [ 500, $page, 'Content-Type', 'text/html' ],
     busy      => [ 503, '{}', 'Content-Type', 'application/json' ],
 );

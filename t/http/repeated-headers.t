@@ -159,6 +159,29 @@ is(http($nginx, 'OPTIONS', auth => undef, headers => [ @own,
     is($again->session, $sid, 'a stream with its id twice takes over');
 }
 
+# headers beyond the first 20, which nginx keeps in another part of its list
+
+for my $n (17 .. 24) {
+    my @many = map { ("X-Padding-$_" => $_) } 1 .. $n;
+
+    my $got = http_post($nginx, $list, accept => 'text/html',
+        type => undef, protocol => '2025-03-26', headers => [ @many,
+        Accept => 'application/json', 'MCP-Protocol-Version', '2025-11-25',
+        traceparent => "00-$n", @own ]);
+
+    is($got->status, 200, "$n further headers: Accept is found in two lines");
+    is($got->header('Access-Control-Allow-Origin'), $own[1],
+        "$n further headers: the Origin is found");
+    is($frappe->last_headers->{'mcp-protocol-version'}, '2025-11-25',
+        "$n further headers: the newest version of two lines counts");
+    is($frappe->last_headers->{traceparent}, "00-$n",
+        "$n further headers: traceparent goes to Frappe");
+    is(with([ @many, 'Mcp-Session-Id' => 'x' ])->status, 404,
+        "$n further headers: the session id is found");
+    is(with([ Origin => $own[1], @many, Origin => 'https://evil.example' ])
+        ->status, 403, "$n further headers: a second Origin is found");
+}
+
 # a header without a value is no header
 
 is(with([ "$_" => '' ])->status, 200, "an empty $_ is ignored")

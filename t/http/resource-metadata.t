@@ -14,7 +14,10 @@ my $frappe = start_frappe();
 my $list   = request(1, 'tools/list');
 my $known  = '/.well-known/oauth-protected-resource';
 
-my $document = "location $known { mcp_sse_resource_metadata; }";
+my $document = "location $known { mcp_sse_resource_metadata; } "
+    . 'location /.well-known/oauth-protected-resourc '
+    . '{ mcp_sse_resource_metadata; } '
+    . 'location = /elsewhere { mcp_sse_resource_metadata; }';
 
 
 # The document that the challenge of a 401 at a path names, read as a client
@@ -60,10 +63,15 @@ for my $path ($known, "$known/") {
 }
 
 for my $path ("${known}x", "$known/a%22b", "$known/a%0ab", "$known/a%80",
-    "$known/a%5Cb")
+    "$known/a%5Cb", "$known/a%20b", "$known/a%3Cb", "$known/a%3Eb",
+    "$known/a%3Fb", "$known/a%23b", "$known/a%25b", "$known/a%7Fb",
+    '/.well-known/oauth-protected-resourc', '/elsewhere')
 {
     is(get($nginx, $path)->status, 404, "$path is 404");
 }
+
+is((get($nginx, "$known/a%21~b")->json || {})->{resource},
+    'http://erp.example.com/a!~b', 'a path may have other characters');
 
 like(get($nginx, "$known/mcp", host => 'a"b')->status, qr/\A40[04]\z/,
     'a Host that is no host gets no document');

@@ -75,7 +75,7 @@ my $config = sub {
 # the client takes no byte for send_timeout
 
 {
-    my $nginx = start_nginx(config => $config, stream => 'send_timeout 2s;');
+    my $nginx = start_nginx(config => $config, stream => 'send_timeout 3s;');
     my $slow  = open_stream($nginx, rcvbuf => 4096);
 
     $slow->pause;
@@ -86,7 +86,20 @@ my $config = sub {
 
     my $idle = open_stream($nginx);
 
+    # one that was behind and has caught up has send_timeout no more
+
+    my $caught = open_stream($nginx, rcvbuf => 4096);
+
+    $caught->pause;
+    post($nginx, $caught, tool(1, 'big', { bytes => 400_000 }));
+    run_until(sub { @{[ $nginx->_slurp('audit.log') =~ /"id":"1"/g ]} == 2 });
+    $caught->resume;
+    ok($caught->wait_answer(1), 'a client that was behind catches up');
+
     sleep_for(4);
+    ok(!$caught->ended, 'send_timeout does not end its stream afterwards');
+    ok(call($nginx, $caught, request(2, 'ping')), 'and it works');
+    $caught->close;
     ok(!$idle->ended,
         'send_timeout does not end a stream with nothing to send');
     ok(call($nginx, $idle, request(1, 'ping')),

@@ -5,6 +5,8 @@
 #   make run          run it in the foreground, in front of $FRAPPE_URL or of a
 #                     stand-in for Frappe
 #   make test         run all tests; TEST="t/a/b.t t/c/d.t" runs these files
+#   make mutants      make small faults in src/ and see whether the tests find
+#                     them; N=40, SEED, JOBS, QUICK=1; see util/mutants
 #   make conformance  run the official conformance suite for Streamable HTTP
 #   make lint         check with util/check-style, gcc -fanalyzer, cppcheck,
 #                     clang-tidy, shellcheck, and the syntax of Perl and Python
@@ -34,8 +36,8 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test conformance lint bench sanitize image image-test \
-        install install-launcher deb clean
+.PHONY: build run test mutants conformance lint bench sanitize image \
+        image-test install install-launcher deb clean
 
 build:
 	@util/build
@@ -45,6 +47,9 @@ run:
 
 test:
 	@util/test $(TEST)
+
+mutants:
+	@util/mutants
 
 conformance:
 	@util/conformance

@@ -1,5 +1,6 @@
 # POSTs that wait for a stream: those of a session are a queue, which asks Redis
-# one question at a time.  docs/PROTOCOL.md 4.20, 11.17.
+# one question at a time; those for a session that another instance has just made
+# wait, too.  docs/PROTOCOL.md 4.20, 11.16, 11.17.
 
 use strict;
 use warnings;
@@ -12,8 +13,9 @@ MCPTest::Redis::need();
 
 my $frappe = start_frappe();
 my $redis  = start_redis();
-my ($here, $there) = start_instances(2, redis => $redis, workers => 1,
-    http => 'mcp_sse_grace 300s; mcp_sse_max_calls 1;');
+my ($here, $there, $quick) = start_instances(3, redis => $redis, workers => 1,
+    http => 'mcp_sse_grace 300s; mcp_sse_max_calls 1;',
+    per  => [ {}, {}, { http => 'mcp_sse_grace 1s;' } ]);
 
 
 # Opens a stream and loses it; returns it and its key in Redis.
@@ -98,6 +100,40 @@ for my $nginx ($there, $here) {
         join(' ', map { "k$_" } 1 .. 21), "$name: they run in their order");
     $_->close for @again;
     run_until(sub { health($here)->{active_connections} == 0 });
+}
+
+# A new id of another instance, which Redis does not know yet: the third instance
+# has the same key and no Redis, so that its sessions are never there.
+
+{
+    my $alone = start_nginx(key_file => MCPTest::Nginx::key_file());
+
+    my ($new, $old) = map { open_stream($alone) } 1, 2;
+    my $post = post($there, $new, request(1, 'ping'), async => 1);
+
+    ok(held($there, 1), 'a POST for a new id of another instance waits');
+
+    my $taken = open_stream($there,
+        headers => [ 'Last-Event-ID', $new->session ]);
+
+    is($taken->session, $new->session, 'a stream takes the id over');
+    $post->wait;
+    accepted($post, 'the POST is accepted then');
+    ok($taken->wait_answer(1), 'and answered on the stream');
+
+    # longer than the grace of an instance an id is not new
+
+    sleep_for(2.1);
+
+    is_rejected(post($quick, $old, request(2, 'ping')), 400, -32001,
+        'Invalid session ID', 'a POST for an id that is not new is 400');
+
+    my $fresh = open_stream($alone);
+
+    is_rejected(post($quick, $fresh, request(3, 'ping')), 400, -32001,
+        'Invalid session ID', 'one for a new id is 400 after the grace');
+
+    $_->close for $new, $old, $fresh, $taken;
 }
 
 finish();

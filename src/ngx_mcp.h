@@ -142,7 +142,6 @@ typedef struct {
     size_t                       zone_size;
     ngx_shm_zone_t              *zone;
 
-    ngx_str_t                    key_file;
     ngx_array_t                 *keys;         /* of ngx_str_t, or NULL */
 
     ngx_mcp_redis_conf_t        *redis;        /* or NULL */

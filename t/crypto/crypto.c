@@ -204,6 +204,20 @@ command_receive(void)
 }
 
 
+/* number N: written and read */
+
+static void
+command_number(void)
+{
+    u_char  data[8], *last;
+
+    last = ngx_mcp_packet_put(data, strtoull(texts[1], NULL, 10));
+
+    print_hex(data, last - data);
+    printf(" %llu", (unsigned long long) ngx_mcp_packet_get(data));
+}
+
+
 static void
 command_probe(void)
 {
@@ -395,6 +409,9 @@ run(void)
 
     } else if (strcmp(command, "receive") == 0) {
         command_receive();
+
+    } else if (strcmp(command, "number") == 0) {
+        command_number();
 
     } else if (strcmp(command, "probe") == 0) {
         command_probe();

@@ -197,6 +197,11 @@ is(ask('worker', hex_of($there), hex_of($new)), 'ok',
 is(ask('receive', $first), 'declined', 'its packets are refused');
 like(ask('receive', $second), qr/\Aok/, 'those of the second one arrive');
 
+for my $number (0, 1, '255', '256', $n, '18446744073709551615') {
+    is(ask('number', $number), ' ' . hex_of(pack 'Q>', $number) . " $number",
+        "the number $number is written and read");
+}
+
 # session ids
 
 my ($secret, $site, $user) = ('k' x 32, 'erp.example.com', 'alice@example.com');

@@ -12,7 +12,14 @@ package MCPTest::Unit;
 # It is linked with those objects of the build that is tested, and runs inside
 # an nginx process instead of nginx's main(), for nginx's own functions.
 # Arguments and the answer are words; MCPTest::Unit::hex() makes one of bytes.
-# Skips all tests of the file where this is impossible.
+#
+# Or a module of the test, which nginx loads behind this one:
+#
+#     my $show = MCPTest::Unit->module('t/config/show.c', 'ngx_mcp_show_module');
+#
+#     "load_module $show->{file};"
+#
+# Both skip all tests of the file where this is impossible.
 
 use strict;
 use warnings;
@@ -30,6 +37,39 @@ sub new {
 
     plan skip_all => 'a sanitizer wants to be loaded first'
         if $ENV{MCP_SSE_SANITIZE} || $ENV{MCP_SSE_VALGRIND};
+
+    my $self = $class->_link($source, $objects);
+
+    local $ENV{LD_PRELOAD} = $self->{file};
+
+    $self->{pid} = IPC::Open2::open2($self->{from}, $self->{to},
+        MCPTest::Nginx::binary());
+
+    return $self;
+}
+
+
+sub module {
+    my ($class, $source, $name) = @_;
+
+    return $class->_link($source, [], <<"EOT");
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+extern ngx_module_t  $name;
+
+ngx_module_t *ngx_modules[] = { &$name, NULL };
+char *ngx_module_names[] = { "$name", NULL };
+char *ngx_module_order[] = { NULL };
+EOT
+}
+
+
+# Compiles a file of the test, and further lines, with the flags of the build,
+# and links them with objects of it.
+
+sub _link {
+    my ($class, $source, $objects, $lines) = @_;
 
     my ($module) = grep { m{/ngx_http_mcp_sse_module\.so\z} }
         MCPTest::Nginx::modules();
@@ -55,19 +95,17 @@ sub new {
     my ($incs) = $text =~ /^ALL_INCS = (.*?)\n\n/ms;
 
     $incs =~ s/\\\n//g;
-    $source = MCPTest::root() . "/$source";
+
+    open my $more, '>', "$dir/lines.c" or die "lines.c: $!\n";
+    print {$more} defined $lines ? $lines : '';
+    close $more;
 
     my $out = qx(cd $src && $cc $flags -fPIC $incs -shared -o $dir/unit.so \\
-        $source @objects -lcrypto 2>&1);
+        @{[ MCPTest::root() ]}/$source $dir/lines.c @objects -lcrypto 2>&1);
 
-    die "the program is not built: $out\n" unless -f "$dir/unit.so";
+    die "it is not built: $out\n" unless -f "$dir/unit.so";
 
-    local $ENV{LD_PRELOAD} = "$dir/unit.so";
-
-    my $pid = IPC::Open2::open2(my $from, my $to, MCPTest::Nginx::binary());
-
-    return bless { dir => $dir, pid => $pid, from => $from, to => $to },
-        $class;
+    return bless { dir => $dir, file => "$dir/unit.so" }, $class;
 }
 
 
@@ -95,6 +133,8 @@ sub DESTROY {
     my ($self) = @_;
 
     local $?;
+
+    return unless $self->{pid};
 
     close $self->{to};
     waitpid $self->{pid}, 0;

@@ -92,6 +92,15 @@ for my $address ('192.0.2.77', '2001:db8::77') {
         'and so is X-Forwarded-For');
 }
 
+# a client that names no host
+
+http_post($nginx, $message, version => '1.0', headers => [ Host => undef ]);
+is($seen{call}{headers}{'x-forwarded-host'}, undef,
+    'without Host there is no X-Forwarded-Host');
+is($seen{call}{headers}{'x-forwarded-proto'}, 'http',
+    'but X-Forwarded-Proto');
+is($seen{call}{headers}{host}, 'erp.example.com', 'and Host is the site');
+
 # limit_req with a delay, limit_conn, a body limit
 
 {
@@ -111,6 +120,21 @@ for my $address ('192.0.2.77', '2001:db8::77') {
     cmp_ok($delayed, '>=', 1, 'limit_req delays calls');
     unlike(join('', map { $stream->answers($_) } 1 .. 4), qr/"error"/,
         'no delayed call fails');
+
+    # calls that are cancelled in their delay, whose timers must not be left
+
+    post($own, $stream, '[' . join(',', map { tool($_, 'echo', {}) } 5 .. 8)
+        . ']');
+    run_until(sub { @{[ $own->error_log =~ /delaying request/g ]}
+        > $delayed + 1 });
+    post($own, $stream, notification('notifications/cancelled',
+        { requestId => $_ })) for 5 .. 8;
+
+    sleep_for(1);
+    post($own, $stream, tool(9, 'echo', {}));
+    ok($stream->wait_answer(9), 'a call after cancelled ones is answered');
+    is(scalar $own->wait_workers, 1, 'no worker dies');
+    unlike($own->error_log, qr/exited on signal/, 'nor has one died');
 
     $stream->close;
 }

@@ -12,9 +12,13 @@ use Test::More;
 
 my $length = 2048;
 my $answer = 20_000;
+my $wait   = 0;
 
 my $backend = start_backend(sub {
     return if $_[0]{path} =~ /get_logged_user/;
+
+    return sub { !$wait }, MCPTest::Backend::http(200, result(1, 100))
+        if $_[0]{body} =~ /"wait"/;
 
     my ($bytes) = $_[0]{body} =~ /"bytes":"?(\d+)/ or return;
 
@@ -158,6 +162,9 @@ for my $case ([ $answer, 0 ], [ $answer + 1, 1 ]) {
 
 for my $chunked (0, 1) {
     my @open;
+
+    $wait = 1;
+
     my $name = $chunked ? 'chunks' : 'bodies';
 
     for (1 .. 5) {
@@ -177,6 +184,27 @@ for my $chunked (0, 1) {
     is($open[4]->status, 429, "the fifth of small unfinished $name is 429");
     is(scalar(grep { $_->ended } @open[0 .. 3]), 0,
         "four small unfinished $name are not");
+
+    # a body that is complete is not counted while its call runs
+
+    $_->{conn}->send_raw($chunked
+        ? padded(substr(tool(1, 'wait'), 1), 99) . "\r\n0\r\n\r\n"
+        : padded(substr(tool(1, 'wait'), 1), 99)) for @open[0 .. 3];
+    run_until(sub { metrics($nginx)->{nginx_mcp_sse_calls_running} == 4 });
+
+    my $last = connect_to($nginx);
+
+    push @open, $last->request('POST', '/mcp', host => 'erp.example.com',
+        headers => [ Authorization => MCPTest::credential(),
+            'Content-Length', 100 ], body => '{');
+    $open[-1]{conn} = $last;
+    connect_to($nginx)->get('/pid');
+    ok(!$open[-1]->ended, "$name that are complete are not counted");
+
+    $wait = 0;
+    run_until(sub { metrics($nginx)->{nginx_mcp_sse_calls_running} == 0 });
+    is(scalar(grep { ($_->status || 0) == 200 } @open[0 .. 3]), 4,
+        "$name: these calls are answered");
     $_->{conn}->close for @open;
 }
 

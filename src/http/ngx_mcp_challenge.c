@@ -44,7 +44,11 @@ ngx_mcp_challenge(ngx_http_request_t *r, ngx_str_t *given, ngx_uint_t refused)
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
-    value = *given;
+
+    /* members of a list may be empty: RFC 9110, 5.6.1.2 */
+
+    value.data = ngx_mcp_challenge_skip(given->data, given->data + given->len);
+    value.len = given->data + given->len - value.data;
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp challenge of %s", value.len ? "Frappe" : "the module");
@@ -150,39 +154,37 @@ ngx_mcp_challenge_cut(ngx_str_t *value)
 
 /*
  * Metadata that Frappe names are those of another resource.  Returns whether
- * there are any in a place in which they are not replaced.
+ * there are any in a place in which they are not replaced.  Clients search for
+ * the name, so that a quoted string is such a place, too.
  */
 
 static ngx_uint_t
 ngx_mcp_challenge_foreign(ngx_str_t *value, ngx_uint_t replaced)
 {
-    u_char     *p, *last;
-    ngx_str_t   param, *name;
+    u_char      *p, *last;
+    ngx_str_t    param, *name;
+    ngx_uint_t   n;
 
     name = &ngx_mcp_challenge_metadata_name;
 
-    p = value->data;
     last = value->data + value->len;
+    n = 0;
 
-    if (ngx_mcp_challenge_bearer(value)) {
-
-        if (ngx_mcp_challenge_find(value, name, &param) == NGX_OK
-            && !replaced)
-        {
-            return 1;
-        }
-
-        p = param.data + param.len;
-    }
-
-    for ( /* void */ ; (size_t) (last - p) >= name->len; p++) {
+    for (p = value->data; (size_t) (last - p) >= name->len; p++) {
 
         if (ngx_strncasecmp(p, name->data, name->len) == 0) {
-            return 1;
+            n++;
         }
     }
 
-    return 0;
+    if (n == 0) {
+        return 0;
+    }
+
+    return n > 1
+           || !replaced
+           || !ngx_mcp_challenge_bearer(value)
+           || ngx_mcp_challenge_find(value, name, &param) != NGX_OK;
 }
 
 

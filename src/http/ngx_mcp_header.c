@@ -10,7 +10,6 @@
 #include "ngx_mcp_header.h"
 
 
-static u_char *ngx_mcp_header_comma(u_char *p, u_char *last);
 static ngx_str_t ngx_mcp_header_trim(u_char *p, u_char *last);
 static ngx_uint_t ngx_mcp_header_same(ngx_str_t *a, ngx_str_t *b);
 static ngx_int_t ngx_mcp_header_cookie_in(ngx_str_t *header, ngx_str_t *name,
@@ -158,7 +157,7 @@ ngx_mcp_header_member(ngx_list_t *headers, ngx_str_t *name,
         }
 
         last = pos->rest.data + pos->rest.len;
-        p = ngx_mcp_header_comma(pos->rest.data, last);
+        p = ngx_mcp_header_delimiter(pos->rest.data, last, ',');
 
         *member = ngx_mcp_header_trim(pos->rest.data, p);
 
@@ -174,12 +173,8 @@ ngx_mcp_header_member(ngx_list_t *headers, ngx_str_t *name,
 }
 
 
-/*
- * Returns the next comma outside of quoted strings (RFC 9110, 5.6.4), or last.
- */
-
-static u_char *
-ngx_mcp_header_comma(u_char *p, u_char *last)
+u_char *
+ngx_mcp_header_delimiter(u_char *p, u_char *last, u_char ch)
 {
     ngx_uint_t  quoted;
 
@@ -193,7 +188,7 @@ ngx_mcp_header_comma(u_char *p, u_char *last)
         } else if (quoted && *p == '\\' && p + 1 < last) {
             p++;
 
-        } else if (!quoted && *p == ',') {
+        } else if (!quoted && *p == ch) {
             break;
         }
     }

@@ -59,6 +59,12 @@ ngx_int_t ngx_mcp_header_member(ngx_list_t *headers, ngx_str_t *name,
     ngx_mcp_header_pos_t *pos, ngx_str_t *member);
 
 /*
+ * Returns the next "ch" outside of quoted strings (RFC 9110, 5.6.4), or last.
+ */
+
+u_char *ngx_mcp_header_delimiter(u_char *p, u_char *last, u_char ch);
+
+/*
  * Sets *value to the value of a header that has one.  Clients and proxies send
  * such headers twice, in two lines or joined by a comma: if all are alike, it
  * is that value.  A single line whose members differ is the value itself.

@@ -259,8 +259,7 @@ ngx_mcp_negotiate_q_zero(u_char *p, u_char *last)
 
         for (p++; p < last && (*p == ' ' || *p == '\t'); p++) { /* void */ }
 
-        end = ngx_strlchr(p, last, ';');
-        end = end ? end : last;
+        end = ngx_mcp_header_delimiter(p, last, ';');
 
         if (end - p > 2 && (p[0] | 0x20) == 'q' && p[1] == '=') {
 

@@ -112,7 +112,8 @@ sub held {
         'application/json, application/*;q=0', 'application/json, */*;q=0',
         '*/*;q=0, application/*', 'application/*, */*;q=0',
         'application/json;q=0, application/json', 'application/json;xq=0',
-        '*/*;q=0.0001');
+        '*/*;q=0.0001', 'application/json;a=";q=0;"',
+        'application/json;a="\\";q=0;";q=1');
     my @stream = ('text/event-stream', 'text/event-stream;q=0.5',
         'Text/Event-Stream', 'text/html, text/event-stream',
         'application/json;q=0, text/event-stream',
@@ -126,7 +127,8 @@ sub held {
         "application/json;\tq=0.000 ;x=y", 'application/json ; q=0',
         'application/json, application/json;q=0', 'application/*;q=0, */*;q=0',
         '*/json', 'application/', 'application/*x', 'applicatiom/*', '*/x',
-        '***', '/*', 'text/event-strean', 'tixt/*');
+        '***', '/*', 'text/event-strean', 'tixt/*',
+        'application/json;a=";q=1;";q=0');
 
     my @slow = map { http_post($nginx, tool(1, 'sleep', { seconds => 1.5 }),
         path => '/soon', accept => $_, async => 1) } @json;

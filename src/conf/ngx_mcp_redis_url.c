@@ -32,6 +32,7 @@ static const char *ngx_mcp_redis_url_user(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *rest);
 static const char *ngx_mcp_redis_url_database(ngx_mcp_redis_conf_t *rcf,
     u_char *p, u_char *last);
+static ngx_uint_t ngx_mcp_redis_url_encoded(u_char *p, u_char *last);
 static ngx_int_t ngx_mcp_redis_url_decode(ngx_conf_t *cf, ngx_str_t *dst,
     u_char *p, u_char *last);
 static const char *ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf,
@@ -188,6 +189,10 @@ ngx_mcp_redis_url_user(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
         return "a user must have a password, \"USER:PASSWORD@\"";
     }
 
+    if (!ngx_mcp_redis_url_encoded(rest->data, at)) {
+        return "\"%\" in a user or password must be written as \"%25\"";
+    }
+
     if (ngx_mcp_redis_url_decode(cf, &rcf->user, rest->data, colon)
         != NGX_OK
         || ngx_mcp_redis_url_decode(cf, &rcf->password, colon + 1, at)
@@ -200,6 +205,25 @@ ngx_mcp_redis_url_user(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     rest->len = last - rest->data;
 
     return NULL;
+}
+
+
+/*
+ * Returns whether each "%" begins a byte: ngx_unescape_uri() would leave others
+ * out.
+ */
+
+static ngx_uint_t
+ngx_mcp_redis_url_encoded(u_char *p, u_char *last)
+{
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p == '%' && (last - p < 3 || ngx_hextoi(p + 1, 2) == NGX_ERROR)) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -118,6 +118,14 @@ bad($_, $value) for '', '""', '127.0.0.1:6379', 'http://127.0.0.1:6379',
     'redis://user:pass-of-redis@127.0.0.1:x/0',
     'redis://user:pass-of-redis@/0', 'redis://user:@127.0.0.1';
 
+# nginx would leave out a "%" that begins no byte
+
+good("redis://$_\@127.0.0.1:6379") for '%25:%25', ':%41', ':%00%fF';
+
+bad("redis://user$_\@127.0.0.1:6379", qr/must be written as "%25"/)
+    for ':%pass-of-redis', ':pass-of-redis%', ':pass-of-redis%4',
+    ':pass-of-redis%4g', '%:pass-of-redis', '%4:pass-of-redis', ':%';
+
 bad("redis://127.0.0.1:6379/$_", $value) for 'x', '-1', '0x', '0/1';
 
 # TLS is not supported: rediss must not become a connection without TLS

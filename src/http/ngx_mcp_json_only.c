@@ -125,6 +125,15 @@ ngx_mcp_json_only_replace(ngx_http_request_t *r, ngx_mcp_ctx_t *ctx,
     ctx->replaced.len = ngx_mcp_jsonrpc_error(p, NULL, code, message, NULL)
                         - p;
 
+    /*
+     * An answer without a status line makes nginx answer the client in
+     * HTTP/0.9, without headers.  http_major is 0 for HTTP/0.9 and HTTP/2.
+     */
+
+    if (r->http_major) {
+        r->http_version = r->http_major * 1000 + r->http_minor;
+    }
+
     /* removes Frappe's headers, Location for one */
 
     ngx_http_clean_header(r);

@@ -37,6 +37,8 @@ my $backend = start_backend(sub {
 
     my ($name) = $request->{path} =~ m{/(\w+)\z};
 
+    return ("no status line\n", \'close') if $name eq 'headless';
+
     return MCPTest::Backend::http(@{ $answers{$name} });
 });
 
@@ -93,12 +95,23 @@ for my $name (sort keys %answers) {
 is(get($nginx, '/documents/page', method => 'OPTIONS')->status, 204,
     'what nginx itself answers stays');
 
+# without a status line nginx takes Frappe's answer for one of HTTP/0.9, and
+# answers the client so
+
+{
+    my $got = get($nginx, '/documents/headless');
+
+    is($got->status, 404, 'an answer without a status line is 404');
+    is(($got->json || {})->{error}{message}, 'Not found',
+        'this 404 is JSON');
+}
+
 # the connection goes on
 
 {
     my $conn = connect_to($nginx);
     my @got  = map { $conn->request('GET', "/documents/$_",
-        host => 'erp.example.com')->wait } qw(page missing json page);
+        host => 'erp.example.com')->wait } qw(page headless json page);
 
     is_deeply([ map { $_->status } @got ], [ 404, 404, 200, 404 ],
         'the connection goes on after a refused document');

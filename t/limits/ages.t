@@ -154,9 +154,22 @@ EOT2
         return notification('notifications/cancelled', { requestId => $_[0] });
     };
 
-    # one that is read by all goes at once; one that is not stays 10 seconds
+    # a user without sessions leaves what is known of his credential only
 
     my $base = $chunks->();
+    my $bob  = open_stream($nginx, worker => $here,
+        auth => MCPTest::credential('bob'));
+
+    $bob->close;
+    run_until(sub { gauge($nginx, 'tombstones') == 1 });
+    $clock->advance(6);
+    run_until(sub { gauge($nginx, 'tombstones') == 0 });
+    is($chunks->(), $base + 1, 'a user without sessions has one chunk');
+
+    # an announcement that is read by all goes at once; one that is not stays 10
+    # seconds
+
+    $base = $chunks->();
 
     http_post($nginx, $cancel->(1), session => $session, conn => $conn{$here});
     ok(run_until(sub { $chunks->() == $base }),

@@ -86,8 +86,13 @@ ngx_mcp_zone_conf_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
+    /*
+     * Another file of the module has its variables at other addresses.  With
+     * this tag a reload that loads it keeps the zone.
+     */
+
     mcf->zone = ngx_shared_memory_add(cf, &mcf->zone_name, mcf->zone_size,
-                                      &ngx_http_mcp_sse_module);
+                                      &ngx_http_module);
     if (mcf->zone == NULL) {
         return NGX_ERROR;
     }
@@ -383,7 +388,7 @@ ngx_mcp_zone_conf_old(ngx_str_t *name)
             i = 0;
         }
 
-        if (zones[i].tag == &ngx_http_mcp_sse_module
+        if (zones[i].tag == &ngx_http_module
             && zones[i].shm.addr != NULL
             && (name == NULL
                 || (zones[i].shm.name.len == name->len

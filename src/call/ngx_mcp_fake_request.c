@@ -154,7 +154,6 @@ ngx_mcp_fake_request_connection(ngx_mcp_call_t *call, ngx_log_t *log)
     clog->handler = ngx_mcp_fake_request_log_error;
     clog->data = &call->log_ctx;
     clog->action = "calling the backend";
-    clog->connection = 0;
 
     call->log_ctx.connection = c;
 

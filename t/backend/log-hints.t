@@ -20,7 +20,8 @@ my $backend = start_backend(sub {
 
 my $nginx = start_http(backend => $backend->port, http =>
     'mcp_sse_auth_cache 1h; mcp_sse_call_timeout 300s;',
-    call => 'proxy_connect_timeout 300s;',
+    call => 'proxy_connect_timeout 300s; '
+        . 'proxy_set_header X-Connection $connection;',
     locations => <<'EOT');
         location /impatient { proxy_pass http://frappe; proxy_read_timeout 1s;
                               internal; }
@@ -109,6 +110,22 @@ for my $case (
         $name);
 }
 
+# in the log of calls nginx has the status, too, if it has sent no page
+
+@reply = (\'close');
+http_post($nginx, tool(++$id, 'echo', {}), accept => 'application/json');
+
+{
+    my @audit;
+
+    run_until(sub {
+        @audit = grep { $_->{id} eq $id } $nginx->audit;
+        return @audit;
+    });
+
+    is($audit[0]{status}, 502, 'the log of calls has the status of nginx');
+}
+
 # whose call it was
 
 $stream = open_stream($nginx);
@@ -120,6 +137,15 @@ is((line('stream'))[1], qq(, client: 127.0.0.1, session: $hash, method:)
     . ' "tools/call", server: erp.example.com, request: "/_mcp/call", host:'
     . ' "erp.example.com"',
     'a line names client, session and method of the call');
+
+is(((line('/mcp'))[0] =~ /answered (\d+)/)[0], 500, 'a call fails');
+
+{
+    my ($last) = reverse grep { $_->{path} =~ /handle_mcp/ } $backend->requests;
+
+    like($nginx->error_log, qr/ \*$last->{headers}{'x-connection'} mcp sse: call/,
+        'its line has the number of its connection, as $connection');
+}
 
 is((line('/mcp'))[1], ', client: 127.0.0.1, method: "tools/call", server:'
     . ' erp.example.com, request: "/_mcp/call", host: "erp.example.com"',

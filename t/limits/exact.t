@@ -273,6 +273,25 @@ for my $case ([ 0, 0 ], [ 1, 1 ]) {
     $stream->conn->close;
 }
 
+# after mcp_sse_grace they are refused, those that execute nothing as well
+
+{
+    my $short = start_nginx(http => 'mcp_sse_grace 1s;');
+    my $gone  = open_stream($short);
+
+    $gone->close;
+    run_until(sub { health($short)->{active_connections} == 0 });
+
+    my @posts = map { post($short, $gone, $_, async => 1) }
+        request(1, 'ping'),
+        notification('notifications/initialized'),
+        '{"jsonrpc":"2.0","id":1,"result":{}}';
+
+    $_->wait for @posts;
+    is(join(' ', map { $_->status } @posts), '400 400 400',
+        'POSTs whose stream does not come back are 400');
+}
+
 # POSTs that wait have 1/8 of the zone
 
 {

@@ -13,6 +13,8 @@
 #   make bench        build build/load, the load generator; see bench/README.md
 #   make sanitize     run the tests with ASan and UBSan; FULL=1: valgrind as
 #                     well; TEST as above
+#   make fuzz         run the fuzzers of fuzz/; SECONDS=60 for each target,
+#                     TARGET="jsonrpc text": only these
 #   make image        build the container image; see util/image
 #   make image-test   build the image and test it and compose.yaml, with podman
 #   make install      install module and launcher; DESTDIR, PREFIX, MODULESDIR,
@@ -36,7 +38,7 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test mutants conformance lint bench sanitize image \
+.PHONY: build run test mutants conformance lint bench sanitize fuzz image \
         image-test install install-launcher deb clean
 
 build:
@@ -66,6 +68,11 @@ $(BUILD)/load: bench/load*.c bench/load*.h
 
 sanitize:
 	@util/sanitize $(TEST)
+
+# SECONDS is a variable of the shell
+
+fuzz:
+	@SECONDS_EACH=$(SECONDS) util/fuzz $(TARGET)
 
 image:
 	@util/image

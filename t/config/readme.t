@@ -24,7 +24,7 @@ MCPTest::secret('alice-secret');
 my @tried = ('README.md', 'CONTRIBUTING.md',
     map { s{\A\Q$root\E/}{}r } sort glob "$root/docs/*.md");
 my %lines = map { $_ => [ lines($_) ] } @tried, 'SECURITY.md',
-    'bench/README.md', 't/README.md';
+    'bench/README.md', 'fuzz/README.md', 't/README.md';
 
 
 sub lines {

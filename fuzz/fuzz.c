@@ -1,0 +1,199 @@
+
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * What the targets share.
+ */
+
+#include "fuzz.h"
+
+
+static void fuzz_init(void);
+
+
+/* read by the sanitizers */
+
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
+
+
+static ngx_log_t        fuzz_log;
+static ngx_open_file_t  fuzz_log_file;
+static ngx_cycle_t      fuzz_cycle;
+
+
+const char *
+__asan_default_options(void)
+{
+    return "detect_stack_use_after_return=1:handle_abort=1"
+           ":allocator_may_return_null=1:strict_string_checks=1";
+}
+
+
+const char *
+__ubsan_default_options(void)
+{
+    return "print_stacktrace=1";
+}
+
+
+static void
+fuzz_init(void)
+{
+    if (ngx_cycle == &fuzz_cycle) {
+        return;
+    }
+
+    /* level 0 is below all levels: nothing is written */
+
+    fuzz_log_file.fd = STDERR_FILENO;
+    fuzz_log.file = &fuzz_log_file;
+    fuzz_log.log_level = 0;
+
+    fuzz_cycle.log = &fuzz_log;
+    ngx_cycle = &fuzz_cycle;
+
+    /* of ngx_os_init(), which also needs the arguments of main() */
+
+    ngx_pid = ngx_getpid();
+    ngx_pagesize = getpagesize();
+    ngx_cacheline_size = NGX_CPU_CACHE_LINE;
+    ngx_ncpu = 1;
+
+    ngx_time_init();
+
+    if (ngx_strerror_init() != NGX_OK) {
+        fuzz_fail("there is memory for the texts of errors");
+    }
+}
+
+
+void
+fuzz_begin(fuzz_input_t *in, const uint8_t *data, size_t size)
+{
+    ngx_str_t  copy;
+
+    fuzz_init();
+
+    in->log = &fuzz_log;
+
+    in->pool = ngx_create_pool(1024, in->log);
+    if (in->pool == NULL) {
+        fuzz_fail("there is memory for a pool");
+    }
+
+    copy = fuzz_copy(in, data, size);
+
+    in->pos = copy.data;
+    in->last = copy.data + copy.len;
+}
+
+
+void
+fuzz_end(fuzz_input_t *in)
+{
+    ngx_destroy_pool(in->pool);
+}
+
+
+ngx_uint_t
+fuzz_number(fuzz_input_t *in, ngx_uint_t max)
+{
+    ngx_uint_t  n, range;
+
+    n = 0;
+
+    for (range = max; range && in->pos < in->last; range >>= 8) {
+        n = (n << 8) | *--in->last;
+    }
+
+    return (max + 1 == 0) ? n : n % (max + 1);
+}
+
+
+ngx_str_t
+fuzz_field(fuzz_input_t *in)
+{
+    u_char     *p;
+    ngx_str_t   field;
+
+    for (p = in->pos; p < in->last; p++) {
+        if (*p == FUZZ_END_OF_FIELD) {
+            break;
+        }
+    }
+
+    field = fuzz_copy(in, in->pos, p - in->pos);
+
+    in->pos = (p < in->last) ? p + 1 : p;
+
+    return field;
+}
+
+
+ngx_str_t
+fuzz_rest(fuzz_input_t *in)
+{
+    ngx_str_t  rest;
+
+    rest = fuzz_copy(in, in->pos, in->last - in->pos);
+
+    in->pos = in->last;
+
+    return rest;
+}
+
+
+ngx_str_t
+fuzz_copy(fuzz_input_t *in, const u_char *data, size_t len)
+{
+    ngx_str_t  s;
+
+    s.len = len;
+    s.data = fuzz_alloc(in, len);
+
+    if (len) {
+        ngx_memcpy(s.data, data, len);
+    }
+
+    return s;
+}
+
+
+void *
+fuzz_alloc(fuzz_input_t *in, size_t size)
+{
+    void  *p;
+
+    p = ngx_pnalloc(in->pool, size);
+    if (p == NULL) {
+        fuzz_fail("there is memory in the pool");
+    }
+
+    return p;
+}
+
+
+ngx_uint_t
+fuzz_same(const ngx_str_t *a, const ngx_str_t *b)
+{
+    return a->len == b->len
+           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
+
+
+void
+fuzz_fail(const char *property, ...)
+{
+    va_list  args;
+
+    (void) fprintf(stderr, "\nfuzz: this does not hold: ");
+
+    va_start(args, property);
+    (void) vfprintf(stderr, property, args);
+    va_end(args);
+
+    (void) fprintf(stderr, "\n");
+
+    abort();
+}

@@ -10,7 +10,8 @@
 #include "ngx_mcp_json_text.h"
 
 
-#define NGX_MCP_JSON_TEXT_INVALID  0xffffffff    /* no code point */
+#define NGX_MCP_JSON_TEXT_INVALID      0xffffffff    /* no code point */
+#define NGX_MCP_JSON_TEXT_REPLACEMENT  0xfffd
 
 
 static uint32_t ngx_mcp_json_text_char(u_char **pos, u_char *last);
@@ -69,9 +70,8 @@ ngx_mcp_json_text_one_line(ngx_str_t *text)
 
 
 /*
- * A lone surrogate, which the grammar of JSON allows and UTF-8 does not,
- * becomes U+FFFD.  A character is never longer in UTF-8 than as an escape, so
- * that the result fits into the length of the raw string.
+ * A character is never longer in UTF-8 than as an escape, so that the result
+ * fits into the length of the raw string.
  */
 
 ngx_int_t
@@ -105,8 +105,8 @@ ngx_mcp_json_text_decode(ngx_pool_t *pool, ngx_str_t *raw, ngx_str_t *value)
 
         c = ngx_mcp_json_text_char(&p, last);
 
-        if ((c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff) {
-            c = 0xfffd;
+        if (c == NGX_MCP_JSON_TEXT_INVALID) {
+            c = NGX_MCP_JSON_TEXT_REPLACEMENT;
         }
 
         d = ngx_mcp_json_text_put_utf8(d, c);
@@ -153,7 +153,10 @@ ngx_mcp_json_text_same(ngx_str_t *a, ngx_str_t *b)
 }
 
 
-/* returns the character at *pos, escaped or not, and advances *pos */
+/*
+ * Returns the character at *pos, escaped or not, and advances *pos.  A lone
+ * surrogate, which the grammar of JSON allows and UTF-8 does not, is U+FFFD.
+ */
 
 static uint32_t
 ngx_mcp_json_text_char(u_char **pos, u_char *last)
@@ -206,21 +209,19 @@ ngx_mcp_json_text_char(u_char **pos, u_char *last)
 
     *pos = p + 6;
 
-    if (c < 0xd800 || c > 0xdbff
-        || last - p < 12 || p[6] != '\\' || p[7] != 'u')
+    if (c >= 0xd800 && c <= 0xdbff
+        && last - p >= 12 && p[6] == '\\' && p[7] == 'u')
     {
-        return c;
+        low = ngx_hextoi(p + 8, 4);
+
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            *pos = p + 12;
+
+            return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+        }
     }
 
-    low = ngx_hextoi(p + 8, 4);
-
-    if (low < 0xdc00 || low > 0xdfff) {
-        return c;
-    }
-
-    *pos = p + 12;
-
-    return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+    return (c >= 0xd800 && c <= 0xdfff) ? NGX_MCP_JSON_TEXT_REPLACEMENT : c;
 }
 
 

@@ -36,8 +36,8 @@ ngx_uint_t ngx_mcp_json_text_one_line(ngx_str_t *text);
 
 /*
  * Decodes "raw", a JSON string with its quotes that yajl has accepted.  *value
- * points into raw, or is allocated from pool if there are escapes.  Returns
- * NGX_OK, or NGX_ERROR if memory is short.
+ * points into raw, or is allocated from pool if there are escapes.  A lone
+ * surrogate becomes U+FFFD.  Returns NGX_OK, or NGX_ERROR if memory is short.
  */
 
 ngx_int_t ngx_mcp_json_text_decode(ngx_pool_t *pool, ngx_str_t *raw,

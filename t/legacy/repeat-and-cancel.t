@@ -73,6 +73,20 @@ sub cancel {
     ok(passed($nginx, $stream), 'a ping after it is answered');
     is(scalar(grep { ($_->{raw_id} || '') eq '"\u0061b"' }
         $stream->messages), 0, 'the call with the escaped id is not answered');
+
+    # lone surrogates: each is decoded to U+FFFD
+
+    accepted(post($nginx, $stream,
+        tool('"\ud800"', 'hold', { gate => 'lone' })),
+        'a call whose id is a lone surrogate is accepted');
+    accepted(post($nginx, $stream, tool('"\udfff"', 'echo', {})),
+        'a call with another one, which is decoded to the same, is accepted');
+    ok(passed($nginx, $stream), 'a ping after it is answered');
+    $frappe->open_gate('lone');
+    ok($stream->wait_answer('"\ud800"'),
+        'the first call with a lone surrogate is answered');
+    is(scalar(grep { ($_->{raw_id} || '') eq '"\udfff"' }
+        $stream->messages), 0, 'the call with the other one is not answered');
 }
 
 # the id of a call that waits is used again

@@ -12,7 +12,6 @@
  */
 
 #include "fuzz.h"
-#include "strict_json.h"
 #include "ngx_mcp_event.h"
 #include "ngx_mcp_jsonrpc.h"
 

@@ -182,6 +182,80 @@ fuzz_same(const ngx_str_t *a, const ngx_str_t *b)
 }
 
 
+ngx_str_t
+fuzz_json_text(ngx_str_t *body)
+{
+    ngx_str_t  text;
+
+    text = *body;
+
+    if (text.len >= 3 && ngx_memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
+        text.data += 3;
+        text.len -= 3;
+    }
+
+    return text;
+}
+
+
+ngx_str_t
+fuzz_json_raw(const strict_json_t *j, size_t i)
+{
+    ngx_str_t  s;
+
+    s.data = (u_char *) j->text + j->values[i].start;
+    s.len = j->values[i].end - j->values[i].start;
+
+    return s;
+}
+
+
+ngx_str_t
+fuzz_json_decoded(fuzz_input_t *in, const strict_json_t *j, size_t i)
+{
+    ngx_str_t  s, raw;
+
+    raw = fuzz_json_raw(j, i);
+
+    s.data = fuzz_alloc(in, raw.len);
+    s.len = strict_json_decode(raw.data + 1, raw.data + raw.len - 1, s.data);
+
+    return s;
+}
+
+
+ngx_uint_t
+fuzz_same_id(fuzz_input_t *in, const ngx_str_t *a, const ngx_str_t *b)
+{
+    ngx_str_t      x[2];
+    ngx_uint_t     i, is_string[2];
+    strict_json_t  j;
+
+    x[0] = *a;
+    x[1] = *b;
+
+    for (i = 0; i < 2; i++) {
+
+        if (!strict_json_parse(&j, x[i].data, x[i].len)) {
+            fuzz_fail("an id is JSON");
+        }
+
+        is_string[i] = (j.values[0].type == STRICT_STRING);
+
+        if (is_string[i]) {
+            x[i] = fuzz_json_decoded(in, &j, 0);
+
+        } else if (x[i].len == 2 && ngx_memcmp(x[i].data, "-0", 2) == 0) {
+            ngx_str_set(&x[i], "0");
+        }
+
+        strict_json_free(&j);
+    }
+
+    return is_string[0] == is_string[1] && fuzz_same(&x[0], &x[1]);
+}
+
+
 void
 fuzz_fail(const char *property, ...)
 {

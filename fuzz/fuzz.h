@@ -13,6 +13,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "strict_json.h"
+
 
 /* bytes that end a field; they never occur in UTF-8 */
 
@@ -79,6 +81,29 @@ void *fuzz_alloc(fuzz_input_t *in, size_t size);
  */
 
 ngx_uint_t fuzz_same(const ngx_str_t *a, const ngx_str_t *b);
+
+/*
+ * Returns the body without the byte order mark in front that RFC 8259, 8.1,
+ * allows to ignore.
+ */
+
+ngx_str_t fuzz_json_text(ngx_str_t *body);
+
+/*
+ * Return the value i: its bytes in the text; or, of a string, what it is when
+ * it is decoded, in the pool.
+ */
+
+ngx_str_t fuzz_json_raw(const strict_json_t *j, size_t i);
+ngx_str_t fuzz_json_decoded(fuzz_input_t *in, const strict_json_t *j, size_t i);
+
+/*
+ * Returns whether two raw values of JSON are equal strings or equal integers:
+ * these have one form in JSON, but 0, which can be -0.
+ */
+
+ngx_uint_t fuzz_same_id(fuzz_input_t *in, const ngx_str_t *a,
+    const ngx_str_t *b);
 
 /*
  * Reports a property that does not hold, with the formats of printf(), and

@@ -11,7 +11,6 @@
  */
 
 #include "fuzz.h"
-#include "strict_json.h"
 #include "ngx_mcp_json.h"
 
 
@@ -44,8 +43,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int                   accepted;
-    size_t                i, bom, expected;
-    ngx_str_t             body;
+    size_t                i, expected;
+    ngx_str_t             body, text;
     ngx_int_t             rc;
     json_check_t          check;
     fuzz_input_t          in;
@@ -58,11 +57,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w.max_depth = fuzz_number(&in, 127);
     body = fuzz_rest(&in);
 
-    bom = (body.len >= 3 && ngx_memcmp(body.data, "\xef\xbb\xbf", 3) == 0)
-          ? 3 : 0;
+    text = fuzz_json_text(&body);
 
-    accepted = strict_json_parse(&check.strict, body.data + bom,
-                                 body.len - bom)
+    accepted = strict_json_parse(&check.strict, text.data, text.len)
                && check.strict.deepest <= w.max_depth;
 
     check.n = 0;

@@ -11,7 +11,6 @@
  */
 
 #include "fuzz.h"
-#include "strict_json.h"
 #include "ngx_mcp_protocol_version.h"
 
 
@@ -61,17 +60,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static ngx_uint_t
 version_model(ngx_str_t *json, size_t depth, ngx_str_t *version)
 {
-    size_t           i, bom;
+    size_t           i;
+    ngx_str_t        text;
     ngx_uint_t       found;
     strict_json_t    j;
     strict_value_t  *v;
 
     found = 0;
 
-    bom = (json->len >= 3 && memcmp(json->data, "\xef\xbb\xbf", 3) == 0)
-          ? 3 : 0;
+    text = fuzz_json_text(json);
 
-    if (!strict_json_parse(&j, json->data + bom, json->len - bom)
+    if (!strict_json_parse(&j, text.data, text.len)
         || j.deepest > VERSION_MAX_DEPTH)
     {
         j.n = 0;
@@ -87,7 +86,7 @@ version_model(ngx_str_t *json, size_t depth, ngx_str_t *version)
             && version_is_date(j.text + v->start + 1, v->end - v->start - 2))
         {
             found = 1;
-            version->data = json->data + bom + v->start + 1;
+            version->data = text.data + v->start + 1;
             version->len = v->end - v->start - 2;
         }
     }

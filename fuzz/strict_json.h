@@ -91,5 +91,12 @@ size_t strict_json_decode(const uint8_t *p, const uint8_t *last, uint8_t *d);
 
 size_t strict_utf8(const uint8_t *p, const uint8_t *last);
 
+/*
+ * Sets *value to that of four hexadecimal digits at p.  Returns 1, or 0 if
+ * there are none.
+ */
+
+int strict_hex(const uint8_t *p, uint32_t *value);
+
 
 #endif /* _STRICT_JSON_H_INCLUDED_ */

@@ -257,6 +257,12 @@ ngx_mcp_redis_conn_connected(const redisAsyncContext *ac, int status)
     /* on an error, the connection times out: hiredis before 1.1, see above */
 
     (void) ngx_mcp_redis_conn_greet(conn);
+
+    /* hiredis would write it, see ngx_mcp_redis_event_send() */
+
+    if (conn->ac == ac) {
+        ngx_mcp_redis_event_flush(conn->ac);
+    }
 }
 
 

@@ -17,6 +17,7 @@
 
 static void ngx_mcp_redis_event_read(ngx_event_t *rev);
 static void ngx_mcp_redis_event_write(ngx_event_t *wev);
+static ngx_int_t ngx_mcp_redis_event_send(redisAsyncContext *ac);
 static void ngx_mcp_redis_event_add_read(void *data);
 static void ngx_mcp_redis_event_del_read(void *data);
 static void ngx_mcp_redis_event_add_write(void *data);
@@ -78,11 +79,72 @@ ngx_mcp_redis_event_read(ngx_event_t *rev)
 static void
 ngx_mcp_redis_event_write(ngx_event_t *wev)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t   *c;
+    redisAsyncContext  *ac;
 
     c = wev->data;
+    ac = c->data;
 
-    redisAsyncHandleWrite(c->data);
+    if ((ac->c.flags & REDIS_CONNECTED)
+        && ngx_mcp_redis_event_send(ac) == NGX_AGAIN)
+    {
+        return;
+    }
+
+    redisAsyncHandleWrite(ac);
+}
+
+
+/*
+ * Writes what hiredis has queued, so that hiredis has nothing to write:
+ * afterwards hiredis allocates an empty buffer, and does not check that in
+ * 0.14.  Returns NGX_OK, NGX_AGAIN, or NGX_ERROR: then the context has the
+ * error, and hiredis gives it up at its next event.
+ */
+
+static ngx_int_t
+ngx_mcp_redis_event_send(redisAsyncContext *ac)
+{
+    size_t      len;
+    u_char     *p;
+    ssize_t     n;
+    ngx_err_t   err;
+
+    len = ngx_mcp_redis_event_queued(ac);
+
+    if (ac->c.err) {
+        return NGX_ERROR;
+    }
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    n = write(ac->c.fd, ac->c.obuf, len);
+
+    if (n == -1) {
+        err = ngx_errno;
+
+        if (err == NGX_EAGAIN || err == NGX_EINTR) {
+            return NGX_AGAIN;
+        }
+
+        ac->c.err = REDIS_ERR_IO;
+
+        p = ngx_strerror(err, (u_char *) ac->c.errstr,
+                         sizeof(ac->c.errstr) - 1);
+        *p = '\0';
+
+        return NGX_ERROR;
+    }
+
+#ifdef NGX_HAVE_HI_SDSLEN
+    (void) hi_sdsrange(ac->c.obuf, n, -1);
+#else
+    sdsrange(ac->c.obuf, (int) n, -1);
+#endif
+
+    return (size_t) n == len ? NGX_OK : NGX_AGAIN;
 }
 
 
@@ -205,7 +267,5 @@ ngx_mcp_redis_event_queued(redisAsyncContext *ac)
 void
 ngx_mcp_redis_event_flush(redisAsyncContext *ac)
 {
-    int  done;
-
-    (void) redisBufferWrite(&ac->c, &done);
+    (void) ngx_mcp_redis_event_send(ac);
 }

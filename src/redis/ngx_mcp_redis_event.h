@@ -31,7 +31,8 @@ ngx_int_t ngx_mcp_redis_event_attach(redisAsyncContext *ac, ngx_log_t *log);
 size_t ngx_mcp_redis_event_queued(redisAsyncContext *ac);
 
 /*
- * Writes what can be written without blocking, before a worker exits.
+ * Writes what can be written without blocking: before a worker exits, and
+ * where hiredis would write and allocate.
  */
 
 void ngx_mcp_redis_event_flush(redisAsyncContext *ac);

@@ -15,6 +15,8 @@
 #                     well; TEST as above
 #   make fuzz         run the fuzzers of fuzz/; SECONDS=60 for each target,
 #                     TARGET="jsonrpc text": only these
+#   make torture      run the tests while allocations of nginx fail; RUNS, TIME,
+#                     SEED, see util/torture; TEST as above
 #   make image        build the container image; see util/image
 #   make image-test   build the image and test it and compose.yaml, with podman
 #   make install      install module and launcher; DESTDIR, PREFIX, MODULESDIR,
@@ -38,8 +40,8 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test mutants conformance lint bench sanitize fuzz image \
-        image-test install install-launcher deb clean
+.PHONY: build run test mutants conformance lint bench sanitize fuzz torture \
+        image image-test install install-launcher deb clean
 
 build:
 	@util/build
@@ -73,6 +75,9 @@ sanitize:
 
 fuzz:
 	@SECONDS_EACH=$(SECONDS) util/fuzz $(TARGET)
+
+torture:
+	@util/torture $(TEST)
 
 image:
 	@util/image

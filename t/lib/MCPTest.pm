@@ -41,6 +41,7 @@ our @EXPORT = qw(
 );
 
 my (%secrets, $frappe, $finished);
+my $torture = defined $ENV{MCP_SSE_TORTURE};
 
 my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
 
@@ -526,6 +527,8 @@ sub accepted {
 sub finish {
     $finished = 1;
 
+    exit 0 if $torture;
+
     for my $nginx (MCPTest::Nginx::all()) {
         my $crashed = $nginx->{pid} && !$nginx->alive;
 
@@ -563,9 +566,17 @@ $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP PIPE);
 
 my $main = $$;
 
+# allocations of nginx fail, see MCPTest::Torture
+
+if ($torture) {
+    require MCPTest::Torture;
+    MCPTest::Torture::start();
+}
+
 END {
     my $status = $?;
 
+    MCPTest::Torture::end() if $torture && $$ == $main;
     _clean() if $$ == $main;
 
     $? = $status;

@@ -92,7 +92,7 @@ def message(rng):
                          b'"%d"' % rng.randrange(9)))
 
     def one():
-        kind = rng.randrange(10)
+        kind = rng.randrange(14) - 4
 
         if kind < 3:
             return (b'{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":'
@@ -128,14 +128,19 @@ def message(rng):
 class Request:
     """A request before it is bytes."""
 
-    def __init__(self, rng, user, number, secret):
+    def __init__(self, rng, user, secret):
         self.body = b''
         self.headers = [(b'Host', b'erp.example.com'),
                         (b'Authorization', b'token ' + secret)]
 
+        kind = rng.randrange(20)
+
+        # session 0 of a user is the stream's, 1 that of Streamable HTTP
+
+        legacy = kind < 6 or 12 <= kind < 14
+        number = int(legacy if chance(rng, .05) else not legacy)
         sid = mark(user, number, rng.randrange(400)
                    if chance(rng, .05) else None)
-        kind = rng.randrange(20)
 
         if kind < 6:
             self.method = b'POST'
@@ -164,6 +169,11 @@ class Request:
         if self.method == b'POST':
             self.add(b'Content-Type', b'application/json')
             self.body = message(rng)
+
+    def streams(self):
+        """Whether it opens a stream, behind which nothing is answered."""
+
+        return self.method == b'GET' and self.target.startswith(b'/mcp')
 
     def add(self, name, value):
         self.headers.append((name, value))
@@ -198,9 +208,9 @@ class Request:
                 self.add(b'X-%d' % i, b'v' * rng.choice((1, 40)))
 
     def mutate(self, rng):
-        """Mutate parts of it; a quarter stay as they are."""
+        """Mutate parts of it; half of them stay as they are."""
 
-        if chance(rng, .25):
+        if chance(rng, .5):
             return
 
         if self.body and chance(rng, .5):
@@ -248,4 +258,4 @@ class Request:
 
         data = self.head(version) + body
 
-        return mutate_bytes(rng, data) if chance(rng, .12) else data
+        return mutate_bytes(rng, data) if chance(rng, .08) else data

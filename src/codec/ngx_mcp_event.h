@@ -49,6 +49,12 @@ ngx_mcp_event_t *ngx_mcp_event_alloc(size_t size, ngx_log_t *log);
 ngx_mcp_event_t *ngx_mcp_event_frame(ngx_mcp_event_t *ev, ngx_log_t *log);
 
 /*
+ * As ngx_mcp_event_frame(), for data without U+0085, U+2028 and U+2029.
+ */
+
+void ngx_mcp_event_frame_plain(ngx_mcp_event_t *ev);
+
+/*
  * Sets *data to the data of an event that ngx_mcp_event_frame() has framed.
  */
 

@@ -34,35 +34,17 @@
                                            |NGX_MCP_JSONRPC_ANSWER_ONCE)
 
 
-typedef struct {
-    ngx_str_t                           object;
-    ngx_str_t                           id;
-    ngx_str_t                           null_id;
-
-    unsigned                            version:1;
-    unsigned                            response:1;
-    unsigned                            ambiguous:1;
-    unsigned                            error:1;
-    unsigned                            tool_error:1;
-} ngx_mcp_jsonrpc_answer_envelope_t;
-
-
-typedef struct {
-    ngx_mcp_jsonrpc_answer_envelope_t   top;
-    ngx_mcp_jsonrpc_answer_envelope_t   inner;   /* under "message" */
-    ngx_str_t                           value;
-    ngx_str_t                           exc_type;
-    ngx_uint_t                          twice;   /* repeated keys at the top */
-} ngx_mcp_jsonrpc_answer_scan_t;
-
-
 static void ngx_mcp_jsonrpc_answer_take(ngx_mcp_jsonrpc_answer_t *answer,
-    ngx_mcp_jsonrpc_answer_envelope_t *e);
-static ngx_int_t ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_walk_t *w,
+    ngx_mcp_jsonrpc_answer_envelope_t *e, ngx_str_t *body);
+static void ngx_mcp_jsonrpc_answer_bytes(ngx_str_t *bytes,
+    ngx_mcp_jsonrpc_answer_range_t *range, ngx_str_t *body);
+static ngx_int_t ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_scan_t *s,
     ngx_uint_t type, ngx_str_t *raw);
 static void ngx_mcp_jsonrpc_answer_envelope(
-    ngx_mcp_jsonrpc_answer_envelope_t *e, ngx_mcp_json_level_t *l,
-    ngx_uint_t depth, ngx_uint_t type, ngx_str_t *raw);
+    ngx_mcp_jsonrpc_answer_envelope_t *e, ngx_mcp_json_scan_t *s,
+    ngx_uint_t outer, ngx_uint_t type, ngx_str_t *raw);
+static void ngx_mcp_jsonrpc_answer_range(ngx_mcp_jsonrpc_answer_range_t *range,
+    ngx_mcp_json_scan_t *s, ngx_str_t *raw);
 static ngx_int_t ngx_mcp_jsonrpc_string_value(ngx_mcp_json_walk_t *w,
     ngx_uint_t type, ngx_str_t *raw);
 
@@ -82,50 +64,66 @@ static ngx_conf_bitmask_t  ngx_mcp_jsonrpc_answer_names[] = {
 static ngx_str_t  ngx_mcp_jsonrpc_answer_version = ngx_string("\"2.0\"");
 
 
-ngx_int_t
-ngx_mcp_jsonrpc_answer_scan(ngx_pool_t *pool, ngx_str_t *body,
-    ngx_mcp_jsonrpc_answer_t *answer)
+void
+ngx_mcp_jsonrpc_answer_begin(ngx_mcp_jsonrpc_answer_scan_t *scan,
+    ngx_pool_t *pool)
 {
-    ngx_int_t                      rc;
-    ngx_mcp_json_walk_t            w;
-    ngx_mcp_jsonrpc_answer_scan_t  found;
+    ngx_memzero(scan, sizeof(ngx_mcp_jsonrpc_answer_scan_t));
 
+    scan->json.names = ngx_mcp_jsonrpc_answer_names;
+    scan->json.value = ngx_mcp_jsonrpc_answer_value;
+    scan->json.data = scan;
+    scan->pool = pool;
+    scan->rc = NGX_AGAIN;
+}
+
+
+void
+ngx_mcp_jsonrpc_answer_more(ngx_mcp_jsonrpc_answer_scan_t *scan,
+    ngx_str_t *body)
+{
+    if (scan->rc == NGX_AGAIN) {
+        scan->rc = ngx_mcp_json_scan(&scan->json, body, 0);
+    }
+}
+
+
+ngx_int_t
+ngx_mcp_jsonrpc_answer_end(ngx_mcp_jsonrpc_answer_scan_t *scan,
+    ngx_str_t *body, ngx_mcp_jsonrpc_answer_t *answer)
+{
     ngx_memzero(answer, sizeof(ngx_mcp_jsonrpc_answer_t));
-    ngx_memzero(&w, sizeof(ngx_mcp_json_walk_t));
-    ngx_memzero(&found, sizeof(ngx_mcp_jsonrpc_answer_scan_t));
 
-    w.pool = pool;
-    w.body = body;
-    w.names = ngx_mcp_jsonrpc_answer_names;
-    w.value = ngx_mcp_jsonrpc_answer_value;
-    w.data = &found;
-    w.max_depth = NGX_MCP_JSONRPC_ANSWER_MAX_DEPTH;
-
-    rc = ngx_mcp_json_walk(&w);
-    if (rc != NGX_OK) {
-        return rc;
+    if (scan->rc == NGX_AGAIN) {
+        scan->rc = ngx_mcp_json_scan(&scan->json, body, 1);
     }
 
-    answer->exc_type = found.exc_type;
+    if (scan->rc != NGX_OK) {
+        return scan->rc;
+    }
 
-    if (found.top.response) {
-        ngx_mcp_jsonrpc_answer_take(answer, &found.top);
+    answer->exc_type = scan->exc_type;
+    answer->breaks = scan->json.breaks;
+    answer->separators = (scan->json.separators != 0);
+
+    if (scan->top.response) {
+        ngx_mcp_jsonrpc_answer_take(answer, &scan->top, body);
         return NGX_OK;
     }
 
     /* with two members "message" it is unknown which one is the answer */
 
-    if (found.twice & NGX_MCP_JSONRPC_ANSWER_MESSAGE) {
+    if (scan->twice & NGX_MCP_JSONRPC_ANSWER_MESSAGE) {
         return NGX_OK;
     }
 
-    if (found.inner.response) {
-        ngx_mcp_jsonrpc_answer_take(answer, &found.inner);
+    if (scan->inner.response) {
+        ngx_mcp_jsonrpc_answer_take(answer, &scan->inner, body);
         return NGX_OK;
     }
 
-    if (!found.inner.ambiguous) {
-        answer->value = found.value;
+    if (!scan->inner.ambiguous) {
+        ngx_mcp_jsonrpc_answer_bytes(&answer->value, &scan->value, body);
     }
 
     return NGX_OK;
@@ -137,7 +135,7 @@ ngx_mcp_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body, const char *name,
     ngx_str_t *value)
 {
     ngx_int_t            rc;
-    ngx_str_t            raw, decoded;
+    ngx_str_t            raw;
     ngx_conf_bitmask_t   names[2];
     ngx_mcp_json_walk_t  w;
 
@@ -164,51 +162,51 @@ ngx_mcp_jsonrpc_string(ngx_pool_t *pool, ngx_str_t *body, const char *name,
         return NGX_DECLINED;
     }
 
-    if (ngx_mcp_json_text_decode(pool, &raw, &decoded) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (decoded.data != raw.data + 1) {
-        *value = decoded;
-        return NGX_OK;
-    }
-
-    value->len = decoded.len;
-    value->data = ngx_pstrdup(pool, &decoded);
-
-    return (value->data == NULL) ? NGX_ERROR : NGX_OK;
+    return ngx_mcp_json_text_copy(pool, &raw, value);
 }
 
 
 static void
 ngx_mcp_jsonrpc_answer_take(ngx_mcp_jsonrpc_answer_t *answer,
-    ngx_mcp_jsonrpc_answer_envelope_t *e)
+    ngx_mcp_jsonrpc_answer_envelope_t *e, ngx_str_t *body)
 {
-    answer->object = e->object;
-    answer->id = e->id;
-    answer->null_id = e->null_id;
+    ngx_mcp_jsonrpc_answer_bytes(&answer->object, &e->object, body);
+    ngx_mcp_jsonrpc_answer_bytes(&answer->id, &e->id, body);
+    ngx_mcp_jsonrpc_answer_bytes(&answer->null_id, &e->null_id, body);
+
     answer->response = 1;
     answer->error = e->error;
     answer->tool_error = e->tool_error;
 }
 
 
+static void
+ngx_mcp_jsonrpc_answer_bytes(ngx_str_t *bytes,
+    ngx_mcp_jsonrpc_answer_range_t *range, ngx_str_t *body)
+{
+    if (range->len) {
+        bytes->len = range->len;
+        bytes->data = body->data + range->start;
+    }
+}
+
+
 static ngx_int_t
-ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_walk_t *w, ngx_uint_t type,
+ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_scan_t *s, ngx_uint_t type,
     ngx_str_t *raw)
 {
     ngx_mcp_json_level_t           *l;
-    ngx_mcp_jsonrpc_answer_scan_t  *found;
+    ngx_mcp_jsonrpc_answer_scan_t  *scan;
 
-    found = w->data;
-    l = w->level;
+    scan = s->data;
+    l = s->level;
 
-    ngx_mcp_jsonrpc_answer_envelope(&found->top, l, w->depth, type, raw);
+    ngx_mcp_jsonrpc_answer_envelope(&scan->top, s, 0, type, raw);
 
-    if (w->depth == 0) {
+    if (s->depth == 0) {
 
         if (type == NGX_MCP_JSON_OBJECT) {
-            found->twice = l[1].twice;
+            scan->twice = l[1].twice;
         }
 
         return NGX_OK;
@@ -216,39 +214,44 @@ ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_walk_t *w, ngx_uint_t type,
 
     if (l[1].key == NGX_MCP_JSONRPC_ANSWER_MESSAGE) {
 
-        ngx_mcp_jsonrpc_answer_envelope(&found->inner, l + 1, w->depth - 1,
-                                        type, raw);
-        if (w->depth == 1) {
-            found->value = *raw;
+        ngx_mcp_jsonrpc_answer_envelope(&scan->inner, s, 1, type, raw);
+
+        if (s->depth == 1) {
+            ngx_mcp_jsonrpc_answer_range(&scan->value, s, raw);
         }
 
         return NGX_OK;
     }
 
-    if (w->depth == 1
+    if (s->depth == 1
         && l[1].key == NGX_MCP_JSONRPC_ANSWER_EXC_TYPE
         && type == NGX_MCP_JSON_STRING)
     {
-        return ngx_mcp_json_text_decode(w->pool, raw, &found->exc_type);
+        return ngx_mcp_json_text_copy(scan->pool, raw, &scan->exc_type);
     }
 
     return NGX_OK;
 }
 
 
-/* l[0] is the level of the possible response; "depth" is relative to it */
+/* "outer" is the number of containers around the possible response */
 
 static void
 ngx_mcp_jsonrpc_answer_envelope(ngx_mcp_jsonrpc_answer_envelope_t *e,
-    ngx_mcp_json_level_t *l, ngx_uint_t depth, ngx_uint_t type, ngx_str_t *raw)
+    ngx_mcp_json_scan_t *s, ngx_uint_t outer, ngx_uint_t type, ngx_str_t *raw)
 {
-    ngx_uint_t  outcome;
+    ngx_uint_t             depth, outcome;
+    ngx_mcp_json_level_t  *l;
+
+    l = &s->level[outer];
+    depth = s->depth - outer;
 
     if (depth == 0 && type == NGX_MCP_JSON_OBJECT) {
 
         outcome = l[1].seen & NGX_MCP_JSONRPC_ANSWER_OUTCOME;
 
-        e->object = *raw;
+        ngx_mcp_jsonrpc_answer_range(&e->object, s, raw);
+
         e->error = (outcome == NGX_MCP_JSONRPC_ANSWER_ERROR);
         e->response = e->version
                       && !(l[1].twice & NGX_MCP_JSONRPC_ANSWER_ENVELOPE)
@@ -269,14 +272,9 @@ ngx_mcp_jsonrpc_answer_envelope(ngx_mcp_jsonrpc_answer_envelope_t *e,
     }
 
     if (depth == 1 && l[1].key == NGX_MCP_JSONRPC_ANSWER_ID) {
-
-        if (type == NGX_MCP_JSON_NULL) {
-            e->null_id = *raw;
-
-        } else {
-            e->id = *raw;
-        }
-
+        ngx_mcp_jsonrpc_answer_range(type == NGX_MCP_JSON_NULL ? &e->null_id
+                                                               : &e->id,
+                                     s, raw);
         return;
     }
 
@@ -286,6 +284,15 @@ ngx_mcp_jsonrpc_answer_envelope(ngx_mcp_jsonrpc_answer_envelope_t *e,
     {
         e->tool_error = (type == NGX_MCP_JSON_TRUE);
     }
+}
+
+
+static void
+ngx_mcp_jsonrpc_answer_range(ngx_mcp_jsonrpc_answer_range_t *range,
+    ngx_mcp_json_scan_t *s, ngx_str_t *raw)
+{
+    range->start = raw->data - s->text.data;
+    range->len = raw->len;
 }
 
 

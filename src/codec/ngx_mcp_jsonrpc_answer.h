@@ -14,6 +14,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_mcp_json_scan.h"
 
 
 typedef struct {
@@ -31,22 +32,78 @@ typedef struct {
                                   "2.0", and it has either result or error */
     unsigned     error:1;      /* the response has "error" */
     unsigned     tool_error:1; /* result.isError is true */
+    unsigned     breaks:1;     /* object or value may have CR or LF, between
+                                  tokens */
+    unsigned     separators:1; /* they may have U+0085, U+2028 or U+2029 */
 } ngx_mcp_jsonrpc_answer_t;
 
 
+/* bytes of the body, by their offset; len 0: absent */
+
+typedef struct {
+    size_t                              start;
+    size_t                              len;
+} ngx_mcp_jsonrpc_answer_range_t;
+
+
+/* what may be a JSON-RPC response */
+
+typedef struct {
+    ngx_mcp_jsonrpc_answer_range_t      object;
+    ngx_mcp_jsonrpc_answer_range_t      id;
+    ngx_mcp_jsonrpc_answer_range_t      null_id;
+
+    unsigned                            version:1;
+    unsigned                            response:1;
+    unsigned                            ambiguous:1;
+    unsigned                            error:1;
+    unsigned                            tool_error:1;
+} ngx_mcp_jsonrpc_answer_envelope_t;
+
+
+/* private */
+
+typedef struct {
+    ngx_mcp_json_scan_t                 json;
+    ngx_int_t                           rc;      /* of json so far */
+    ngx_pool_t                         *pool;
+    ngx_mcp_jsonrpc_answer_envelope_t   top;
+    ngx_mcp_jsonrpc_answer_envelope_t   inner;   /* under "message" */
+    ngx_mcp_jsonrpc_answer_range_t      value;
+    ngx_str_t                           exc_type;
+    ngx_uint_t                          twice;   /* repeated keys at the top */
+} ngx_mcp_jsonrpc_answer_scan_t;
+
+
 /*
- * Scans the body of Frappe's answer: a JSON-RPC response, one under "message"
+ * Begins the scan of a body of Frappe: a JSON-RPC response, one under "message"
  * (Frappe's wrapper), another value under "message", or an error of Frappe.
- * Zeroes *answer first; what is not found stays absent.  The results point
- * into the body, or into the pool if there were escapes; the caller keeps both
- * as long as it uses them.
+ * The caller owns scan and pool, and keeps both until the scan has ended.
+ */
+
+void ngx_mcp_jsonrpc_answer_begin(ngx_mcp_jsonrpc_answer_scan_t *scan,
+    ngx_pool_t *pool);
+
+/*
+ * Scans what has come of the body since the last call.  "body" is all that has
+ * come so far; its address may differ from call to call.  What is wrong with it
+ * is reported at the end.
+ */
+
+void ngx_mcp_jsonrpc_answer_more(ngx_mcp_jsonrpc_answer_scan_t *scan,
+    ngx_str_t *body);
+
+/*
+ * Scans the rest of the whole body.  Zeroes *answer first; what is not found
+ * stays absent.  The results point into the body, or into the pool if there
+ * were escapes; the caller keeps both as long as it uses them.
  *
  * Returns NGX_OK if the body is one JSON value in valid UTF-8 that is not
  * deeper than 512; NGX_DECLINED if it is not; NGX_ERROR if memory is short.
  */
 
-ngx_int_t ngx_mcp_jsonrpc_answer_scan(ngx_pool_t *pool, ngx_str_t *body,
-    ngx_mcp_jsonrpc_answer_t *answer);
+ngx_int_t ngx_mcp_jsonrpc_answer_end(ngx_mcp_jsonrpc_answer_scan_t *scan,
+    ngx_str_t *body, ngx_mcp_jsonrpc_answer_t *answer);
 
 /*
  * Finds the string member "name" at the top level of the JSON object "body"

@@ -105,7 +105,7 @@ ngx_mcp_outcome_classify(ngx_mcp_call_t *call)
         body.data = call->answer->pos;
         body.len = call->answer->last - call->answer->pos;
 
-        if (ngx_mcp_jsonrpc_answer_scan(call->pool, &body, &task->answer)
+        if (ngx_mcp_jsonrpc_answer_end(&call->scan, &body, &task->answer)
             != NGX_OK)
         {
             ngx_memzero(&task->answer, sizeof(ngx_mcp_jsonrpc_answer_t));

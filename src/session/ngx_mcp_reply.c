@@ -40,7 +40,9 @@ ngx_mcp_reply_raw(ngx_mcp_task_t *task)
 {
     ngx_mcp_event_t  *ev;
 
-    ngx_mcp_jsonrpc_one_line(&task->answer.object);
+    if (task->answer.breaks) {
+        ngx_mcp_jsonrpc_one_line(&task->answer.object);
+    }
 
     ev = task->call->answer;
     task->call->answer = NULL;
@@ -48,7 +50,13 @@ ngx_mcp_reply_raw(ngx_mcp_task_t *task)
     ev->pos = task->answer.object.data;
     ev->last = ev->pos + task->answer.object.len;
 
-    return ngx_mcp_event_frame(ev, ngx_cycle->log);
+    if (task->answer.separators) {
+        return ngx_mcp_event_frame(ev, ngx_cycle->log);
+    }
+
+    ngx_mcp_event_frame_plain(ev);
+
+    return ev;
 }
 
 
@@ -67,7 +75,9 @@ ngx_mcp_reply_with_id(ngx_mcp_task_t *task)
 
     rest = task->answer.response ? task->answer.object : task->answer.value;
 
-    ngx_mcp_jsonrpc_one_line(&rest);
+    if (task->answer.breaks) {
+        ngx_mcp_jsonrpc_one_line(&rest);
+    }
 
     ev = ngx_mcp_event_alloc(
              rest.len + id->len

@@ -248,6 +248,9 @@ ngx_mcp_task_call(ngx_mcp_task_t *task)
     call->data = task;
     call->handler = ngx_mcp_task_done;
     call->classify = ngx_mcp_outcome_classify;
+    call->jsonrpc = 1;
+
+    ngx_mcp_jsonrpc_answer_begin(&call->scan, call->pool);
 
     if (ngx_mcp_task_vars(task, call) != NGX_OK
         || ngx_mcp_task_headers(task, call) != NGX_OK

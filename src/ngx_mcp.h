@@ -247,6 +247,7 @@ typedef struct {
     ngx_str_t                    csrf_token;   /* with a cookie */
     u_char                       digest[NGX_MCP_DIGEST_LEN];
     unsigned                     cookie:1;
+    unsigned                     kept:1;       /* the digest, in this worker */
 } ngx_mcp_credential_t;
 
 

@@ -161,6 +161,10 @@ ngx_mcp_auth_begin(ngx_http_request_t *r, ngx_mcp_resume_pt step)
                    ctx->auth.result.status);
 
     if (rc != NGX_DECLINED) {
+        ngx_mcp_credential_judged(&ctx->auth.credential, zone->secrets->elts,
+                                  &ctx->vars.site, conf,
+                                  ctx->auth.result.status == 0);
+
         ctx->vars.user = ctx->auth.result.principal;
         return rc;
     }

@@ -9,6 +9,14 @@
 
 #include "ngx_mcp_credential.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_memo.h"
+
+
+#define NGX_MCP_CREDENTIAL_PARTS  6    /* of what is digested */
+
+/* what a digest is remembered by: these parts, and the secret */
+
+#define NGX_MCP_CREDENTIAL_KEPT   (NGX_MCP_CREDENTIAL_PARTS + 1)
 
 
 static ngx_int_t ngx_mcp_credential_key(ngx_http_request_t *r,
@@ -21,6 +29,9 @@ static ngx_int_t ngx_mcp_credential_set(ngx_http_request_t *r,
     const char *fmt, ngx_str_t *a, ngx_str_t *b, ngx_mcp_credential_t *cred);
 static ngx_int_t ngx_mcp_credential_cookie(ngx_http_request_t *r,
     ngx_mcp_credential_t *cred);
+static void ngx_mcp_credential_parts(ngx_mcp_credential_t *cred,
+    ngx_str_t *secret, ngx_str_t *site, ngx_mcp_loc_conf_t *conf,
+    ngx_str_t *parts);
 static ngx_uint_t ngx_mcp_credential_visible(ngx_str_t *s);
 
 
@@ -273,8 +284,51 @@ ngx_int_t
 ngx_mcp_credential_digest(ngx_mcp_credential_t *cred, ngx_str_t *secret,
     ngx_str_t *site, ngx_mcp_loc_conf_t *conf)
 {
-    ngx_str_t  parts[6];
+    u_char     value[NGX_MCP_MEMO_VALUE_LEN];
+    ngx_str_t  parts[NGX_MCP_CREDENTIAL_KEPT];
 
+    ngx_mcp_credential_parts(cred, secret, site, conf, parts);
+
+    cred->kept = ngx_mcp_memo_get(parts, NGX_MCP_CREDENTIAL_KEPT, value);
+
+    if (cred->kept) {
+        ngx_memcpy(cred->digest, value, NGX_MCP_DIGEST_LEN);
+        return NGX_OK;
+    }
+
+    return ngx_mcp_hmac(cred->digest, secret, parts, NGX_MCP_CREDENTIAL_PARTS);
+}
+
+
+void
+ngx_mcp_credential_judged(ngx_mcp_credential_t *cred, ngx_str_t *secret,
+    ngx_str_t *site, ngx_mcp_loc_conf_t *conf, ngx_uint_t accepted)
+{
+    u_char     value[NGX_MCP_MEMO_VALUE_LEN];
+    ngx_str_t  parts[NGX_MCP_CREDENTIAL_KEPT];
+
+    if (cred->kept == accepted) {
+        return;
+    }
+
+    ngx_mcp_credential_parts(cred, secret, site, conf, parts);
+
+    if (!accepted) {
+        ngx_mcp_memo_forget(parts, NGX_MCP_CREDENTIAL_KEPT);
+        return;
+    }
+
+    ngx_memzero(value, NGX_MCP_MEMO_VALUE_LEN);
+    ngx_memcpy(value, cred->digest, NGX_MCP_DIGEST_LEN);
+
+    ngx_mcp_memo_put(parts, NGX_MCP_CREDENTIAL_KEPT, value);
+}
+
+
+static void
+ngx_mcp_credential_parts(ngx_mcp_credential_t *cred, ngx_str_t *secret,
+    ngx_str_t *site, ngx_mcp_loc_conf_t *conf, ngx_str_t *parts)
+{
     ngx_str_set(&parts[0], "credential");
     parts[1] = *site;
     parts[2] = conf->user_uri;
@@ -288,6 +342,5 @@ ngx_mcp_credential_digest(ngx_mcp_credential_t *cred, ngx_str_t *secret,
     }
 
     parts[5] = cred->value;
-
-    return ngx_mcp_hmac(cred->digest, secret, parts, 6);
+    parts[6] = *secret;
 }

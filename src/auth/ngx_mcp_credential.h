@@ -35,5 +35,13 @@ ngx_int_t ngx_mcp_credential_read(ngx_http_request_t *r,
 ngx_int_t ngx_mcp_credential_digest(ngx_mcp_credential_t *cred,
     ngx_str_t *secret, ngx_str_t *site, ngx_mcp_loc_conf_t *conf);
 
+/*
+ * Keeps the digest of a credential that Frappe has accepted, or forgets that of
+ * one that it has refused, for ngx_mcp_credential_digest() of this worker.
+ */
+
+void ngx_mcp_credential_judged(ngx_mcp_credential_t *cred, ngx_str_t *secret,
+    ngx_str_t *site, ngx_mcp_loc_conf_t *conf, ngx_uint_t accepted);
+
 
 #endif /* _NGX_MCP_CREDENTIAL_H_INCLUDED_ */

@@ -13,6 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include "ngx_mcp_memo.h"
 #include "ngx_mcp_session_id.h"
 
 
@@ -39,12 +40,17 @@
 static ngx_int_t ngx_mcp_session_id_mac(ngx_mcp_session_id_t *sid, u_char *mac,
     ngx_str_t *secret, const char *purpose, ngx_str_t *site,
     ngx_str_t *principal);
+static ngx_uint_t ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid);
+static void ngx_mcp_session_id_remember(ngx_mcp_session_id_t *sid);
 static ngx_int_t ngx_mcp_session_id_digest(ngx_mcp_session_id_t *sid);
 static ngx_int_t ngx_mcp_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac,
     ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n);
 static ngx_int_t ngx_mcp_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret);
 static EVP_MAC_CTX *ngx_mcp_hmac_ctx(void);
+static ngx_int_t ngx_mcp_digest_parts(EVP_MD_CTX *ctx, ngx_str_t *parts,
+    ngx_uint_t n);
 static ngx_int_t ngx_mcp_sha256(u_char *digest, u_char *data, size_t len);
+static EVP_MD_CTX *ngx_mcp_sha256_ctx(void);
 
 
 ngx_int_t
@@ -140,7 +146,9 @@ ngx_mcp_session_id_parse(ngx_mcp_session_id_t *sid, ngx_str_t *text)
     sid->issued = (time_t) ((uint32_t) p[0] << 24 | p[1] << 16
                             | p[2] << 8 | p[3]);
 
-    if (ngx_mcp_session_id_digest(sid) != NGX_OK) {
+    if (!ngx_mcp_session_id_known(sid)
+        && ngx_mcp_session_id_digest(sid) != NGX_OK)
+    {
         return NGX_DECLINED;
     }
 
@@ -159,13 +167,26 @@ ngx_int_t
 ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid, ngx_array_t *secrets,
     const char *purpose, ngx_str_t *site, ngx_str_t *principal)
 {
-    u_char      mac[NGX_MCP_DIGEST_LEN];
-    ngx_str_t  *secret;
+    u_char      mac[NGX_MCP_DIGEST_LEN], none[NGX_MCP_MEMO_VALUE_LEN];
+    ngx_str_t  *secret, parts[5];
     ngx_uint_t  i;
+
+    parts[0].len = ngx_strlen(purpose);
+    parts[0].data = (u_char *) purpose;
+    parts[1].len = NGX_MCP_SESSION_ID_BYTES;
+    parts[1].data = sid->raw;
+    parts[2] = *site;
+    parts[3] = *principal;
 
     secret = secrets->elts;
 
     for (i = 0; i < secrets->nelts; i++) {
+
+        parts[4] = secret[i];
+
+        if (ngx_mcp_memo_get(parts, 5, none)) {
+            return NGX_OK;
+        }
 
         if (ngx_mcp_session_id_mac(sid, mac, &secret[i], purpose, site,
                                    principal)
@@ -178,11 +199,53 @@ ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid, ngx_array_t *secrets,
                           NGX_MCP_DIGEST_LEN)
             == 0)
         {
+            ngx_memzero(none, NGX_MCP_MEMO_VALUE_LEN);
+            ngx_mcp_memo_put(parts, 5, none);
+            ngx_mcp_session_id_remember(sid);
+
             return NGX_OK;
         }
     }
 
     return NGX_DECLINED;
+}
+
+
+/* whether the digests of an id were found; sets them */
+
+static ngx_uint_t
+ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid)
+{
+    u_char     value[NGX_MCP_MEMO_VALUE_LEN];
+    ngx_str_t  raw;
+
+    raw.len = NGX_MCP_SESSION_ID_BYTES;
+    raw.data = sid->raw;
+
+    if (!ngx_mcp_memo_get(&raw, 1, value)) {
+        return 0;
+    }
+
+    ngx_memcpy(sid->key, value, NGX_MCP_DIGEST_LEN);
+    ngx_memcpy(sid->hash, value + NGX_MCP_DIGEST_LEN, NGX_MCP_HASH_LEN);
+
+    return 1;
+}
+
+
+static void
+ngx_mcp_session_id_remember(ngx_mcp_session_id_t *sid)
+{
+    u_char     value[NGX_MCP_MEMO_VALUE_LEN];
+    ngx_str_t  raw;
+
+    raw.len = NGX_MCP_SESSION_ID_BYTES;
+    raw.data = sid->raw;
+
+    ngx_memcpy(value, sid->key, NGX_MCP_DIGEST_LEN);
+    ngx_memcpy(value + NGX_MCP_DIGEST_LEN, sid->hash, NGX_MCP_HASH_LEN);
+
+    ngx_mcp_memo_put(&raw, 1, value);
 }
 
 
@@ -211,6 +274,48 @@ ngx_mcp_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n)
     }
 
     ngx_memcpy(digest, mac, NGX_MCP_DIGEST_LEN);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mcp_digest(u_char *digest, ngx_str_t *parts, ngx_uint_t n)
+{
+    u_char       hash[NGX_MCP_SHA256_LEN];
+    EVP_MD_CTX  *ctx;
+
+    ctx = ngx_mcp_sha256_ctx();
+
+    if (ctx == NULL
+        || ngx_mcp_digest_parts(ctx, parts, n) != NGX_OK
+        || EVP_DigestFinal_ex(ctx, hash, NULL) != 1)
+    {
+        ERR_clear_error();
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(digest, hash, NGX_MCP_DIGEST_LEN);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mcp_digest_parts(EVP_MD_CTX *ctx, ngx_str_t *parts, ngx_uint_t n)
+{
+    uint32_t    len;
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        len = (uint32_t) parts[i].len;
+
+        if (EVP_DigestUpdate(ctx, &len, sizeof(uint32_t)) != 1
+            || (len && EVP_DigestUpdate(ctx, parts[i].data, len) != 1))
+        {
+            return NGX_ERROR;
+        }
+    }
 
     return NGX_OK;
 }
@@ -396,10 +501,29 @@ ngx_mcp_hmac_ctx(void)
 static ngx_int_t
 ngx_mcp_sha256(u_char *digest, u_char *data, size_t len)
 {
+    EVP_MD_CTX  *ctx;
+
+    ctx = ngx_mcp_sha256_ctx();
+
+    if (ctx == NULL
+        || EVP_DigestUpdate(ctx, data, len) != 1
+        || EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
+    {
+        ERR_clear_error();
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* returns a context that has begun; it is kept, as that of HMAC is */
+
+static EVP_MD_CTX *
+ngx_mcp_sha256_ctx(void)
+{
     static EVP_MD      *md;
     static EVP_MD_CTX  *ctx;
-
-    /* both are kept, as the HMAC context is */
 
     if (md == NULL) {
         md = EVP_MD_fetch(NULL, "SHA256", NULL);
@@ -409,15 +533,9 @@ ngx_mcp_sha256(u_char *digest, u_char *data, size_t len)
         ctx = EVP_MD_CTX_new();
     }
 
-    if (md == NULL
-        || ctx == NULL
-        || EVP_DigestInit_ex(ctx, md, NULL) != 1
-        || EVP_DigestUpdate(ctx, data, len) != 1
-        || EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
-    {
-        ERR_clear_error();
-        return NGX_ERROR;
+    if (md == NULL || ctx == NULL || EVP_DigestInit_ex(ctx, md, NULL) != 1) {
+        return NULL;
     }
 
-    return NGX_OK;
+    return ctx;
 }

@@ -64,21 +64,19 @@ ngx_mcp_repeats_enter(ngx_http_request_t *r, ngx_mcp_sink_t *sink,
 static ngx_int_t
 ngx_mcp_repeats_key(ngx_http_request_t *r, ngx_str_t *id, u_char *key)
 {
-    ngx_str_t       parts[4];
+    ngx_str_t       parts[3];
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    ngx_str_set(&parts[0], "in flight");
+    parts[0].data = ctx->sid.key;
+    parts[0].len = NGX_MCP_DIGEST_LEN;
 
-    parts[1].data = ctx->sid.key;
-    parts[1].len = NGX_MCP_DIGEST_LEN;
-
-    if (ngx_mcp_jsonrpc_id_value(r->pool, id, &parts[2], &parts[3]) != NGX_OK) {
+    if (ngx_mcp_jsonrpc_id_value(r->pool, id, &parts[1], &parts[2]) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_mcp_hmac(key, ngx_mcp_zone()->secrets->elts, parts, 4);
+    return ngx_mcp_digest(key, parts, 3);
 }
 
 

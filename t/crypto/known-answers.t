@@ -14,7 +14,7 @@ use MCPTest::Unit;
 use Test::More;
 
 my $unit = MCPTest::Unit->new('t/crypto/crypto.c', [ map { "crypto/ngx_mcp_$_" }
-    qw(cipher packet replay_window session_id) ]);
+    qw(cipher memo packet replay_window session_id) ]);
 
 
 sub hex_of { return MCPTest::Unit::hex(@_) }

@@ -1,0 +1,153 @@
+
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * What this worker has computed of bytes that come with each message.
+ *
+ * A table whose entries are found by a hash of the strings; one entry for each
+ * hash, the newest.
+ */
+
+#include <openssl/crypto.h>
+#include "ngx_mcp_memo.h"
+
+
+/* 360 kB in each worker, of which pages are used when entries are */
+
+#define NGX_MCP_MEMO_ENTRIES    1024
+
+/* the longest strings together that are kept, with their lengths; bytes */
+
+#define NGX_MCP_MEMO_MAX_INPUT  320
+
+
+typedef struct {
+    u_char       value[NGX_MCP_MEMO_VALUE_LEN];
+    u_char       input[NGX_MCP_MEMO_MAX_INPUT];
+    size_t       len;                              /* of input; 0: empty */
+} ngx_mcp_memo_entry_t;
+
+
+static ngx_mcp_memo_entry_t *ngx_mcp_memo_find(ngx_str_t *parts, ngx_uint_t n,
+    u_char *input, size_t *len);
+static size_t ngx_mcp_memo_input(u_char *input, ngx_str_t *parts,
+    ngx_uint_t n);
+
+
+static ngx_mcp_memo_entry_t  ngx_mcp_memo_entries[NGX_MCP_MEMO_ENTRIES];
+
+
+ngx_uint_t
+ngx_mcp_memo_get(ngx_str_t *parts, ngx_uint_t n, u_char *value)
+{
+    u_char                 input[NGX_MCP_MEMO_MAX_INPUT];
+    size_t                 len;
+    ngx_mcp_memo_entry_t  *entry;
+
+    entry = ngx_mcp_memo_find(parts, n, input, &len);
+
+    if (entry == NULL
+        || entry->len != len
+        || CRYPTO_memcmp(entry->input, input, len) != 0)
+    {
+        return 0;
+    }
+
+    ngx_memcpy(value, entry->value, NGX_MCP_MEMO_VALUE_LEN);
+
+    return 1;
+}
+
+
+void
+ngx_mcp_memo_put(ngx_str_t *parts, ngx_uint_t n, u_char *value)
+{
+    u_char                 input[NGX_MCP_MEMO_MAX_INPUT];
+    size_t                 len;
+    ngx_mcp_memo_entry_t  *entry;
+
+    entry = ngx_mcp_memo_find(parts, n, input, &len);
+
+    if (entry == NULL) {
+        return;
+    }
+
+    OPENSSL_cleanse(entry->input, entry->len);
+
+    ngx_memcpy(entry->input, input, len);
+    ngx_memcpy(entry->value, value, NGX_MCP_MEMO_VALUE_LEN);
+
+    entry->len = len;
+}
+
+
+void
+ngx_mcp_memo_forget(ngx_str_t *parts, ngx_uint_t n)
+{
+    u_char                 input[NGX_MCP_MEMO_MAX_INPUT];
+    size_t                 len;
+    ngx_mcp_memo_entry_t  *entry;
+
+    entry = ngx_mcp_memo_find(parts, n, input, &len);
+
+    if (entry
+        && entry->len == len
+        && CRYPTO_memcmp(entry->input, input, len) == 0)
+    {
+        OPENSSL_cleanse(entry, sizeof(ngx_mcp_memo_entry_t));
+    }
+}
+
+
+/*
+ * Fills "input" with the strings, and *len with their length.  Returns the
+ * entry for them, which may be that of others, or NULL if they are too long.
+ */
+
+static ngx_mcp_memo_entry_t *
+ngx_mcp_memo_find(ngx_str_t *parts, ngx_uint_t n, u_char *input, size_t *len)
+{
+    uint32_t  hash;
+
+    *len = ngx_mcp_memo_input(input, parts, n);
+
+    if (*len == 0) {
+        return NULL;
+    }
+
+    hash = ngx_murmur_hash2(input, *len);
+
+    return &ngx_mcp_memo_entries[hash % NGX_MCP_MEMO_ENTRIES];
+}
+
+
+/* each string is preceded by its length, so that their borders count */
+
+static size_t
+ngx_mcp_memo_input(u_char *input, ngx_str_t *parts, ngx_uint_t n)
+{
+    u_char      *p;
+    uint16_t     len;
+    ngx_uint_t   i;
+
+    p = input;
+
+    for (i = 0; i < n; i++) {
+
+        if (parts[i].len + sizeof(uint16_t)
+            > (size_t) (input + NGX_MCP_MEMO_MAX_INPUT - p))
+        {
+            return 0;
+        }
+
+        len = (uint16_t) parts[i].len;
+
+        p = ngx_cpymem(p, &len, sizeof(uint16_t));
+
+        if (len) {
+            p = ngx_cpymem(p, parts[i].data, len);
+        }
+    }
+
+    return p - input;
+}

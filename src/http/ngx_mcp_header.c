@@ -10,6 +10,7 @@
 #include "ngx_mcp_header.h"
 
 
+static ngx_uint_t ngx_mcp_header_named(ngx_table_elt_t *h, ngx_str_t *name);
 static ngx_str_t ngx_mcp_header_trim(u_char *p, u_char *last);
 static ngx_uint_t ngx_mcp_header_same(ngx_str_t *a, ngx_str_t *b);
 static ngx_int_t ngx_mcp_header_cookie_in(ngx_str_t *header, ngx_str_t *name,
@@ -124,7 +125,7 @@ ngx_mcp_header_find(ngx_list_t *headers, ngx_str_t *name,
 
             if (h[i].hash
                 && h[i].key.len == name->len
-                && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
+                && ngx_mcp_header_named(&h[i], name))
             {
                 pos->part = part;
                 pos->i = i + 1;
@@ -135,6 +136,18 @@ ngx_mcp_header_find(ngx_list_t *headers, ngx_str_t *name,
     }
 
     return NULL;
+}
+
+
+/* headers of requests have their names in lower case, too */
+
+static ngx_uint_t
+ngx_mcp_header_named(ngx_table_elt_t *h, ngx_str_t *name)
+{
+    return (h->lowcase_key
+            ? ngx_memcmp(h->lowcase_key, name->data, name->len)
+            : ngx_strncasecmp(h->key.data, name->data, name->len))
+           == 0;
 }
 
 

@@ -68,6 +68,12 @@ ngx_mcp_json_only_header(ngx_http_request_t *r)
 
     if (status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
         status = NGX_HTTP_NOT_FOUND;
+
+    } else if (status > 599) {
+
+        /* no status code of HTTP (RFC 9110, 15) */
+
+        status = NGX_HTTP_BAD_GATEWAY;
     }
 
     if (ngx_mcp_json_only_replace(r, ctx, status) != NGX_OK) {

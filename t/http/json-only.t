@@ -29,6 +29,7 @@ my %answers = (
         'WWW-Authenticate', 'Basic realm="x"' ],
     closed    => [ 499, $page, 'Content-Type', 'text/html' ],
     broken    => [ 500, $page, 'Content-Type', 'text/html' ],
+    wrong     => [ 999, $page, 'Content-Type', 'text/html' ],
     busy      => [ 503, '{}', 'Content-Type', 'application/json' ],
 );
 
@@ -68,7 +69,7 @@ for my $name (sort keys %answers) {
     next if $name =~ /\A(?:json|charset)\z/;
 
     my $status = $answers{$name}[0];
-    my $want   = $status >= 500 ? $status : 404;
+    my $want   = $status > 599 ? 502 : $status >= 500 ? $status : 404;
     my ($code, $text) = $status >= 500 ? (-32003, 'Backend unavailable')
         : (-32600, 'Not found');
 

@@ -9,6 +9,10 @@ from livelib.fault import Fault
 STATUS = re.compile(rb'HTTP/1\.1 [1-5][0-9][0-9] [\t -~\x80-\xff]*')
 HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*")
 
+# a request line without a version
+
+HTTP_09 = re.compile(rb'[A-Z_-] +[^ \r\n]+ *\r?\n')
+
 # nginx passes what is behind the status of the backend on as it is
 
 STATUS_PASSED = re.compile(rb'HTTP/1\.1 200[^\r\n]*')
@@ -122,7 +126,7 @@ class Responses:
         """A status line and headers, if they are complete."""
 
         if not self.data.startswith(b'HTTP/1.1 '[:len(self.data)]):
-            if re.search(rb'[A-Z_-] +[^ \r\n]+ *\r?\n', self.sent()):
+            if HTTP_09.search(self.sent()):
                 self.opaque = True
                 return False
             raise Fault('not a response: %r' % self.data[:400])
@@ -134,11 +138,11 @@ class Responses:
 
         status, *lines = head.split(b'\r\n')
 
-        self.headers = {}
+        self.headers, bad = {}, None
 
         for line in lines:
             if not HEADER.fullmatch(line):
-                raise Fault('a header: %r in %r' % (line, head))
+                bad = line
             name, _, value = line.partition(b': ')
             if name.lower() in (b'content-length', b'transfer-encoding',
                                 b'content-type', b'mcp-session-id') \
@@ -152,10 +156,12 @@ class Responses:
         if not (STATUS_PASSED if self.document() else STATUS).fullmatch(status):
             raise Fault('a status line: %r' % head)
 
-        if self.status >= 200:
-            self.framing()
+        # headers of a document are passed on as well
 
-        return True
+        if bad is not None and not self.document():
+            raise Fault('a header: %r in %r' % (bad, head))
+
+        return self.status < 200 or self.framing()
 
     def framing(self):
         kind = self.headers.get(b'content-type', b'').partition(b';')[0]
@@ -164,6 +170,12 @@ class Responses:
 
         if self.status in (204, 304):
             self.end()
+        elif b'HEAD ' in self.sent() and HTTP_09.search(self.sent()):
+            self.opaque = True          # a body may be of either
+            return False
+        elif b'HEAD ' in self.sent() and not self.data:
+            self.state = 'framing'      # until it is seen what follows
+            return False
         elif b'HEAD ' in self.sent() and not self.body_follows():
             self.end()
         elif self.headers.get(b'transfer-encoding') == b'chunked':
@@ -176,6 +188,8 @@ class Responses:
         else:
             self.state = 'close'
 
+        return True
+
     def document(self):
         """Whether it is one of the backend, passed on as it is."""
 
@@ -183,16 +197,9 @@ class Responses:
             and self.headers.get(b'access-control-allow-origin') == b'*'
 
     def body_follows(self):
-        """Whether what came behind the headers is no other response.
+        """Whether what came behind the headers is no other response."""
 
-        That may be one of HTTP/0.9, a page of nginx.
-        """
-
-        if self.headers.get(b'content-type') == b'application/json' \
-                and not self.document():
-            return self.data.startswith((b'{', b'['))
-
-        return self.data and not self.data.startswith(b'HTTP/1')
+        return not self.data.startswith(b'HTTP/1')
 
     def content(self, data):
         if self.events:

@@ -374,6 +374,7 @@ static ngx_int_t
 ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
 {
     u_char                 number[NGX_INT_T_LEN];
+    ngx_int_t              rc;
     ngx_str_t              argv[3];
     ngx_uint_t             n;
     ngx_mcp_redis_conf_t  *conf;
@@ -390,10 +391,9 @@ ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
 
         argv[n++] = conf->password;
 
-        if (ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_check, NULL, n,
-                                    argv)
-            != NGX_OK)
-        {
+        rc = ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_check, NULL, n,
+                                     argv);
+        if (rc != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -403,10 +403,9 @@ ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
         argv[1].data = number;
         argv[1].len = ngx_sprintf(number, "%i", conf->database) - number;
 
-        if (ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_check, NULL, 2,
-                                    argv)
-            != NGX_OK)
-        {
+        rc = ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_check, NULL, 2,
+                                     argv);
+        if (rc != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -416,10 +415,9 @@ ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
     argv[2].data = (u_char *) conn->name;
     argv[2].len = ngx_strlen(conn->name);
 
-    if (ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_setname_handler, NULL,
-                                3, argv)
-        != NGX_OK)
-    {
+    rc = ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_setname_handler,
+                                 NULL, 3, argv);
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -522,23 +520,38 @@ static ngx_int_t
 ngx_mcp_redis_conn_send(ngx_mcp_redis_conn_t *conn, redisCallbackFn *handler,
     void *data, ngx_uint_t argc, ngx_str_t *argv)
 {
-    size_t       len[NGX_MCP_REDIS_MAX_ARGS];
-    ngx_uint_t   i;
-    const char  *args[NGX_MCP_REDIS_MAX_ARGS];
+    size_t          len[NGX_MCP_REDIS_MAX_ARGS];
+    ngx_uint_t      i;
+    const char     *args[NGX_MCP_REDIS_MAX_ARGS];
+    redisCallback  *last;
 
     for (i = 0; i < argc; i++) {
         args[i] = (char *) argv[i].data;
         len[i] = argv[i].len;
     }
 
-    if (conn->ac->replies.head == NULL) {
+    last = conn->ac->replies.tail;
+
+    if (last == NULL) {
         conn->waiting_since = ngx_current_msec;
     }
 
-    return redisAsyncCommandArgv(conn->ac, handler, data, (int) argc, args,
-                                 len)
-           == REDIS_OK
-           ? NGX_OK : NGX_DECLINED;
+    if (redisAsyncCommandArgv(conn->ac, handler, data, (int) argc, args, len)
+        != REDIS_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    /* sent, but hiredis has no memory to keep the handler */
+
+    if (conn->ac->replies.tail == last
+        && ngx_strcmp(args[0], "SUBSCRIBE") != 0)
+    {
+        ngx_mcp_redis_event_no_memory(conn->ac);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 

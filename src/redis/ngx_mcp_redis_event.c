@@ -269,3 +269,13 @@ ngx_mcp_redis_event_flush(redisAsyncContext *ac)
 {
     (void) ngx_mcp_redis_event_send(ac);
 }
+
+
+void
+ngx_mcp_redis_event_no_memory(redisAsyncContext *ac)
+{
+    ac->c.err = REDIS_ERR_OOM;
+
+    (void) ngx_cpystrn((u_char *) ac->c.errstr, (u_char *) "Out of memory",
+                       sizeof(ac->c.errstr));
+}

@@ -37,5 +37,13 @@ size_t ngx_mcp_redis_event_queued(redisAsyncContext *ac);
 
 void ngx_mcp_redis_event_flush(redisAsyncContext *ac);
 
+/*
+ * Gives a connection up whose replies cannot be matched with their commands any
+ * more: hiredis reads and writes no more, and frees it at its next event.  No
+ * handler runs before this returns.
+ */
+
+void ngx_mcp_redis_event_no_memory(redisAsyncContext *ac);
+
 
 #endif /* _NGX_MCP_REDIS_EVENT_H_INCLUDED_ */

@@ -27,7 +27,7 @@ CHANGES = [
     ('client_header_timeout       15s;', 'client_header_timeout  1s;'),
     ('client_body_timeout         15s;', 'client_body_timeout    1s;'),
     # nginx keeps a connection that is reset while it drops a body this long
-    ('keepalive_timeout           75s;', 'keepalive_timeout      15s;\n'
+    ('keepalive_timeout           75s;', 'keepalive_timeout      40s;\n'
      'keepalive_requests  1000000000;  keepalive_time  1h;'),
     ('access_log  ""  mcp_access;', 'access_log  access.log  mcp_access;'),
     ('access_log          ""  mcp_audit', 'access_log  audit.log  mcp_audit'),
@@ -39,7 +39,7 @@ CHANGES = [
      'mcp_sse_grace       1s;\n'
      'mcp_sse_keepalive   1s;\n'
      'mcp_sse_progress    1s;\n'
-     'mcp_sse_call_timeout  2s;\n'
+     'mcp_sse_call_timeout  20s;\n'
      'mcp_sse_max_message   128k;\n'
      'mcp_sse_max_answer    256k;\n'
      'mcp_sse_max_sessions  8;\n'

@@ -10,7 +10,7 @@
 #include "conf.h"
 
 
-#define FUZZ_CONF_FORMAT_SIZE  1024
+#define FUZZ_CONF_FORMAT_SIZE  32768
 
 
 void

@@ -28,7 +28,7 @@ void fuzz_conf_arg(ngx_conf_t *cf, ngx_str_t *arg);
 void fuzz_conf_lines(ngx_conf_t *cf, ngx_str_t *text);
 
 /*
- * Adds an argument with the formats of ngx_sprintf(), up to 1024 bytes.
+ * Adds an argument with the formats of ngx_sprintf(), up to 32768 bytes.
  */
 
 void fuzz_conf_format(ngx_conf_t *cf, const char *fmt, ...);

@@ -554,7 +554,7 @@ origin_in6(u_char *p, u_char *last)
         in4.data = (u_char *) dotted;
         in4.len = ngx_strlen(dotted);
 
-        if (!origin_is_address(&in4) || *dotted == '.') {
+        if (!isdigit((u_char) *dotted) || !origin_is_address(&in4)) {
             return 0;
         }
 

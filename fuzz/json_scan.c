@@ -181,7 +181,7 @@ json_scan_pieces(fuzz_input_t *in, ngx_mcp_json_scan_t *s, ngx_str_t *body)
 }
 
 
-/* in valid JSON a line break is between tokens, another separator in a string */
+/* in valid JSON line breaks are between tokens, other separators in strings */
 
 static void
 json_scan_lines(ngx_mcp_json_scan_t *s, ngx_str_t *body)

@@ -66,8 +66,7 @@ struct ngx_mcp_call_s {
     ngx_uint_t                    status;      /* HTTP status */
     off_t                         length;      /* Content-Length, or -1 */
     ngx_mcp_event_t              *answer;      /* the body, or NULL */
-    ngx_mcp_jsonrpc_answer_scan_t  scan;       /* of the answer; not at its end
-                                                  yet */
+    ngx_mcp_jsonrpc_answer_scan_t scan;        /* of what has come of it */
     ngx_str_t                     challenge;   /* WWW-Authenticate */
     time_t                        retry_after; /* seconds, or -1 */
     ngx_msec_t                    started;     /* 0: not yet */

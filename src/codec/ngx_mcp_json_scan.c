@@ -5,7 +5,7 @@
  * A scanner of JSON for texts that come in pieces.
  *
  * Most bytes of a large answer are in one string, so that the loop over plain
- * characters of strings decides how fast it is: it takes 16 bytes at a time.
+ * characters, ngx_mcp_json_text_plain(), decides how fast it is.
  *
  * A text may end anywhere.  Strings, numbers and literals are continued where
  * they were left; an escape or a character of several bytes that is not
@@ -112,8 +112,7 @@ ngx_mcp_json_scan(ngx_mcp_json_scan_t *s, ngx_str_t *text, ngx_uint_t last)
         && s->state == NGX_MCP_JSON_SCAN_NUMBER
         && ngx_mcp_json_number_ended(s->number))
     {
-        rc = ngx_mcp_json_scan_ended(s, NGX_MCP_JSON_NUMBER, end);
-        return rc;
+        return ngx_mcp_json_scan_ended(s, NGX_MCP_JSON_NUMBER, end);
     }
 
     return (s->state == NGX_MCP_JSON_SCAN_DONE) ? NGX_OK : NGX_DECLINED;

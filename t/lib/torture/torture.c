@@ -9,8 +9,8 @@
  * --wrap, of nginx and of the module.
  *
  * Allocations fail in the event loop of workers only: start, reload and exit
- * have their memory.  Which ones is drawn by a generator of random numbers, from
- * the seed and the number of the process.  A place in the code, that is four
+ * have their memory.  Which ones is drawn by a generator of random numbers,
+ * from the seed and the number of the process.  A place in the code, that is four
  * return addresses, is the more likely to fail the less often it was reached:
  * otherwise the few places that serve each request would be all that fail.
  *

@@ -35,9 +35,16 @@ sub gone {
 # connections and keys in Redis
 
 {
+    # an instance is ready while some of its workers still start
+
     my %names;
 
-    $names{ $_->{name} }++ for $redis->clients;
+    run_until(sub {
+        %names = ();
+        $names{ $_->{name} }++ for $redis->clients;
+        return ($names{'mcp-sse-cmd'} || 0) == 4
+            && ($names{'mcp-sse-sub'} || 0) == 4;
+    });
     is_deeply(\%names, { 'mcp-sse-cmd' => 4, 'mcp-sse-sub' => 4 },
         'each worker has two connections, which have names');
 
@@ -49,7 +56,7 @@ sub gone {
     ok(run_until(sub {
         $all  = $redis->dump;
         @keys = sort keys %{$all};
-        return grep { /\Amcp:s:/ } @keys;
+        return grep({ /\Amcp:s:/ } @keys) && grep({ /\Amcp:k:/ } @keys) >= 4;
     }), 'Redis has a key for the session of a new stream');
     is(scalar(grep { /\Amcp:k:[0-9a-f]{32}\z/ } @keys), 4,
         'Redis has a key for each worker');

@@ -109,7 +109,7 @@ sub ready {
 }
 
 
-# Waits until every worker of these instances can use Redis.
+# Waits until each worker of these instances that has started can use Redis.
 
 sub wait_ready {
     my (@all) = @_;

@@ -87,6 +87,22 @@ ngx_mcp_timer_del(ngx_mcp_timer_t *timer)
 }
 
 
+ngx_msec_t
+ngx_mcp_timer_spread(ngx_msec_t msec, ngx_uint_t random)
+{
+    ngx_msec_t  most;
+
+    most = msec / 8;
+
+    if (most <= NGX_MCP_TIMER_MIN_MS) {
+        return msec - most;
+    }
+
+    return msec - NGX_MCP_TIMER_MIN_MS
+           - random % (most - NGX_MCP_TIMER_MIN_MS + 1);
+}
+
+
 void
 ngx_mcp_timer_hold(void)
 {

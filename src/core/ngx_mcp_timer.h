@@ -58,6 +58,15 @@ void ngx_mcp_timer_set(ngx_mcp_timer_t *timer, ngx_msec_t msec);
 void ngx_mcp_timer_del(ngx_mcp_timer_t *timer);
 
 /*
+ * Returns "msec", a number of milliseconds, less an eighth of it at most, and
+ * less the 20 ms by which an entry may be late: what is set at the same moment
+ * does not expire at the same moment, and nothing later than "msec".  "random"
+ * is any number.  If an eighth is 20 ms or less, it is taken off as it is.
+ */
+
+ngx_msec_t ngx_mcp_timer_spread(ngx_msec_t msec, ngx_uint_t random);
+
+/*
  * Keep a worker that shuts down alive: it exits when each hold has had its
  * release.
  */

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * An open SSE response: bounded queue, back-pressure, heartbeat, end.
+ * An open SSE response: bounded queue, back-pressure, end.
  *
  * Events are queued, and one posted event writes the queue: what is sent in
  * one round of the event loop leaves in one write, and no function that sends
@@ -18,6 +18,7 @@
 #include "ngx_mcp_stream.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_heartbeat.h"
 #include "ngx_mcp_workers.h"
 
 
@@ -39,8 +40,7 @@ struct ngx_mcp_stream_s {
     ngx_chain_t                      *free;
     ngx_chain_t                      *busy;
 
-    ngx_mcp_timer_t                   heartbeat;
-    ngx_uint_t                        beats;
+    ngx_mcp_heartbeat_t               heartbeat;
     ngx_uint_t                        reason;  /* not 0: close the stream */
 
     ngx_event_t                       event;   /* writes the queue */
@@ -86,8 +86,6 @@ ngx_mcp_stream_open(ngx_http_request_t *r, ngx_mcp_stream_owner_t *owner,
 
     stream->request = r;
     stream->owner = *owner;
-    stream->heartbeat.handler = ngx_mcp_stream_heartbeat;
-    stream->heartbeat.data = stream;
     stream->event.handler = ngx_mcp_stream_event;
     stream->event.data = stream;
     stream->event.log = r->connection->log;
@@ -152,7 +150,10 @@ ngx_mcp_stream_start(ngx_mcp_stream_t *stream)
     ngx_mcp_workers_streams(1);
 
     if (stream->owner.conf->keepalive != NGX_MCP_OFF) {
-        ngx_mcp_timer_set(&stream->heartbeat, stream->owner.conf->keepalive);
+        ngx_mcp_heartbeat_start(&stream->heartbeat,
+                                stream->owner.conf->keepalive,
+                                stream->owner.keepalive_event,
+                                ngx_mcp_stream_heartbeat, stream);
     }
 
     if (!r->discard_body) {
@@ -205,7 +206,7 @@ ngx_mcp_stream_cleanup(void *data)
                    "mcp stream closed, by its owner: %d, reason: %ui",
                    stream->last, stream->reason);
 
-    ngx_mcp_timer_del(&stream->heartbeat);
+    ngx_mcp_timer_del(&stream->heartbeat.timer);
 
     if (stream->event.posted) {
         ngx_delete_posted_event(&stream->event);
@@ -265,7 +266,7 @@ ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
     *stream->owner.stream = NULL;
     stream->last = 1;
 
-    ngx_mcp_timer_del(&stream->heartbeat);
+    ngx_mcp_timer_del(&stream->heartbeat.timer);
 
     if (ev) {
         ngx_mcp_stream_push(stream, ev);
@@ -410,6 +411,10 @@ ngx_mcp_stream_output(ngx_mcp_stream_t *stream)
                             (ngx_buf_tag_t) &ngx_http_mcp_sse_module);
 
     ngx_mcp_stream_release(stream);
+
+    if (!ngx_mcp_stream_blocked(r)) {
+        ngx_mcp_heartbeat_sent(&stream->heartbeat);
+    }
 
     return (rc == NGX_ERROR) ? rc : ngx_mcp_stream_wait(r);
 }
@@ -564,12 +569,11 @@ ngx_mcp_stream_heartbeat(void *data)
 {
     ngx_mcp_stream_t  *stream = data;
 
-    ngx_mcp_event_t           *ev;
-    ngx_mcp_workers_gauges_t   gauges;
+    ngx_mcp_event_t  *ev;
 
-    ngx_mcp_timer_set(&stream->heartbeat, stream->owner.conf->keepalive);
-
-    stream->beats++;
+    if (!ngx_mcp_heartbeat_due(&stream->heartbeat)) {
+        return;
+    }
 
     /* skip the heartbeat while output is blocked */
 
@@ -579,18 +583,7 @@ ngx_mcp_stream_heartbeat(void *data)
         return;
     }
 
-    if (stream->owner.keepalive_event) {
-        ngx_mcp_workers_gauges(&gauges);
-
-        ev = ngx_mcp_event_format(160 + 3 * NGX_INT64_LEN, ngx_cycle->log,
-                 "event: ping\ndata: {\"type\":\"ping\",\"timestamp\":%T,"
-                 "\"counter\":%ui,\"active_connections\":%ui}\n\n",
-                 ngx_time(), stream->beats, gauges.streams);
-
-    } else {
-        ev = ngx_mcp_event_format(16 + 2 * NGX_INT64_LEN, ngx_cycle->log,
-                 ": ping %ui at %T\n\n", stream->beats, ngx_time());
-    }
+    ev = ngx_mcp_heartbeat_event(&stream->heartbeat);
 
     if (ev) {
         ngx_mcp_stream_send(stream, ev);

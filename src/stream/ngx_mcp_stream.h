@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * An open SSE response: bounded queue, back-pressure, heartbeat, end.
+ * An open SSE response: bounded queue, back-pressure, heartbeats, end.
  */
 
 #ifndef _NGX_MCP_STREAM_H_INCLUDED_

@@ -97,6 +97,8 @@ fuzz_request_scheme(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
     v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
     v->data = (u_char *) (data ? "https" : "http");
     v->len = data ? 5 : 4;
 

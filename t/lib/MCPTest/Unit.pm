@@ -9,8 +9,9 @@ package MCPTest::Unit;
 #
 #     is($unit->ask('derive', $secret, $info), $want);
 #
-# It is linked with those objects of the build that is tested, and runs inside
-# an nginx process instead of nginx's main(), for nginx's own functions.
+# It is linked with those objects of the build that is tested (all of them:
+# objects()), and runs inside an nginx process instead of nginx's main(), for
+# nginx's own functions.  Further lines of C can follow the objects.
 # Arguments and the answer are words; MCPTest::Unit::hex() makes one of bytes.
 #
 # Or a module of the test, which nginx loads behind this one:
@@ -33,17 +34,19 @@ use MCPTest::Nginx;
 
 
 sub new {
-    my ($class, $source, $objects) = @_;
+    my ($class, $source, $objects, $lines) = @_;
 
     plan skip_all => 'a sanitizer wants to be loaded first'
         if $ENV{MCP_SSE_SANITIZE} || $ENV{MCP_SSE_VALGRIND};
 
-    my $self = $class->_link($source, $objects);
+    my $self = $class->_link($source, $objects, $lines);
 
     local $ENV{LD_PRELOAD} = $self->{file};
 
+    # with "-v" it starts no server if the library is not loaded
+
     $self->{pid} = IPC::Open2::open2($self->{from}, $self->{to},
-        MCPTest::Nginx::binary());
+        MCPTest::Nginx::binary(), '-v');
 
     return $self;
 }
@@ -65,16 +68,30 @@ EOT
 }
 
 
+sub _directory {
+    my ($module) = grep { m{/ngx_http_mcp_sse_module\.so\z} }
+        MCPTest::Nginx::modules();
+
+    return File::Basename::dirname($module || '/');
+}
+
+
+# All objects of the module.
+
+sub objects {
+    my $dir = _directory() . '/addon/';
+
+    return map { substr $_, length($dir), -2 } glob "$dir*/*.o";
+}
+
+
 # Compiles a file of the test, and further lines, with the flags of the build,
 # and links them with objects of it.
 
 sub _link {
     my ($class, $source, $objects, $lines) = @_;
 
-    my ($module) = grep { m{/ngx_http_mcp_sse_module\.so\z} }
-        MCPTest::Nginx::modules();
-
-    my $build   = File::Basename::dirname($module || '/');
+    my $build   = _directory();
     my @objects = map { "$build/addon/$_.o" } @$objects;
     my $dir     = File::Temp->newdir;
 
@@ -93,6 +110,8 @@ sub _link {
 
     my ($cc, $flags) = map { $text =~ /^$_ =\s*(.*)$/m } qw(CC CFLAGS);
     my ($incs) = $text =~ /^ALL_INCS = (.*?)\n\n/ms;
+    my ($link) = $text =~ /^(.* -lyajl .*)$/m;
+    my @libs   = grep { /\A-[lLR]/ } split ' ', $link;
 
     $incs =~ s/\\\n//g;
 
@@ -100,8 +119,8 @@ sub _link {
     print {$more} defined $lines ? $lines : '';
     close $more;
 
-    my $out = qx(cd $src && $cc $flags -fPIC $incs -shared -o $dir/unit.so \\
-        @{[ MCPTest::root() ]}/$source $dir/lines.c @objects -lcrypto 2>&1);
+    my $out = qx(cd $src && $cc $flags -Wno-error -fPIC $incs -shared -o $dir/unit.so \\
+        @{[ MCPTest::root() ]}/$source $dir/lines.c @objects @libs 2>&1);
 
     die "it is not built: $out\n" unless -f "$dir/unit.so";
 

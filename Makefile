@@ -10,7 +10,7 @@
 #   make conformance  run the official conformance suite for Streamable HTTP
 #   make lint         check with util/check-style, gcc -fanalyzer, cppcheck,
 #                     clang-tidy, shellcheck, and the syntax of Perl and Python
-#   make bench        build build/load, the load generator; see bench/README.md
+#   make load         build build/load, the load generator; see bench/README.md
 #   make sanitize     run the tests with ASan and UBSan; FULL=1: valgrind as
 #                     well; TEST as above
 #   make fuzz         run the fuzzers of fuzz/; SECONDS=60 for each target,
@@ -40,8 +40,8 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test mutants conformance lint bench sanitize fuzz torture \
-        image image-test install install-launcher deb clean
+.PHONY: build run test mutants conformance lint bench load sanitize fuzz \
+        torture image image-test install install-launcher deb clean
 
 build:
 	@util/build
@@ -61,12 +61,13 @@ conformance:
 lint:
 	@util/lint
 
-bench: $(BUILD)/load
+bench load: $(BUILD)/load
 
 $(BUILD)/load: bench/load*.c bench/load*.h
 	@util/install-deps build
 	mkdir -p $(BUILD)
-	$(CC) -O2 -g -Wall -Wextra -Werror $(CFLAGS) -o $@ bench/load*.c
+	$(CC) -O2 -g -Wall -Wextra -Werror $(CFLAGS) -o $@ bench/load*.c \
+	    -lssl -lcrypto
 
 sanitize:
 	@util/sanitize $(TEST)

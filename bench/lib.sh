@@ -38,7 +38,7 @@ finish() {
 }
 
 begin() {
-    [ -x "$LOAD" ] || fail "$LOAD is missing: run \"make bench\""
+    [ -x "$LOAD" ] || fail "$LOAD is missing: run \"make load\""
     [ -z "$MODULE" ] || [ -f "$MODULE" ] \
         || fail "$MODULE is missing: run \"make\""
 

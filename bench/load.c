@@ -37,6 +37,7 @@ main(int argc, char **argv)
     pipe = (conf.pipe_rate > 0) ? load_pipe_start(conf.pipe_rate) : NULL;
 
     load_loop_init();
+    load_conn_tls = conf.tls;
 
     load_run(&conf, pipe ? &pipe->measuring : NULL, &run);
 

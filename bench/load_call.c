@@ -32,6 +32,7 @@ typedef struct {
 
 
 static load_call_t *load_call_get(uint64_t id);
+static int load_call_accepted(const load_call_t *call);
 static void load_call_check(load_call_t *call);
 static void load_call_times(load_call_t *call);
 
@@ -90,6 +91,15 @@ load_call_get(uint64_t id)
 }
 
 
+/* the module answers 202, or 200 with the answer; others also 201 */
+
+static int
+load_call_accepted(const load_call_t *call)
+{
+    return call->status / 100 == 2;
+}
+
+
 unsigned
 load_call_session(uint64_t id)
 {
@@ -128,7 +138,7 @@ load_call_status(uint64_t id, int status, unsigned where, load_nsec_t at)
         load_call_stats.statuses[status]++;
     }
 
-    if (status == 202) {
+    if (load_call_accepted(call)) {
         call->accepted = at;
 
         load_call_stats.accepted++;
@@ -175,7 +185,9 @@ load_call_answered(uint64_t id, unsigned session, int error, load_nsec_t at)
 
     call = load_call_get(id);
 
-    if (call->session != session || (call->status && call->status != 202)) {
+    if (call->session != session
+        || (call->status && !load_call_accepted(call)))
+    {
         load_call_stats.unexpected++;
         return;
     }
@@ -206,7 +218,7 @@ load_call_check(load_call_t *call)
 {
     int  refused;
 
-    refused = call->broken || (call->status && call->status != 202);
+    refused = call->broken || (call->status && !load_call_accepted(call));
 
     if (call->done || (!refused && (!call->status || !call->answers))) {
         return;
@@ -263,7 +275,7 @@ load_call_finish(void)
     for (id = 1; id < load_call_next; id++) {
         call = load_call_get(id);
 
-        if (call->status == 202 && !call->answers) {
+        if (load_call_accepted(call) && !call->answers) {
             load_call_stats.lost++;
         }
 

@@ -43,7 +43,7 @@ typedef struct {
     /* counted during the measurement only */
     uint64_t     measured;        /* answers */
     load_hist_t  late;            /* from due to written */
-    load_hist_t  accept[LOAD_CALL_CLASSES];   /* from due to the 202 */
+    load_hist_t  accept[LOAD_CALL_CLASSES];   /* from due to the status */
     load_hist_t  answer[LOAD_CALL_CLASSES];   /* from due to the event */
     load_hist_t  served[LOAD_CALL_CLASSES];   /* from written to the event */
     load_hist_t  behind[LOAD_CALL_CLASSES];   /* from the 202 to the event */

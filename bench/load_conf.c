@@ -15,9 +15,11 @@
 #define LOAD_CONF_BODY  (1024 * 1024)
 
 
+static void load_conf_check(load_conf_t *conf);
 static void load_conf_option(load_conf_t *conf, int opt);
 static void load_conf_amount(load_conf_t *conf, int opt);
 static void load_conf_usage(void);
+static unsigned load_conf_kind(const char *name);
 static unsigned load_conf_count(int opt);
 static load_nsec_t load_conf_seconds(int opt, double min);
 static double load_conf_number(int opt, double min);
@@ -32,7 +34,6 @@ load_conf_read(load_conf_t *conf, int argc, char **argv)
 
     memset(conf, 0, sizeof(load_conf_t));
 
-    conf->uri = "/mcp/sse";
     conf->credential = "token bench:bench";
     conf->header = "X-Worker";
     conf->body = load_conf_method("ping");
@@ -45,7 +46,8 @@ load_conf_read(load_conf_t *conf, int argc, char **argv)
     conf->timeout = 5 * LOAD_SEC;
 
     for ( ;; ) {
-        opt = getopt(argc, argv, "S:P:u:H:a:x:m:b:s:c:k:r:B:w:d:t:p:M:h");
+        opt = getopt(argc, argv,
+                     "T:S:P:u:U:H:a:x:m:b:iIes:c:k:r:B:w:d:t:p:M:h");
 
         if (opt == -1) {
             break;
@@ -59,6 +61,15 @@ load_conf_read(load_conf_t *conf, int argc, char **argv)
                                                : "-S is required");
     }
 
+    load_conf_check(conf);
+}
+
+
+/* sets what has not been given, and refuses what does not fit together */
+
+static void
+load_conf_check(load_conf_t *conf)
+{
     if (conf->nposts == 0) {
         conf->posts = conf->streams;
         conf->nposts = conf->nstreams;
@@ -67,6 +78,22 @@ load_conf_read(load_conf_t *conf, int argc, char **argv)
     if (conf->pipe_rate < 0) {
         conf->pipe_rate = conf->rate;
     }
+
+    if (conf->kind == load_conf_sse) {
+        conf->uri = conf->uri ? conf->uri : "/mcp/sse";
+
+    } else {
+        conf->post_uri = conf->post_uri ? conf->post_uri : "/mcp";
+        conf->initialize = (conf->kind == load_conf_mcp);
+    }
+
+    if (conf->kind == load_conf_post && conf->uri) {
+        load_fatal("-u needs sessions: -T sse or mcp");
+    }
+
+    if (conf->fixed && (conf->rate > 0 || conf->outstanding > 1)) {
+        load_fatal("-i needs a closed loop, and -k 1");
+    }
 }
 
 
@@ -74,6 +101,10 @@ static void
 load_conf_option(load_conf_t *conf, int opt)
 {
     switch (opt) {
+
+    case 'T':
+        conf->kind = load_conf_kind(optarg);
+        break;
 
     case 'S':
         conf->streams = load_conn_targets(optarg, &conf->nstreams);
@@ -85,6 +116,10 @@ load_conf_option(load_conf_t *conf, int opt)
 
     case 'u':
         conf->uri = optarg;
+        break;
+
+    case 'U':
+        conf->post_uri = optarg;
         break;
 
     case 'H':
@@ -105,6 +140,18 @@ load_conf_option(load_conf_t *conf, int opt)
 
     case 'b':
         conf->body = load_conf_file(optarg);
+        break;
+
+    case 'i':
+        conf->fixed = 1;
+        break;
+
+    case 'I':
+        conf->initialize = 1;
+        break;
+
+    case 'e':
+        conf->tls = 1;
         break;
 
     case 'p':
@@ -174,15 +221,23 @@ load_conf_usage(void)
     (void) fputs(
         "usage: load -S HOST:PORT[,...] [options]\n"
         "\n"
+        "  -T KIND    sse: HTTP+SSE; mcp: Streamable HTTP, each session with\n"
+        "             an id; post: plain POSTs, no session (sse)\n"
         "  -S LIST    addresses for streams, used in turn\n"
         "  -P LIST    addresses for messages, used in turn (as -S)\n"
-        "  -u URI     URI of the stream (/mcp/sse)\n"
+        "  -u URI     URI of the stream (sse: /mcp/sse; mcp: no stream)\n"
+        "  -U URI     URI of messages (sse: that of the endpoint event, which\n"
+        "             is not waited for if this is given; else /mcp);\n"
+        "             @N@ in either URI is the number of the session\n"
         "  -H HOST    Host header (the address)\n"
         "  -a VALUE   Authorization header (token bench:bench)\n"
         "  -x NAME    response header that names the worker (X-Worker), as\n"
         "             INSTANCE/PID if there are several instances\n"
         "  -m METHOD  method of the messages, which have no params (ping)\n"
         "  -b FILE    message to use instead; @ID@ is replaced by the id\n"
+        "  -i         all ids are 1\n"
+        "  -I         sse: send initialize first (mcp: always)\n"
+        "  -e         TLS; certificates are not verified\n"
         "\n"
         "  -s N       sessions (16)\n"
         "  -c N       keep-alive connections for messages (64)\n"
@@ -203,6 +258,25 @@ load_conf_usage(void)
         "of JSON.  The exit code is 1 if an answer was lost, doubled or\n"
         "unexpected, or if none arrived, and 2 if nothing could be measured.\n",
         stdout);
+}
+
+
+static unsigned
+load_conf_kind(const char *name)
+{
+    if (strcmp(name, "mcp") == 0) {
+        return load_conf_mcp;
+    }
+
+    if (strcmp(name, "post") == 0) {
+        return load_conf_post;
+    }
+
+    if (strcmp(name, "sse") != 0) {
+        load_fatal("\"%s\" is neither sse, mcp nor post", name);
+    }
+
+    return load_conf_sse;
 }
 
 

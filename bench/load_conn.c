@@ -9,6 +9,7 @@
  */
 
 #include "load_conn.h"
+#include "load_tls.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -21,9 +22,14 @@
 static void load_conn_target(load_target_t *target, const char *text);
 static void load_conn_handler(load_event_t *ev, uint32_t events);
 static void load_conn_connected(load_conn_t *c);
+static int load_conn_handshake(load_conn_t *c);
 static int load_conn_flush(load_conn_t *c);
+static int load_conn_watch(load_conn_t *c, int out);
 static void load_conn_read(load_conn_t *c);
 static void load_conn_ended(load_conn_t *c);
+
+
+int  load_conn_tls;
 
 
 load_target_t *
@@ -137,6 +143,11 @@ load_conn_send(load_conn_t *c, const char *p, size_t len)
 void
 load_conn_close(load_conn_t *c)
 {
+    if (c->tls) {
+        load_tls_close(c->tls);
+        c->tls = NULL;
+    }
+
     if (c->event.fd != -1) {
         (void) close(c->event.fd);
         c->event.fd = -1;
@@ -183,6 +194,15 @@ load_conn_connected(load_conn_t *c)
         return;
     }
 
+    if (load_conn_tls && load_conn_handshake(c) != LOAD_OK) {
+
+        if (errno != EAGAIN) {
+            load_conn_ended(c);
+        }
+
+        return;
+    }
+
     c->connecting = 0;
 
     if (load_conn_flush(c) != LOAD_OK) {
@@ -194,16 +214,39 @@ load_conn_connected(load_conn_t *c)
 }
 
 
+/* LOAD_ERROR with errno EAGAIN: it goes on with the next event */
+
+static int
+load_conn_handshake(load_conn_t *c)
+{
+    int  out;
+
+    if (c->tls == NULL) {
+        c->tls = load_tls_open(c->event.fd);
+    }
+
+    if (load_tls_handshake(c->tls, &out) == LOAD_OK) {
+        return LOAD_OK;
+    }
+
+    if (errno == EAGAIN && load_conn_watch(c, out) == LOAD_OK) {
+        errno = EAGAIN;
+    }
+
+    return LOAD_ERROR;
+}
+
+
 /* writes as much as possible; waits for EPOLLOUT if data is left */
 
 static int
 load_conn_flush(load_conn_t *c)
 {
-    int      wanted;
     ssize_t  n;
 
     while (c->left) {
-        n = send(c->event.fd, c->out, c->left, MSG_NOSIGNAL);
+        n = c->tls ? load_tls_send(c->tls, c->out, c->left)
+                   : send(c->event.fd, c->out, c->left, MSG_NOSIGNAL);
 
         if (n == -1) {
             if (errno == EINTR) {
@@ -221,15 +264,22 @@ load_conn_flush(load_conn_t *c)
         c->left -= (size_t) n;
     }
 
-    wanted = (c->left != 0);
+    return load_conn_watch(c, c->left != 0);
+}
 
-    if (wanted == c->writing) {
+
+/* waits for EPOLLIN and, if "out" is set, for EPOLLOUT */
+
+static int
+load_conn_watch(load_conn_t *c, int out)
+{
+    if (out == c->writing) {
         return LOAD_OK;
     }
 
-    c->writing = wanted;
+    c->writing = (out != 0);
 
-    return load_loop_watch(&c->event, wanted, 1);
+    return load_loop_watch(&c->event, out, 1);
 }
 
 
@@ -239,7 +289,8 @@ load_conn_read(load_conn_t *c)
     ssize_t      n;
     static char  buf[LOAD_CONN_BUFFER];
 
-    n = recv(c->event.fd, buf, sizeof(buf), 0);
+    n = c->tls ? load_tls_recv(c->tls, buf, sizeof(buf))
+               : recv(c->event.fd, buf, sizeof(buf), 0);
 
     if (n > 0) {
         c->data(c, buf, (size_t) n, load_now());

@@ -15,6 +15,11 @@
 #include <sys/socket.h>
 
 
+/* whether all connections use TLS; set before the first is opened */
+
+extern int  load_conn_tls;
+
+
 typedef struct {
     char                     text[128];
     struct sockaddr_storage  addr;
@@ -39,9 +44,10 @@ struct load_conn_s {
 
     const char    *out;
     size_t         left;
+    void          *tls;           /* NULL: none */
 
     unsigned       connecting:1;
-    unsigned       writing:1;
+    unsigned       writing:1;     /* EPOLLOUT is waited for */
 };
 
 

@@ -43,8 +43,10 @@ load_http_reset(load_http_t *h)
     h->chunked = 0;
     h->last = 0;
     h->done = 0;
+    h->events = 0;
     h->len = 0;
     h->worker[0] = '\0';
+    h->session[0] = '\0';
 }
 
 
@@ -180,6 +182,12 @@ load_http_field(load_http_t *h)
 
     } else if (strcasecmp(h->line, "Connection") == 0) {
         h->last = (strcasecmp(value, "close") == 0);
+
+    } else if (strcasecmp(h->line, "Content-Type") == 0) {
+        h->events = (strncasecmp(value, "text/event-stream", 17) == 0);
+
+    } else if (strcasecmp(h->line, "Mcp-Session-Id") == 0) {
+        (void) snprintf(h->session, sizeof(h->session), "%.127s", value);
 
     } else if (strcasecmp(h->line, h->header) == 0) {
         (void) snprintf(h->worker, sizeof(h->worker), "%.31s", value);

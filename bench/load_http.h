@@ -28,10 +28,12 @@ typedef struct {
     unsigned      chunked:1;
     unsigned      last:1;         /* the server closes the connection */
     unsigned      done:1;
+    unsigned      events:1;       /* text/event-stream */
 
     size_t        len;
     char          line[512];
     char          worker[32];
+    char          session[128];   /* Mcp-Session-Id */
 } load_http_t;
 
 

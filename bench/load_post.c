@@ -11,10 +11,15 @@
 #include "load_post.h"
 #include "load_call.h"
 #include "load_http.h"
+#include "load_sse.h"
 #include "load_stream.h"
 
 
 #define LOAD_POST_HEADERS  1024
+
+/* longer bodies are not searched for the answer: their end is */
+
+#define LOAD_POST_BODY     (64 * 1024)
 
 
 typedef struct load_post_s  load_post_t;
@@ -22,8 +27,12 @@ typedef struct load_post_s  load_post_t;
 struct load_post_s {
     load_conn_t           conn;   /* first member: handlers cast it */
     load_http_t           http;
+    load_sse_t            sse;
     const load_target_t  *target;
     char                 *buf;
+    char                 *body;   /* of the response, its first part */
+    size_t                len;    /* of all of it */
+    load_answer_t         answer;
     uint64_t              id;     /* of the message in flight; 0: none */
     load_post_t          *next;
     unsigned              closed:1;
@@ -38,6 +47,10 @@ static void load_post_end(load_conn_t *c);
 static void load_post_reconnect(load_post_t *post);
 static void load_post_unlink(load_post_t *post);
 static void load_post_body(void *data, const char *p, size_t n);
+static void load_post_event(void *data, const char *name, const char *text,
+    size_t len);
+static int load_post_answered(load_post_t *post);
+static int load_post_headers(load_post_t *post, uint64_t id, size_t length);
 static size_t load_post_request(load_post_t *post, uint64_t id);
 
 
@@ -75,7 +88,15 @@ load_post_open(const load_conf_t *conf)
         post->conn.end = load_post_end;
 
         post->http.body = load_post_body;
+        post->http.data = post;
         post->http.header = conf->header;
+
+        post->sse.event = load_post_event;
+        post->sse.data = post;
+
+        if (conf->kind == load_conf_mcp) {
+            post->body = load_alloc(LOAD_POST_BODY);
+        }
 
         load_post_connect(post);
     }
@@ -102,8 +123,13 @@ load_post_ready(load_conn_t *c)
     post = (load_post_t *) c;
 
     load_http_reset(&post->http);
+    memset(&post->answer, 0, sizeof(load_answer_t));
+
+    post->sse.len = 0;
+    post->sse.line = 0;
 
     post->id = 0;
+    post->len = 0;
     post->next = NULL;
 
     *load_post_last = post;
@@ -131,6 +157,7 @@ load_post_send(uint64_t id)
 
     post->id = id;
 
+    load_stream_sent(load_call_session(id), id);
     load_call_sent(id, load_now());
 
     if (load_conn_send(&post->conn, post->buf, len) != LOAD_OK) {
@@ -150,24 +177,13 @@ load_post_request(load_post_t *post, uint64_t id)
 
     conf = load_post_conf;
 
-    digits = snprintf(text, sizeof(text), "%llu", (unsigned long long) id);
+    digits = snprintf(text, sizeof(text), "%llu",
+                      conf->fixed ? 1ULL : (unsigned long long) id);
     before = (size_t) (load_post_id - conf->body);
     after = load_post_id + sizeof("@ID@") - 1;
 
-    n = snprintf(post->buf, LOAD_POST_HEADERS + strlen(conf->credential),
-                 "POST %s HTTP/1.1\r\n"
-                 "Host: %s\r\n"
-                 "Authorization: %s\r\n"
-                 "Content-Type: application/json\r\n"
-                 "Content-Length: %zu\r\n\r\n",
-                 load_stream_uri(load_call_session(id)),
-                 conf->host ? conf->host : post->target->text,
-                 conf->credential,
-                 before + (size_t) digits + strlen(after));
-
-    if (n >= (int) (LOAD_POST_HEADERS + strlen(conf->credential)) - 24) {
-        load_fatal("the URI of the endpoint event is too long");
-    }
+    n = load_post_headers(post, id,
+                          before + (size_t) digits + strlen(after));
 
     n += sprintf(post->buf + n, "%.*s%s%s", (int) before, conf->body, text,
                  after);
@@ -176,13 +192,50 @@ load_post_request(load_post_t *post, uint64_t id)
 }
 
 
+static int
+load_post_headers(load_post_t *post, uint64_t id, size_t length)
+{
+    int                 n, size;
+    const char         *session;
+    const load_conf_t  *conf;
+
+    conf = load_post_conf;
+    session = load_stream_id(load_call_session(id));
+    size = LOAD_POST_HEADERS + (int) strlen(conf->credential);
+
+    n = snprintf(post->buf, (size_t) size,
+                 "POST %s HTTP/1.1\r\n"
+                 "Host: %s\r\n"
+                 "Authorization: %s\r\n"
+                 "Content-Type: application/json\r\n"
+                 "%s%s%s%s"
+                 "Content-Length: %zu\r\n\r\n",
+                 load_stream_uri(load_call_session(id)),
+                 conf->host ? conf->host : post->target->text,
+                 conf->credential,
+                 conf->kind == load_conf_sse ? ""
+                     : "Accept: application/json, text/event-stream\r\n"
+                       "MCP-Protocol-Version: " LOAD_CONF_VERSION "\r\n",
+                 session ? "Mcp-Session-Id: " : "",
+                 session ? session : "", session ? "\r\n" : "",
+                 length);
+
+    if (n >= size - 24) {
+        load_fatal("the URI or the session id is too long");
+    }
+
+    return n;
+}
+
+
 static void
 load_post_data(load_conn_t *c, const char *p, size_t n, load_nsec_t at)
 {
-    int           status;
-    uint64_t      id;
-    unsigned      where;
-    load_post_t  *post;
+    int            answered, status;
+    uint64_t       id;
+    unsigned       where, session;
+    load_post_t   *post;
+    load_answer_t  answer;
 
     post = (load_post_t *) c;
 
@@ -200,9 +253,11 @@ load_post_data(load_conn_t *c, const char *p, size_t n, load_nsec_t at)
 
     id = post->id;
     status = post->http.status;
+    session = load_call_session(id);
+    answered = load_post_answered(post);
+    answer = post->answer;
 
-    where = load_call_class(load_stream_worker(load_call_session(id)),
-                            post->http.worker);
+    where = load_call_class(load_stream_worker(session), post->http.worker);
 
     if (post->http.last) {
         load_conn_close(c);
@@ -212,7 +267,42 @@ load_post_data(load_conn_t *c, const char *p, size_t n, load_nsec_t at)
         load_post_ready(c);
     }
 
+    if (answered) {
+        load_call_answered(id, session, answer.error, at);
+    }
+
     load_call_status(id, status, where, at);
+}
+
+
+/* whether the response is the answer; over HTTP+SSE that is an event */
+
+static int
+load_post_answered(load_post_t *post)
+{
+    load_http_t  *http;
+
+    http = &post->http;
+
+    if (load_post_conf->kind == load_conf_sse || http->status / 100 != 2) {
+        return 0;
+    }
+
+    if (load_post_conf->kind == load_conf_post) {
+        return 1;
+    }
+
+    if (!http->events) {
+
+        if (post->len > LOAD_POST_BODY) {
+            return 1;
+        }
+
+        load_sse_answer(post->body, post->len, &post->answer);
+    }
+
+    return !post->answer.method && post->answer.has_id
+           && post->answer.id == (load_post_conf->fixed ? 1 : post->id);
 }
 
 
@@ -299,12 +389,47 @@ load_post_retry(void)
 }
 
 
+/* keeps the first part of a JSON response; looks for the answer in events */
+
 static void
 load_post_body(void *data, const char *p, size_t n)
 {
-    (void) data;
-    (void) p;
-    (void) n;
+    load_post_t  *post;
+
+    post = data;
+
+    if (load_post_conf->kind != load_conf_mcp) {
+        return;
+    }
+
+    if (post->http.events) {
+        load_sse_feed(&post->sse, p, n);
+        return;
+    }
+
+    if (post->len + n <= LOAD_POST_BODY) {
+        memcpy(post->body + post->len, p, n);
+    }
+
+    post->len += n;
+}
+
+
+static void
+load_post_event(void *data, const char *name, const char *text, size_t len)
+{
+    load_post_t    *post;
+    load_answer_t   answer;
+
+    (void) name;
+
+    post = data;
+
+    load_sse_answer(text, len, &answer);
+
+    if (!answer.method && answer.has_id) {
+        post->answer = answer;
+    }
 }
 
 

@@ -23,6 +23,7 @@ static int load_proc_stat(pid_t pid, pid_t *parent, char *name,
     load_proc_usage_t *usage);
 static uint64_t load_proc_field(const char *p, unsigned n);
 static uint64_t load_proc_pss(pid_t pid);
+static double load_proc_cpu(pid_t pid);
 
 
 static load_proc_t  load_procs[LOAD_PROC_MAX];
@@ -121,6 +122,13 @@ load_proc_note(unsigned moment)
 
         if (load_proc_stat(proc->pid, &parent, name, usage) == LOAD_OK) {
             usage->pss = load_proc_pss(proc->pid);
+            usage->cpu = load_proc_cpu(proc->pid);
+
+            /* a kernel without schedstat */
+
+            if (usage->cpu == 0) {
+                usage->cpu = usage->user + usage->system;
+            }
 
         } else {
             *usage = proc->usage[moment ? moment - 1 : 0];
@@ -222,6 +230,48 @@ load_proc_pss(pid_t pid)
     (void) fclose(f);
 
     return kb * 1024;
+}
+
+
+/* adds up the threads: CPU nanoseconds are the first field of schedstat */
+
+static double
+load_proc_cpu(pid_t pid)
+{
+    DIR            *dir;
+    FILE           *f;
+    char            path[320], line[64];
+    uint64_t        ns;
+    struct dirent  *entry;
+
+    (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
+
+    dir = opendir(path);
+    if (dir == NULL) {
+        return 0;
+    }
+
+    ns = 0;
+
+    for (entry = readdir(dir); entry; entry = readdir(dir)) {
+        (void) snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat",
+                        (int) pid, entry->d_name);
+
+        f = (entry->d_name[0] == '.') ? NULL : fopen(path, "re");
+        if (f == NULL) {
+            continue;
+        }
+
+        if (fgets(line, sizeof(line), f)) {
+            ns += strtoull(line, NULL, 10);
+        }
+
+        (void) fclose(f);
+    }
+
+    (void) closedir(dir);
+
+    return (double) ns / 1e9;
 }
 
 

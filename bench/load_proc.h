@@ -22,8 +22,9 @@ enum {
 
 
 typedef struct {
-    double    user;               /* seconds */
+    double    user;               /* seconds, in steps of 10 ms */
     double    system;
+    double    cpu;                /* both together, exact */
     uint64_t  rss;                /* bytes */
     uint64_t  pss;                /* bytes; 0: smaps_rollup is unreadable */
     unsigned  gone:1;

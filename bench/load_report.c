@@ -22,7 +22,8 @@
 
 static void load_report_messages(const load_run_t *run);
 static void load_report_statuses(void);
-static void load_report_times(const load_pipe_t *pipe);
+static void load_report_times(const load_conf_t *conf,
+    const load_pipe_t *pipe);
 static void load_report_classes(const char *what, const load_hist_t *h);
 static void load_report_handover(const load_pipe_t *pipe);
 static void load_report_hist(const char *name, const load_hist_t *h);
@@ -86,9 +87,10 @@ load_report(const load_conf_t *conf, const load_run_t *run,
     load_report_key("connections", NULL, conf->connections);
     load_report_key("rate", NULL, conf->rate);
     load_report_key("seconds", NULL, run->seconds);
+    load_report_key("opened", NULL, run->opened);
 
     load_report_messages(run);
-    load_report_times(pipe);
+    load_report_times(conf, pipe);
     load_report_processes(run);
 
     (void) fclose(load_report_keys);
@@ -164,7 +166,7 @@ load_report_statuses(void)
                   (unsigned long long) stat->unfinished);
 
     for (i = 0; i < 600; i++) {
-        if (stat->statuses[i] && i != 202) {
+        if (stat->statuses[i] && i / 100 != 2) {
             (void) printf(", %llu x %u",
                           (unsigned long long) stat->statuses[i], i);
             (void) snprintf(suffix, sizeof(suffix), "%u", i);
@@ -177,7 +179,7 @@ load_report_statuses(void)
 
 
 static void
-load_report_times(const load_pipe_t *pipe)
+load_report_times(const load_conf_t *conf, const load_pipe_t *pipe)
 {
     unsigned            i;
     load_call_stat_t   *stat;
@@ -190,7 +192,10 @@ load_report_times(const load_pipe_t *pipe)
 
     load_report_hist("late", &stat->late);
 
-    load_report_classes("202", stat->accept);
+    if (conf->kind == load_conf_sse) {
+        load_report_classes("202", stat->accept);
+    }
+
     load_report_classes("answer", stat->answer);
 
     for (i = 0; i < LOAD_CALL_CLASSES; i++) {
@@ -212,7 +217,9 @@ load_report_times(const load_pipe_t *pipe)
         load_report_hist("pipe echo", &pipe->echo);
     }
 
-    load_report_classes("behind", stat->behind);
+    if (conf->kind == load_conf_sse) {
+        load_report_classes("behind", stat->behind);
+    }
 
     if (pipe) {
         load_report_hist("pipe way", &pipe->way);
@@ -328,13 +335,14 @@ load_report_less(const char *name, const load_hist_t *h,
 static void
 load_report_processes(const load_run_t *run)
 {
-    double              cpu, per;
+    double              cpu, opening, per;
     uint64_t            measured;
     unsigned            i, n;
     const load_proc_t  *procs;
 
     procs = load_proc_list(&n);
     cpu = 0;
+    opening = 0;
 
     if (n) {
         (void) printf("\n%-24s%9s%9s%9s%9s%9s%9s%9s%9s\n", "process",
@@ -344,6 +352,8 @@ load_report_processes(const load_run_t *run)
 
     for (i = 0; i < n; i++) {
         cpu += load_report_process(&procs[i]);
+        opening += procs[i].usage[load_proc_streams].cpu
+                   - procs[i].usage[load_proc_idle].cpu;
     }
 
     (void) printf("%-24s%9.2f    the load generator\n", n ? "" : "\nCPU s",
@@ -360,13 +370,14 @@ load_report_processes(const load_run_t *run)
     (void) printf("%.2f s of CPU in total, %.1f us per answer\n", cpu, per);
 
     load_report_key("cpu", NULL, cpu);
+    load_report_key("cpu_opening", NULL, opening);
     load_report_key("cpu_us_per_answer", NULL, per);
 
     load_report_memory(procs, n);
 }
 
 
-/* prints a process and returns its CPU seconds */
+/* prints a process and returns its CPU seconds in the measurement */
 
 static double
 load_report_process(const load_proc_t *proc)
@@ -398,7 +409,7 @@ load_report_process(const load_proc_t *proc)
 
     (void) printf("\n");
 
-    return user + system;
+    return u[load_proc_end].cpu - u[load_proc_begin].cpu;
 }
 
 

@@ -118,7 +118,7 @@ load_run_connect(load_run_t *run)
     }
 
     if (stat->ready < conf->sessions) {
-        load_fatal("%u of %u streams opened, %u refused, the last with %d",
+        load_fatal("%u of %u sessions opened, %u refused, the last with %d",
                    stat->ready, conf->sessions, stat->refused, stat->status);
     }
 

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Sessions; each has an open stream.
+ * Sessions; each may have an open stream.
  */
 
 #ifndef _LOAD_STREAM_H_INCLUDED_
@@ -14,9 +14,9 @@
 
 
 typedef struct {
-    unsigned  ready;              /* streams with an endpoint event */
-    unsigned  ended;
-    unsigned  refused;            /* ended before the endpoint event */
+    unsigned  ready;              /* sessions that could be used */
+    unsigned  ended;              /* streams */
+    unsigned  refused;            /* sessions that could not */
     int       status;             /* of the last refused one */
     uint64_t  events;             /* other than endpoint */
     uint64_t  others;             /* of these, not answers */
@@ -32,10 +32,18 @@ typedef struct {
 
 void load_stream_open(const load_conf_t *conf);
 
-/* whether its stream is open, the URI for messages, the worker */
+/* records the last message of a session; with -i its answer has the id 1 */
+
+void load_stream_sent(unsigned session, uint64_t id);
+
+/*
+ * Whether it is ready and its stream has not ended, the URI for messages,
+ * Mcp-Session-Id or NULL, the worker.
+ */
 
 int load_stream_usable(unsigned session);
 const char *load_stream_uri(unsigned session);
+const char *load_stream_id(unsigned session);
 const char *load_stream_worker(unsigned session);
 
 /* returns the counters; adds up "comments" */

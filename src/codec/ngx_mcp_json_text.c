@@ -12,34 +12,56 @@
 
 #define NGX_MCP_JSON_TEXT_REPLACEMENT  0xfffd
 
-/* a byte in each byte of a word */
+/*
+ * 16 bytes, signed: those of characters that are not ASCII are below 0.  A
+ * comparison gives a byte of ones or zeroes for each.
+ */
 
-#define NGX_MCP_JSON_TEXT_BYTES(c)  ((uint64_t) (c) * 0x0101010101010101)
+typedef signed char  ngx_mcp_json_text_block_t __attribute__((vector_size(16)));
+typedef uint64_t     ngx_mcp_json_text_words_t __attribute__((vector_size(16)));
+
+/* a block of 16 equal bytes */
+
+#define NGX_MCP_JSON_TEXT_4(c)   c, c, c, c
+#define NGX_MCP_JSON_TEXT_16(c)                                               \
+    { NGX_MCP_JSON_TEXT_4(c), NGX_MCP_JSON_TEXT_4(c),                         \
+      NGX_MCP_JSON_TEXT_4(c), NGX_MCP_JSON_TEXT_4(c) }
 
 
-static uint64_t ngx_mcp_json_text_special(u_char *p);
+static ngx_inline ngx_uint_t ngx_mcp_json_text_first(
+    ngx_mcp_json_text_block_t block);
+static u_char *ngx_mcp_json_text_visible(u_char *p, u_char *last);
+static uint32_t ngx_mcp_json_text_utf8_long(u_char **pos, u_char *last);
 static uint32_t ngx_mcp_json_text_char(u_char **pos, u_char *last);
 static u_char *ngx_mcp_json_text_put_utf8(u_char *p, uint32_t c);
+
+
+static const ngx_mcp_json_text_block_t  ngx_mcp_json_text_blanks =
+    NGX_MCP_JSON_TEXT_16(' ');
+static const ngx_mcp_json_text_block_t  ngx_mcp_json_text_quotes =
+    NGX_MCP_JSON_TEXT_16('"');
+static const ngx_mcp_json_text_block_t  ngx_mcp_json_text_backslashes =
+    NGX_MCP_JSON_TEXT_16('\\');
 
 
 u_char *
 ngx_mcp_json_text_plain(u_char *p, u_char *last)
 {
-    uint64_t  special;
+    ngx_uint_t                 n;
+    ngx_mcp_json_text_block_t  block;
 
-    while (last - p >= 8) {
+    while (last - p >= 16) {
 
-        special = ngx_mcp_json_text_special(p);
+        ngx_memcpy(&block, p, 16);
 
-        if (special) {
-#if (NGX_HAVE_LITTLE_ENDIAN && __GNUC__)
-            return p + __builtin_ctzll(special) / 8;
-#else
-            break;
-#endif
+        n = ngx_mcp_json_text_first((block < ngx_mcp_json_text_blanks)
+                                    | (block == ngx_mcp_json_text_quotes)
+                                    | (block == ngx_mcp_json_text_backslashes));
+        p += n;
+
+        if (n < 16) {
+            return p;
         }
-
-        p += 8;
     }
 
     while (p < last && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
@@ -51,26 +73,31 @@ ngx_mcp_json_text_plain(u_char *p, u_char *last)
 
 
 /*
- * Looks at 8 bytes.  Returns a word with the highest bit set in the first byte
- * that is not plain, or 0 if all are.  A subtraction sets the highest bit of a
- * byte that is below 0x20, or that equals a quote or a backslash.  It may
- * borrow from the bytes behind: then there is one anyhow.
+ * Returns the number of bytes in front of the first one that is not zero.
  */
 
-static uint64_t
-ngx_mcp_json_text_special(u_char *p)
+static ngx_inline ngx_uint_t
+ngx_mcp_json_text_first(ngx_mcp_json_text_block_t block)
 {
-    uint64_t  w;
+    ngx_mcp_json_text_words_t  words;
 
-    ngx_memcpy(&w, p, sizeof(uint64_t));
+    words = (ngx_mcp_json_text_words_t) block;
 
-    return (w
-            | (w - NGX_MCP_JSON_TEXT_BYTES(0x20))
-            | ((w ^ NGX_MCP_JSON_TEXT_BYTES('"'))
-               - NGX_MCP_JSON_TEXT_BYTES(0x01))
-            | ((w ^ NGX_MCP_JSON_TEXT_BYTES('\\'))
-               - NGX_MCP_JSON_TEXT_BYTES(0x01)))
-           & NGX_MCP_JSON_TEXT_BYTES(0x80);
+    if ((words[0] | words[1]) == 0) {
+        return 16;
+    }
+
+#if (NGX_HAVE_LITTLE_ENDIAN)
+
+    return words[0] ? (ngx_uint_t) __builtin_ctzll(words[0]) / 8
+                    : 8 + (ngx_uint_t) __builtin_ctzll(words[1]) / 8;
+
+#else
+
+    return words[0] ? (ngx_uint_t) __builtin_clzll(words[0]) / 8
+                    : 8 + (ngx_uint_t) __builtin_clzll(words[1]) / 8;
+
+#endif
 }
 
 
@@ -84,31 +111,53 @@ ngx_mcp_json_text_check(ngx_str_t *text)
 
     for ( ;; ) {
 
-        p = ngx_mcp_json_text_plain(p, last);
+        p = ngx_mcp_json_text_visible(p, last);
 
         if (p == last) {
             return NGX_OK;
         }
 
-        if (*p == '"' || *p == '\\') {
+        if (*p == '\t' || *p == CR || *p == LF) {
             p++;
             continue;
         }
 
-        if (*p < 0x20) {
-
-            if (*p != '\t' && *p != CR && *p != LF) {
-                return NGX_DECLINED;
-            }
-
-            p++;
-            continue;
-        }
-
-        if (ngx_mcp_json_text_utf8(&p, last) == NGX_MCP_JSON_TEXT_INVALID) {
+        if (*p < 0x20
+            || ngx_mcp_json_text_utf8(&p, last) == NGX_MCP_JSON_TEXT_INVALID)
+        {
             return NGX_DECLINED;
         }
     }
+}
+
+
+/*
+ * Returns the first byte that is a control character or not ASCII, or last.
+ */
+
+static u_char *
+ngx_mcp_json_text_visible(u_char *p, u_char *last)
+{
+    ngx_uint_t                 n;
+    ngx_mcp_json_text_block_t  block;
+
+    while (last - p >= 16) {
+
+        ngx_memcpy(&block, p, 16);
+
+        n = ngx_mcp_json_text_first(block < ngx_mcp_json_text_blanks);
+        p += n;
+
+        if (n < 16) {
+            return p;
+        }
+    }
+
+    while (p < last && *p >= 0x20 && *p < 0x80) {
+        p++;
+    }
+
+    return p;
 }
 
 
@@ -333,8 +382,7 @@ uint32_t
 ngx_mcp_json_text_utf8(u_char **pos, u_char *last)
 {
     u_char    *p;
-    size_t     n;
-    uint32_t   c, min;
+    uint32_t   c;
 
     p = *pos;
     c = *p++;
@@ -345,43 +393,63 @@ ngx_mcp_json_text_utf8(u_char **pos, u_char *last)
         return c;
     }
 
-    if (c >= 0xf0 && c <= 0xf4) {
-        c &= 0x07;
-        min = 0x10000;
-        n = 3;
+    if (c >= 0xe0) {
+        return ngx_mcp_json_text_utf8_long(pos, last);
+    }
 
-    } else if (c >= 0xe0 && c < 0xf0) {
-        c &= 0x0f;
-        min = 0x800;
-        n = 2;
-
-    } else if (c >= 0xc2 && c < 0xe0) {
-        c &= 0x1f;
-        min = 0x80;
-        n = 1;
-
-    } else {
+    if (c < 0xc2 || p == last || (*p & 0xc0) != 0x80) {
         return NGX_MCP_JSON_TEXT_INVALID;
     }
 
-    if ((size_t) (last - p) < n) {
+    *pos = p + 1;
+
+    return (c & 0x1f) << 6 | (*p & 0x3f);
+}
+
+
+/* a character of three or four bytes, the first of which is before *pos */
+
+static uint32_t
+ngx_mcp_json_text_utf8_long(u_char **pos, u_char *last)
+{
+    u_char    *p;
+    size_t     n;
+    uint32_t   c;
+
+    p = *pos;
+    c = p[-1];
+    n = (c < 0xf0) ? 2 : 3;
+
+    if (c > 0xf4
+        || (size_t) (last - p) < n
+        || (p[0] & 0xc0) != 0x80
+        || (p[1] & 0xc0) != 0x80)
+    {
         return NGX_MCP_JSON_TEXT_INVALID;
     }
 
-    for ( /* void */ ; n; n--) {
+    c = (c & 0x0f) << 12 | (p[0] & 0x3f) << 6 | (p[1] & 0x3f);
 
-        if ((*p & 0xc0) != 0x80) {
+    if (n == 2) {
+
+        if (c < 0x800 || (c >= 0xd800 && c <= 0xdfff)) {
             return NGX_MCP_JSON_TEXT_INVALID;
         }
 
-        c = (c << 6) | (*p++ & 0x3f);
+    } else {
+
+        if ((p[2] & 0xc0) != 0x80) {
+            return NGX_MCP_JSON_TEXT_INVALID;
+        }
+
+        c = c << 6 | (p[2] & 0x3f);
+
+        if (c < 0x10000 || c > 0x10ffff) {
+            return NGX_MCP_JSON_TEXT_INVALID;
+        }
     }
 
-    if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
-        return NGX_MCP_JSON_TEXT_INVALID;
-    }
-
-    *pos = p;
+    *pos = p + n;
 
     return c;
 }

@@ -518,6 +518,10 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
         ngx_destroy_pool(call->connection.pool);
     }
 
+    if (call->next_slice.posted) {
+        ngx_delete_posted_event(&call->next_slice);
+    }
+
     if (call->read.timer_set) {
         ngx_del_timer(&call->read);
     }

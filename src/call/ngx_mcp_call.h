@@ -80,6 +80,8 @@ struct ngx_mcp_call_s {
     ngx_http_request_t           *subrequest;
     ngx_mcp_timer_t               timer;
     ngx_event_t                   event;       /* the call has ended */
+    ngx_event_t                   next_slice;  /* reading goes on */
+    size_t                        slice;       /* bytes read of this one */
     ngx_queue_t                   queue;       /* in the free list */
 
     ngx_connection_t              connection;

@@ -23,6 +23,10 @@
 
 #define NGX_MCP_CALL_FILTER_LARGE  (1024 * 1024)
 
+/* what is read of a body before other clients have their turn, bytes */
+
+#define NGX_MCP_CALL_FILTER_SLICE  (256 * 1024)
+
 
 static ngx_mcp_call_t *ngx_mcp_call_filter_call(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_call_filter_header(ngx_http_request_t *r);
@@ -30,6 +34,10 @@ static void ngx_mcp_call_filter_headers(ngx_http_request_t *r,
     ngx_mcp_call_t *call);
 static ngx_int_t ngx_mcp_call_filter_body(ngx_http_request_t *r,
     ngx_chain_t *in);
+static void ngx_mcp_call_filter_yield(ngx_http_request_t *r,
+    ngx_mcp_call_t *call);
+static ngx_uint_t ngx_mcp_call_filter_whole(ngx_http_upstream_t *u);
+static void ngx_mcp_call_filter_resume(ngx_event_t *ev);
 static ngx_int_t ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data,
     size_t size);
 static size_t ngx_mcp_call_filter_room(ngx_mcp_call_t *call, size_t have);
@@ -196,7 +204,103 @@ ngx_mcp_call_filter_body(ngx_http_request_t *r, ngx_chain_t *in)
         }
     }
 
+    if (call->slice >= NGX_MCP_CALL_FILTER_SLICE) {
+        ngx_mcp_call_filter_yield(r, call);
+    }
+
     return NGX_OK;
+}
+
+
+/*
+ * nginx reads from an upstream as long as there is something to read.  A slice
+ * ends as if there was nothing, and an event in the next round of the event
+ * loop tells that there is.
+ */
+
+static void
+ngx_mcp_call_filter_yield(ngx_http_request_t *r, ngx_mcp_call_t *call)
+{
+    ngx_event_t          *rev;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (r != call->subrequest
+        || u == NULL
+        || u->peer.connection == NULL
+        || ngx_mcp_call_filter_whole(u))
+    {
+        return;
+    }
+
+    rev = u->peer.connection->read;
+
+    /* nothing is left of what nginx knows of: it waits for an event */
+
+    if (!rev->ready || rev->available == 0) {
+        return;
+    }
+
+    call->slice = 0;
+    rev->ready = 0;
+
+    call->next_slice.handler = ngx_mcp_call_filter_resume;
+    call->next_slice.data = call;
+    call->next_slice.log = &call->log;
+
+    /* an event of the connection came first: it has taken this round's slice */
+
+    if (call->next_slice.posted) {
+        ngx_delete_posted_event(&call->next_slice);
+    }
+
+    ngx_post_event(&call->next_slice, &ngx_posted_next_events);
+}
+
+
+/*
+ * Returns whether the response has come to its end.  The connection may be
+ * kept then, and "ready" must be true.
+ */
+
+static ngx_uint_t
+ngx_mcp_call_filter_whole(ngx_http_upstream_t *u)
+{
+    if (u->buffering) {
+        return u->pipe->upstream_done
+               || u->pipe->upstream_eof
+               || u->pipe->upstream_error;
+    }
+
+    return u->length == 0;
+}
+
+
+static void
+ngx_mcp_call_filter_resume(ngx_event_t *ev)
+{
+    ngx_mcp_call_t  *call = ev->data;
+
+    ngx_event_t          *rev;
+    ngx_http_upstream_t  *u;
+
+    u = call->subrequest->upstream;
+
+    if (call->end || u == NULL || u->peer.connection == NULL) {
+        return;
+    }
+
+    rev = u->peer.connection->read;
+
+    /* an event of the connection came first, and all was read */
+
+    if (rev->available == 0) {
+        return;
+    }
+
+    rev->ready = 1;
+    rev->handler(rev);
 }
 
 
@@ -225,6 +329,8 @@ ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data, size_t size)
 
     ev = call->answer;
     ev->last = ngx_cpymem(ev->last, data, size);
+
+    call->slice += size;
 
     if (call->jsonrpc) {
         body.len = ev->last - ev->pos;

@@ -10,7 +10,9 @@
 #   make conformance  run the official conformance suite for Streamable HTTP
 #   make lint         check with util/check-style, gcc -fanalyzer, cppcheck,
 #                     clang-tidy, shellcheck, and the syntax of Perl and Python
-#   make load         build build/load, the load generator; see bench/README.md
+#   make bench        measure, in 15 minutes; BENCH_QUICK=1: in one, only to see
+#                     that it works; see bench/README.md
+#   make load         build build/load, the load generator
 #   make sanitize     run the tests with ASan and UBSan; FULL=1: valgrind as
 #                     well; TEST as above
 #   make fuzz         run the fuzzers of fuzz/; SECONDS=60 for each target,
@@ -61,7 +63,11 @@ conformance:
 lint:
 	@util/lint
 
-bench load: $(BUILD)/load
+bench: build $(BUILD)/load
+	@util/install-deps bench
+	@bench/run
+
+load: $(BUILD)/load
 
 $(BUILD)/load: bench/load*.c bench/load*.h
 	@util/install-deps build

@@ -18,7 +18,7 @@
 
 
 #define LOAD_RUN_TICK   10                    /* milliseconds */
-#define LOAD_RUN_SETUP  (60 * LOAD_SEC)
+#define LOAD_RUN_SETUP  (300 * LOAD_SEC)
 
 
 static void load_run_connect(load_run_t *run);

@@ -259,6 +259,13 @@ $refusing->stop;
         401, 'a POST with a cookie and no CSRF token is 401');
     is(http_delete($own, $id, auth => undef, headers => \@cookie)->status,
         401, 'a DELETE with a cookie and no CSRF token is 401');
+    is(http_post($own, $list, auth => undef, headers => [ @cookie,
+        'X-Frappe-CSRF-Token' => $_ ])->status, 401,
+        "a POST with a cookie and the CSRF token \"$_\" is 401")
+        for 'two words', "\xc3\xa4";
+    is(http_post($own, $list, auth => undef, headers => [
+        'X-Frappe-CSRF-Token' => 'alice-csrf', @cookie[0, 1] ])->status, 401,
+        'a POST with a cookie and no Origin is 401');
     is(http_delete($own, $id, auth => undef, headers => \@csrf)->status,
         204, 'a DELETE with a cookie and its CSRF token is 204');
 }

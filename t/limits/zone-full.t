@@ -1,21 +1,24 @@
 # A full zone: new sessions are 503, messages that need room are 429, open
 # streams go on, and the log warns.
-# docs/PROTOCOL.md 3.17, 4.14, 9.3, 9.4, 12.10.
+# docs/PROTOCOL.md 3.17, 4.14, 7.33, 9.3, 9.4, 12.10.
 
 use strict;
 use warnings;
 
 use lib 't/lib';
 use MCPTest;
+use MCPTest::HTTP;
 use Test::More;
 
-my $nginx = start_nginx(workers => 2, http => <<'EOT');
+my $nginx = start_http(workers => 2, http => <<'EOT');
     mcp_sse_zone          zone=mcp_sse:1040k;
     mcp_sse_max_message   4k;
     mcp_sse_max_sessions  100000;
+    mcp_sse_max_calls     100;
     mcp_sse_grace         1h;
 EOT
 
+my ($id, $busy) = map { session_id($nginx) } 1, 2;
 my $stream  = open_stream($nginx);
 my $owner   = $stream->header('X-Worker');
 my ($other) = grep { $_ != $owner } $nginx->wait_workers;
@@ -78,6 +81,26 @@ if ($post->status == 202) {
     is($post->header('Retry-After'), 1, 'this 429 has "Retry-After: 1"');
     is(scalar $stream->answers(3), 0, 'a message that is 429 has no answer');
 }
+
+# ids in flight take the places of the size of an ended id that are left; an id
+# that cannot be kept as ended stays good
+
+my ($full, @calls);
+
+for (1 .. 100) {
+    push @calls, http_post($nginx, tool($_, 'hold', { gate => 'full' }),
+        session => $busy, async => 1);
+    connect_to($nginx)->get('/pid')->wait;
+    last if $full = $calls[-1]->ended;
+}
+
+ok($full, 'ids in flight find no room any more');
+
+is_rejected(http_delete($nginx, $id), 503, -32003,
+    'No room for another ended session', 'DELETE is 503 in a full zone');
+is(http_post($nginx, request(1, 'ping'), session => $id)->status, 200,
+    'the session has not ended');
+$_->{conn}->close for @calls;
 
 my @warnings = $nginx->error_log =~ /\[warn\].*full/g;
 

@@ -13,7 +13,7 @@ package MCPTest::Torture;
 #                Frappe has run
 #   gauge        gauges of /metrics come to 0, and the zone's pages are free
 #   descriptor   workers have no sockets of clients or Frappe, no temporary
-#                files
+#                files, and no more of others than at their start
 #   memory       workers have given back what they allocated
 #   log          the error log has no alert but about memory
 #
@@ -30,7 +30,8 @@ use Scalar::Util qw(weaken);
 
 use MCPTest::JSON qw(decode);
 
-# seconds that a test may take, before it is ended and checked
+# seconds that a test may take after its first nginx has started, before it is
+# ended and checked
 
 use constant TIME => $ENV{MCP_SSE_TORTURE_TIME} || 60;
 
@@ -43,8 +44,8 @@ use constant HANG => 40;
 
 use constant MEMORY => 512 * 1024;
 
-# the part of the zone's free pages that must be free again: the cache of look-ups
-# and ended ids stay, one of them is enough to keep a page
+# the part of the zone's free pages that must be free again: the cache of
+# look-ups and ended ids stay, one of them is enough to keep a page
 
 use constant ZONE => 0.7;
 
@@ -101,8 +102,8 @@ sub _record_request {
 
     for (my $i = 0; $i < @{ $opt{headers} || [] }; $i += 2) {
         $length = $opt{headers}[$i + 1]
-            if lc $opt{headers}[$i] =~ /\A(?:content-length|expect
-                |transfer-encoding)\z/x;
+            if $opt{headers}[$i] =~ /\A(?:content-length|expect
+                |transfer-encoding)\z/xi;
     }
 
     push @requests, {
@@ -152,22 +153,56 @@ sub _run {
     $self->{torture_page} = $file;
     _disarm($self, 1);
 
-    # each nginx of a test has a seed of its own
+    # each nginx of a test has a seed of its own; a busy machine takes longer
+    # to start it than the waits of the test last
 
+    local $ENV{MCP_SSE_HANG_AFTER} = 60;
     local $ENV{MCP_SSE_TORTURE_PAGE} = $page;
     local $ENV{MCP_SSE_TORTURE} = $ENV{MCP_SSE_TORTURE} + 7919 * $starts++;
 
     my $result = $old->($self);
 
+    alarm TIME if $starts == 1;
+
     if ($result && $self->{pid}) {
         $self->{torture_zone} = _metrics($self)->{zone_free_bytes};
-        $self->{torture_fds}  = { map { $_ => scalar _fds($_) }
-            $self->worker_pids };
+        _record_descriptors($self);
     }
 
     _disarm($self, 0);
 
     return $result;
+}
+
+
+# The most that one of the workers has, once all run: the last one of them has
+# the channels to all others at once.
+
+sub _record_descriptors {
+    my ($self) = @_;
+
+    my (@pids, %most);
+
+    _wait(sub {
+        my %runs = map { $_->{pid} => 1 } _workers($self);
+
+        @pids = $self->worker_pids;
+
+        return @pids >= $self->{workers} && !grep { !$runs{$_} } @pids;
+    }, 5);
+
+    for my $others (map { _others($_) } @pids) {
+        for my $name (keys %{$others}) {
+            $most{$name} = $others->{$name}
+                if $others->{$name} > ($most{$name} || 0);
+        }
+    }
+
+    # both or none: the time may be up in between
+
+    @{$self}{qw(torture_pids torture_fds)} = ("@pids", \%most);
+
+    return;
 }
 
 
@@ -649,22 +684,44 @@ sub _fds {
 }
 
 
-# Sockets of TCP that do not listen: inode => port of the other side.
+# Internet sockets of a kind that do not listen: inode => port of the other
+# side.
 
-sub _tcp {
-    my %tcp;
+sub _sockets {
+    my ($kind) = @_;
 
-    open my $file, '<', '/proc/net/tcp' or return {};
+    my %sockets;
+
+    open my $file, '<', "/proc/net/$kind" or return {};
 
     while (my $line = <$file>) {
         my ($port, $state, $inode) = $line =~ /\A\s*\d+:\s\S+\s
             [0-9A-F]+:([0-9A-F]{4})\s([0-9A-F]{2})\s\S+\s\S+\s\S+\s+\d+\s+
             \d+\s(\d+)/x or next;
 
-        $tcp{$inode} = hex $port if $state ne '0A';
+        $sockets{$inode} = hex $port if $state ne '0A';
     }
 
-    return \%tcp;
+    return \%sockets;
+}
+
+
+# How many descriptors of each name a worker has, but connections: Redis and a
+# resolver are connected to when they are needed.
+
+sub _others {
+    my ($pid) = @_;
+
+    my %internet = map { %{ _sockets($_) } } qw(tcp udp);
+    my %others;
+
+    for my $name (grep { defined } _fds($pid)) {
+        next if $name =~ /\Asocket:\[(\d+)\]/ && defined $internet{$1};
+
+        $others{ $name =~ s/\Asocket:\K.*//r }++;
+    }
+
+    return \%others;
 }
 
 
@@ -716,10 +773,24 @@ sub _check_nginx {
 sub _open_files {
     my ($nginx, $redis) = @_;
 
-    my $tcp = _tcp();
+    my $tcp   = _sockets('tcp');
+    my $start = $nginx->{torture_fds};
+    my @pids  = $nginx->worker_pids(exiting => 1);
     my @found;
 
-    for my $pid ($nginx->worker_pids(exiting => 1)) {
+    # a worker that starts later opens a channel to each of the others
+
+    for my $pid (defined $start && "@pids" eq $nginx->{torture_pids}
+        ? @pids : ())
+    {
+        my $now = _others($pid);
+
+        push @found, map { "worker $pid: $now->{$_} times $_, at start "
+            . ($start->{$_} || 0) }
+            grep { $now->{$_} > ($start->{$_} || 0) } keys %{$now};
+    }
+
+    for my $pid (@pids) {
         for my $name (grep { defined } _fds($pid)) {
             my ($inode) = $name =~ /\Asocket:\[(\d+)\]/;
 

@@ -12,12 +12,23 @@ use Test::More;
 my $zone = MCPTest::Zone->new;
 my $none = 'messages=0 pending=0 bytes=0 replaces=0';
 
-# a worker sleeps 1, 2, 4, 8 and then 16 ms between its tries
+# four messages and 1 MB
+
+is($zone->ask("zone $_->[0] 4 $_->[1] 2"), $_->[2],
+    "a zone of $_->[0] bytes, messages of $_->[1]: $_->[2]")
+    for [ 1088575, 10000, 'too small' ], [ 1088576, 10000, 'ok' ],
+        [ 1088576, 10001, 'too small' ],
+        [ 1 << 40, (1 << 30) + 1, 'too small' ];
+
+# a worker yields 1,024 times, then sleeps 1, 2, 4, 8 and then 16 ms between its
+# tries
 
 $zone->run('the mutex', <<'END');
 1 lock => locked slept=0
+3 yields => yields 0
 2 held $pid_1 1
 3 lock => locked slept=1
+3 yields => yields 1024
 2 held $pid_1 2
 3 lock => locked slept=3
 2 held $pid_1 16

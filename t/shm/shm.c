@@ -45,6 +45,7 @@
 typedef struct {
     ngx_msec_t             now;
     ngx_msec_t             slept;      /* by usleep(), of one lock */
+    ngx_uint_t             yields;
     ngx_msec_t             held;       /* when the holder unlocks; 0: never */
     u_char                 ids[MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
     int                    alive[MAX_WORKERS];
@@ -73,7 +74,16 @@ void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *p);
 
 
+static void freed(void *p);
+static ngx_int_t other_init(void);
+static const char *other_command(void);
+static void announced(ngx_uint_t kind, u_char *key, u_char *data, size_t len);
+static ngx_int_t registered(ngx_log_t *log);
+
 ngx_module_t  ngx_http_mcp_sse_module;
+
+static ngx_mcp_session_handlers_t  handlers;
+
 
 static common_t               *common;
 static process_t               processes[MAX_WORKERS];
@@ -103,6 +113,28 @@ static ngx_core_conf_t         core_conf;
 static void                   *main_confs[1];
 static ngx_http_conf_ctx_t     http_ctx;
 static void                   *conf_ctx[2];
+
+
+/*
+ * Another program includes this one, and has commands of its own: it defines
+ * these.
+ */
+
+#ifndef OTHER_COMMANDS
+
+static void freed(void *p) { }
+static const char *other_command(void) { return NULL; }
+
+static ngx_int_t
+other_init(void)
+{
+    ngx_mcp_sessions_init(&handlers);
+    ngx_mcp_announce_init(announced);
+
+    return ngx_mcp_workers_init(&cycle, registered);
+}
+
+#endif
 
 
 /* what the functions of the module call */
@@ -152,6 +184,7 @@ void
 free(void *p)
 {
     blocks -= (p != NULL);
+    freed(p);
     __libc_free(p);
 }
 
@@ -196,6 +229,8 @@ usleep(useconds_t us)
 int
 sched_yield(void)
 {
+    common->yields++;
+
     return 0;
 }
 
@@ -1219,6 +1254,12 @@ command_workers(void)
         return "slept";
     }
 
+    if (strcmp(word[1], "yields") == 0) {
+        happens(" %d", (int) common->yields);
+        common->yields = 0;
+        return "yields";
+    }
+
     if (strcmp(word[1], "held") == 0) {
         common->slept = 0;
         common->held = number(3);
@@ -1286,9 +1327,13 @@ command(void)
     const char  *answer;
 
     if (strcmp(word[1], "init") == 0) {
-        ngx_mcp_sessions_init(&handlers);
-        ngx_mcp_announce_init(announced);
-        return rc_name(ngx_mcp_workers_init(&cycle, registered));
+        return rc_name(other_init());
+    }
+
+    answer = other_command();
+
+    if (answer) {
+        return answer;
     }
 
     if (strcmp(word[1], "open") == 0) {
@@ -1388,6 +1433,7 @@ work(FILE *from, FILE *to)
 
     ngx_pid = ngx_getpid();
     ngx_process_slot = self;
+    logged[0] = '\0';
 
     while (fgets(line, sizeof(line), from)) {
         split(line);

@@ -39,10 +39,10 @@ my $nothing = 'root records=0 tombstones=0 leftovers=0 inbox=0 in-flight=0 '
 
 
 sub new {
-    my ($class) = @_;
+    my ($class, $source, @more) = @_;
 
-    return bless { unit => MCPTest::Unit->new('t/shm/shm.c', \@objects) },
-        $class;
+    return bless { unit => MCPTest::Unit->new($source || 't/shm/shm.c',
+        [ @objects, @more ]) }, $class;
 }
 
 

@@ -64,7 +64,6 @@ ngx_mcp_call_create(ngx_http_core_srv_conf_t *cscf, ngx_log_t *log)
     ngx_memzero(call, sizeof(ngx_mcp_call_t));
 
     call->cscf = cscf;
-    call->length = -1;
     call->retry_after = -1;
 
     if (ngx_mcp_fake_request_create(call, ngx_mcp_call_write_handler,

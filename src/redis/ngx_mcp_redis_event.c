@@ -231,7 +231,6 @@ ngx_mcp_redis_event_cleanup(void *data)
     redisAsyncContext  *ac;
 
     ac = c->data;
-    ac->ev.data = NULL;
     ac->ev.addRead = NULL;
     ac->ev.delRead = NULL;
     ac->ev.addWrite = NULL;

@@ -94,6 +94,9 @@ for my $where (qw(own other)) {
         conn => $conn);
 
     is($batch->status, 429, "$where worker: a batch that does not fit is 429");
+    is(metrics($nginx)->{'nginx_mcp_sse_handovers_total{path="'
+        . ($where eq 'own' ? 'own' : 'zone') . '"}'}, 1 + $taken,
+        "$where worker: what is refused does not count as handed over");
     $frappe->open_gate($where);
 
     for my $n (0 .. $#got) {

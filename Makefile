@@ -12,6 +12,7 @@
 #                     clang-tidy, shellcheck, and the syntax of Perl and Python
 #   make bench        measure, in 15 minutes; BENCH_QUICK=1: in one, only to see
 #                     that it works; see bench/README.md
+#   make bench-peers  measure servers and bridges of npm, and nchan, in five
 #   make load         build build/load, the load generator
 #   make sanitize     run the tests with ASan and UBSan; FULL=1: valgrind as
 #                     well; TEST as above
@@ -42,8 +43,8 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test mutants conformance lint bench load sanitize fuzz \
-        torture image image-test install install-launcher deb clean
+.PHONY: build run test mutants conformance lint bench bench-peers load \
+        sanitize fuzz torture image image-test install install-launcher deb clean
 
 build:
 	@util/build
@@ -66,6 +67,12 @@ lint:
 bench: build $(BUILD)/load
 	@util/install-deps bench
 	@bench/run
+
+bench-peers: build $(BUILD)/load
+	@util/install-deps bench-peers
+	@util/npm-ci bench/peers
+	@bench/peers/nchan
+	@bench/peers/run
 
 load: $(BUILD)/load
 

@@ -252,7 +252,7 @@ load_conf_usage(void)
         "  -t SEC     time-out for answers after the end (5)\n"
         "\n"
         "  -p LIST    report CPU time and memory of these processes\n"
-        "  -M LIST    the same, including their children\n"
+        "  -M LIST    the same, including the processes below them\n"
         "\n"
         "Prints a table of times in milliseconds, and all values as one line\n"
         "of JSON.  The exit code is 1 if an answer was lost, doubled or\n"

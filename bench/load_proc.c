@@ -5,7 +5,7 @@
  * CPU time and memory of processes, from /proc.
  *
  * The list of processes is static.  A process that has ended keeps its last
- * known usage.
+ * known usage; one that starts later has none at the moments before.
  */
 
 #include "load_proc.h"
@@ -14,11 +14,12 @@
 #include <sys/resource.h>
 
 
-#define LOAD_PROC_MAX  64
+#define LOAD_PROC_MAX  4096
 
 
-static void load_proc_add_one(pid_t pid);
-static void load_proc_add_children(pid_t parent);
+static load_proc_t *load_proc_add_one(pid_t pid, int children);
+static void load_proc_add_children(void);
+static load_proc_t *load_proc_find(pid_t pid);
 static int load_proc_stat(pid_t pid, pid_t *parent, char *name,
     load_proc_usage_t *usage);
 static uint64_t load_proc_field(const char *p, unsigned n);
@@ -43,10 +44,8 @@ load_proc_add(const char *list, int children)
             load_fatal("invalid process id in \"%s\"", list);
         }
 
-        load_proc_add_one(pid);
-
-        if (children) {
-            load_proc_add_children(pid);
+        if (load_proc_add_one(pid, children) == NULL) {
+            load_fatal("no process %d", (int) pid);
         }
 
         list = (*end == ',') ? end + 1 : end;
@@ -54,31 +53,43 @@ load_proc_add(const char *list, int children)
 }
 
 
-static void
-load_proc_add_one(pid_t pid)
+/* returns NULL if there is no such process */
+
+static load_proc_t *
+load_proc_add_one(pid_t pid, int children)
 {
-    pid_t         parent;
-    load_proc_t  *proc;
+    pid_t              parent;
+    load_proc_t       *proc;
+    load_proc_usage_t  usage;
 
     if (load_nprocs == LOAD_PROC_MAX) {
         load_fatal("more than %d processes", LOAD_PROC_MAX);
     }
 
-    proc = &load_procs[load_nprocs++];
-    proc->pid = pid;
+    proc = &load_procs[load_nprocs];
 
-    if (load_proc_stat(pid, &parent, proc->name, &proc->usage[0]) != LOAD_OK) {
-        load_fatal("no process %d", (int) pid);
+    if (load_proc_stat(pid, &parent, proc->name, &usage) != LOAD_OK) {
+        return NULL;
     }
+
+    proc->pid = pid;
+    proc->children = (children != 0);
+
+    load_nprocs++;
+
+    return proc;
 }
 
 
+/* a process is found before its children, unless process ids have wrapped */
+
 static void
-load_proc_add_children(pid_t parent)
+load_proc_add_children(void)
 {
     DIR                *dir;
     char                name[16];
     pid_t               pid, of;
+    load_proc_t        *parent;
     struct dirent      *entry;
     load_proc_usage_t   usage;
 
@@ -95,15 +106,35 @@ load_proc_add_children(pid_t parent)
 
         pid = (pid_t) strtol(entry->d_name, NULL, 10);
 
-        if (pid > 0
-            && load_proc_stat(pid, &of, name, &usage) == LOAD_OK
-            && of == parent)
+        if (pid <= 0 || load_proc_find(pid)
+            || load_proc_stat(pid, &of, name, &usage) != LOAD_OK)
         {
-            load_proc_add_one(pid);
+            continue;
+        }
+
+        parent = load_proc_find(of);
+
+        if (parent && parent->children) {
+            (void) load_proc_add_one(pid, 1);
         }
     }
 
     (void) closedir(dir);
+}
+
+
+static load_proc_t *
+load_proc_find(pid_t pid)
+{
+    unsigned  i;
+
+    for (i = 0; i < load_nprocs; i++) {
+        if (load_procs[i].pid == pid) {
+            return &load_procs[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -115,6 +146,8 @@ load_proc_note(unsigned moment)
     unsigned            i;
     load_proc_t        *proc;
     load_proc_usage_t  *usage;
+
+    load_proc_add_children();
 
     for (i = 0; i < load_nprocs; i++) {
         proc = &load_procs[i];
@@ -131,7 +164,7 @@ load_proc_note(unsigned moment)
             }
 
         } else {
-            *usage = proc->usage[moment ? moment - 1 : 0];
+            *usage = proc->usage[moment > 0 ? moment - 1 : 0];
             usage->gone = 1;
         }
     }

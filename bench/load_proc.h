@@ -34,13 +34,15 @@ typedef struct {
 typedef struct {
     pid_t              pid;
     char               name[16];
+    unsigned           children:1;
     load_proc_usage_t  usage[LOAD_PROC_MOMENTS];
 } load_proc_t;
 
 
 /*
- * Adds the processes of "PID,...", and their children if "children" is set;
- * exits if a process does not exist.
+ * Adds the processes of "PID,...", and those below them if "children" is set;
+ * exits if a process does not exist.  Children that start later are added by
+ * load_proc_note().
  */
 
 void load_proc_add(const char *list, int children);

@@ -256,10 +256,12 @@ sub refused {
 
         my @taken = map { $redis->cmd('PUBLISH', $channel, $_) } @bytes;
 
+        # hundreds of them, one of 2 MB, pass a proxy that may get no processor
+
         return !(grep { $_ < 2 } @taken) && run_until(sub {
             return refused($nginx, 'forged', 'malformed') - $before
                 > $refused;
-        });
+        }, hang_after() + @bytes);
     };
 
     my $ran = sub {

@@ -243,6 +243,8 @@ $refusing->stop;
         'mcp_sse_principal: the session is 404 for another user');
     is(http_post($own, $list)->status, 401,
         'mcp_sse_principal: an empty value is 401');
+    like($own->error_log, qr/refused\ with\ 401,\ "Invalid\ authorization":
+        \ mcp_sse_principal\ is\ empty\ or\ has\ a/x, 'the log says why');
 }
 
 # mcp_sse_cookie, for the site's own pages

@@ -92,6 +92,8 @@ is(http($nginx, 'OPTIONS', auth => undef)->header('Allow'),
 
     is_rejected(http_post($none, $list), 400, -32602, 'No such site',
         'an empty site is 400');
+    like($none->error_log, qr/refused\ with\ 400,\ "No\ such\ site":
+        \ mcp_sse_site\ is\ empty\ or\ has\ a/x, 'the log says why');
 }
 
 # types and encodings

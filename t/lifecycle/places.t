@@ -50,6 +50,9 @@ sub refused {
 
     is_rejected($response, 503, -32003, 'Worker is not ready', $name);
     is($response->header('Retry-After'), 1, "$name: Retry-After");
+    like($nginx->error_log, qr/refused\ with\ 503,\ "Worker\ is\ not\ ready":
+        \ this\ worker\ process\ has\ no\ place\ in\ mcp_sse_zone\ yet/x,
+        "$name: the log says why");
 
     return;
 }

@@ -208,6 +208,10 @@ for my $chunked (0, 1) {
     $_->{conn}->close for @open;
 }
 
+like($nginx->error_log, qr/refused\ with\ 429,\ "Too\ many\ messages":
+    \ unfinished\ requests\ of\ its\ user\ have\ 8\ times\ mcp_sse_max_message/x,
+    'the log says why');
+
 # POSTs that wait: as many as the inbox has places
 
 $stream->close;

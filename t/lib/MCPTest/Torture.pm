@@ -9,8 +9,8 @@ package MCPTest::Torture;
 #   hang         each other request has a whole response, or its connection has
 #                ended; nginx ends with QUIT
 #   twice        no request has more answers than it was sent
-#   not-run      there are not more results of Frappe's methods and tools than
-#                Frappe has run
+#   not-run      of Frappe's methods and tools there are, for each id, not more
+#                results than Frappe has run
 #   gauge        gauges of /metrics come to 0, and the zone's pages are free
 #   descriptor   workers have no sockets of clients or Frappe, no temporary
 #                files, and no more of others than at their start
@@ -64,7 +64,8 @@ my $excused = qr/failed\ \(12:\ Cannot\ allocate\ memory\)
 
 my $json = JSON::PP->new->ascii->allow_nonref;
 
-my (@requests, @objects, @frappes, $starts, %forgotten, %ran, $faults, $ended);
+my (@requests, @objects, @frappes, $starts, %forgotten, %ran, $ran_more,
+    $faults, $ended);
 
 
 sub fault {
@@ -250,10 +251,15 @@ sub _count {
 
     return unless $frappe->{pid} && $frappe->{owner} == $$;
 
-    my $stats = eval { $frappe->stats } or return;
+    my $ran = eval { $frappe->control('GET', 'ids') } or return;
 
-    for my $kind (qw(methods tools)) {
-        $ran{$kind}{$_} += $stats->{$kind}{$_} for keys %{ $stats->{$kind} };
+    $ran_more ||= !$ran->{all};
+
+    for my $key (keys %{ $ran->{ids} }) {
+        my ($id, $name) = $key =~ /\A("(?:[^"\\]|\\.)*"|\S+) (.*)\z/s or next;
+
+        $ran{$_} += $ran->{ids}{$key}
+            for map { "$name $_" } _id(eval { $json->decode($id) });
     }
 
     return;
@@ -575,8 +581,9 @@ sub _check_twice {
 }
 
 
-# Results against what Frappe has run, of methods that are never answered
-# locally.  Judged if the stand-in was the only backend.
+# Results against what Frappe has run with the same id, of methods that are
+# never answered locally.  Judged if the stand-in was the only backend and has
+# counted all of them.
 
 sub _check_ran {
     my %names;
@@ -584,7 +591,7 @@ sub _check_ran {
     return if grep { $_->{opt}{backend} || $_->{opt}{config} }
         MCPTest::Nginx::all();
     return if grep { defined && $_->isa('MCPTest::Backend') } @objects;
-    return unless keys %ran;
+    return if $ran_more || !keys %ran;
 
     my %results;
 
@@ -608,7 +615,7 @@ sub _check_ran {
 
         } elsif ($request->{response}->can('answer')) {
             my $answer = $request->{response}->answer;
-            $results{$name}++ if _is_result($answer);
+            $results{"$name $id"}++ if _is_result($answer);
         }
     }
 
@@ -621,18 +628,18 @@ sub _check_ran {
             my ($id) = _id(eval { $json->decode($event->{raw_id}) }) or next;
             my $name = $names{"$stream->{session} $id"};
 
-            $results{$name}++ if defined $name && _is_result($event->{data});
+            $results{"$name $id"}++
+                if defined $name && _is_result($event->{data});
         }
     }
 
     for my $name (keys %results) {
-        next if $name !~ m{\A(?:tool |initialize\z|tools/list\z)};
+        next if $name !~ m{\A(?:tool|initialize|tools/list) };
 
-        my $n = $name =~ /\Atool (.*)\z/s ? $ran{tools}{$1}
-            : $ran{methods}{$name};
+        my $n = $ran{$name} || 0;
 
-        fault('not-run', "$results{$name} results of $name, run "
-            . ($n || 0) . ' times') if $results{$name} > ($n || 0);
+        fault('not-run', "$results{$name} results of $name, run $n times")
+            if $results{$name} > $n;
     }
 
     return;

@@ -399,7 +399,6 @@ ngx_mcp_session_lost_cancel(u_char *key, ngx_str_t *id)
             && ngx_memcmp(s->sid.key, key, NGX_MCP_DIGEST_LEN) == 0)
         {
             ngx_mcp_dispatch_cancel(s, id);
-            ngx_mcp_session_check(s);
         }
     }
 }

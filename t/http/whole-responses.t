@@ -1,6 +1,6 @@
 # Whole responses of both transports: status, each header but those of nginx
 # itself, each byte of the body and of a stream; the counters of /metrics that
-# a request moves, and the lines that it leaves in the log.  They are in the
+# a request moves, and the lines that it leaves in the logs.  They are in the
 # data below.  docs/PROTOCOL.md 3, 4, 7, 9.
 
 use strict;
@@ -42,6 +42,7 @@ my ($log, $begun, %hashes) = (0);
 sub step {
     $begun = counters($conn);
     lines();
+    accesses();
 
     return;
 }
@@ -68,6 +69,33 @@ sub lines {
 }
 
 
+# The lines of access logs since the last call: of messages, and of calls.
+
+my %read;
+
+sub accesses {
+    my @lines;
+
+    for my $name (qw(post mcp audit)) {
+        my $text = substr $nginx->log("$name.log"), $read{$name} || 0;
+
+        $read{$name} += length $text;
+
+        for my $line (split /\n/, $text) {
+            my $fields = decode($line);
+
+            delete @{$fields}{qw(time seconds address bytes)};
+            $fields->{session} = hash($fields->{session})
+                if $fields->{session};
+            push @lines, join ' ', "$name.log:", map { "$_=$fields->{$_}" }
+                grep { $fields->{$_} ne '' } sort keys %{$fields};
+        }
+    }
+
+    return @lines;
+}
+
+
 # Sessions are numbered in the order in which the log names them.
 
 sub hash {
@@ -86,7 +114,7 @@ sub stepped {
 
     my $moved = since($conn, $begun);
     my $text  = join '', map { "$_\n" } @text,
-        (map { "+$moved->{$_} $_" } sort keys %{$moved}), lines();
+        (map { "+$moved->{$_} $_" } sort keys %{$moved}), accesses(), lines();
 
     for my $secret (keys %known) {
         $text =~ s/\Q$secret\E/$known{$secret}/g;
@@ -372,6 +400,7 @@ content-length: 36
 +1 auth_cache_requests good
 +1 calls ping local
 +1 messages request
+mcp.log: id=1 method=ping result=local site=erp.example.com status=200 user=alice@example.com
 === POST of resources/list
 200
 content-type: application/json
@@ -380,6 +409,7 @@ content-length: 50
 +1 auth_cache_requests good
 +1 calls resources/* local
 +1 messages request
+mcp.log: id=1 method=resources/list result=local site=erp.example.com status=200 user=alice@example.com
 === POST of a request that Frappe does not know
 200
 content-type: application/json
@@ -389,16 +419,20 @@ content-length: 113
 +1 call_duration
 +1 calls resources/* error
 +1 messages request
+mcp.log: id="t" method=resources/templates/list result=error site=erp.example.com status=200 user=alice@example.com
+audit.log: id="t" method=resources/templates/list result=error site=erp.example.com status=400 upstream_status=400 user=alice@example.com
 === POST of a notification
 202
 content-length: 0
 +1 auth_cache_requests good
 +1 messages notification
+mcp.log: method=notifications/initialized site=erp.example.com status=202 user=alice@example.com
 === POST of a response
 202
 content-length: 0
 +1 auth_cache_requests good
 +1 messages response
+mcp.log: id=1 site=erp.example.com status=202 user=alice@example.com
 === POST of a batch
 200
 content-type: application/json
@@ -408,6 +442,7 @@ content-length: 89
 +1 calls ping local
 +1 calls resources/* local
 +2 messages request
+mcp.log: id=1 method=ping result=local site=erp.example.com status=200 user=alice@example.com
 === POST of a batch in a new version
 400
 content-type: application/json
@@ -415,6 +450,7 @@ content-length: 99
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"No batches in this protocol version"}}
 +1 auth_cache_requests good
 +1 requests_refused 400
+mcp.log: id=1 method=ping result=refused site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "No batches in this protocol version"
 === POST of a batch with initialize
 400
@@ -423,6 +459,7 @@ content-length: 98
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"An initialize request stands alone"}}
 +1 auth_cache_requests good
 +1 requests_refused 400
+mcp.log: id=1 method=initialize result=refused site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "An initialize request stands alone"
 === POST in an unknown version
 400
@@ -431,6 +468,7 @@ content-length: 92
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Unsupported protocol version"}}
 +1 auth_cache_requests good
 +1 requests_refused 400
+mcp.log: result=refused site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "Unsupported protocol version"
 === POST that accepts text
 406
@@ -439,12 +477,14 @@ content-length: 78
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Not acceptable"}}
 +1 auth_cache_requests good
 +1 requests_refused 406
+mcp.log: id=1 method=ping result=refused site=erp.example.com status=406 user=alice@example.com
 info: mcp sse: refused with 406, "Not acceptable"
 === POST that accepts text, of a notification
 202
 content-length: 0
 +1 auth_cache_requests good
 +1 messages notification
+mcp.log: method=notifications/initialized site=erp.example.com status=202 user=alice@example.com
 === POST of text
 415
 content-type: application/json
@@ -452,6 +492,7 @@ content-length: 86
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Unsupported media type"}}
 +1 auth_cache_requests good
 +1 requests_refused 415
+mcp.log: result=refused site=erp.example.com status=415 user=alice@example.com
 info: mcp sse: refused with 415, "Unsupported media type"
 === POST of compressed bytes
 415
@@ -460,6 +501,7 @@ content-length: 86
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Unsupported media type"}}
 +1 auth_cache_requests good
 +1 requests_refused 415
+mcp.log: result=refused site=erp.example.com status=415 user=alice@example.com
 info: mcp sse: refused with 415, "Unsupported media type"
 === POST of 1 kB
 200
@@ -469,6 +511,7 @@ content-length: 36
 +1 auth_cache_requests good
 +1 calls ping local
 +1 messages request
+mcp.log: id=1 method=ping result=local site=erp.example.com status=200 user=alice@example.com
 === POST of more than 1 kB
 413
 content-type: application/json
@@ -476,6 +519,7 @@ content-length: 81
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Message too large"}}
 +1 auth_cache_requests good
 +1 requests_refused 413
+mcp.log: result=refused site=erp.example.com status=413 user=alice@example.com
 info: mcp sse: refused with 413, "Message too large"
 === POST of other bytes
 400
@@ -484,6 +528,7 @@ content-length: 75
 {"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}
 +1 auth_cache_requests good
 +1 requests_refused 400
+mcp.log: result=refused site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "Parse error"
 === POST of another object
 400
@@ -492,6 +537,7 @@ content-length: 79
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}
 +1 auth_cache_requests good
 +1 requests_refused 400
+mcp.log: result=refused site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "Invalid Request"
 === POST with a wrong session id
 404
@@ -500,6 +546,7 @@ content-length: 81
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}
 +1 auth_cache_requests good
 +1 requests_refused 404
+mcp.log: result=refused site=erp.example.com status=404 user=alice@example.com
 info: mcp sse: refused with 404, "Session not found"
 === POST without a credential
 401
@@ -508,6 +555,7 @@ content-length: 85
 www-authenticate: Bearer realm="erp.example.com", resource_metadata="https://erp.example.com/.well-known/oauth-protected-resource/mcp"
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Invalid authorization"}}
 +1 requests_refused 401
+mcp.log: result=refused site=erp.example.com status=401
 info: mcp sse: refused with 401, "Invalid authorization": there is no Authorization "token KEY:SECRET" or "Bearer TOKEN"
 === POST with a wrong credential
 401
@@ -518,6 +566,7 @@ www-authenticate: Bearer realm="erp.example.com", error="invalid_token", resourc
 +1 auth_cache_requests miss
 +1 auth_lookups refused
 +1 requests_refused 401
+mcp.log: result=refused site=erp.example.com status=401
 info: mcp sse: refused with 401, "Invalid authorization": Frappe does not take the credential, check that key and secret are right and the user is enabled
 === POST of another origin
 403
@@ -525,6 +574,7 @@ content-type: application/json
 content-length: 82
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Origin not allowed"}}
 +1 requests_refused 403
+mcp.log: result=refused status=403
 info: mcp sse: refused with 403, "Origin not allowed"
 === POST with large headers
 431
@@ -533,6 +583,7 @@ content-length: 81
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Headers too large"}}
 +1 auth_cache_requests good
 +1 requests_refused 431
+mcp.log: id=1 method=tools/call result=refused site=erp.example.com status=431 tool=echo user=alice@example.com
 info: mcp sse: refused with 431, "Headers too large"
 === POST of a call that is refused
 403
@@ -543,6 +594,8 @@ content-length: 74
 +1 call_duration
 +1 calls tools/call refused
 +1 messages request
+mcp.log: id=1 method=tools/call result=refused site=erp.example.com status=403 tool=permission user=alice@example.com
+audit.log: id=1 method=tools/call result=refused site=erp.example.com status=403 tool=permission upstream_status=403 user=alice@example.com
 info: mcp sse: call at "/_mcp/call" answered 403, check that the user "alice@example.com" is enabled and may use the assistant
 === POST of a call that fails
 200
@@ -553,6 +606,8 @@ content-length: 125
 +1 call_duration
 +1 calls tools/call backend
 +1 messages request
+mcp.log: id=1 method=tools/call result=backend site=erp.example.com status=200 tool=throw user=alice@example.com
+audit.log: id=1 method=tools/call result=backend site=erp.example.com status=417 tool=throw upstream_status=417 user=alice@example.com
 error: mcp sse: call at "/_mcp/call" answered 417, check that Frappe has the method in proxy_pass (FRAPPE_METHOD)
 === POST of a call with a large answer
 200
@@ -563,6 +618,8 @@ content-length: 107
 +1 call_duration
 +1 calls tools/call too_large
 +1 messages request
+mcp.log: id=1 method=tools/call result=too_large site=erp.example.com status=200 tool=big user=alice@example.com
+audit.log: id=1 method=tools/call result=too_large site=erp.example.com status=200 tool=big upstream_status=200 user=alice@example.com
 error: mcp sse: call at "/_mcp/call" answered more than 4096 bytes, increase mcp_sse_max_answer if a tool needs more
 === GET without a session id
 405
@@ -572,6 +629,7 @@ allow: POST, DELETE, OPTIONS
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Method not allowed"}}
 +1 auth_cache_requests good
 +1 requests_refused 405
+mcp.log: result=refused site=erp.example.com status=405 user=alice@example.com
 info: mcp sse: refused with 405, "Method not allowed"
 === HEAD without a session id
 405
@@ -580,6 +638,7 @@ content-length: 82
 allow: POST, DELETE, OPTIONS
 +1 auth_cache_requests good
 +1 requests_refused 405
+mcp.log: result=refused site=erp.example.com status=405 user=alice@example.com
 info: mcp sse: refused with 405, "Method not allowed"
 === GET without a credential
 401
@@ -588,6 +647,7 @@ content-length: 85
 www-authenticate: Bearer realm="erp.example.com", resource_metadata="https://erp.example.com/.well-known/oauth-protected-resource/mcp"
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Invalid authorization"}}
 +1 requests_refused 401
+mcp.log: result=refused site=erp.example.com status=401
 info: mcp sse: refused with 401, "Invalid authorization": there is no Authorization "token KEY:SECRET" or "Bearer TOKEN"
 === GET with a wrong session id
 404
@@ -596,6 +656,7 @@ content-length: 81
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}
 +1 auth_cache_requests good
 +1 requests_refused 404
+mcp.log: result=refused site=erp.example.com status=404 user=alice@example.com
 info: mcp sse: refused with 404, "Session not found"
 === GET with a body
 400
@@ -604,6 +665,7 @@ content-length: 86
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"A stream takes no body"}}
 +1 auth_cache_requests good
 +1 requests_refused 400
+mcp.log: result=refused session=session1 site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "A stream takes no body"
 === HEAD with a session id
 200
@@ -611,6 +673,7 @@ content-type: text/event-stream
 cache-control: no-cache, no-transform
 x-accel-buffering: no
 +1 auth_cache_requests good
+mcp.log: session=session1 site=erp.example.com status=200 user=alice@example.com
 === DELETE without a session id
 400
 content-type: application/json
@@ -618,6 +681,7 @@ content-length: 89
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Mcp-Session-Id is missing"}}
 +1 auth_cache_requests good
 +1 requests_refused 400
+mcp.log: result=refused site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "Mcp-Session-Id is missing"
 === PUT to /mcp
 405
@@ -626,10 +690,12 @@ content-length: 82
 allow: GET, HEAD, POST, DELETE, OPTIONS
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Method not allowed"}}
 +1 requests_refused 405
+mcp.log: result=refused status=405
 info: mcp sse: refused with 405, "Method not allowed"
 === OPTIONS of /mcp
 204
 allow: GET, HEAD, POST, DELETE, OPTIONS
+mcp.log: status=204
 === HEAD of a legacy stream
 200
 content-type: text/event-stream
@@ -690,6 +756,7 @@ content-length: 82
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Invalid session ID"}}
 +1 auth_cache_requests good
 +1 requests_refused 400
+post.log: result=refused site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "Invalid session ID"
 === POST of a message with a wrong session id
 400
@@ -698,6 +765,7 @@ content-length: 82
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Invalid session ID"}}
 +1 auth_cache_requests good
 +1 requests_refused 400
+post.log: result=refused site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "Invalid session ID"
 === POST of a message without a credential
 401
@@ -706,6 +774,7 @@ content-length: 85
 www-authenticate: Bearer realm="erp.example.com"
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Invalid authorization"}}
 +1 requests_refused 401
+post.log: result=refused site=erp.example.com status=401
 info: mcp sse: refused with 401, "Invalid authorization": there is no Authorization "token KEY:SECRET" or "Bearer TOKEN"
 === GET of messages
 405
@@ -714,6 +783,7 @@ content-length: 82
 allow: POST, OPTIONS
 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Method not allowed"}}
 +1 requests_refused 405
+post.log: result=refused status=405
 info: mcp sse: refused with 405, "Method not allowed"
 === GET of metadata
 200
@@ -785,7 +855,7 @@ data: /mcp/messages?site=a&session_id=STREAM1
 
 +1 auth_cache_requests good
 +1 streams_opened
-info: SSE connection established: session1 for user: alice@example.com
+info: SSE connection established: session2 for user: alice@example.com
 === a ping
 202
 content-type: application/json
@@ -799,6 +869,7 @@ data: {"jsonrpc":"2.0","result":{"_meta":{"status":"ok","timestamp":TIME,"servic
 +1 delivery_duration
 +1 handovers own
 +1 messages request
+post.log: id=1 method=ping result=local session=session2 site=erp.example.com status=202 user=alice@example.com
 === a call
 202
 content-type: application/json
@@ -813,6 +884,8 @@ data: {"jsonrpc": "2.0", "id": 2, "error": {"code": -32601, "message": "Method n
 +1 delivery_duration
 +1 handovers own
 +1 messages request
+post.log: id=2 method=no/such session=session2 site=erp.example.com status=202 user=alice@example.com
+audit.log: id=2 method=no/such result=error session=session2 site=erp.example.com status=400 upstream_status=400 user=alice@example.com
 === a notification that is not forwarded
 202
 content-type: application/json
@@ -822,6 +895,7 @@ content-length: 21
 +1 delivery_duration
 +1 handovers own
 +1 messages notification
+post.log: method=notifications/initialized session=session2 site=erp.example.com status=202 user=alice@example.com
 === a response
 202
 content-type: application/json
@@ -831,6 +905,7 @@ content-length: 21
 +1 delivery_duration
 +1 handovers own
 +1 messages response
+post.log: id=1 session=session2 site=erp.example.com status=202 user=alice@example.com
 === a call that fails
 202
 content-type: application/json
@@ -845,6 +920,8 @@ data: {"jsonrpc":"2.0","id":3,"error":{"code":-32603,"message":"Backend error","
 +1 delivery_duration
 +1 handovers own
 +1 messages request
+post.log: id=3 method=tools/call session=session2 site=erp.example.com status=202 tool=throw user=alice@example.com
+audit.log: id=3 method=tools/call result=backend session=session2 site=erp.example.com status=417 tool=throw upstream_status=417 user=alice@example.com
 error: mcp sse: call at "/_mcp/call" answered 417, check that Frappe has the method in proxy_pass (FRAPPE_METHOD)
 === a call that is refused
 202
@@ -860,6 +937,8 @@ data: {"jsonrpc":"2.0","id":4,"error":{"code":-32001,"message":"Not permitted"}}
 +1 delivery_duration
 +1 handovers own
 +1 messages request
+post.log: id=4 method=tools/call session=session2 site=erp.example.com status=202 tool=permission user=alice@example.com
+audit.log: id=4 method=tools/call result=refused session=session2 site=erp.example.com status=403 tool=permission upstream_status=403 user=alice@example.com
 info: mcp sse: call at "/_mcp/call" answered 403, check that the user "alice@example.com" is enabled and may use the assistant
 === a call with a large answer
 202
@@ -875,6 +954,8 @@ data: {"jsonrpc":"2.0","id":7,"error":{"code":-32009,"message":"Answer too large
 +1 delivery_duration
 +1 handovers own
 +1 messages request
+post.log: id=7 method=tools/call session=session2 site=erp.example.com status=202 tool=big user=alice@example.com
+audit.log: id=7 method=tools/call result=too_large session=session2 site=erp.example.com status=200 tool=big upstream_status=200 user=alice@example.com
 error: mcp sse: call at "/_mcp/call" answered more than 4096 bytes, increase mcp_sse_max_answer if a tool needs more
 === a batch
 202
@@ -893,6 +974,7 @@ data: {"jsonrpc":"2.0","result":{"resources":[]},"id":5}
 +1 delivery_duration
 +1 handovers own
 +2 messages request
+post.log: id=1 method=ping result=local session=session2 site=erp.example.com status=202 user=alice@example.com
 === a repeated request
 202
 content-type: application/json
@@ -903,7 +985,8 @@ content-length: 21
 +1 handovers own
 +1 messages request
 +1 messages_not_run repeated
-info: mcp sse: session session1: request id is already in use, the request is not executed
+post.log: id=6 method=tools/call session=session2 site=erp.example.com status=202 tool=hold user=alice@example.com
+info: mcp sse: session session2: request id is already in use, the request is not executed
 === a cancellation of another request
 202
 content-type: application/json
@@ -913,6 +996,7 @@ content-length: 21
 +1 delivery_duration
 +1 handovers own
 +1 messages notification
+post.log: method=notifications/cancelled session=session2 site=erp.example.com status=202 user=alice@example.com
 === a cancellation of the request
 202
 content-type: application/json
@@ -924,7 +1008,9 @@ content-length: 21
 +1 delivery_duration
 +1 handovers own
 +1 messages notification
-info: mcp sse: session session1 cancels a running request
+post.log: method=notifications/cancelled session=session2 site=erp.example.com status=202 user=alice@example.com
+audit.log: id=6 method=tools/call result=cancelled session=session2 site=erp.example.com status=000 tool=hold upstream_status=- user=alice@example.com
+info: mcp sse: session session2 cancels a running request
 === a second stream
 200
 content-type: text/event-stream
@@ -936,7 +1022,7 @@ data: /mcp/messages?site=a&session_id=STREAM2
 
 +1 auth_cache_requests good
 +1 streams_opened
-info: SSE connection established: session2 for user: alice@example.com
+info: SSE connection established: session3 for user: alice@example.com
 === a third one
 429
 content-type: application/json
@@ -969,8 +1055,8 @@ the old one:
 +1 auth_cache_requests good
 +1 streams_ended replaced
 +1 streams_opened
-info: SSE connection closed: session2, replaced, TIME, 0 messages
-info: SSE connection established: session2 for user: alice@example.com
+info: SSE connection closed: session3, replaced, TIME, 0 messages
+info: SSE connection established: session3 for user: alice@example.com
 === Last-Event-ID is stronger than the argument
 200
 content-type: text/event-stream
@@ -984,14 +1070,14 @@ the old one:
 +1 auth_cache_requests good
 +1 streams_ended replaced
 +1 streams_opened
-info: SSE connection closed: session2, replaced, TIME, 0 messages
-info: SSE connection established: session2 for user: alice@example.com
+info: SSE connection closed: session3, replaced, TIME, 0 messages
+info: SSE connection established: session3 for user: alice@example.com
 === a client leaves
 +1 streams_ended client_left
-info: SSE connection closed: session2, client left, TIME, 0 messages
+info: SSE connection closed: session3, client left, TIME, 0 messages
 === another one
 +1 streams_ended client_left
-info: SSE connection closed: session1, client left, TIME, 13 messages
+info: SSE connection closed: session2, client left, TIME, 13 messages
 === initialize
 200
 content-type: application/json
@@ -1002,6 +1088,8 @@ mcp-session-id: NEW
 +1 call_duration
 +1 calls initialize ok
 +1 messages request
+mcp.log: id=0 method=initialize result=ok session=session4 site=erp.example.com status=200 user=alice@example.com
+audit.log: id=0 method=initialize result=ok site=erp.example.com status=200 upstream_status=200 user=alice@example.com
 === a GET with the id
 200
 content-type: text/event-stream
@@ -1011,13 +1099,15 @@ x-accel-buffering: no
 
 +1 auth_cache_requests good
 +1 streams_opened
-info: SSE connection established: session3 for user: alice@example.com
+info: SSE connection established: session4 for user: alice@example.com
 === DELETE
 204
 the stream:
 +1 auth_cache_requests good
 +1 streams_ended deleted
-info: SSE connection closed: session3, deleted, TIME, 0 messages
+mcp.log: session=session4 site=erp.example.com status=204 user=alice@example.com
+mcp.log: session=session4 site=erp.example.com status=200 user=alice@example.com
+info: SSE connection closed: session4, deleted, TIME, 0 messages
 === GET after DELETE
 404
 content-type: application/json
@@ -1025,6 +1115,7 @@ content-length: 81
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}
 +1 auth_cache_requests good
 +1 requests_refused 404
+mcp.log: result=refused session=session4 site=erp.example.com status=404 user=alice@example.com
 info: mcp sse: refused with 404, "Session not found"
 === POST after DELETE
 404
@@ -1033,6 +1124,7 @@ content-length: 81
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}
 +1 auth_cache_requests good
 +1 requests_refused 404
+mcp.log: id=1 method=ping result=refused session=session4 site=erp.example.com status=404 user=alice@example.com
 info: mcp sse: refused with 404, "Session not found"
 === DELETE after DELETE
 404
@@ -1041,6 +1133,7 @@ content-length: 81
 {"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}
 +1 auth_cache_requests good
 +1 requests_refused 404
+mcp.log: result=refused session=session4 site=erp.example.com status=404 user=alice@example.com
 info: mcp sse: refused with 404, "Session not found"
 === a call, with a stream
 200
@@ -1056,6 +1149,8 @@ data: {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "Method n
 +1 call_duration
 +1 calls other error
 +1 messages request
+mcp.log: id=1 method=no/such result=error session=session1 site=erp.example.com status=200 user=alice@example.com
+audit.log: id=1 method=no/such result=error session=session1 site=erp.example.com status=400 upstream_status=400 user=alice@example.com
 === a ping, with a stream
 200
 content-type: text/event-stream
@@ -1069,6 +1164,7 @@ data: {"jsonrpc":"2.0","result":{},"id":1}
 +1 auth_cache_requests good
 +1 calls ping local
 +1 messages request
+mcp.log: id=1 method=ping result=local session=session1 site=erp.example.com status=200 user=alice@example.com
 === a call that is refused, with a stream
 200
 content-type: text/event-stream
@@ -1083,6 +1179,8 @@ data: {"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"Not permitted"}}
 +1 call_duration
 +1 calls tools/call refused
 +1 messages request
+mcp.log: id=1 method=tools/call result=refused session=session1 site=erp.example.com status=200 tool=permission user=alice@example.com
+audit.log: id=1 method=tools/call result=refused session=session1 site=erp.example.com status=403 tool=permission upstream_status=403 user=alice@example.com
 info: mcp sse: call at "/_mcp/call" answered 403, check that the user "alice@example.com" is enabled and may use the assistant
 === two calls, with a stream
 200
@@ -1102,3 +1200,5 @@ data: {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "Method n
 +1 calls other error
 +1 calls ping local
 +2 messages request
+mcp.log: id=1 method=no/such result=error session=session1 site=erp.example.com status=200 user=alice@example.com
+audit.log: id=1 method=no/such result=error session=session1 site=erp.example.com status=400 upstream_status=400 user=alice@example.com

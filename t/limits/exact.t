@@ -244,6 +244,60 @@ run_until(sub { health($nginx)->{active_connections} == 0 });
     $again->close;
 }
 
+# the answers for a client that has left have half of mcp_sse_queue, framing
+# included; an answer that does not fit is replaced, and takes no room
+
+{
+    my $go      = 0;
+    my $backend = start_backend(sub {
+        return if $_[0]{path} =~ /get_logged_user/;
+
+        my ($id)    = $_[0]{body} =~ /"id":(\d+)/;
+        my ($bytes) = $_[0]{body} =~ /"bytes":"?(\d+)/;
+
+        return sub { $go >= $id }, MCPTest::Backend::http(200,
+            result($id, $bytes - $frame));
+    });
+    my $kept = start_nginx(backend => $backend->port,
+        stream => 'mcp_sse_queue 2k; mcp_sse_max_calls 20;',
+        http => 'mcp_sse_grace 300s;');
+    my $left = open_stream($kept);
+    my @size = (800, 225, 1025, 224);
+
+    post($kept, $left, tool($_, 'x', { bytes => $size[$_ - 1] })) for 1 .. 4;
+
+    my $calls = sub {
+        my ($n) = @_;
+
+        return run_until(sub {
+            metrics($kept)->{nginx_mcp_sse_calls_running} == $n });
+    };
+
+    $calls->(4);
+    $left->close;
+    run_until(sub { health($kept)->{active_connections} == 0 });
+
+    for my $n (1 .. 4) {
+        $go = $n;
+        $calls->(4 - $n);
+    }
+
+    my $again = open_stream($kept,
+        headers => [ 'Last-Event-ID', $left->session ]);
+
+    $again->wait_answer($_) for 1 .. 4;
+
+    my $closed = '{"jsonrpc":"2.0","id":%d,"error":{"code":-32010,'
+        . '"message":"Stream closed before the answer",'
+        . '"data":{"executed":"unknown"}}}';
+
+    is(join("\n", map { $_->{data} } $again->messages), join("\n",
+        result(1, 800 - $frame), sprintf($closed, 2), sprintf($closed, 3),
+        result(4, 224 - $frame)),
+        'answers are kept while they have 1024 bytes together');
+    $again->close;
+}
+
 # mcp_sse_queue to the byte, by a client of HTTP/2 that lets the server send the
 # first event only: what waits before the newest answer
 

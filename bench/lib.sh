@@ -1,10 +1,11 @@
 # bench/lib.sh: start nginx and Redis for a measurement, in a temporary
-# directory.  Sourced by bench/handover, bench/http and bench/rate.
+# directory.  Sourced by the scripts of bench/.
 #
 #   NGINX   nginx (/usr/sbin/nginx)
 #   REDIS   Redis (/usr/bin/redis-server)
 #   MODULE  the module (build/ngx_http_mcp_sse_module.so)
 #   LOAD    the load generator (build/load)
+#   FILES   descriptors and connections of a worker (16384)
 #   CALL    directives of the location of calls ("return 502;")
 
 # shellcheck shell=sh
@@ -92,11 +93,11 @@ start_nginx() {
     cat > "$dir/$1/nginx.conf" << END
 ${MODULE:+load_module $MODULE;}
 worker_processes $2;
-worker_rlimit_nofile 16384;
+worker_rlimit_nofile ${FILES:-16384};
 daemon off;
 pid $dir/$1/nginx.pid;
 error_log $dir/$1/error.log warn;
-events { worker_connections 16384; }
+events { worker_connections ${FILES:-16384}; }
 http {
     access_log off;
     keepalive_requests 1000000000;
@@ -141,6 +142,62 @@ nginx_runs() {
 
     [ "$(grep -ls "^PPid:[[:blank:]]*$master$" /proc/[0-9]*/status | wc -l)" \
         -ge "$1" ] && listens "$port"
+}
+
+# print the pids of the workers of the instance that was started last
+
+workers() {
+    grep -ls "^PPid:[[:blank:]]*$master$" /proc/[0-9]*/status \
+        | sed 's|/proc/||; s|/status||'
+}
+
+# cpu PID: print its CPU time, user and system, in ticks of 10 ms
+
+cpu() {
+    sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
+}
+
+# pss PID ...: print the memory of the processes, in kB; what they share is
+# counted once
+
+pss() {
+    for pid in "$@"; do
+        sed -n 's/^Pss:[[:blank:]]*//p' "/proc/$pid/smaps_rollup"
+    done | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# start_hold ARGUMENT ...: hold streams open by bench/hold, until the script
+# ends.  Sets "seconds", in which all were opened.
+
+start_hold() {
+    rm -f "$dir/ask" "$dir/held"
+    mkfifo "$dir/ask"
+
+    "$root/bench/hold" "$@" < "$dir/ask" > "$dir/held" &
+    hold=$!
+    pids="$hold $pids"
+    exec 9> "$dir/ask"
+
+    until grep -q '^open' "$dir/held"; do
+        kill -0 "$hold" 2> /dev/null || fail "streams do not open"
+        sleep 0.1
+    done
+
+    seconds=$(awk '/^open/ { print $3 }' "$dir/held")
+}
+
+# ask_hold: set "beats", the number of heartbeats that came until now
+
+ask_hold() {
+    lines=$(grep -c . "$dir/held")
+    echo >&9
+
+    while [ "$(grep -c . "$dir/held")" -eq "$lines" ]; do
+        kill -0 "$hold" 2> /dev/null || fail "a stream has ended"
+        sleep 0.1
+    done
+
+    beats=$(awk 'END { print $2 }' "$dir/held")
 }
 
 # start Redis without persistence; set "redis", its pid, and "socket"

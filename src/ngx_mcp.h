@@ -356,9 +356,13 @@ struct ngx_mcp_session_s {
     ngx_uint_t                       ncalls;
 
     ngx_event_t                      event;    /* dispatches, or frees */
-    ngx_mcp_timer_t                  idle;
-    ngx_mcp_timer_t                  recheck;
-    ngx_mcp_timer_t                  drain;
+
+    /* see session/ngx_mcp_session_timers.c; times are of ngx_current_msec */
+
+    ngx_mcp_timer_t                  timer;    /* the first of these: */
+    ngx_msec_t                       active;   /* idle since */
+    ngx_msec_t                       recheck;
+    ngx_msec_t                       drain;    /* if drains */
 
     /* see session/ngx_mcp_session_lost.c */
 
@@ -377,6 +381,7 @@ struct ngx_mcp_session_s {
     unsigned                         listed:1; /* in shm/ngx_mcp_sessions.c */
     unsigned                         in_directory:1; /* is kept in Redis */
     unsigned                         published:1;  /* was written to Redis */
+    unsigned                         drains:1;    /* will be draining */
     unsigned                         draining:1;  /* closes when idle */
     unsigned                         ending:1;    /* starts no more calls */
     unsigned                         streamable:1; /* of Streamable HTTP */

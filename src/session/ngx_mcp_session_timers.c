@@ -5,7 +5,8 @@
  * Timers of sessions with a stream: idle time-out, expiry of the session id,
  * recheck of the credential, drain at shutdown.
  *
- * The timers are embedded in the session and deleted when it is closed.
+ * One timer, embedded in the session and deleted when it is closed, expires
+ * at the first of these times or earlier.
  */
 
 #include "ngx_mcp_session_timers.h"
@@ -15,10 +16,21 @@
 #include "ngx_mcp_session_lost.h"
 
 
+static void ngx_mcp_session_timers_arm(ngx_mcp_session_t *s);
 static void ngx_mcp_session_timers_set_recheck(ngx_mcp_session_t *s);
-static void ngx_mcp_session_timers_idle(void *data);
-static void ngx_mcp_session_timers_retry(void *data);
-static void ngx_mcp_session_timers_drained(void *data);
+static void ngx_mcp_session_timers_handler(void *data);
+static void ngx_mcp_session_timers_drained(ngx_mcp_session_t *s);
+static void ngx_mcp_session_timers_retry(ngx_mcp_session_t *s);
+static void ngx_mcp_session_timers_idle(ngx_mcp_session_t *s);
+
+
+/* messages of Streamable HTTP do not pass its session */
+
+#define ngx_mcp_session_timers_may_idle(s)                                    \
+    ((s)->conf->idle_timeout != NGX_MCP_OFF && !(s)->streamable)
+
+#define ngx_mcp_session_timers_left(msec)                                     \
+    ((ngx_msec_int_t) ((msec) - ngx_current_msec))
 
 
 static ngx_msec_t  ngx_mcp_session_timers_drain_time;
@@ -28,45 +40,61 @@ static ngx_uint_t  ngx_mcp_session_timers_stopping;
 void
 ngx_mcp_session_timers_start(ngx_mcp_session_t *s)
 {
-    s->idle.handler = ngx_mcp_session_timers_idle;
-    s->idle.data = s;
-    s->recheck.handler = ngx_mcp_session_timers_retry;
-    s->recheck.data = s;
-    s->drain.handler = ngx_mcp_session_timers_drained;
-    s->drain.data = s;
-
-    /* messages of Streamable HTTP do not pass this session */
-
-    if (s->conf->idle_timeout != NGX_MCP_OFF && !s->streamable) {
-        ngx_mcp_timer_set(&s->idle, s->conf->idle_timeout);
-    }
+    s->timer.handler = ngx_mcp_session_timers_handler;
+    s->timer.data = s;
+    s->active = ngx_current_msec;
 
     ngx_mcp_session_timers_set_recheck(s);
 
     /* the worker may have begun to shut down while the request waited */
 
     if (ngx_exiting) {
-        ngx_mcp_timer_set(&s->drain, ngx_mcp_session_timers_drain_time);
+        s->drain = ngx_current_msec + ngx_mcp_session_timers_drain_time;
+        s->drains = 1;
     }
+
+    ngx_mcp_session_timers_arm(s);
 }
 
+
+/*
+ * The timer is not moved: that would cost more than to set it again when it
+ * has expired too early.
+ */
 
 void
 ngx_mcp_session_timers_active(ngx_mcp_session_t *s)
 {
-    if (s->idle.set) {
-        ngx_mcp_timer_set(&s->idle, s->conf->idle_timeout);
-    }
+    s->active = ngx_current_msec;
 }
 
 
 void
 ngx_mcp_session_timers_stop_session(ngx_mcp_session_t *s)
 {
-    ngx_mcp_timer_del(&s->idle);
-    ngx_mcp_timer_del(&s->recheck);
-    ngx_mcp_timer_del(&s->drain);
+    ngx_mcp_timer_del(&s->timer);
     ngx_mcp_timer_del(&s->grace);
+}
+
+
+static void
+ngx_mcp_session_timers_arm(ngx_mcp_session_t *s)
+{
+    ngx_msec_int_t  next, left;
+
+    next = ngx_mcp_session_timers_left(s->recheck);
+
+    if (ngx_mcp_session_timers_may_idle(s)) {
+        left = ngx_mcp_session_timers_left(s->active + s->conf->idle_timeout);
+        next = ngx_min(next, left);
+    }
+
+    if (s->drains) {
+        left = ngx_mcp_session_timers_left(s->drain);
+        next = ngx_min(next, left);
+    }
+
+    ngx_mcp_timer_set(&s->timer, ngx_max(next, 0));
 }
 
 
@@ -93,19 +121,43 @@ ngx_mcp_session_timers_set_recheck(ngx_mcp_session_t *s)
         recheck = left * 1000;
     }
 
-    ngx_mcp_timer_set(&s->recheck, recheck);
+    s->recheck = ngx_current_msec + recheck;
 }
 
 
 static void
-ngx_mcp_session_timers_idle(void *data)
+ngx_mcp_session_timers_handler(void *data)
 {
     ngx_mcp_session_t  *s = data;
 
+    if (s->drains && ngx_mcp_session_timers_left(s->drain) <= 0) {
+        ngx_mcp_session_timers_drained(s);
+    }
+
+    if (s->open && ngx_mcp_session_timers_left(s->recheck) <= 0) {
+        ngx_mcp_session_timers_retry(s);
+    }
+
+    if (s->open
+        && ngx_mcp_session_timers_may_idle(s)
+        && ngx_mcp_session_timers_left(s->active + s->conf->idle_timeout) <= 0)
+    {
+        ngx_mcp_session_timers_idle(s);
+    }
+
+    if (s->open) {
+        ngx_mcp_session_timers_arm(s);
+    }
+}
+
+
+static void
+ngx_mcp_session_timers_idle(ngx_mcp_session_t *s)
+{
     /* a session with an open request is not idle */
 
     if (ngx_mcp_session_busy(s)) {
-        ngx_mcp_timer_set(&s->idle, s->conf->idle_timeout);
+        s->active = ngx_current_msec;
         return;
     }
 
@@ -114,10 +166,8 @@ ngx_mcp_session_timers_idle(void *data)
 
 
 static void
-ngx_mcp_session_timers_retry(void *data)
+ngx_mcp_session_timers_retry(ngx_mcp_session_t *s)
 {
-    ngx_mcp_session_t  *s = data;
-
     if (ngx_time() - s->sid.issued >= s->conf->session_ttl) {
         ngx_mcp_session_close(s, NGX_MCP_CLOSE_EXPIRED);
         return;
@@ -146,22 +196,23 @@ ngx_mcp_session_timers_drain(ngx_msec_t drain)
         /* spread the clients that reconnect to the new workers */
 
         if (s->open) {
-            ngx_mcp_timer_set(&s->drain, ngx_random() % (drain + 1));
+            s->drain = ngx_current_msec + ngx_random() % (drain + 1);
+            s->drains = 1;
+            ngx_mcp_session_timers_arm(s);
         }
     }
 }
 
 
 static void
-ngx_mcp_session_timers_drained(void *data)
+ngx_mcp_session_timers_drained(ngx_mcp_session_t *s)
 {
-    ngx_mcp_session_t  *s = data;
-
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "mcp session %*s drains, busy: %ui",
                    (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
                    ngx_mcp_session_busy(s));
 
+    s->drains = 0;
     s->draining = 1;
 
     ngx_mcp_session_check(s);

@@ -157,6 +157,10 @@ cpu() {
     sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
 }
 
+user_cpu() {
+    sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 }'
+}
+
 # pss PID ...: print the memory of the processes, in kB; what they share is
 # counted once
 
@@ -183,6 +187,7 @@ start_hold() {
         sleep 0.1
     done
 
+    # shellcheck disable=SC2034
     seconds=$(awk '/^open/ { print $3 }' "$dir/held")
 }
 
@@ -197,6 +202,7 @@ ask_hold() {
         sleep 0.1
     done
 
+    # shellcheck disable=SC2034
     beats=$(awk 'END { print $2 }' "$dir/held")
 }
 

@@ -34,7 +34,7 @@
  *       |
  *       +---- else: resume, the status is 502, 503 or 504
  *
- * Resuming runs step().  ctx->suspend.timer is the timer of slow() while a
+ * Resuming runs step().  ctx->suspend->timer is the timer of slow() while a
  * look-up runs, and of retry() between two look-ups.  A request that ends, for
  * one since its client leaves, leaves its look-up, which completes for the
  * cache.  If the worker stops, the request is resumed with 503, and ignores a
@@ -186,6 +186,14 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
         return NGX_ERROR;
     }
 
+    if (ctx->auth.waiter == NULL) {
+        ctx->auth.waiter = ngx_pcalloc(ctx->request->pool,
+                                       sizeof(ngx_mcp_auth_waiter_t));
+        if (ctx->auth.waiter == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
     rc = ngx_mcp_auth_start_lookup(ctx);
 
     if (rc == NGX_BUSY && !ngx_mcp_auth_busy(ctx)) {
@@ -194,7 +202,7 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
     }
 
     if (rc == NGX_ERROR || ngx_mcp_suspend(ctx->request, step) != NGX_OK) {
-        ngx_mcp_auth_lookup_leave(&ctx->auth.waiter);
+        ngx_mcp_auth_lookup_leave(ctx->auth.waiter);
         return NGX_ERROR;
     }
 
@@ -209,9 +217,9 @@ ngx_mcp_auth_wait(ngx_mcp_ctx_t *ctx, ngx_mcp_resume_pt step)
     /* with a stale entry the request does not wait long for a slow Frappe */
 
     if (ngx_mcp_auth_stale(ctx) == NGX_OK) {
-        ctx->suspend.timer.handler = ngx_mcp_auth_slow;
-        ctx->suspend.timer.data = ctx;
-        ngx_mcp_timer_set(&ctx->suspend.timer, NGX_MCP_AUTH_STALE_AFTER_MS);
+        ctx->suspend->timer.handler = ngx_mcp_auth_slow;
+        ctx->suspend->timer.data = ctx;
+        ngx_mcp_timer_set(&ctx->suspend->timer, NGX_MCP_AUTH_STALE_AFTER_MS);
     }
 
     return NGX_AGAIN;
@@ -281,10 +289,10 @@ ngx_mcp_auth_start_lookup(ngx_mcp_ctx_t *ctx)
     args.address = r->connection->addr_text;
     args.sockaddr = r->connection->sockaddr;
 
-    ctx->auth.waiter.handler = ngx_mcp_auth_answered;
-    ctx->auth.waiter.data = ctx;
+    ctx->auth.waiter->handler = ngx_mcp_auth_answered;
+    ctx->auth.waiter->data = ctx;
 
-    return ngx_mcp_auth_lookup(&args, &ctx->auth.waiter);
+    return ngx_mcp_auth_lookup(&args, ctx->auth.waiter);
 }
 
 
@@ -297,7 +305,7 @@ ngx_mcp_auth_answered(void *data, ngx_mcp_auth_result_t *result)
 
     /* the request was resumed already, since the worker stops */
 
-    if (!ctx->suspend.suspended) {
+    if (!ctx->suspended) {
         return;
     }
 
@@ -422,9 +430,9 @@ ngx_mcp_auth_stale(ngx_mcp_ctx_t *ctx)
 static void
 ngx_mcp_auth_set_retry(ngx_mcp_ctx_t *ctx, ngx_msec_t pause)
 {
-    ctx->suspend.timer.handler = ngx_mcp_auth_retry;
-    ctx->suspend.timer.data = ctx;
-    ngx_mcp_timer_set(&ctx->suspend.timer, pause);
+    ctx->suspend->timer.handler = ngx_mcp_auth_retry;
+    ctx->suspend->timer.data = ctx;
+    ngx_mcp_timer_set(&ctx->suspend->timer, pause);
 }
 
 
@@ -466,7 +474,7 @@ ngx_mcp_auth_slow(void *data)
 static void
 ngx_mcp_auth_resume(ngx_mcp_ctx_t *ctx)
 {
-    ngx_mcp_auth_lookup_leave(&ctx->auth.waiter);
+    ngx_mcp_auth_lookup_leave(ctx->auth.waiter);
 
     ctx->vars.user = ctx->auth.result.principal;
 
@@ -479,7 +487,7 @@ ngx_mcp_auth_cleanup(void *data)
 {
     ngx_mcp_ctx_t  *ctx = data;
 
-    ngx_mcp_auth_lookup_leave(&ctx->auth.waiter);
+    ngx_mcp_auth_lookup_leave(ctx->auth.waiter);
 }
 
 

@@ -236,7 +236,7 @@ ngx_mcp_exchange_event(ngx_event_t *ev)
 {
     ngx_mcp_exchange_t  *x = ev->data;
 
-    if (x->ctx->suspend.suspended
+    if (x->ctx->suspended
         && (ngx_queue_empty(&x->sink.tasks) || x->slow))
     {
         ngx_mcp_resume(x->request);

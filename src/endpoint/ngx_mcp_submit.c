@@ -113,9 +113,9 @@ ngx_mcp_submit_wait(ngx_http_request_t *r, ngx_mcp_exchange_t *x)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->suspend.timer.handler = ngx_mcp_submit_retry;
-    ctx->suspend.timer.data = r;
-    ngx_mcp_timer_set(&ctx->suspend.timer, NGX_MCP_SUBMIT_RETRY_MS);
+    ctx->suspend->timer.handler = ngx_mcp_submit_retry;
+    ctx->suspend->timer.data = r;
+    ngx_mcp_timer_set(&ctx->suspend->timer, NGX_MCP_SUBMIT_RETRY_MS);
 
     return NGX_DONE;
 }

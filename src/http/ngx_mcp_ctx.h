@@ -38,7 +38,7 @@ typedef ngx_int_t (*ngx_mcp_resume_pt)(ngx_http_request_t *r);
 typedef struct {
     ngx_mcp_credential_t             credential;
     ngx_mcp_auth_result_t            result;
-    ngx_mcp_auth_waiter_t            waiter;
+    ngx_mcp_auth_waiter_t           *waiter;   /* NULL: has never waited */
     ngx_msec_t                       deadline; /* of waiting for Frappe */
     unsigned                         retry:1;  /* a GET: until the deadline */
 } ngx_mcp_ctx_auth_t;
@@ -48,16 +48,16 @@ typedef struct {
 
 typedef struct {
     ngx_queue_t                      queue;    /* while suspended */
+    ngx_mcp_ctx_t                   *ctx;
     ngx_mcp_resume_pt                resume;   /* runs when resumed */
     ngx_mcp_timer_t                  timer;    /* of the room that suspends */
-    unsigned                         suspended:1;
-    unsigned                         cleanup:1;  /* is installed */
 } ngx_mcp_ctx_suspend_t;
 
 
 /*
- * The context belongs to the request and lives in its pool; the context of a
- * fake request is part of its call.
+ * The context belongs to the request and lives in its pool, in that of a
+ * stream for hours: what only some requests need is allocated for these.  The
+ * context of a fake request is part of its call.
  */
 
 struct ngx_mcp_ctx_s {
@@ -72,7 +72,7 @@ struct ngx_mcp_ctx_s {
     ngx_str_t                        replaced; /* http/ngx_mcp_json_only.c */
 
     ngx_mcp_ctx_auth_t               auth;
-    ngx_mcp_ctx_suspend_t            suspend;
+    ngx_mcp_ctx_suspend_t           *suspend;  /* NULL: was never suspended */
 
     ngx_mcp_session_id_t             sid;
     ngx_str_t                        sid_text; /* of Streamable HTTP */
@@ -83,6 +83,7 @@ struct ngx_mcp_ctx_s {
     ngx_mcp_pending_t               *pending;  /* endpoint/ngx_mcp_pending.c */
     ngx_mcp_exchange_t              *exchange; /* endpoint/ngx_mcp_exchange.c */
 
+    unsigned                         suspended:1;
     unsigned                         cors:1;     /* headers are added */
     unsigned                         resource:1; /* 401 names its metadata */
 

@@ -19,7 +19,7 @@
  *
  * Returns NGX_OK: the content handler returns NGX_DONE; or NGX_ERROR if memory
  * is short.  If the client leaves, nginx frees r, and the cleanup of r removes
- * ctx->suspend.timer; resume() does not run.
+ * ctx->suspend->timer; resume() does not run.
  */
 
 ngx_int_t ngx_mcp_suspend(ngx_http_request_t *r, ngx_mcp_resume_pt resume);

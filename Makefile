@@ -13,6 +13,7 @@
 #   make bench        measure, in 15 minutes; BENCH_QUICK=1: in one, only to see
 #                     that it works; see bench/README.md
 #   make bench-peers  measure servers and bridges of npm, and nchan, in five
+#   make bench-100k   memory of 100,000 streams, in some minutes
 #   make load         build build/load, the load generator
 #   make sanitize     run the tests with ASan and UBSan; FULL=1: valgrind as
 #                     well; TEST as above
@@ -43,8 +44,9 @@ INSTALL    = install
 
 export BUILD
 
-.PHONY: build run test mutants conformance lint bench bench-peers load \
-        sanitize fuzz torture image image-test install install-launcher deb clean
+.PHONY: build run test mutants conformance lint bench bench-peers bench-100k \
+        load sanitize fuzz torture image image-test install install-launcher \
+        deb clean
 
 build:
 	@util/build
@@ -73,6 +75,9 @@ bench-peers: build $(BUILD)/load
 	@util/npm-ci bench/peers
 	@bench/peers/nchan
 	@bench/peers/run
+
+bench-100k: build
+	@bench/100k
 
 load: $(BUILD)/load
 

@@ -136,6 +136,64 @@ END
     await nginx_runs "$2"
 }
 
+# start_launcher WORKERS [LINES] [TLS]: start nginx with the configuration that
+# the launcher prints, apart from limits, and a Frappe that knows every user;
+# LINES are added to http {}.  Sets "port", "tls_port" if TLS is not empty, and
+# "master".
+
+start_launcher() {
+    mkdir -p "$dir/launcher/modules"
+    cp "$MODULE" "$dir/launcher/modules/"
+    free_port
+    frappe=$port
+    free_port
+    tls_port=$port
+
+    while [ "$tls_port" -eq "$port" ]; do free_port; done
+
+    if [ -n "${3:-}" ]; then
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=bench \
+            -keyout "$dir/launcher/key.pem" -out "$dir/launcher/cert.pem" \
+            2> "$dir/openssl" || fail "openssl: $(tail -n 1 "$dir/openssl")"
+    fi
+
+    FRAPPE_URL=http://127.0.0.1:$frappe FRAPPE_SITE=erp.example.com \
+        PORT=$port WORKERS=$1 WORKER_CONNECTIONS=$FILES LOG_LEVEL=warning \
+        MCP_SSE_ACCESS_LOG=/dev/null \
+        "$root/util/mcp-sse-bridge" --print-config > "$dir/printed"
+
+    awk -v lines="${2:-}" -v frappe="$frappe" -v tls="${3:+$tls_port}" \
+        -v files="$FILES" '
+    /^worker_rlimit_nofile/ { print "worker_rlimit_nofile " files ";"; next }
+    /^ *listen / {
+        sub(/;/, " reuseport backlog=4096;")
+        print
+
+        if (tls) {
+            print "listen 127.0.0.1:" tls " ssl;"
+            print "ssl_certificate cert.pem; ssl_certificate_key key.pem;"
+        }
+
+        next
+    }
+    { print }
+    /^http \{/ {
+        print "mcp_sse_max_sessions 1000000; mcp_sse_zone zone=mcp:64m;"
+        print lines
+        print "server { listen 127.0.0.1:" frappe "; location / {"
+        print "default_type application/json;"
+        print "return 200 \047{\"message\":\"alice@example.com\"}\047; } }"
+    }' "$dir/printed" > "$dir/launcher/nginx.conf"
+
+    "$NGINX" -p "$dir/launcher" -c nginx.conf \
+        -g 'daemon off; pid nginx.pid;' 2> "$dir/launcher/stderr" &
+    master=$!
+    pids="$master $pids"
+    nginx=launcher
+
+    await nginx_runs "$1"
+}
+
 nginx_runs() {
     kill -0 "$master" 2> /dev/null \
         || fail "nginx does not start: $(tail -n 3 "$dir/$nginx/stderr")"
@@ -168,6 +226,26 @@ pss() {
     for pid in "$@"; do
         sed -n 's/^Pss:[[:blank:]]*//p' "/proc/$pid/smaps_rollup"
     done | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# idle NAME STREAMS HOLD_ARGUMENT ...: hold streams, and print what one of them
+# costs; sets "each", in bytes
+
+idle() {
+    name=$1
+    streams=$2
+    shift 2
+
+    # shellcheck disable=SC2046
+    before=$(pss "$master" $(workers))
+    start_hold -n "$streams" --host erp.example.com "$@"
+    sleep 1
+    # shellcheck disable=SC2046
+    after=$(pss "$master" $(workers))
+    each=$(((after - before) * 1024 / streams))
+
+    echo "$name: $streams streams, $before kB without, $after kB with them:" \
+        "$each bytes each"
 }
 
 # start_hold ARGUMENT ...: hold streams open by bench/hold, until the script

@@ -8,11 +8,13 @@
  */
 
 #include "ngx_mcp.h"
+#include "ngx_mcp_backend_calls.h"
 #include "ngx_mcp_conf.h"
 #include "ngx_mcp_conf_merge.h"
 #include "ngx_mcp_redis_url.h"
 #include "ngx_mcp_sse.h"
 #include "ngx_mcp_message.h"
+#include "ngx_mcp_place_queue.h"
 #include "ngx_mcp_streamable.h"
 #include "ngx_mcp_health.h"
 #include "ngx_mcp_metrics.h"
@@ -24,6 +26,7 @@
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_call_filter.h"
+#include "ngx_mcp_call_linger.h"
 #include "ngx_mcp_json_only.h"
 #include "ngx_mcp_request_line.h"
 #include "ngx_mcp_suspend.h"
@@ -159,6 +162,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_mcp_main_conf_t, auth_lookups),
       &ngx_http_mcp_sse_at_least_one },
+
+    { ngx_string("mcp_sse_backend_calls"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_mcp_backend_calls,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("mcp_sse_max_message"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -508,6 +518,7 @@ ngx_http_mcp_sse_init_process(ngx_cycle_t *cycle)
     ngx_mcp_timer_init(cycle, ngx_http_mcp_sse_exiting);
     ngx_mcp_auth_session_init();
     ngx_mcp_session_http_init();
+    ngx_mcp_place_queue_init();
 
     return ngx_mcp_session_init(cycle);
 }
@@ -558,7 +569,8 @@ ngx_http_mcp_sse_exiting(void)
 
 
 /*
- * Ends all that is left in the worker.  The order matters:
+ * Ends all that is left in the worker.  Calls do not linger after that.  The
+ * order matters:
  *
  *  1. Sessions with a stream: each open request gets an answer on the stream.
  *     From here on ngx_mcp_session_timers_stopped() is true: new streams and
@@ -578,6 +590,7 @@ ngx_http_mcp_sse_stop(void *data)
     ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
                    "mcp worker stops: ending sessions and requests");
 
+    ngx_mcp_call_linger_stop();
     ngx_mcp_session_timers_stop();
     ngx_mcp_session_http_stop();
     ngx_mcp_resume_all();

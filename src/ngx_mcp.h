@@ -148,6 +148,8 @@ typedef struct {
 
     ngx_int_t                    max_inbox;
     ngx_int_t                    auth_lookups; /* of all workers */
+    ngx_int_t                    backend_calls; /* of all workers; 0: off */
+    ngx_int_t                    backend_calls_per_user;
     size_t                       max_message;
     ngx_msec_t                   drain;
 
@@ -354,6 +356,7 @@ struct ngx_mcp_session_s {
     ngx_queue_t                      waiting;  /* tasks without a call */
     ngx_queue_t                      running;  /* tasks with a call */
     ngx_uint_t                       ncalls;
+    ngx_uint_t                       nqueued;  /* of waiting: for a place */
 
     ngx_event_t                      event;    /* dispatches, or frees */
 

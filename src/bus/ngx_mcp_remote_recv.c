@@ -20,6 +20,7 @@
 
 #include "ngx_mcp_remote_recv.h"
 #include "ngx_mcp_bus.h"
+#include "ngx_mcp_places.h"
 
 
 /* an accepted message whose acknowledgement is not confirmed */
@@ -165,13 +166,14 @@ ngx_mcp_remote_recv_deliver(ngx_mcp_packet_received_t *received, u_char *key,
 
 
 /*
- * Whether an envelope in the inbox of the session does not start at once.
+ * Whether an envelope in the inbox of the session may not start at once.
  */
 
 static ngx_uint_t
 ngx_mcp_remote_recv_waiting(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
-    return s->ncalls + env->nmessages > (ngx_uint_t) s->conf->max_calls
+    return ngx_mcp_places_used()
+           || s->ncalls + env->nmessages > (ngx_uint_t) s->conf->max_calls
            || !ngx_queue_empty(&s->waiting)
            || ngx_queue_head(&s->inbox) != &env->queue;
 }

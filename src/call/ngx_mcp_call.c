@@ -11,6 +11,7 @@
  */
 
 #include "ngx_mcp_call.h"
+#include "ngx_mcp_call_linger.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_fake_request.h"
 
@@ -39,6 +40,7 @@ static void ngx_mcp_call_write_handler(ngx_http_request_t *r);
 static void ngx_mcp_call_cleanup(void *data);
 static void ngx_mcp_call_deadline(void *data);
 static void ngx_mcp_call_event(ngx_event_t *ev);
+static void ngx_mcp_call_ended(ngx_mcp_call_t *call);
 static void ngx_mcp_call_log_aborted(ngx_mcp_call_t *call);
 
 
@@ -98,6 +100,7 @@ ngx_mcp_call_get(ngx_log_t *log)
 ngx_int_t
 ngx_mcp_call_start(ngx_mcp_call_t *call)
 {
+    ngx_msec_t         timeout;
     ngx_connection_t  *c;
 
     ngx_mcp_fake_request_address(call);
@@ -124,7 +127,13 @@ ngx_mcp_call_start(ngx_mcp_call_t *call)
     ngx_mcp_timer_hold();
 
     if (call->timeout) {
-        ngx_mcp_timer_set(&call->timer, call->timeout);
+        timeout = call->timeout;
+
+        if (call->place) {
+            timeout -= ngx_min(call->waited, timeout);
+        }
+
+        ngx_mcp_timer_set(&call->timer, timeout);
     }
 
     c = &call->connection;
@@ -255,6 +264,14 @@ ngx_mcp_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
     ngx_mcp_call_t  *call = data;
 
+    call->over = 1;
+
+    /* it was logged: nginx gives up the fake request and does not log again */
+
+    if (call->lingers) {
+        return NGX_ERROR;
+    }
+
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
 
         /* nginx has not sent an error page, so the status is not set yet */
@@ -373,6 +390,8 @@ ngx_mcp_call_cleanup(void *data)
 {
     ngx_mcp_call_t  *call = data;
 
+    call->over = 1;
+
     if (call->started) {
         ngx_mcp_call_end(call, NGX_MCP_CALL_FAILED);
     }
@@ -426,11 +445,33 @@ ngx_mcp_call_event(ngx_event_t *ev)
 
     ngx_mcp_timer_del(&call->timer);
 
+    if (call->lingers) {
+        ngx_mcp_call_linger_end(call);
+
+    } else {
+        ngx_mcp_call_ended(call);
+
+        if (ngx_mcp_call_linger(call)) {
+            return;
+        }
+    }
+
+    ngx_mcp_timer_release();
+
+    ngx_mcp_call_free(call);
+}
+
+
+/*
+ * Every call passes here once.
+ */
+
+static void
+ngx_mcp_call_ended(ngx_mcp_call_t *call)
+{
     if (!call->subrequest->logged) {
         ngx_mcp_call_log_aborted(call);
     }
-
-    /* every call passes here once, after it was logged */
 
     if (call->classify) {
         ngx_mcp_count_call(&call->ctx.vars.method, call->ctx.vars.result);
@@ -438,10 +479,6 @@ ngx_mcp_call_event(ngx_event_t *ev)
     }
 
     call->handler(call);
-
-    ngx_mcp_timer_release();
-
-    ngx_mcp_call_free(call);
 }
 
 
@@ -535,6 +572,14 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
 
     if (call->write.posted) {
         ngx_delete_posted_event(&call->write);
+    }
+
+    if (call->envelope) {
+        ngx_mcp_envelope_free(call->envelope);
+    }
+
+    if (call->place) {
+        ngx_mcp_places_release(call->place);
     }
 
     if (ngx_mcp_call_nfree == NGX_MCP_CALL_MAX_FREE) {

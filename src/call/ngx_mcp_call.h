@@ -15,6 +15,7 @@
 
 #include "ngx_mcp_ctx.h"
 #include "ngx_mcp_jsonrpc_answer.h"
+#include "ngx_mcp_places.h"
 
 
 typedef enum {
@@ -40,6 +41,12 @@ struct ngx_mcp_call_s {
     ngx_str_t                     address;     /* of the client, or empty */
     ngx_msec_t                    timeout;     /* 0: none */
     size_t                        max_answer;  /* bytes */
+    ngx_msec_t                    waited;      /* of $mcp_sse_wait_ms */
+    ngx_mcp_place_user_t         *place;       /* NULL: no limit; the call gives
+                                                  it back when it is freed, and
+                                                  "waited" is part of the
+                                                  timeout */
+    ngx_mcp_envelope_t           *envelope;    /* a reference, or NULL */
     void                         *data;
     unsigned                      jsonrpc:1;   /* the answer is scanned as it
                                                   comes */
@@ -82,7 +89,8 @@ struct ngx_mcp_call_s {
     ngx_event_t                   event;       /* the call has ended */
     ngx_event_t                   next_slice;  /* reading goes on */
     size_t                        slice;       /* bytes read of this one */
-    ngx_queue_t                   queue;       /* in the free list */
+    ngx_queue_t                   queue;       /* in the free list, or that of
+                                                  calls that linger */
 
     ngx_connection_t              connection;
     ngx_event_t                   read;
@@ -91,7 +99,10 @@ struct ngx_mcp_call_s {
     ngx_http_log_ctx_t            log_ctx;
     ngx_http_connection_t         hc;
 
-    unsigned                      posted:1;    /* event, once */
+    unsigned                      posted:1;    /* event, once; of a call that
+                                                  lingers, once more */
+    unsigned                      over:1;      /* nginx has done with it */
+    unsigned                      lingers:1;   /* was answered, Frappe runs */
 
     /* set when the call has ended */
 
@@ -129,7 +140,7 @@ ngx_int_t ngx_mcp_call_length_handler(ngx_http_request_t *r);
 /*
  * Ends the call with "end" (ngx_mcp_call_end_e), unless it has ended already,
  * and posts the event that runs handler() and closes the connection to the
- * backend.
+ * backend, now or after it has lingered: see ngx_mcp_call_linger.h.
  */
 
 void ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end);

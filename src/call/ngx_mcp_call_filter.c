@@ -117,6 +117,7 @@ ngx_mcp_call_filter_header(ngx_http_request_t *r)
     ngx_mcp_call_filter_headers(r, call);
 
     if (call->length > 0
+        && call->end == 0
         && call->length <= (off_t) call->max_answer
         && ngx_mcp_call_filter_grow(call,
                          ngx_min(call->length, NGX_MCP_CALL_FILTER_MAX_CLAIM))

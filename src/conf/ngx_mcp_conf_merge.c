@@ -39,6 +39,8 @@ ngx_mcp_create_main_conf(ngx_conf_t *cf)
      *     mcf->zone = NULL;
      *     mcf->keys = NULL;
      *     mcf->redis = NULL;
+     *     mcf->backend_calls = 0;
+     *     mcf->backend_calls_per_user = 0;
      *     mcf->used = 0;
      *     mcf->longest_call = 0;
      *     mcf->warned = { { NULL, NULL } };

@@ -124,16 +124,19 @@ static ngx_int_t
 ngx_mcp_health_body(ngx_http_request_t *r, ngx_mcp_workers_gauges_t *gauges,
     ngx_mcp_backend_state_t *backend, const char *reason, ngx_str_t *body)
 {
-    u_char  *p;
-    size_t   size;
+    u_char      *p;
+    size_t       size;
+    ngx_uint_t   limit;
 
     size = sizeof("{\"status\":\"degraded\","
                   "\"service\":\"frappe-assistant-core-sse-bridge\","
                   "\"active_connections\":,\"pending_requests\":,"
                   "\"version\":\"" NGX_MCP_VERSION "\","
                   "\"backend\":{\"status\":\"unknown\",\"since\":},"
+                  "\"backend_calls\":{\"limit\":,\"running\":,"
+                  "\"waiting\":},"
                   "\"reason\":\"\"}")
-           + 2 * NGX_INT_T_LEN + NGX_TIME_T_LEN
+           + 5 * NGX_INT_T_LEN + NGX_TIME_T_LEN
            + (reason ? ngx_strlen(reason) : 0);
 
     p = ngx_pnalloc(r->pool, size);
@@ -157,6 +160,14 @@ ngx_mcp_health_body(ngx_http_request_t *r, ngx_mcp_workers_gauges_t *gauges,
     }
 
     *p++ = '}';
+
+    limit = ngx_mcp_zone()->root->backend_calls;
+
+    if (limit) {
+        p = ngx_sprintf(p, ",\"backend_calls\":{\"limit\":%ui,"
+                        "\"running\":%ui,\"waiting\":%ui}",
+                        limit, gauges->places, gauges->calls_waiting);
+    }
 
     if (reason) {
         p = ngx_sprintf(p, ",\"reason\":\"%s\"", reason);

@@ -84,7 +84,7 @@ static const char  *ngx_mcp_types[] = {
 };
 
 static const char  *ngx_mcp_not_run[] = {
-    "repeated", "cancelled", "stream_ended", NULL
+    "repeated", "cancelled", "stream_ended", "timed_out", NULL
 };
 
 static const char  *ngx_mcp_limits[] = {
@@ -217,6 +217,11 @@ ngx_mcp_metrics_handler(ngx_http_request_t *r)
     ngx_mcp_metrics_calls(&page, &zone->root->counters);
     ngx_mcp_metrics_time(&page, &zone->root->counters, NGX_MCP_CALL_TIME);
     ngx_mcp_metrics_time(&page, &zone->root->counters, NGX_MCP_HAND_OVER_TIME);
+
+    if (zone->root->backend_calls) {
+        ngx_mcp_metrics_time(&page, &zone->root->counters, NGX_MCP_WAIT_TIME);
+    }
+
     ngx_mcp_metrics_counters(&page, &zone->root->counters);
 
     if (page.pos == page.last) {
@@ -304,6 +309,11 @@ ngx_mcp_metrics_time(ngx_mcp_metrics_page_t *page,
         ngx_mcp_metrics_head(page, name, "histogram",
                      "Duration of calls of Frappe.");
 
+    } else if (which == NGX_MCP_WAIT_TIME) {
+        name = "call_wait_seconds";
+        ngx_mcp_metrics_head(page, name, "histogram",
+                     "Time that calls of mcp_sse_backend_calls have waited.");
+
     } else {
         name = "delivery_duration_seconds";
         ngx_mcp_metrics_head(page, name, "histogram",
@@ -369,6 +379,14 @@ ngx_mcp_metrics_workers(ngx_mcp_metrics_page_t *page)
                      "Messages accepted and not yet started.");
     ngx_mcp_metrics_gauge(page, "posts_held", gauges.held,
                      "POSTs pending until a lost stream is restored.");
+
+    if (ngx_mcp_zone()->root->backend_calls) {
+        ngx_mcp_metrics_gauge(page, "backend_calls", gauges.places,
+                     "Calls of mcp_sse_backend_calls that run at Frappe.");
+        ngx_mcp_metrics_gauge(page, "backend_calls_waiting",
+                     gauges.calls_waiting,
+                     "Calls that wait for mcp_sse_backend_calls.");
+    }
 
     workers = gauges.redis[NGX_MCP_REDIS_NEVER]
               + gauges.redis[NGX_MCP_REDIS_LOST]

@@ -23,6 +23,7 @@ typedef struct {
     ngx_str_t                    id;
     ngx_str_t                    tool;
     ngx_uint_t                   result;       /* ngx_mcp_result_e */
+    ngx_msec_t                   wait;         /* of a call, before it */
 } ngx_mcp_vars_t;
 
 

@@ -16,6 +16,8 @@ static ngx_int_t ngx_mcp_variables_get(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_mcp_variables_result(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_mcp_variables_wait(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static u_char *ngx_mcp_variables_one_line(ngx_http_request_t *r, ngx_str_t *s);
 static void ngx_mcp_vars_name(ngx_str_t *var, ngx_str_t *name);
 
@@ -47,6 +49,9 @@ static ngx_http_variable_t  ngx_mcp_variables[] = {
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("mcp_sse_result"), NULL, ngx_mcp_variables_result, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("mcp_sse_wait_ms"), NULL, ngx_mcp_variables_wait, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
@@ -175,6 +180,39 @@ ngx_mcp_variables_result(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     v->data = s->data;
     v->len = s->len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Only a call of a message has waited.
+ */
+
+static ngx_int_t
+ngx_mcp_variables_wait(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char         *p;
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_mcp_sse_module);
+
+    if (ctx == NULL || ctx->call == NULL || ctx->vars.method.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%M", ctx->vars.wait) - p;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

@@ -13,6 +13,7 @@
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_leftovers.h"
+#include "ngx_mcp_place_queue.h"
 #include "ngx_mcp_repeats.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_lost.h"
@@ -34,7 +35,7 @@ static void ngx_mcp_dispatch_lost(ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message);
 static void ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
     ngx_mcp_jsonrpc_message_t *message);
-static ngx_uint_t ngx_mcp_dispatch_late(ngx_mcp_task_t *task);
+static void ngx_mcp_dispatch_start(ngx_mcp_task_t *task);
 static ngx_mcp_task_t *ngx_mcp_dispatch_find_in(ngx_queue_t *tasks,
     ngx_str_t *id);
 static void ngx_mcp_dispatch_answer(ngx_mcp_task_t *task,
@@ -402,11 +403,17 @@ ngx_mcp_dispatch_next(ngx_mcp_session_t *s)
 
         task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
+        /* its turn comes: session/ngx_mcp_place_queue.c */
+
+        if (task->queued) {
+            continue;
+        }
+
         /* notifications need not wait for calls, but are limited, too */
 
         max = task->silent ? 2 * s->conf->max_calls : s->conf->max_calls;
 
-        if (s->ncalls >= max) {
+        if (s->ncalls + s->nqueued >= max) {
 
             if (task->silent) {
                 return;
@@ -419,22 +426,40 @@ ngx_mcp_dispatch_next(ngx_mcp_session_t *s)
             continue;
         }
 
-        ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                       "mcp session %*s starts a call, running: %ui, "
-                       "waited: %M ms", (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
-                       s->ncalls, ngx_current_msec - task->accepted);
-
-        ngx_mcp_task_start(task);
+        ngx_mcp_dispatch_start(task);
     }
 }
 
 
-/*
- * Returns whether it is too late to start the task.  Its message came from
- * another instance, which may have told the client that it was not executed.
- */
+static void
+ngx_mcp_dispatch_start(ngx_mcp_task_t *task)
+{
+    ngx_int_t           rc;
+    ngx_mcp_session_t  *s;
 
-static ngx_uint_t
+    rc = ngx_mcp_place_queue_enter(task);
+
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_mcp_task_no_memory(task);
+        return;
+    }
+
+    s = task->session;
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "mcp session %*s starts a call, running: %ui, "
+                   "waited: %M ms", (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
+                   s->ncalls, ngx_current_msec - task->accepted);
+
+    ngx_mcp_task_start(task);
+}
+
+
+ngx_uint_t
 ngx_mcp_dispatch_late(ngx_mcp_task_t *task)
 {
     ngx_mcp_envelope_t  *env;

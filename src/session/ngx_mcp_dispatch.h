@@ -68,6 +68,14 @@ ngx_uint_t ngx_mcp_dispatch_flag(ngx_str_t *method);
 void ngx_mcp_dispatch_next(ngx_mcp_session_t *s);
 
 /*
+ * Returns whether it is too late to start a waiting task.  Its message came
+ * from another instance, which may have told the client that it was not
+ * executed.  The task is answered and freed then.
+ */
+
+ngx_uint_t ngx_mcp_dispatch_late(ngx_mcp_task_t *task);
+
+/*
  * The server ends the stream of the session or stops: answers each open
  * request with an error.  Waiting tasks are freed.  Running calls are
  * cancelled if "cut" is set; otherwise they go on, and their answers are

@@ -224,7 +224,8 @@ ngx_mcp_session_http_list(ngx_uint_t hash)
 ngx_int_t
 ngx_mcp_session_http_accept(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 {
-    if (s->ncalls + env->nmessages > (ngx_uint_t) s->conf->max_calls
+    if (s->ncalls + s->nqueued + env->nmessages
+        > (ngx_uint_t) s->conf->max_calls
         && ngx_mcp_session_http_full(s, env))
     {
         return NGX_BUSY;

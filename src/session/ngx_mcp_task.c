@@ -15,11 +15,13 @@
 #include "ngx_mcp_header.h"
 #include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_outcome.h"
+#include "ngx_mcp_place_queue.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_credential.h"
 #include "ngx_mcp_variables.h"
 
 
+static void ngx_mcp_task_fail(ngx_mcp_task_t *task);
 static ngx_mcp_call_t *ngx_mcp_task_call(ngx_mcp_task_t *task);
 static ngx_int_t ngx_mcp_task_headers(ngx_mcp_task_t *task,
     ngx_mcp_call_t *call);
@@ -67,6 +69,8 @@ ngx_mcp_task_create(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
     task->accepted = ngx_current_msec;
 
     ngx_queue_insert_tail(&s->waiting, &task->queue);
+
+    ngx_mcp_place_queue_deadline(task);
 
     if (task->silent) {
         return task;
@@ -136,6 +140,9 @@ ngx_mcp_task_move(ngx_mcp_session_t *from, ngx_mcp_session_t *to)
     to->ncalls += from->ncalls;
     from->ncalls = 0;
 
+    to->nqueued += from->nqueued;
+    from->nqueued = 0;
+
     ngx_mcp_inbox_move(from, to);
 }
 
@@ -189,6 +196,7 @@ ngx_mcp_task_start(ngx_mcp_task_t *task)
 
     ngx_queue_remove(&task->queue);
     ngx_mcp_inbox_started(s, task->envelope);
+    ngx_mcp_timer_del(&task->deadline);
 
     call = ngx_mcp_task_call(task);
 
@@ -201,6 +209,12 @@ ngx_mcp_task_start(ngx_mcp_task_t *task)
                            (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
                            ngx_current_msec - task->accepted);
 
+            if (call->place) {
+                ngx_mcp_count_time(NGX_MCP_WAIT_TIME,
+                                   ngx_mcp_count_clock()
+                                   - (uint64_t) call->waited * 1000);
+            }
+
             ngx_queue_insert_tail(&s->running, &task->queue);
             s->ncalls++;
             ngx_mcp_workers_calls(1);
@@ -210,9 +224,26 @@ ngx_mcp_task_start(ngx_mcp_task_t *task)
         task->call = NULL;
     }
 
+    ngx_mcp_task_fail(task);
+}
+
+
+void
+ngx_mcp_task_no_memory(ngx_mcp_task_t *task)
+{
+    ngx_queue_remove(&task->queue);
+    ngx_mcp_inbox_started(task->session, task->envelope);
+
+    ngx_mcp_task_fail(task);
+}
+
+
+static void
+ngx_mcp_task_fail(ngx_mcp_task_t *task)
+{
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "mcp sse: cannot start a call of session %*s: no memory",
-                  (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
+                  (size_t) NGX_MCP_HASH_LEN, task->session->sid.hash);
 
     if (ngx_mcp_task_has_receiver(task)) {
         ngx_mcp_task_tell(task,
@@ -245,10 +276,21 @@ ngx_mcp_task_call(ngx_mcp_task_t *task)
     call->args = conf->call_args;
     call->timeout = conf->call_timeout;
     call->max_answer = conf->max_answer;
+    call->waited = ngx_current_msec - task->accepted;
     call->data = task;
     call->handler = ngx_mcp_task_done;
     call->classify = ngx_mcp_outcome_classify;
     call->jsonrpc = 1;
+
+    if (task->place) {
+        call->place = task->place;
+        task->place = NULL;
+
+        /* what the call points to, after its task is freed */
+
+        call->envelope = task->envelope;
+        call->envelope->refs++;
+    }
 
     ngx_mcp_jsonrpc_answer_begin(&call->scan, call->pool);
 
@@ -294,6 +336,8 @@ ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
     vars->site.data = p;
     vars->site.len = s->site.len;
     ngx_memcpy(p, s->site.data, s->site.len);
+
+    vars->wait = call->waited;
 
     ngx_mcp_vars_set(vars, &task->message);
 
@@ -459,9 +503,18 @@ ngx_mcp_task_cancel(ngx_mcp_task_t *task)
         return;
     }
 
+    ngx_mcp_place_queue_leave(task);
+
     ngx_queue_remove(&task->queue);
     ngx_mcp_inbox_started(task->session, task->envelope);
     ngx_mcp_task_free(task);
+}
+
+
+void
+ngx_mcp_task_over(ngx_mcp_session_t *s)
+{
+    ngx_mcp_task_ended(s);
 }
 
 
@@ -497,6 +550,13 @@ static void
 ngx_mcp_task_free(ngx_mcp_task_t *task)
 {
     ngx_mcp_timer_del(&task->progress);
+    ngx_mcp_timer_del(&task->deadline);
+
+    /* the call was not made */
+
+    if (task->place) {
+        ngx_mcp_places_release(task->place);
+    }
 
     if (task->leftover) {
         ngx_mcp_leftovers_ended(task->session->sid.key, &task->message.id);

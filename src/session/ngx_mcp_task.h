@@ -11,6 +11,7 @@
 
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_in_flight.h"
+#include "ngx_mcp_places.h"
 #include "ngx_mcp_stream.h"
 
 
@@ -28,6 +29,12 @@ struct ngx_mcp_task_s {
 
     ngx_mcp_in_flight_t          *in_flight;   /* its id, or NULL */
 
+    ngx_mcp_place_user_t         *place;       /* at Frappe, or waits for one;
+                                                  NULL: no limit, or the call
+                                                  has it */
+    ngx_queue_t                   turn;        /* in place->calls, if queued */
+    ngx_mcp_timer_t               deadline;    /* until it runs */
+
     ngx_mcp_timer_t               progress;
     ngx_uint_t                    seconds;     /* of the last progress */
     ngx_msec_t                    accepted;    /* when it was created */
@@ -35,6 +42,7 @@ struct ngx_mcp_task_s {
     unsigned                      silent:1;    /* a notification */
     unsigned                      cancelled:1;
     unsigned                      leftover:1;  /* is noted in the zone */
+    unsigned                      queued:1;    /* waits for a place */
 };
 
 
@@ -90,11 +98,20 @@ void ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
     ngx_uint_t is_answer);
 
 /*
- * Starts the call of a waiting task.  If memory is short the client gets an
- * error and the task is freed.
+ * Starts the call of a waiting task, which gets task->place.  If memory is
+ * short the client gets an error and the task is freed; so does the second
+ * function, which does not try.
  */
 
 void ngx_mcp_task_start(ngx_mcp_task_t *task);
+void ngx_mcp_task_no_memory(ngx_mcp_task_t *task);
+
+/*
+ * A waiting task of the session has been freed from an event: others may start,
+ * and the session may end.
+ */
+
+void ngx_mcp_task_over(ngx_mcp_session_t *s);
 
 /*
  * Cancels a task, which sends nothing more.  A waiting task is freed.  A

@@ -29,9 +29,9 @@ static ngx_str_t  ngx_mcp_count_methods[] = {
 
 
 /*
- * Upper bounds of the buckets, in microseconds; 0: no bound.  Calls take
- * milliseconds to mcp_sse_call_timeout; a hand-over takes microseconds within
- * an nginx, and a round trip by Redis.
+ * Upper bounds of the buckets, in microseconds; 0: no bound.  Calls take, and
+ * wait for, milliseconds to mcp_sse_call_timeout; a hand-over takes
+ * microseconds within an nginx, and a round trip by Redis.
  */
 
 static uint64_t  ngx_mcp_count_bounds[NGX_MCP_TIMES][NGX_MCP_BUCKETS] = {
@@ -39,7 +39,10 @@ static uint64_t  ngx_mcp_count_bounds[NGX_MCP_TIMES][NGX_MCP_BUCKETS] = {
       5000000, 10000000, 30000000, 60000000, 120000000, 300000000, 0 },
 
     { 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
-      250000, 500000, 1000000, 2500000, 5000000, 0 }
+      250000, 500000, 1000000, 2500000, 5000000, 0 },
+
+    { 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000,
+      5000000, 10000000, 30000000, 60000000, 120000000, 300000000, 0 }
 };
 
 

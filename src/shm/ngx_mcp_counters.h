@@ -52,6 +52,7 @@ typedef enum {
     NGX_MCP_COUNT_REPEATED,
     NGX_MCP_COUNT_CANCELLED,
     NGX_MCP_COUNT_ABANDONED,               /* the stream ended first */
+    NGX_MCP_COUNT_NOT_STARTED,             /* mcp_sse_call_timeout was first */
 
     /* refused for lack of room */
 
@@ -127,6 +128,7 @@ typedef enum {
 typedef enum {
     NGX_MCP_CALL_TIME = 0,
     NGX_MCP_HAND_OVER_TIME,
+    NGX_MCP_WAIT_TIME,                     /* for mcp_sse_backend_calls */
     NGX_MCP_TIMES
 } ngx_mcp_time_e;
 

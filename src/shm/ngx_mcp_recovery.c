@@ -26,9 +26,9 @@
  *         its pointers into the pool.  When no worker is DIRTY any more, the
  *         pool is initialized again.
  *
- * READY   From a timer, each worker registers its sessions, and the ids of its
- *         requests in flight, in the new pool.  When all workers are READY,
- *         the zone is.
+ * READY   From a timer, each worker registers its sessions, the ids of its
+ *         requests in flight, and its calls with and without a place, in the
+ *         new pool.  When all workers are READY, the zone is.
  *
  * Until the zone is READY, a session that is not found may exist: a message
  * for it is kept pending, as if the stream of the session was lost.  Requests
@@ -43,6 +43,7 @@
 #include "ngx_mcp_recovery.h"
 #include "ngx_mcp_in_flight.h"
 #include "ngx_mcp_inbox.h"
+#include "ngx_mcp_places.h"
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_sessions.h"
 #include "ngx_mcp_workers.h"
@@ -129,6 +130,7 @@ ngx_mcp_recovery_begin_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
                   dead, &zone->conf->zone_name);
 
     zone->root->phase = NGX_MCP_ZONE_DIRTY;
+    zone->root->recovery_at = ngx_current_msec;
 
     ngx_mcp_zone_reset_locked(zone->root);
     ngx_mcp_recovery_workers_locked(zone, dead);
@@ -166,6 +168,7 @@ ngx_mcp_recovery_workers_locked(ngx_mcp_zone_t *zone, ngx_pid_t dead)
 
         ngx_queue_insert_tail(&zone->root->workers, &worker[i].queue);
         worker[i].phase = NGX_MCP_ZONE_DIRTY;
+        ngx_mcp_places_reset_locked(&worker[i]);
 
         if (worker[i].pid == dead) {
             ngx_mcp_workers_dead_locked(zone, worker[i].id);
@@ -184,6 +187,7 @@ ngx_mcp_recovery_release_locked(ngx_mcp_worker_t *self)
 {
     ngx_mcp_sessions_each(ngx_mcp_recovery_release_session_locked);
     ngx_mcp_in_flight_release_locked();
+    ngx_mcp_places_forget_locked();
 
     ngx_queue_init(&self->records);
     ngx_queue_init(&self->ready);
@@ -304,6 +308,7 @@ ngx_mcp_recovery_timer_handler(void *data)
         && !ngx_mcp_recovery_incomplete)
     {
         ngx_mcp_in_flight_restore_locked(zone);
+        ngx_mcp_places_restore_locked(zone);
 
         self->phase = NGX_MCP_ZONE_READY;
         ngx_mcp_recovery_advance_locked(zone);

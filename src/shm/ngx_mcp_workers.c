@@ -14,6 +14,7 @@
 #include "ngx_mcp_announce.h"
 #include "ngx_mcp_in_flight.h"
 #include "ngx_mcp_leftovers.h"
+#include "ngx_mcp_places.h"
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_recovery.h"
 #include "ngx_mcp_revocation.h"
@@ -44,6 +45,8 @@
 
 
 static ngx_uint_t ngx_mcp_workers_must_wake_locked(ngx_mcp_worker_t *worker);
+static u_char *ngx_mcp_workers_wake_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n,
+    ngx_uint_t granted);
 static ngx_int_t ngx_mcp_workers_register(ngx_mcp_zone_t *zone);
 static ngx_int_t ngx_mcp_workers_start(ngx_log_t *log);
 static void ngx_mcp_workers_place_handler(void *data);
@@ -202,6 +205,7 @@ ngx_mcp_workers_new_locked(ngx_mcp_zone_t *zone)
     ngx_queue_init(&worker->filling);
     ngx_queue_init(&worker->leftovers);
     ngx_queue_init(&worker->in_flight);
+    ngx_mcp_places_join_locked(zone, worker);
 
     ngx_queue_insert_tail(&zone->root->workers, &worker->queue);
 
@@ -220,6 +224,8 @@ ngx_mcp_workers_exit(void)
         ngx_mcp_zone_lock(zone);
         ngx_mcp_workers_free_locked(zone, ngx_mcp_workers_current);
         ngx_mcp_zone_unlock(zone);
+
+        ngx_mcp_places_wake(zone);
 
         ngx_mcp_workers_current = NULL;
     }
@@ -282,6 +288,21 @@ ngx_mcp_workers_must_wake_locked(ngx_mcp_worker_t *worker)
 u_char *
 ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n)
 {
+    return ngx_mcp_workers_wake_locked(zone, n, 0);
+}
+
+
+u_char *
+ngx_mcp_workers_wake_granted_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n)
+{
+    return ngx_mcp_workers_wake_locked(zone, n, 1);
+}
+
+
+static u_char *
+ngx_mcp_workers_wake_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n,
+    ngx_uint_t granted)
+{
     u_char            *p;
     ngx_queue_t       *q;
     ngx_mcp_worker_t  *worker;
@@ -296,6 +317,7 @@ ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n)
         worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
 
         if (worker != ngx_mcp_workers_current
+            && (!granted || worker->calls_granted)
             && ngx_mcp_workers_must_wake_locked(worker))
         {
             p = ngx_cpymem(p, worker->id, NGX_MCP_WORKER_ID_LEN);
@@ -336,6 +358,8 @@ ngx_mcp_workers_free_locked(ngx_mcp_zone_t *zone, ngx_mcp_worker_t *worker)
 
     ngx_queue_remove(&worker->queue);
     ngx_queue_insert_tail(&zone->root->free_workers, &worker->queue);
+
+    ngx_mcp_places_drop_locked(zone, worker);
 }
 
 
@@ -349,6 +373,7 @@ ngx_mcp_workers_drain(void)
     if (ngx_mcp_workers_current == NULL
         || (ngx_mcp_workers_current->wake_at == 0
             && ngx_queue_empty(&ngx_mcp_workers_current->ready)
+            && ngx_mcp_workers_current->calls_granted == 0
             && !ngx_mcp_announce_has_unread()))
     {
         return;
@@ -361,6 +386,8 @@ ngx_mcp_workers_drain(void)
     if (ngx_mcp_announce_has_unread()) {
         ngx_mcp_announce_post();
     }
+
+    ngx_mcp_places_woken();
 }
 
 
@@ -468,6 +495,8 @@ ngx_mcp_workers_gauges(ngx_mcp_workers_gauges_t *gauges)
         gauges->pending += worker->posted + worker->pending + held;
         gauges->held += held;
         gauges->calls += worker->calls;
+        gauges->places += worker->places;
+        gauges->calls_waiting += worker->calls_waiting;
         gauges->redis[worker->redis]++;
     }
 
@@ -490,6 +519,7 @@ ngx_mcp_workers_sweep_handler(void *data)
     ngx_mcp_zone_unlock(zone);
 
     ngx_mcp_workers_dead_probe(zone);
+    ngx_mcp_places_check(zone);
     ngx_mcp_workers_drain();
 
     ngx_mcp_timer_set(&ngx_mcp_workers_sweep_timer, NGX_MCP_WORKERS_SWEEP_MS);

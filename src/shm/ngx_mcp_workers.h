@@ -24,6 +24,8 @@ typedef struct {
     ngx_uint_t   pending;        /* messages not started, including "held" */
     ngx_uint_t   held;           /* pending POSTs */
     ngx_uint_t   calls;
+    ngx_uint_t   places;         /* of mcp_sse_backend_calls, taken */
+    ngx_uint_t   calls_waiting;  /* for one of these */
     ngx_uint_t   redis[NGX_MCP_REDIS_READY + 1];  /* workers, by state */
 } ngx_mcp_workers_gauges_t;
 
@@ -79,11 +81,14 @@ ngx_uint_t ngx_mcp_workers_notify_locked(ngx_mcp_session_record_t *record,
     u_char *id);
 
 /*
- * Returns the ids, NGX_MCP_WORKER_ID_LEN bytes each, of the "n" other workers
- * that the caller must wake.  They are valid until the mutex is locked again.
+ * Return the ids, NGX_MCP_WORKER_ID_LEN bytes each, of the "n" other workers
+ * that the caller must wake: of all, or of those that were granted places.
+ * They are valid until the mutex is locked again.
  */
 
 u_char *ngx_mcp_workers_wake_all_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n);
+u_char *ngx_mcp_workers_wake_granted_locked(ngx_mcp_zone_t *zone,
+    ngx_uint_t *n);
 
 /*
  * Frees a record, which is that of this worker or of a dead one, with its

@@ -175,6 +175,8 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
                     ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->in_flight, &root->in_flight_sentinel,
                     ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->place_users, &root->place_users_sentinel,
+                    ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->auth_entries, &root->auth_entries_sentinel,
                     ngx_rbtree_insert_value);
 
@@ -192,6 +194,7 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     ngx_queue_init(&root->free_workers);
     ngx_queue_init(&root->tombstones);
     ngx_queue_init(&root->leftovers_left);
+    ngx_queue_init(&root->place_ring);
     ngx_queue_init(&root->good);
     ngx_queue_init(&root->bad);
 

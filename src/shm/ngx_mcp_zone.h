@@ -24,7 +24,7 @@
  * module of another layout is refused.
  */
 
-#define NGX_MCP_ZONE_MAGIC  0x4d43503e
+#define NGX_MCP_ZONE_MAGIC  0x4d43503f
 
 /*
  * The progress of recovery after a worker died while it held the mutex.  Each
@@ -61,6 +61,14 @@ typedef struct {
     ngx_queue_t            leftovers;    /* of its tasks */
     ngx_queue_t            in_flight;    /* ids of requests it runs */
 
+    /* see ngx_mcp_places.c */
+
+    ngx_queue_t            place_entries;
+    ngx_queue_t            place_grants; /* entries with "granted" */
+    ngx_uint_t             places;       /* of its calls at Frappe */
+    ngx_uint_t             calls_granted; /* places it has not taken yet */
+    ngx_uint_t             calls_waiting; /* for a place, with these */
+
     ngx_uint_t             posted;       /* messages in inboxes of its
                                             sessions */
 
@@ -79,6 +87,7 @@ typedef struct {
     ngx_uint_t             announcement_read; /* number of the last one read */
 
     unsigned               no_socket:1;  /* it polls: no datagram wakes it */
+    unsigned               late:1;       /* has not taken a place in time */
 } ngx_mcp_worker_t;
 
 
@@ -197,6 +206,36 @@ typedef struct {
 } ngx_mcp_in_flight_record_t;
 
 
+/* the calls of a user of a site at Frappe: see ngx_mcp_places.c */
+
+typedef struct {
+    ngx_rbtree_node_t      node;         /* in zone->place_users */
+    u_char                 key[NGX_MCP_DIGEST_LEN];
+    ngx_queue_t            ring;         /* in zone->place_ring, if calls
+                                            wait */
+    ngx_queue_t            entries;      /* of its workers, the next first */
+    ngx_uint_t             waiting;      /* without a place */
+    ngx_uint_t             running;      /* with one, granted ones too */
+} ngx_mcp_place_user_record_t;
+
+
+/* those of a worker */
+
+typedef struct {
+    ngx_queue_t            queue;        /* in user->entries */
+    ngx_queue_t            owned;        /* in worker->place_entries */
+    ngx_queue_t            grants;       /* in worker->place_grants, if
+                                            granted */
+    ngx_mcp_place_user_record_t  *user;
+    ngx_mcp_worker_t      *worker;
+    void                  *local;        /* in the memory of the worker */
+    ngx_uint_t             waiting;
+    ngx_uint_t             granted;      /* not taken yet */
+    ngx_uint_t             running;
+    ngx_msec_t             granted_at;   /* the first one of these */
+} ngx_mcp_place_entry_t;
+
+
 /* an entry of the cache of look-ups: see auth/ngx_mcp_auth_cache.c */
 
 typedef struct {
@@ -224,6 +263,7 @@ typedef struct {
 
     ngx_atomic_t           lock_owner;   /* pid, or 0 */
     ngx_uint_t             phase;        /* ngx_mcp_zone_state_e */
+    ngx_msec_t             recovery_at;  /* its last begin */
 
     ngx_rbtree_t           records;
     ngx_rbtree_node_t      records_sentinel;
@@ -249,6 +289,13 @@ typedef struct {
     ngx_rbtree_t           in_flight;    /* requests of Streamable HTTP */
     ngx_rbtree_node_t      in_flight_sentinel;
     ngx_uint_t             nin_flight;
+
+    ngx_uint_t             backend_calls; /* of the newest cycle; 0: off */
+    ngx_uint_t             backend_calls_per_user;
+    ngx_rbtree_t           place_users;
+    ngx_rbtree_node_t      place_users_sentinel;
+    ngx_queue_t            place_ring;   /* users with calls that wait, the
+                                            next one first */
 
     ngx_rbtree_t           auth_entries;
     ngx_rbtree_node_t      auth_entries_sentinel;

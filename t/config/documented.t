@@ -363,7 +363,8 @@ EOT
 # ---- defaults in use
 
 my $nginx = start_nginx(
-    settings  => 'mcp_sse_call /_mcp/call; mcp_sse_user /_mcp/user;',
+    settings  => 'mcp_sse_call /_mcp/call; mcp_sse_user /_mcp/user; '
+        . 'mcp_sse_backend_calls 8;',
     redis     => 'redis://127.0.0.1:' . MCPTest::Nginx::free_port(),
     locations => 'location = /mcp { mcp_sse_http; }');
 my $host  = '127.0.0.1:' . $nginx->port;

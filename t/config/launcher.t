@@ -157,6 +157,20 @@ like(config(WORKERS => 4), qr/worker_processes\s+4;/,
 like(config(WORKER_CONNECTIONS => 1000), qr/worker_connections\s+1000;/,
     'WORKER_CONNECTIONS becomes worker_connections');
 like(config(), qr/keepalive_timeout\s+1s;/, 'KEEP_ALIVE is 1 by default');
+unlike(config(), qr/^\s*mcp_sse_(?:backend_calls|auth_lookups)/m,
+    'calls are not limited by default');
+like(config(), qr/proxy_read_timeout\s+310s;/, 'nor is their time doubled');
+
+for my $row ([ 1, 1, 1 ], [ 2, 1, 1 ], [ 3, 1, 2 ], [ 4, 2, 2 ], [ 8, 6, 2 ]) {
+    my ($threads, $calls, $lookups) = @$row;
+
+    like(config(FRAPPE_THREADS => $threads),
+        qr/^\s+mcp_sse_backend_calls\s+$calls;
+           \s+mcp_sse_auth_lookups\s+$lookups;.*
+           \s+proxy_read_timeout\s+610s;/msx,
+        "FRAPPE_THREADS $threads: calls get $calls, look-ups $lookups");
+}
+
 like(config(KEEP_ALIVE => 2), qr/keepalive_timeout\s+2s;/,
     'KEEP_ALIVE becomes keepalive_timeout');
 like(config(FRAPPE_URL => 'https://erp.example.com'),
@@ -279,6 +293,8 @@ refuses("WORKER_CONNECTIONS $_", qr/WORKER_CONNECTIONS/,
     WORKER_CONNECTIONS => $_) for 'x', '0';
 refuses("LOG_LEVEL $_", qr/LOG_LEVEL/, LOG_LEVEL => $_) for 'x', 'info;';
 refuses("DEBUG $_", qr/DEBUG/, DEBUG => $_) for 'x', '2';
+refuses("FRAPPE_THREADS $_", qr/FRAPPE_THREADS/, FRAPPE_THREADS => $_)
+    for 'x', '0', '-1', '8;', '2x4';
 refuses("KEEP_ALIVE $_", qr/KEEP_ALIVE/, KEEP_ALIVE => $_) for 'x', '1s';
 refuses("FRAPPE_SITE $_", qr/FRAPPE_SITE/, FRAPPE_SITE => $_)
     for 'a b', 'a;', '$host', 'a"', '../x';

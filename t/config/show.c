@@ -79,6 +79,8 @@ static show_t  show_mains[] = {
     show_main(keys, SHOW_LIST),
     show_main(max_inbox, SHOW_NUM),
     show_main(auth_lookups, SHOW_NUM),
+    show_main(backend_calls, SHOW_NUM),
+    show_main(backend_calls_per_user, SHOW_NUM),
     show_main(max_message, SHOW_NUM),
     show_main(drain, SHOW_NUM),
     show_main(used, SHOW_NUM),

@@ -124,7 +124,8 @@ sub has {
 
     is_deeply($shown->{http}, { zone_name => 'mcp_sse',
         zone_size => 8 * 1024 * 1024, keys => '-', max_inbox => 256,
-        auth_lookups => 16, max_message => 1024 * 1024, drain => 4000,
+        auth_lookups => 16, backend_calls => 0,
+        backend_calls_per_user => 0, max_message => 1024 * 1024, drain => 4000,
         used => 1, longest_call => 300000 }, 'the defaults of http');
 
     has('the default of mcp_sse_http differs in the ping',
@@ -301,6 +302,12 @@ for my $row (
     [ 'mcp_sse_zone zone=a:b:9m' ],
     [ 'mcp_sse_max_inbox 1',    max_inbox => 1 ],
     [ 'mcp_sse_auth_lookups 1', auth_lookups => 1 ],
+    [ 'mcp_sse_backend_calls 1', backend_calls => 1,
+        backend_calls_per_user => 1 ],
+    [ 'mcp_sse_backend_calls 6', backend_calls => 6,
+        backend_calls_per_user => 5 ],
+    [ 'mcp_sse_backend_calls 6 per_user=6', backend_calls => 6,
+        backend_calls_per_user => 6 ],
     [ 'mcp_sse_max_message 1',  max_message => 1 ],
     [ 'mcp_sse_max_message 2k', max_message => 2048 ],
     [ 'mcp_sse_drain 0',        drain => 0 ],

@@ -251,7 +251,7 @@ EOT
         qw(client_body proxy fastcgi uwsgi scgi);
 
     my $audit = join ',', map { qq("$_":"\$mcp_sse_$_") }
-        qw(session user site method id tool result);
+        qw(session user site method id tool result wait_ms);
 
     my $proxy = <<'EOT';
             proxy_http_version 1.1;

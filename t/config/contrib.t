@@ -478,6 +478,45 @@ for my $kind ('bench', 'docker') {
     is(() = (slurp($file) . slurp($two)) =~ /^mcp_sse_key/mg, 1,
         'two files have one key together');
 
+    # mcp_sse_backend_calls: from the settings of the bench, once in an nginx
+
+    my $calls = sub {
+        my ($name, $want, @arg) = @_;
+
+        my ($status, $text) = patch(@arg, @run);
+        my $text_now = slurp($file);
+
+        is($status, 0, "$name: bench-nginx-patch succeeds") or diag($text);
+        is(join('', $text_now =~ /^mcp_sse_backend_calls  (\S+);$/mg), $want,
+            "$name: " . ($want || 'no') . ' calls');
+        like($text_now, $want ? qr/proxy_read_timeout +240;/
+            : qr/^(?!.*proxy_read_timeout +240;)/s,
+            "$name: the time of calls is " . ($want ? 'doubled' : 'as it was'));
+    };
+
+    my $supervisor = spew("$dir/shapes/supervisor.conf", '');
+
+    $calls->('no settings', '');
+    mkdir "$dir/sites";
+
+    my $settings = spew("$dir/sites/common_site_config.json", '{}');
+
+    $calls->('settings without workers', '');
+    spew($settings, qq({\n "x": 7,\n "gunicorn_workers": 4,\n "y": 9\n}\n));
+    $calls->('4 workers', 2);
+    spew($settings, '{"gunicorn_workers":2}');
+    $calls->('2 workers', 1);
+    spew($supervisor, "command=/env/bin/gunicorn -w 2 --threads=8 -t 120\n");
+    $calls->('2 workers of 8 threads', 14);
+    $calls->('--threads', 8, '--threads', 10);
+    $calls->('--threads none', '', '--threads', 'none');
+    spew($other, "mcp_sse_backend_calls 3;\n");
+    $calls->('another file has the directive', '');
+    spew($other, '');
+    isnt((patch(@run, '--threads', $_))[0], 0, "--threads $_ is refused")
+        for '0', 'x', '-1', '1.5';
+    unlink $settings;
+
     # a compose file has each $ twice, except in its own variables
 
     my $template = slurp("$root/t/config/bench/frappe.conf.template");

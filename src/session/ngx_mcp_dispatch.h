@@ -41,8 +41,8 @@ ngx_uint_t ngx_mcp_dispatch_forwards(ngx_mcp_loc_conf_t *conf,
 
 /*
  * Cancels the request of the session that has this raw id.  Unknown ids and
- * "initialize" are ignored.  A session that is not open is freed when its last
- * call ends: a request waits only while others run.
+ * "initialize" are ignored.  The caller lets other tasks of the session start,
+ * and the session end: ngx_mcp_task_over().
  */
 
 void ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id);

@@ -347,6 +347,10 @@ ngx_mcp_session_http_cancel(u_char *key, ngx_str_t *id)
 
         if (ngx_memcmp(s->sid.key, key, NGX_MCP_DIGEST_LEN) == 0) {
             ngx_mcp_dispatch_cancel(s, id);
+
+            /* it may have waited for a place alone */
+
+            ngx_mcp_task_over(s);
         }
     }
 }

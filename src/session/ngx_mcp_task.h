@@ -107,8 +107,8 @@ void ngx_mcp_task_start(ngx_mcp_task_t *task);
 void ngx_mcp_task_no_memory(ngx_mcp_task_t *task);
 
 /*
- * A waiting task of the session has been freed from an event: others may start,
- * and the session may end.
+ * A waiting task of the session may have been freed, from an event: others may
+ * start, and the session may end.
  */
 
 void ngx_mcp_task_over(ngx_mcp_session_t *s);

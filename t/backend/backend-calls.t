@@ -238,6 +238,36 @@ sub is_held { my ($id, $key) = @_; return tool($id, 'hold',
     $_->{conn}->close for @all;
 }
 
+# the only call of a session that waits for a place is cancelled
+
+{
+    my $nginx = start_http(mcp => 'mcp_sse_max_calls 1;',
+        http => 'mcp_sse_backend_calls 1;');
+
+    known($nginx, 0);
+
+    my $session = session_id($nginx, user(0));
+    my @all = http_post($nginx, is_held(1, 'x1'), user(0), async => 1);
+
+    ok(settled($nginx, 1, 0), 'a call runs');
+
+    for my $n (2, 3) {
+        push @all, http_post($nginx, tool($n, 'echo', { key => "x$n" }),
+            user(0), session => $session, async => 1);
+        ok(run_until(sub { health($nginx)->{pending_requests} == $n - 1 }),
+            "call $n of a session waits");
+    }
+
+    http_post($nginx, notification('notifications/cancelled',
+        { requestId => 2 }), user(0), session => $session);
+    ok(run_until(sub { health($nginx)->{pending_requests} == 1 }),
+        'the one that waits for a place is cancelled');
+    $frappe->open_gate('x1');
+    ok(run_until(sub { $all[2]->ended }), 'the next one is answered');
+    is(keys_run() =~ s/.*(?=x1)//r, 'x1 x3', 'it has run');
+    $_->{conn}->close for @all;
+}
+
 # cancelled while it waits; the client leaves while it waits
 
 {

@@ -135,10 +135,12 @@ load_conf_option(load_conf_t *conf, int opt)
         break;
 
     case 'm':
+        free(conf->body);
         conf->body = load_conf_method(optarg);
         break;
 
     case 'b':
+        free(conf->body);
         conf->body = load_conf_file(optarg);
         break;
 

@@ -255,9 +255,7 @@ ngx_mcp_message_only(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
             }
         }
 
-        if (len != value->len
-            || ngx_strncasecmp(member.data, value->data, len) != 0)
-        {
+        if (!ngx_mcp_header_word(member.data, len, value)) {
             return 0;
         }
     }

@@ -12,6 +12,8 @@
 
 static ngx_uint_t ngx_mcp_header_named(ngx_table_elt_t *h, ngx_str_t *name);
 static ngx_str_t ngx_mcp_header_trim(u_char *p, u_char *last);
+static ngx_int_t ngx_mcp_header_value_of_list(ngx_list_t *headers,
+    ngx_str_t *name, ngx_str_t *value);
 static ngx_uint_t ngx_mcp_header_same(ngx_str_t *a, ngx_str_t *b);
 static ngx_int_t ngx_mcp_header_cookie_in(ngx_str_t *header, ngx_str_t *name,
     ngx_str_t *value);
@@ -189,7 +191,17 @@ ngx_mcp_header_member(ngx_list_t *headers, ngx_str_t *name,
 u_char *
 ngx_mcp_header_delimiter(u_char *p, u_char *last, u_char ch)
 {
-    ngx_uint_t  quoted;
+    u_char      *d;
+    ngx_uint_t   quoted;
+
+    d = memchr(p, ch, last - p);
+    d = d ? d : last;
+
+    /* in most lines nothing is quoted */
+
+    if (memchr(p, '"', d - p) == NULL) {
+        return d;
+    }
 
     quoted = 0;
 
@@ -207,6 +219,17 @@ ngx_mcp_header_delimiter(u_char *p, u_char *last, u_char ch)
     }
 
     return p;
+}
+
+
+/* most clients write names as they are registered */
+
+ngx_uint_t
+ngx_mcp_header_word(u_char *p, size_t len, ngx_str_t *word)
+{
+    return len == word->len
+           && (ngx_memcmp(p, word->data, len) == 0
+               || ngx_strncasecmp(p, word->data, len) == 0);
 }
 
 
@@ -233,20 +256,51 @@ ngx_mcp_header_trim(u_char *p, u_char *last)
 ngx_int_t
 ngx_mcp_header_value(ngx_list_t *headers, const char *name, ngx_str_t *value)
 {
-    ngx_str_t              key, line, first, next;
-    ngx_uint_t             differ;
+    ngx_str_t              key;
     ngx_table_elt_t       *h;
     ngx_mcp_header_pos_t   pos;
 
     key.data = (u_char *) name;
     key.len = ngx_strlen(name);
 
-    differ = 0;
-
     ngx_str_null(value);
     ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    while ((h = ngx_mcp_header_find(headers, &key, &pos)) != NULL) {
+    h = ngx_mcp_header_find(headers, &key, &pos);
+
+    if (h == NULL) {
+        return NGX_DECLINED;
+    }
+
+    /* most headers are one line without commas */
+
+    if (memchr(h->value.data, ',', h->value.len) == NULL
+        && ngx_mcp_header_find(headers, &key, &pos) == NULL)
+    {
+        *value = ngx_mcp_header_trim(h->value.data,
+                                     h->value.data + h->value.len);
+
+        return value->len ? NGX_OK : NGX_DECLINED;
+    }
+
+    return ngx_mcp_header_value_of_list(headers, &key, value);
+}
+
+
+static ngx_int_t
+ngx_mcp_header_value_of_list(ngx_list_t *headers, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    ngx_str_t              line, first, next;
+    ngx_uint_t             differ;
+    ngx_table_elt_t       *h;
+    ngx_mcp_header_pos_t   pos;
+
+    differ = 0;
+
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
+
+    while ((h = ngx_mcp_header_find(headers, name, &pos)) != NULL) {
 
         line = ngx_mcp_header_trim(h->value.data,
                                    h->value.data + h->value.len);
@@ -261,11 +315,11 @@ ngx_mcp_header_value(ngx_list_t *headers, const char *name, ngx_str_t *value)
 
     ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
-    if (ngx_mcp_header_member(headers, &key, &pos, &first) != NGX_OK) {
+    if (ngx_mcp_header_member(headers, name, &pos, &first) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    while (ngx_mcp_header_member(headers, &key, &pos, &next) == NGX_OK) {
+    while (ngx_mcp_header_member(headers, name, &pos, &next) == NGX_OK) {
 
         if (!ngx_mcp_header_same(&first, &next)) {
             return differ ? NGX_ABORT : NGX_OK;

@@ -65,6 +65,12 @@ ngx_int_t ngx_mcp_header_member(ngx_list_t *headers, ngx_str_t *name,
 u_char *ngx_mcp_header_delimiter(u_char *p, u_char *last, u_char ch);
 
 /*
+ * Returns whether the len bytes at p are "word", in any case.
+ */
+
+ngx_uint_t ngx_mcp_header_word(u_char *p, size_t len, ngx_str_t *word);
+
+/*
  * Sets *value to the value of a header that has one.  Clients and proxies send
  * such headers twice, in two lines or joined by a comma: if all are alike, it
  * is that value.  A single line whose members differ is the value itself.

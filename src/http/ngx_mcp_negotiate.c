@@ -227,9 +227,7 @@ static ngx_uint_t
 ngx_mcp_negotiate_match(ngx_mcp_negotiate_media_t *media, u_char *p,
     size_t len)
 {
-    if (len == media->name.len
-        && ngx_strncasecmp(p, media->name.data, len) == 0)
-    {
+    if (ngx_mcp_header_word(p, len, &media->name)) {
         return NGX_MCP_NEGOTIATE_NAMED;
     }
 

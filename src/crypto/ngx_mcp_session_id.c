@@ -40,7 +40,9 @@
 static ngx_int_t ngx_mcp_session_id_mac(ngx_mcp_session_id_t *sid, u_char *mac,
     ngx_str_t *secret, const char *purpose, ngx_str_t *site,
     ngx_str_t *principal);
-static ngx_uint_t ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid);
+static ngx_uint_t ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid,
+    ngx_str_t *text);
+static void ngx_mcp_session_id_set_issued(ngx_mcp_session_id_t *sid);
 static void ngx_mcp_session_id_remember(ngx_mcp_session_id_t *sid);
 static ngx_int_t ngx_mcp_session_id_digest(ngx_mcp_session_id_t *sid);
 static ngx_int_t ngx_mcp_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac,
@@ -114,8 +116,12 @@ ngx_mcp_session_id_make(ngx_mcp_session_id_t *sid, u_char *text,
 ngx_int_t
 ngx_mcp_session_id_parse(ngx_mcp_session_id_t *sid, ngx_str_t *text)
 {
-    u_char     *p;
-    ngx_str_t   dst;
+    ngx_str_t  dst;
+
+    if (ngx_mcp_session_id_known(sid, text)) {
+        ngx_mcp_session_id_set_issued(sid);
+        return NGX_OK;
+    }
 
     /*
      * The last character has two bits of the id and four unused ones, which
@@ -141,18 +147,21 @@ ngx_mcp_session_id_parse(ngx_mcp_session_id_t *sid, ngx_str_t *text)
         return NGX_DECLINED;
     }
 
+    ngx_mcp_session_id_set_issued(sid);
+
+    return (ngx_mcp_session_id_digest(sid) == NGX_OK) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_mcp_session_id_set_issued(ngx_mcp_session_id_t *sid)
+{
+    u_char  *p;
+
     p = sid->raw + NGX_MCP_SESSION_ID_ISSUED_POS;
 
     sid->issued = (time_t) ((uint32_t) p[0] << 24 | p[1] << 16
                             | p[2] << 8 | p[3]);
-
-    if (!ngx_mcp_session_id_known(sid)
-        && ngx_mcp_session_id_digest(sid) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -211,23 +220,26 @@ ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid, ngx_array_t *secrets,
 }
 
 
-/* whether the digests of an id were found; sets them */
+/* whether the text of an id was verified before; sets its bytes and digests */
 
 static ngx_uint_t
-ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid)
+ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid, ngx_str_t *text)
 {
-    u_char     value[NGX_MCP_MEMO_VALUE_LEN];
-    ngx_str_t  raw;
+    u_char  *p, value[NGX_MCP_MEMO_VALUE_LEN];
 
-    raw.len = NGX_MCP_SESSION_ID_BYTES;
-    raw.data = sid->raw;
-
-    if (!ngx_mcp_memo_get(&raw, 1, value)) {
+    if (!ngx_mcp_memo_get(text, 1, value)) {
         return 0;
     }
 
-    ngx_memcpy(sid->key, value, NGX_MCP_DIGEST_LEN);
-    ngx_memcpy(sid->hash, value + NGX_MCP_DIGEST_LEN, NGX_MCP_HASH_LEN);
+    p = value;
+
+    ngx_memcpy(sid->raw, p, NGX_MCP_SESSION_ID_BYTES);
+    p += NGX_MCP_SESSION_ID_BYTES;
+
+    ngx_memcpy(sid->key, p, NGX_MCP_DIGEST_LEN);
+    p += NGX_MCP_DIGEST_LEN;
+
+    ngx_memcpy(sid->hash, p, NGX_MCP_HASH_LEN);
 
     return 1;
 }
@@ -236,16 +248,23 @@ ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid)
 static void
 ngx_mcp_session_id_remember(ngx_mcp_session_id_t *sid)
 {
-    u_char     value[NGX_MCP_MEMO_VALUE_LEN];
-    ngx_str_t  raw;
+    u_char     *p, text[NGX_MCP_SESSION_ID_LEN],
+                value[NGX_MCP_MEMO_VALUE_LEN];
+    ngx_str_t   src, dst;
 
-    raw.len = NGX_MCP_SESSION_ID_BYTES;
-    raw.data = sid->raw;
+    src.len = NGX_MCP_SESSION_ID_BYTES;
+    src.data = sid->raw;
+    dst.data = text;
 
-    ngx_memcpy(value, sid->key, NGX_MCP_DIGEST_LEN);
-    ngx_memcpy(value + NGX_MCP_DIGEST_LEN, sid->hash, NGX_MCP_HASH_LEN);
+    ngx_encode_base64url(&dst, &src);
 
-    ngx_mcp_memo_put(&raw, 1, value);
+    ngx_memzero(value, NGX_MCP_MEMO_VALUE_LEN);
+
+    p = ngx_cpymem(value, sid->raw, NGX_MCP_SESSION_ID_BYTES);
+    p = ngx_cpymem(p, sid->key, NGX_MCP_DIGEST_LEN);
+    ngx_memcpy(p, sid->hash, NGX_MCP_HASH_LEN);
+
+    ngx_mcp_memo_put(&dst, 1, value);
 }
 
 

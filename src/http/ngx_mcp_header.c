@@ -10,6 +10,22 @@
 #include "ngx_mcp_header.h"
 
 
+#define NGX_MCP_HEADER_NAMES         64    /* that are remembered */
+#define NGX_MCP_HEADER_MAX_NAME_LEN  24    /* bytes */
+
+
+/* a name in lower case, its hash, and nginx's handler for it, or NULL */
+
+typedef struct {
+    u_char              name[NGX_MCP_HEADER_MAX_NAME_LEN];
+    size_t              len;
+    ngx_uint_t          hash;
+    ngx_http_header_t  *handler;
+} ngx_mcp_header_name_t;
+
+
+static ngx_mcp_header_name_t *ngx_mcp_header_name(ngx_http_request_t *r,
+    ngx_str_t *name);
 static ngx_uint_t ngx_mcp_header_named(ngx_table_elt_t *h, ngx_str_t *name);
 static ngx_str_t ngx_mcp_header_trim(u_char *p, u_char *last);
 static ngx_int_t ngx_mcp_header_value_of_list(ngx_list_t *headers,
@@ -17,6 +33,9 @@ static ngx_int_t ngx_mcp_header_value_of_list(ngx_list_t *headers,
 static ngx_uint_t ngx_mcp_header_same(ngx_str_t *a, ngx_str_t *b);
 static ngx_int_t ngx_mcp_header_cookie_in(ngx_str_t *header, ngx_str_t *name,
     ngx_str_t *value);
+
+
+static ngx_mcp_header_name_t  ngx_mcp_header_names[NGX_MCP_HEADER_NAMES];
 
 
 ngx_int_t
@@ -58,16 +77,18 @@ ngx_mcp_header_set(ngx_http_request_t *r, const char *name, ngx_str_t *value)
 ngx_int_t
 ngx_mcp_header_push(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
 {
-    ngx_table_elt_t            *h;
-    ngx_http_header_t          *hh;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_table_elt_t        *h;
+    ngx_http_header_t      *hh;
+    ngx_mcp_header_name_t  *known;
 
     h = ngx_list_push(&r->headers_in.headers);
     if (h == NULL) {
         return NGX_ERROR;
     }
 
-    h->hash = ngx_hash_key(name->data, name->len);
+    known = ngx_mcp_header_name(r, name);
+
+    h->hash = known->hash;
     h->key = *name;
     h->value = *value;
     h->lowcase_key = name->data;
@@ -84,12 +105,48 @@ ngx_mcp_header_push(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
         return NGX_OK;
     }
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-
-    hh = ngx_hash_find(&cmcf->headers_in_hash, h->hash, h->lowcase_key,
-                       h->key.len);
+    hh = known->handler;
 
     return hh ? hh->handler(r, h, hh->offset) : NGX_OK;
+}
+
+
+/*
+ * Few names come again and again: each is remembered in the place that its
+ * length and its last character give, until another one needs it.  A name that
+ * is too long is computed each time.  nginx's handlers are static.
+ */
+
+static ngx_mcp_header_name_t *
+ngx_mcp_header_name(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_uint_t                  i;
+    ngx_mcp_header_name_t      *known;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    i = name->len ? name->len + name->data[name->len - 1] : 0;
+    known = &ngx_mcp_header_names[i % NGX_MCP_HEADER_NAMES];
+
+    if (known->len
+        && known->len == name->len
+        && ngx_memcmp(known->name, name->data, name->len) == 0)
+    {
+        return known;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    known->hash = ngx_hash_key(name->data, name->len);
+    known->handler = ngx_hash_find(&cmcf->headers_in_hash, known->hash,
+                                   name->data, name->len);
+    known->len = 0;
+
+    if (name->len <= NGX_MCP_HEADER_MAX_NAME_LEN) {
+        ngx_memcpy(known->name, name->data, name->len);
+        known->len = name->len;
+    }
+
+    return known;
 }
 
 

@@ -26,6 +26,8 @@ static ngx_mcp_call_t *ngx_mcp_task_call(ngx_mcp_task_t *task);
 static ngx_int_t ngx_mcp_task_headers(ngx_mcp_task_t *task,
     ngx_mcp_call_t *call);
 static ngx_int_t ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
+static u_char *ngx_mcp_task_member(u_char *p, ngx_str_t *name,
+    ngx_str_t *value);
 static ngx_int_t ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
 static void ngx_mcp_task_move_list(ngx_queue_t *tasks, ngx_mcp_session_t *to);
 static void ngx_mcp_task_done(ngx_mcp_call_t *call);
@@ -40,6 +42,13 @@ static ngx_str_t  ngx_mcp_host = ngx_string("host");
 static ngx_str_t  ngx_mcp_accept = ngx_string("accept");
 static ngx_str_t  ngx_mcp_type = ngx_string("content-type");
 static ngx_str_t  ngx_mcp_session_name = ngx_string("mcp-session-id");
+
+/* the body of a call */
+
+static ngx_str_t  ngx_mcp_task_version = ngx_string("{\"jsonrpc\":\"2.0\"");
+static ngx_str_t  ngx_mcp_task_id = ngx_string(",\"id\":");
+static ngx_str_t  ngx_mcp_task_method = ngx_string(",\"method\":");
+static ngx_str_t  ngx_mcp_task_params = ngx_string(",\"params\":");
 
 
 void
@@ -409,8 +418,11 @@ ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 
     m = &task->message;
 
-    size = sizeof("{\"jsonrpc\":\"2.0\",\"id\":,\"method\":,\"params\":}")
-           + m->id.len + m->raw_method.len + m->params.len;
+    size = ngx_mcp_task_version.len
+           + ngx_mcp_task_id.len + m->id.len
+           + ngx_mcp_task_method.len + m->raw_method.len
+           + ngx_mcp_task_params.len + m->params.len
+           + sizeof("}") - 1;
 
     p = ngx_pnalloc(call->pool, size);
     if (p == NULL) {
@@ -419,23 +431,28 @@ ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 
     call->body.data = p;
 
-    p = ngx_sprintf(p, "{\"jsonrpc\":\"2.0\"");
-
-    if (m->id.data) {
-        p = ngx_sprintf(p, ",\"id\":%V", &m->id);
-    }
-
-    p = ngx_sprintf(p, ",\"method\":%V", &m->raw_method);
-
-    if (m->params.data) {
-        p = ngx_sprintf(p, ",\"params\":%V", &m->params);
-    }
-
+    p = ngx_cpymem(p, ngx_mcp_task_version.data, ngx_mcp_task_version.len);
+    p = ngx_mcp_task_member(p, &ngx_mcp_task_id, &m->id);
+    p = ngx_mcp_task_member(p, &ngx_mcp_task_method, &m->raw_method);
+    p = ngx_mcp_task_member(p, &ngx_mcp_task_params, &m->params);
     *p++ = '}';
 
     call->body.len = p - call->body.data;
 
     return NGX_OK;
+}
+
+
+static u_char *
+ngx_mcp_task_member(u_char *p, ngx_str_t *name, ngx_str_t *value)
+{
+    if (value->data == NULL) {
+        return p;
+    }
+
+    p = ngx_cpymem(p, name->data, name->len);
+
+    return ngx_cpymem(p, value->data, value->len);
 }
 
 

@@ -14,6 +14,9 @@
 #                     that it works; see bench/README.md
 #   make bench-peers  measure servers and bridges of npm, and nchan, in five
 #   make bench-100k   memory of 100,000 streams, in some minutes
+#   make bench-instructions
+#                     compare user instructions of a message with those that are
+#                     recorded; fails if it needs 3 % more
 #   make load         build build/load, the load generator
 #   make sanitize     run the tests with ASan and UBSan; FULL=1: valgrind as
 #                     well; TEST as above
@@ -45,8 +48,8 @@ INSTALL    = install
 export BUILD
 
 .PHONY: build run test mutants conformance lint bench bench-peers bench-100k \
-        load sanitize fuzz torture image image-test install install-launcher \
-        deb clean
+        bench-instructions load sanitize fuzz torture image image-test \
+        install install-launcher deb clean
 
 build:
 	@util/build
@@ -78,6 +81,10 @@ bench-peers: build $(BUILD)/load
 
 bench-100k: build
 	@bench/100k
+
+bench-instructions: build
+	@util/install-deps bench
+	@bench/instructions --check
 
 load: $(BUILD)/load
 

@@ -528,7 +528,7 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
     r = call->request;
 
     if (call->answer) {
-        ngx_free(call->answer);
+        ngx_mcp_event_free(call->answer);
         call->answer = NULL;
     }
 

@@ -380,7 +380,7 @@ ngx_mcp_call_filter_grow(ngx_mcp_call_t *call, size_t size)
     if (call->answer) {
         ev->last = ngx_cpymem(ev->last, call->answer->pos,
                               call->answer->last - call->answer->pos);
-        ngx_free(call->answer);
+        ngx_mcp_event_free(call->answer);
     }
 
     call->answer = ev;

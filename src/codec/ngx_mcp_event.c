@@ -5,17 +5,45 @@
  * SSE events: blocks of memory and their framing (HTML standard, 9.2).
  *
  * An event is owned by the one that holds the pointer.
+ *
+ * Blocks of large events are kept and used again: malloc() would give them back
+ * to the system, and each page of the next one would be a page fault.
  */
 
 #include "ngx_mcp_event.h"
 
 
+/* blocks from this size on are kept, bytes */
+
+#define NGX_MCP_EVENT_LARGE     16384
+
+/* in each worker; the least recently used are freed */
+
+#define NGX_MCP_EVENT_MAX_KEPT  8
+
+/* under a sanitizer all are freed, so that it sees a use after free */
+
+#ifdef NGX_DEBUG_PALLOC
+#define NGX_MCP_EVENT_MAX_KEPT_SIZE  0
+#else
+#define NGX_MCP_EVENT_MAX_KEPT_SIZE  (12 * 1024 * 1024)    /* bytes */
+#endif
+
+
+static ngx_mcp_event_t *ngx_mcp_event_kept(size_t size);
+static u_char *ngx_mcp_event_room(ngx_mcp_event_t *ev);
 static size_t ngx_mcp_event_separator(u_char *p, u_char *last);
 static ngx_mcp_event_t *ngx_mcp_event_escape(ngx_mcp_event_t *ev, size_t n,
     ngx_log_t *log);
 
 
 static ngx_str_t  ngx_mcp_event_head = ngx_string("event: message\ndata: ");
+
+static ngx_queue_t  ngx_mcp_event_kept_list = {
+    &ngx_mcp_event_kept_list, &ngx_mcp_event_kept_list
+};
+static ngx_uint_t  ngx_mcp_event_nkept;
+static size_t      ngx_mcp_event_kept_size;
 
 
 ngx_mcp_event_t *
@@ -24,20 +52,100 @@ ngx_mcp_event_alloc(size_t size, ngx_log_t *log)
     u_char           *p;
     ngx_mcp_event_t  *ev;
 
-    ev = ngx_alloc(sizeof(ngx_mcp_event_t)
-                   + ngx_mcp_event_head.len + size + sizeof("\n\n") - 1,
-                   log);
+    ev = ngx_mcp_event_kept(size);
+
     if (ev == NULL) {
-        return NULL;
+        ev = ngx_alloc(sizeof(ngx_mcp_event_t)
+                       + ngx_mcp_event_head.len + size + sizeof("\n\n") - 1,
+                       log);
+        if (ev == NULL) {
+            return NULL;
+        }
+
+        ev->end = ngx_mcp_event_room(ev) + size;
     }
 
-    p = (u_char *) (ev + 1) + ngx_mcp_event_head.len;
+    p = ngx_mcp_event_room(ev);
 
     ev->pos = p;
     ev->last = p;
-    ev->end = p + size;
 
     return ev;
+}
+
+
+/*
+ * Returns a kept event with room for size bytes and not for many more, or NULL.
+ */
+
+static ngx_mcp_event_t *
+ngx_mcp_event_kept(size_t size)
+{
+    size_t            room;
+    ngx_queue_t      *q;
+    ngx_mcp_event_t  *ev;
+
+    if (size < NGX_MCP_EVENT_LARGE) {
+        return NULL;
+    }
+
+    for (q = ngx_queue_head(&ngx_mcp_event_kept_list);
+         q != ngx_queue_sentinel(&ngx_mcp_event_kept_list);
+         q = ngx_queue_next(q))
+    {
+        ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
+        room = ev->end - ngx_mcp_event_room(ev);
+
+        if (room >= size && room / 2 <= size) {
+            ngx_queue_remove(q);
+            ngx_mcp_event_nkept--;
+            ngx_mcp_event_kept_size -= room;
+
+            return ev;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_mcp_event_free(ngx_mcp_event_t *ev)
+{
+    size_t        room;
+    ngx_queue_t  *q;
+
+    room = ev->end - ngx_mcp_event_room(ev);
+
+    if (room < NGX_MCP_EVENT_LARGE || room > NGX_MCP_EVENT_MAX_KEPT_SIZE) {
+        ngx_free(ev);
+        return;
+    }
+
+    ngx_queue_insert_head(&ngx_mcp_event_kept_list, &ev->queue);
+    ngx_mcp_event_nkept++;
+    ngx_mcp_event_kept_size += room;
+
+    while (ngx_mcp_event_nkept > NGX_MCP_EVENT_MAX_KEPT
+           || ngx_mcp_event_kept_size > NGX_MCP_EVENT_MAX_KEPT_SIZE)
+    {
+        q = ngx_queue_last(&ngx_mcp_event_kept_list);
+        ngx_queue_remove(q);
+
+        ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
+
+        ngx_mcp_event_nkept--;
+        ngx_mcp_event_kept_size -= ev->end - ngx_mcp_event_room(ev);
+
+        ngx_free(ev);
+    }
+}
+
+
+static u_char *
+ngx_mcp_event_room(ngx_mcp_event_t *ev)
+{
+    return (u_char *) (ev + 1) + ngx_mcp_event_head.len;
 }
 
 
@@ -115,7 +223,7 @@ ngx_mcp_event_escape(ngx_mcp_event_t *ev, size_t n, ngx_log_t *log)
     escaped = ngx_mcp_event_alloc(ev->last - ev->pos + 4 * n, log);
 
     if (escaped == NULL) {
-        ngx_free(ev);
+        ngx_mcp_event_free(ev);
         return NULL;
     }
 
@@ -134,7 +242,7 @@ ngx_mcp_event_escape(ngx_mcp_event_t *ev, size_t n, ngx_log_t *log)
                                    sizeof("\\u0085") - 1);
     }
 
-    ngx_free(ev);
+    ngx_mcp_event_free(ev);
 
     return escaped;
 }

@@ -16,7 +16,7 @@
 /*
  * A block of memory outside of pools; [pos, last) is the bytes of one event,
  * or its data before it is framed.  The holder of the pointer owns the event
- * and frees it by ngx_free().
+ * and frees it by ngx_mcp_event_free().
  *
  * There is room for the frame around the data, so that an answer is framed
  * where it was collected.
@@ -38,6 +38,12 @@ struct ngx_mcp_event_s {
  */
 
 ngx_mcp_event_t *ngx_mcp_event_alloc(size_t size, ngx_log_t *log);
+
+/*
+ * Frees an event and its links of a queue; a large one is kept for another.
+ */
+
+void ngx_mcp_event_free(ngx_mcp_event_t *ev);
 
 /*
  * Puts the frame of a "message" event around [pos, last), which must be one

@@ -125,7 +125,7 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
     if (task && is_answer && ev && x->size
         && x->size + (ev->last - ev->pos) > x->conf->max_answer)
     {
-        ngx_free(ev);
+        ngx_mcp_event_free(ev);
         ev = ngx_mcp_reply_error(&task->message.id,
                                  NGX_MCP_ERR_TOO_LARGE,
                                  "Answer too large", "");
@@ -390,7 +390,7 @@ ngx_mcp_exchange_array(ngx_mcp_exchange_t *x)
         all->last = ngx_cpymem(all->last, data.data, data.len);
         *all->last++ = ',';
 
-        ngx_free(ev);
+        ngx_mcp_event_free(ev);
     }
 
     all->last[-1] = ']';
@@ -552,6 +552,6 @@ ngx_mcp_exchange_free_events(void *data)
          q = next)
     {
         next = ngx_queue_next(q);
-        ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
+        ngx_mcp_event_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
 }

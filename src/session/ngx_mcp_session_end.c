@@ -111,7 +111,7 @@ ngx_mcp_session_end_event(ngx_mcp_session_t *s, ngx_mcp_session_end_t *ending)
     }
 
     if (ev->last == ev->pos) {
-        ngx_free(ev);
+        ngx_mcp_event_free(ev);
         return NULL;
     }
 

@@ -196,14 +196,14 @@ ngx_mcp_session_lost_keep(ngx_mcp_session_t *s, ngx_mcp_task_t *task,
     size_t  size;
 
     if (!is_answer) {
-        ngx_free(ev);
+        ngx_mcp_event_free(ev);
         return;
     }
 
     size = ev ? ev->last - ev->pos : 0;
 
     if (task && s->kept_size + size > s->conf->queue / 2) {
-        ngx_free(ev);
+        ngx_mcp_event_free(ev);
 
         ev = ngx_mcp_reply_error(&task->message.id, NGX_MCP_ERR_CLOSED,
                                  "Stream closed before the answer",
@@ -256,7 +256,7 @@ ngx_mcp_session_lost_forget(ngx_mcp_session_t *s)
     {
         next = ngx_queue_next(q);
 
-        ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
+        ngx_mcp_event_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
 
     ngx_queue_init(&s->kept);

@@ -80,7 +80,7 @@ ngx_mcp_stream_open(ngx_http_request_t *r, ngx_mcp_stream_owner_t *owner,
     cln = ngx_http_cleanup_add(r, 0);
 
     if (stream == NULL || pcln == NULL || cln == NULL) {
-        ngx_free(first);
+        ngx_mcp_event_free(first);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -241,7 +241,7 @@ ngx_mcp_stream_free_events(void *data)
          q = next)
     {
         next = ngx_queue_next(q);
-        ngx_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
+        ngx_mcp_event_free(ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
 }
 
@@ -492,7 +492,7 @@ ngx_mcp_stream_release(ngx_mcp_stream_t *stream)
         }
 
         ngx_queue_remove(q);
-        ngx_free(ev);
+        ngx_mcp_event_free(ev);
     }
 }
 

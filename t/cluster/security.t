@@ -243,6 +243,7 @@ sub refused {
 
     my (%at, $junk);
 
+    my $publisher;
     my $publish = sub {
         my ($channel, $refused, @bytes) = @_;
 
@@ -254,11 +255,15 @@ sub refused {
 
         # the test's own listener counts as a subscriber, too
 
-        my @taken = map { $redis->cmd('PUBLISH', $channel, $_) } @bytes;
+        $publisher ||= $redis->connect;
+
+        my @sent = map { $publisher->send('PUBLISH', $channel, $_) } @bytes;
 
         # hundreds of them, one of 2 MB, pass a proxy that may get no processor
 
-        return !(grep { $_ < 2 } @taken) && run_until(sub {
+        run_until(sub { !grep { !$_->{done} } @sent }, hang_after() + @bytes);
+
+        return !(grep { ($_->{reply} || 0) < 2 } @sent) && run_until(sub {
             return refused($nginx, 'forged', 'malformed') - $before
                 > $refused;
         }, hang_after() + @bytes);

@@ -119,7 +119,8 @@ sub _link {
     print {$more} defined $lines ? $lines : '';
     close $more;
 
-    my $out = qx(cd $src && $cc $flags -Wno-error -fPIC $incs -shared -o $dir/unit.so \\
+    my $out = qx(cd $src && $cc $flags -Wno-error -fPIC $incs -shared \\
+        -Wl,-Bsymbolic-functions -o $dir/unit.so \\
         @{[ MCPTest::root() ]}/$source $dir/lines.c @objects @libs 2>&1);
 
     die "it is not built: $out\n" unless -f "$dir/unit.so";

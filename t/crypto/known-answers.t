@@ -249,6 +249,7 @@ for my $case (
     [ 'is longer',           "${text}A" ],
     [ 'has a blank',         substr($text, 0, 48) . '+' . $last ],
     [ 'has "=" at its end',  substr($text, 0, 49) . '=' ],
+    [ 'has "=" before its end', substr($text, 0, 48) . '=A' ],
     [ 'has another version', 'Ag' . substr $text, 2 ],
     [ 'has version 0',       'AA' . substr $text, 2 ],
     map { [ "ends in $_", substr($text, 0, 49) . $_ ] } qw(B h x _ 0 P),

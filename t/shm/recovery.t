@@ -120,6 +120,23 @@ END
     }
 }
 
+# others hold the mutex between two sections
+
+$zone->run('between two sections', <<"END");
+1 open a alice 2
+kill 2
+time 1000
+3 held-then \$pid_1
+1 run => timers w2 w3
+1 slept => slept 31
+1 gauges => gauges workers=2 streams=0 pending=0 held=0 calls=0 redis=0,0,0
+kill 1
+3 held-then \$pid_3
+3 deliver a 1 10 => no-session w1
+3 slept => slept 31
+3 lock => locked slept=0
+END
+
 # a dead holder
 
 $zone->run('a worker that died in the lock', <<'END');

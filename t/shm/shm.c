@@ -46,6 +46,7 @@ typedef struct {
     ngx_msec_t             now;
     ngx_msec_t             slept;      /* by usleep(), of one lock */
     ngx_uint_t             yields;
+    ngx_pid_t              holder;     /* locks at the next wake-up */
     ngx_msec_t             held;       /* when the holder unlocks; 0: never */
     u_char                 ids[MAX_WORKERS][NGX_MCP_WORKER_ID_LEN];
     int                    alive[MAX_WORKERS];
@@ -331,6 +332,14 @@ ngx_mcp_wakeup_send(u_char *id, ngx_log_t *log)
     i = worker_of(id);
 
     happens(" w%d", i);
+
+    if (common->holder) {
+        common->held = 16;
+        common->slept = 0;
+        *((ngx_mcp_zone_t *) main_conf.zone->data)->shpool->mutex.lock
+            = common->holder;
+        common->holder = 0;
+    }
 
     return common->unsure[i] ? NGX_ERROR
            : common->alive[i] ? NGX_OK : NGX_DECLINED;
@@ -1252,6 +1261,11 @@ command_workers(void)
         happens(" %d", (int) common->slept);
         common->slept = 0;
         return "slept";
+    }
+
+    if (strcmp(word[1], "held-then") == 0) {
+        common->holder = number(2);
+        return "ok";
     }
 
     if (strcmp(word[1], "yields") == 0) {

@@ -12,8 +12,8 @@
  *
  * An answer has behind it what was done: ">ID": a call was started, "!ID": it
  * was ended, "NAME<DATA>": an event was sent, "NAME[DATA]": and it was the last
- * one, "NAME(DATA)": an answer to a POST, "x:NAME": the session was freed.  In
- * DATA "_" is a blank and "|" is LF.
+ * one, "NAME(DATA)": an answer to a POST, "dropped": a good answer that nobody
+ * wants, "x:NAME": the session was freed.  In DATA "_" is a blank and "|" is LF.
  */
 
 #define OTHER_COMMANDS
@@ -347,6 +347,11 @@ call_event(ngx_event_t *ev)
 
     calls[i] = NULL;
     call->classify(call);
+
+    if (call->ctx.vars.result == NGX_MCP_RESULT_DROPPED) {
+        happens(" dropped");
+    }
+
     call->handler(call);
     ngx_mcp_call_free(call);
 }

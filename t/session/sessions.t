@@ -125,9 +125,9 @@ mark 1
 1 end-stream a $n => ok a@{[ closed(1, 'unknown') ]} a@{[ closed(2, 'unknown') ]} a@{[ closed(3, 'no') ]} a@{[ closed(4, 'no') ]} a[$last]
 1 events
 1 gauges => gauges workers=3 streams=0 pending=0 held=0 calls=2 redis=0,0,0
-1 answer 1 200 @{[ result(1) ]} => ok
+1 answer 1 200 @{[ result(1) ]} => ok dropped
 1 root => /records=0 tombstones=0 leftovers=113 /
-1 answer 2 200 @{[ result(2) ]} => ok
+1 answer 2 200 @{[ result(2) ]} => ok dropped
 1 events => events x:a
 1 counters => counters opened=1 requests=4 abandoned=2 $name=1
 empty
@@ -341,8 +341,8 @@ time 1
 1 state a => /calls=2 messages=3 kept=59\$/
 1 events
 1 root => /leftovers=226 /
-1 answer 1 200 @{[ result(1) ]} => ok
-1 answer 3 200 @{[ result(3) ]} => ok
+1 answer 1 200 @{[ result(1) ]} => ok dropped
+1 answer 3 200 @{[ result(3) ]} => ok dropped
 1 events => events x:a
 1 root => /records=1 tombstones=1 leftovers=0 /
 same 1
@@ -361,7 +361,7 @@ $zone->run('a lost stream with nothing to keep', <<"END");
 1 left b
 1 events
 1 root => /tombstones=1 leftovers=113 /
-1 answer 1 200 @{[ result(1) ]} => ok
+1 answer 1 200 @{[ result(1) ]} => ok dropped
 1 events => events x:b
 1 root => /leftovers=0 /
 1 stream c alice => done c$first
@@ -513,7 +513,7 @@ $zone->run('a stream that replaces one of this worker', <<"END");
 1 events
 1 post b @{[ request(1) ]} => accepted
 1 events => events b@{[ event($used->(1, 'elsewhere')) ]}
-1 answer 1 200 @{[ result(1) ]} => ok
+1 answer 1 200 @{[ result(1) ]} => ok dropped
 1 events => events x:a
 1 stream c alice a => done b[] c$first
 1 events => events x:b

@@ -447,4 +447,18 @@ time 1
 empty
 END
 
+# there is room for the record of a session, but not for that of its user
+
+$zone->run('no room for a user', <<"END");
+1 open a alice 2
+1 fill 128 0
+1 root => /records=1 tombstones=0 .* chunks=(\\d+)/
+1 open b bob 2 => declined
+1 open b alice 2
+1 close b => ok -b:idle
+1 fill
+1 close a => ok -a:idle
+empty
+END
+
 finish();

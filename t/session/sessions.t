@@ -11,12 +11,7 @@ use MCPTest ();
 use MCPTest::Zone;
 use Test::More;
 
-my $zone = MCPTest::Zone->new('t/session/session.c',
-    (map { "session/ngx_mcp_$_" } qw(dispatch outcome repeats reply session
-        session_credential session_end session_http session_lost
-        session_timers task)),
-    (map { "codec/ngx_mcp_$_" } qw(event json json_alloc json_number json_scan
-        jsonrpc_answer)));
+my $zone = MCPTest::Zone->new('t/session/session.c', 'session');
 
 my $id    = 'T' x 50;
 my $first = "<id:_$id|event:_endpoint|data:_/messages?session_id=$id||>"
@@ -138,6 +133,14 @@ empty
 END
     }
 }
+
+$zone->run('a message that has arrived when the stream ends', <<"END");
+1 stream a alice => done a$first
+1 post a @{[ request(1) ]} => accepted
+1 end-stream a 2 => ok a@{[ closed(1, 'no') ]} a[retry:_2000||]
+1 events => events x:a
+1 counters => counters opened=1 requests=1 abandoned=1 idle=1
+END
 
 # the number of calls; the order of those that wait
 

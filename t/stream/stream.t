@@ -11,8 +11,7 @@ use MCPTest;
 use MCPTest::Zone;
 use Test::More;
 
-my $zone = MCPTest::Zone->new('t/stream/stream.c', 'stream/ngx_mcp_stream',
-    'stream/ngx_mcp_heartbeat', 'codec/ngx_mcp_event');
+my $zone = MCPTest::Zone->new('t/stream/stream.c', 'stream');
 
 my $header = 'Cache-Control:... X-Accel-Buffering:no '
     . 'header:200:text/event-stream:-1';

@@ -28,21 +28,21 @@ use Test::More;
 use MCPTest::Unit;
 
 
-my @objects = ((map { "shm/ngx_mcp_$_" } qw(announce backend counters eviction
-    in_flight inbox inbox_lost leftovers lookups recovery registry revocation
-    sessions tombstones tree unregister workers workers_dead zone zone_conf)),
-    (map { "codec/ngx_mcp_$_" } qw(envelope json_text jsonrpc)),
-    (map { "crypto/ngx_mcp_$_" } qw(memo session_id)));
-
 my $nothing = 'root records=0 tombstones=0 leftovers=0 inbox=0 in-flight=0 '
     . 'announcements=0/0 ended=0 users=0 chunks=0';
 
 
+# Links all files of the rooms; the program replaces the wake-ups of workers.
+
 sub new {
-    my ($class, $source, @more) = @_;
+    my ($class, $source, @rooms) = @_;
+
+    my $rooms   = join '|', qw(codec crypto shm), @rooms;
+    my @objects = grep { m{\A(?:$rooms)/} && !m{/ngx_mcp_wakeup\z} }
+        MCPTest::Unit::objects();
 
     return bless { unit => MCPTest::Unit->new($source || 't/shm/shm.c',
-        [ @objects, @more ]) }, $class;
+        \@objects) }, $class;
 }
 
 

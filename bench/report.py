@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Make the table and the picture of a run of bench/run.
 
-usage: bench/report.py FILE.json
+usage: bench/report.py [--summary] FILE.json
 
-Writes FILE.md and FILE.svg beside it.
+Writes FILE.md and FILE.svg beside it.  --summary prints the rows that have an
+aim, for README.md.
 """
 
 import json
@@ -17,6 +18,10 @@ WIDTH, LEFT, RIGHT, HEIGHT, TOP = 860, 430, 90, 22, 58
 def number(value, unit=''):
     """A number with three digits or so, in a unit for people."""
 
+    if unit == '%':
+        return '%.2f %%' % value
+    if unit == 'bytes' and abs(value) < 10:
+        return '%.3f bytes' % value
     if unit == 'bytes':
         for unit, size in (('MB', 1e6), ('kB', 1e3)):
             if abs(value) >= size:
@@ -45,7 +50,7 @@ def result(row, value):
     if row['relation'] == 'difference':
         return ('+' if value >= 0 else '\u2212') \
             + number(abs(value), row['unit'])
-    return number(value, row['unit'])
+    return number(value, row['unit']).replace('-', '\u2212')
 
 
 def between(row):
@@ -88,6 +93,17 @@ def table(rows):
             row['what'], result(row, row['result']['median']),
             number(row['value']['median'], row['unit']), reference(row),
             between(row), aim(row))))
+    return '\n'.join(lines)
+
+
+def summary(rows):
+    lines = ['| | result | reference in the same run | aim |',
+             '|---|---|---|---|']
+    for row in rows:
+        if row['aim'] is not None:
+            lines.append('| %s |' % ' | '.join((
+                row['what'], result(row, row['result']['median']),
+                reference(row), aim(row))))
     return '\n'.join(lines)
 
 
@@ -172,11 +188,15 @@ def write(data, directory):
 
 
 def main():
-    if len(sys.argv) != 2 or not sys.argv[1].endswith('.json'):
+    args = [a for a in sys.argv[1:] if a != '--summary']
+    if len(args) != 1 or not args[0].endswith('.json'):
         sys.exit(__doc__)
-    with open(sys.argv[1], encoding='utf-8') as file:
+    with open(args[0], encoding='utf-8') as file:
         data = json.load(file)
-    write(data, os.path.dirname(sys.argv[1]) or '.')
+    if len(args) != len(sys.argv) - 1:
+        print(summary(data['rows']))
+    else:
+        write(data, os.path.dirname(args[0]) or '.')
 
 
 if __name__ == '__main__':

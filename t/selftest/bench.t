@@ -46,6 +46,7 @@ for my $key (qw(
     peak_legacy_1m peak_mcp_1m wait_legacy wait_mcp
     latency_p50_legacy latency_p50_mcp latency_p99_legacy latency_p99_mcp
     storm_seconds storm_cpu handover_workers_p99 handover_redis_p99
+    idle idle_tls heartbeats_share heartbeats_burst
 )) {
     my $row = $row{$key} || {};
 

@@ -375,6 +375,12 @@ def first_line(*command):
     return ((text.stdout or text.stderr).splitlines() or [''])[0]
 
 
+def without_paths(flags):
+    """Directories of a build change nothing that is measured."""
+
+    return re.sub(r'-f\S+-prefix-map=\S+ ?', '', flags)
+
+
 def machine():
     """What the figures were measured on."""
 
@@ -396,9 +402,9 @@ def machine():
         'nginx': first_line(NGINX, '-v').split('/')[-1],
         'openssl': first_line('openssl', 'version'),
         'gcc': first_line('gcc', '-dumpfullversion'),
-        'module_flags': os.environ.get('CFLAGS') or
-            first_line('dpkg-buildflags', '--get', 'CFLAGS'),
-        'nginx_flags': cc_opt.group(1) if cc_opt else '',
+        'module_flags': without_paths(os.environ.get('CFLAGS') or
+            first_line('dpkg-buildflags', '--get', 'CFLAGS')),
+        'nginx_flags': without_paths(cc_opt.group(1) if cc_opt else ''),
         'commit': first_line('git', '-C', ROOT, 'describe', '--always',
                              '--dirty'),
         'load_before': os.getloadavg()[0],

@@ -84,7 +84,7 @@ sub accesses {
         for my $line (split /\n/, $text) {
             my $fields = decode($line);
 
-            delete @{$fields}{qw(time seconds address bytes)};
+            delete @{$fields}{qw(time seconds wait_ms address bytes)};
             $fields->{session} = hash($fields->{session})
                 if $fields->{session};
             push @lines, join ' ', "$name.log:", map { "$_=$fields->{$_}" }

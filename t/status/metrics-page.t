@@ -210,6 +210,7 @@ nginx_mcp_sse_messages_total{type="response"} 0
 nginx_mcp_sse_messages_not_run_total{reason="repeated"} 0
 nginx_mcp_sse_messages_not_run_total{reason="cancelled"} 0
 nginx_mcp_sse_messages_not_run_total{reason="stream_ended"} 0
+nginx_mcp_sse_messages_not_run_total{reason="timed_out"} 0
 # HELP nginx_mcp_sse_limit_refusals_total Requests refused because a limit was reached, by limit.
 # TYPE nginx_mcp_sse_limit_refusals_total counter
 nginx_mcp_sse_limit_refusals_total{limit="inbox"} 0

@@ -31,6 +31,7 @@
 
 
 static ngx_mcp_event_t *ngx_mcp_event_kept(size_t size);
+static void ngx_mcp_event_drop(ngx_mcp_event_t *ev);
 static u_char *ngx_mcp_event_room(ngx_mcp_event_t *ev);
 static size_t ngx_mcp_event_separator(u_char *p, u_char *last);
 static ngx_mcp_event_t *ngx_mcp_event_escape(ngx_mcp_event_t *ev, size_t n,
@@ -113,7 +114,7 @@ void
 ngx_mcp_event_free(ngx_mcp_event_t *ev)
 {
     size_t        room;
-    ngx_queue_t  *q;
+    ngx_queue_t  *q, *prev;
 
     room = ev->end - ngx_mcp_event_room(ev);
 
@@ -122,23 +123,35 @@ ngx_mcp_event_free(ngx_mcp_event_t *ev)
         return;
     }
 
+    for (q = ngx_queue_last(&ngx_mcp_event_kept_list);
+         q != ngx_queue_sentinel(&ngx_mcp_event_kept_list)
+         && (ngx_mcp_event_nkept == NGX_MCP_EVENT_MAX_KEPT
+             || ngx_mcp_event_kept_size + room > NGX_MCP_EVENT_MAX_KEPT_SIZE);
+         q = prev)
+    {
+        prev = ngx_queue_prev(q);
+
+        ngx_mcp_event_drop(ngx_queue_data(q, ngx_mcp_event_t, queue));
+    }
+
     ngx_queue_insert_head(&ngx_mcp_event_kept_list, &ev->queue);
     ngx_mcp_event_nkept++;
     ngx_mcp_event_kept_size += room;
+}
 
-    while (ngx_mcp_event_nkept > NGX_MCP_EVENT_MAX_KEPT
-           || ngx_mcp_event_kept_size > NGX_MCP_EVENT_MAX_KEPT_SIZE)
-    {
-        q = ngx_queue_last(&ngx_mcp_event_kept_list);
-        ngx_queue_remove(q);
 
-        ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
+/*
+ * Frees a kept event.
+ */
 
-        ngx_mcp_event_nkept--;
-        ngx_mcp_event_kept_size -= ev->end - ngx_mcp_event_room(ev);
+static void
+ngx_mcp_event_drop(ngx_mcp_event_t *ev)
+{
+    ngx_mcp_event_nkept--;
+    ngx_mcp_event_kept_size -= ev->end - ngx_mcp_event_room(ev);
 
-        ngx_free(ev);
-    }
+    ngx_queue_remove(&ev->queue);
+    ngx_free(ev);
 }
 
 

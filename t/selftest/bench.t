@@ -12,6 +12,9 @@ use FindBin;
 use JSON::PP qw(decode_json);
 use Test::More;
 
+plan(skip_all => 'with a sanitizer nothing is measured')
+    if $ENV{MCP_SSE_SANITIZE} || $ENV{MCP_SSE_VALGRIND};
+
 my $root = "$FindBin::Bin/../..";
 my $dir = tempdir(CLEANUP => 1);
 my $build = $ENV{BUILD} || "$root/build";

@@ -434,8 +434,7 @@ ngx_mcp_dispatch_next(ngx_mcp_session_t *s)
 static void
 ngx_mcp_dispatch_start(ngx_mcp_task_t *task)
 {
-    ngx_int_t           rc;
-    ngx_mcp_session_t  *s;
+    ngx_int_t  rc;
 
     rc = ngx_mcp_place_queue_enter(task);
 
@@ -448,12 +447,11 @@ ngx_mcp_dispatch_start(ngx_mcp_task_t *task)
         return;
     }
 
-    s = task->session;
-
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "mcp session %*s starts a call, running: %ui, "
-                   "waited: %M ms", (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
-                   s->ncalls, ngx_current_msec - task->accepted);
+                   "waited: %M ms", (size_t) NGX_MCP_HASH_LEN,
+                   task->session->sid.hash, task->session->ncalls,
+                   ngx_current_msec - task->accepted);
 
     ngx_mcp_task_start(task);
 }

@@ -288,7 +288,9 @@ ngx_mcp_call_filter_resume(ngx_event_t *ev)
 
     u = call->subrequest->upstream;
 
-    if (call->end || u == NULL || u->peer.connection == NULL) {
+    /* a call that lingers is read to its end, too */
+
+    if (call->over || u == NULL || u->peer.connection == NULL) {
         return;
     }
 

@@ -36,7 +36,7 @@ ngx_mcp_call_linger(ngx_mcp_call_t *call)
     call->data = NULL;
 
     if (call->answer) {
-        ngx_free(call->answer);
+        ngx_mcp_event_free(call->answer);
         call->answer = NULL;
     }
 

@@ -6,8 +6,8 @@
  * process works without waiting for events.
  *
  * The file of the environment variable BURST, of 8 bytes, has it in
- * nanoseconds of CPU time, so that other processes do not add to it.  Whoever
- * writes 0 there begins anew.
+ * nanoseconds of CPU time, so that other processes do not add to it.
+ * bench/heartbeats writes 0 there to start the measurement.
  */
 
 #define _GNU_SOURCE

@@ -5,9 +5,10 @@
  * The tasks that wait for a place at Frappe: mcp_sse_backend_calls.
  *
  * A user has one queue in a worker, for all of its sessions, in the order in
- * which the tasks came.  Whose turn it is among users and workers is told by
- * shm/ngx_mcp_places.c.  A task that waits stays in the list "waiting" of its
- * session, which owns it, and keeps a worker that shuts down alive.
+ * which the tasks came.  shm/ngx_mcp_places.c decides which user, and which of
+ * its workers, gets the next place.  A task that waits stays in the list
+ * "waiting" of its session, which owns it, and keeps a worker that shuts down
+ * alive.
  */
 
 #include "ngx_mcp_place_queue.h"

@@ -13,7 +13,7 @@
  * An answer has behind it what was done: ">ID": a call was started, "!ID": it
  * was ended, "NAME<DATA>": an event was sent, "NAME[DATA]": and it was the last
  * one, "NAME(DATA)": an answer to a POST, "dropped": a good answer that nobody
- * wants, "x:NAME": the session was freed.  In DATA "_" is a blank and "|" is LF.
+ * wants, "x:NAME": the session was freed.  In DATA "_" is a blank, "|" LF.
  */
 
 #define OTHER_COMMANDS

@@ -6,13 +6,14 @@
  *     N get [event] [head]           opens the stream
  *     N send BYTES | N send none     an event, or none for want of memory
  *     N end BYTES | N end none       the last event
- *     N takes BYTES                  the client is going to take as many, or all
+ *     N takes BYTES | N takes all    the client takes as many from now on
  *     N postponed 0|1                the output waits for a subrequest
  *     N write | N write timed-out    runs the write handler
  *
- * An answer has behind it what was done: "out:N": the filter got a chain of
- * events of N bytes, "flushed" if it is to be sent at once; "got:N": the client
- * got N bytes; "finalize:RC"; "last"; "closed:REASON": the owner was told.
+ * What the command did follows in its answer.  "out:N": the stream gave the
+ * output filter events of N bytes; "flushed": and asked to send them at once;
+ * "got:N": the client received N bytes; "finalize:RC", "last": as nginx calls
+ * it; "closed:REASON": the owner of the stream was told.
  */
 
 #define OTHER_COMMANDS

@@ -39,6 +39,7 @@ typedef struct ngx_mcp_auth_lookup_s    ngx_mcp_auth_lookup_t;
 typedef struct ngx_mcp_auth_waiter_s    ngx_mcp_auth_waiter_t;
 typedef struct ngx_mcp_exchange_s  ngx_mcp_exchange_t;
 typedef struct ngx_mcp_remote_send_s   ngx_mcp_remote_send_t;
+typedef struct ngx_mcp_modern_s    ngx_mcp_modern_t;
 
 
 /*
@@ -307,6 +308,10 @@ struct ngx_mcp_sink_s {
 
     u_char                      *session_key;  /* or NULL: ignored */
     ngx_queue_t                  in_flight;    /* ids for its next tasks */
+
+    /* the request, if it is of the modern era: http/ngx_mcp_ctx.h */
+
+    ngx_mcp_modern_t            *modern;       /* or NULL */
 
     unsigned                     open:1;       /* answers are wanted */
     unsigned                     progress:1;   /* notifications, too */

@@ -68,6 +68,7 @@ ngx_mcp_exchange_create(ngx_http_request_t *r)
     x->sink.tell = ngx_mcp_exchange_tell;
     x->sink.ended = ngx_mcp_exchange_task_ended;
     x->sink.session_key = x->ctx->has_session_id ? x->ctx->sid.key : NULL;
+    x->sink.modern = x->ctx->modern;
     x->sink.progress = x->ctx->accept_stream;
     x->sink.streamable = 1;
     x->sink.open = 1;

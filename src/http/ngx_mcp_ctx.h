@@ -10,6 +10,7 @@
 
 
 #include "ngx_mcp.h"
+#include "ngx_mcp_request_meta.h"
 
 
 /* the values of $mcp_sse_* for a request or a call */
@@ -56,6 +57,24 @@ typedef struct {
 
 
 /*
+ * A request of the modern era: of a version from 2026-07-28 on, that has no
+ * sessions.  In the pool of the request.
+ */
+
+struct ngx_mcp_modern_s {
+    ngx_mcp_request_meta_t           meta;
+    ngx_str_t                        method;   /* decoded */
+    ngx_str_t                        id;       /* raw; data is NULL before its
+                                                  body is read, and in a
+                                                  notification */
+    ngx_str_t                        server_info; /* of the backend, raw, or
+                                                     empty: not known */
+    ngx_int_t                        code;     /* of the error that answers it,
+                                                  or 0 */
+};
+
+
+/*
  * The context belongs to the request and lives in its pool, in that of a
  * stream for hours: what only some requests need is allocated for these.  The
  * context of a fake request is part of its call.
@@ -97,6 +116,8 @@ struct ngx_mcp_ctx_s {
     unsigned                         batches:1;    /* the version has them */
     unsigned                         accept_json:1;
     unsigned                         accept_stream:1;
+
+    ngx_mcp_modern_t                *modern;       /* NULL: the older era */
 };
 
 

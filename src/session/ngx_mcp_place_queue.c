@@ -109,16 +109,10 @@ ngx_mcp_place_queue_leave(ngx_mcp_task_t *task)
 static void
 ngx_mcp_place_queue_granted(void)
 {
-    ngx_uint_t             n;
     ngx_mcp_place_user_t  *user;
 
-    while ((user = ngx_mcp_places_claim(&n)) != NULL) {
-
-        /* the last turn may free the user */
-
-        while (n--) {
-            ngx_mcp_place_queue_turn(user);
-        }
+    while ((user = ngx_mcp_places_claim()) != NULL) {
+        ngx_mcp_place_queue_turn(user);
     }
 }
 

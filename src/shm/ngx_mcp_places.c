@@ -38,8 +38,7 @@
 
 static ngx_uint_t ngx_mcp_places_take_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_place_user_t *user);
-static ngx_mcp_place_user_t *ngx_mcp_places_claim_locked(ngx_mcp_zone_t *zone,
-    ngx_uint_t *n);
+static ngx_mcp_place_user_t *ngx_mcp_places_claim_locked(ngx_mcp_zone_t *zone);
 static ngx_mcp_place_user_t *ngx_mcp_places_unlisted_locked(
     ngx_mcp_zone_t *zone);
 static void ngx_mcp_places_grant(ngx_mcp_zone_t *zone);
@@ -169,7 +168,7 @@ ngx_mcp_places_take_locked(ngx_mcp_zone_t *zone, ngx_mcp_place_user_t *user)
 
 
 ngx_mcp_place_user_t *
-ngx_mcp_places_claim(ngx_uint_t *n)
+ngx_mcp_places_claim(void)
 {
     ngx_mcp_zone_t        *zone;
     ngx_mcp_place_user_t  *user;
@@ -182,7 +181,7 @@ ngx_mcp_places_claim(ngx_uint_t *n)
 
     ngx_mcp_zone_lock(zone);
 
-    user = ngx_mcp_places_claim_locked(zone, n);
+    user = ngx_mcp_places_claim_locked(zone);
 
     ngx_mcp_places_unlock(zone);
 
@@ -191,7 +190,7 @@ ngx_mcp_places_claim(ngx_uint_t *n)
 
 
 static ngx_mcp_place_user_t *
-ngx_mcp_places_claim_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n)
+ngx_mcp_places_claim_locked(ngx_mcp_zone_t *zone)
 {
     ngx_queue_t            *q;
     ngx_mcp_worker_t       *self;
@@ -209,18 +208,17 @@ ngx_mcp_places_claim_locked(ngx_mcp_zone_t *zone, ngx_uint_t *n)
         entry = ngx_queue_data(q, ngx_mcp_place_entry_t, grants);
 
         user = entry->local;
-        *n = ngx_mcp_places_accept_locked(entry);
+        ngx_mcp_places_accept_locked(entry);
 
     } else {
         user = ngx_mcp_places_unlisted_locked(zone);
-        *n = 1;
     }
 
     if (user) {
-        user->waiting -= *n;
-        user->running += *n;
-        self->calls_waiting -= *n;
-        self->places += *n;
+        user->waiting--;
+        user->running++;
+        self->calls_waiting--;
+        self->places++;
     }
 
     return user;

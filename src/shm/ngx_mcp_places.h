@@ -61,11 +61,11 @@ ngx_mcp_place_user_t *ngx_mcp_places_user(u_char *key);
 ngx_uint_t ngx_mcp_places_take(ngx_mcp_place_user_t *user);
 
 /*
- * Returns a user of this worker of which *n calls that wait have got places,
- * and counts them as running; NULL if there is none.
+ * Returns a user of this worker of which a call that waits has got a place, and
+ * counts the call as running; NULL if there is none.
  */
 
-ngx_mcp_place_user_t *ngx_mcp_places_claim(ngx_uint_t *n);
+ngx_mcp_place_user_t *ngx_mcp_places_claim(void);
 
 /*
  * A call that waits is not going to run; the place of a call is given back, and

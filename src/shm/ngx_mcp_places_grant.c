@@ -186,19 +186,13 @@ ngx_mcp_places_unwait_locked(ngx_mcp_place_entry_t *entry, ngx_uint_t n)
 }
 
 
-ngx_uint_t
+void
 ngx_mcp_places_accept_locked(ngx_mcp_place_entry_t *entry)
 {
-    ngx_uint_t  n;
+    ngx_mcp_places_ungrant_locked(entry, 1);
 
-    n = entry->granted;
-
-    ngx_mcp_places_ungrant_locked(entry, n);
-
-    entry->running += n;
-    entry->user->running += n;
-
-    return n;
+    entry->running++;
+    entry->user->running++;
 }
 
 

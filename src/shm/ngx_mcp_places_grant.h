@@ -37,10 +37,10 @@ void ngx_mcp_places_wait_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_place_entry_t *entry, ngx_uint_t n);
 
 /*
- * The worker takes what was granted to the entry: returns the number.
+ * The worker takes one of the places that were granted to the entry.
  */
 
-ngx_uint_t ngx_mcp_places_accept_locked(ngx_mcp_place_entry_t *entry);
+void ngx_mcp_places_accept_locked(ngx_mcp_place_entry_t *entry);
 
 /*
  * A call that waits has left; a call that ran has ended, and is not counted any

@@ -203,7 +203,6 @@ command(char *line, char *out)
 {
     int                    n;
     char                   word[3][64];
-    ngx_uint_t             claimed;
     ngx_mcp_place_user_t  *u;
 
     word[1][0] = '\0';
@@ -222,12 +221,8 @@ command(char *line, char *out)
         sprintf(out, "%d", (int) ngx_mcp_places_take(user(word[1])));
 
     } else if (strcmp(word[0], "claim") == 0) {
-        u = ngx_mcp_places_claim(&claimed);
-        if (u) {
-            sprintf(out, "%c %d", u->key[0], (int) claimed);
-        } else {
-            strcpy(out, "-");
-        }
+        u = ngx_mcp_places_claim();
+        sprintf(out, "%c", u ? u->key[0] : '-');
 
     } else if (strcmp(word[0], "leave") == 0) {
         ngx_mcp_places_leave(user(word[1]));

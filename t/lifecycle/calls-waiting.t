@@ -110,6 +110,33 @@ sub known {
     $_->{conn}->close for @old;
 }
 
+# a reload: a notification has no client that waits, and is not lost
+
+{
+    my $nginx = start_http(workers => 2, http => 'mcp_sse_backend_calls 1;');
+    my @old   = $nginx->wait_workers;
+
+    known($nginx);
+
+    my $call = at($nginx, $old[0], 0, hold('n1'));
+
+    ok(settled($nginx, 1, 0), 'a call of one worker runs');
+
+    my $post = at($nginx, $old[1], 1, notification('notifications/x'));
+
+    $post->wait;
+    is($post->status, 202, 'another worker accepts a notification');
+    ok(settled($nginx, 1, 1), 'and waits');
+
+    my @gone = $nginx->reload;
+
+    $_->{conn}->close for $call, $post;
+    is($frappe->count('notifications/x'), 0, 'after the reload, too');
+    $frappe->open_gate('n1');
+    ok($nginx->wait_gone(\@gone), 'the old workers end');
+    is($frappe->count('notifications/x'), 1, 'but not before it has run');
+}
+
 # a graceful stop: a call that was cancelled does not keep the worker
 
 {

@@ -3,7 +3,8 @@
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
  * Session ids: an id is valid for the purpose, site, user and secret for which
- * it was made, and for no other; each id has one text.
+ * it was made, and for no other; its claims are those with which it was made;
+ * each id has one text.
  *
  * Input: the text of an id, if the first byte is 0; otherwise how to make one,
  * and what to change before it is verified.
@@ -15,16 +16,21 @@
 #include <openssl/hmac.h>
 
 
+#define SESSION_ID_MAX_BYTES  104
+
+
 static void session_id_text(fuzz_input_t *in);
-static void session_id_form(ngx_mcp_session_id_t *sid, ngx_str_t *text);
+static size_t session_id_form(ngx_mcp_session_id_t *sid, ngx_str_t *text,
+    ngx_str_t *claims, u_char *raw);
+static ngx_uint_t session_id_value(u_char ch);
 static void session_id_made(fuzz_input_t *in);
 static ngx_str_t session_id_change(ngx_str_t *s, ngx_uint_t at);
 static void session_id_shift(ngx_str_t *site, ngx_str_t *user);
-static void session_id_mac(ngx_mcp_session_id_t *sid, ngx_str_t *secret,
+static void session_id_mac(u_char *raw, size_t len, ngx_str_t *secret,
     const char *purpose, ngx_str_t *site, ngx_str_t *user);
 static u_char *session_id_part(u_char *p, const void *data, size_t len);
 static ngx_int_t session_id_check(ngx_str_t *text, ngx_str_t *secret,
-    const char *purpose, ngx_str_t *site, ngx_str_t *user);
+    const char *purpose, ngx_str_t *site, ngx_str_t *user, ngx_str_t *claims);
 
 
 static const char  *session_id_purposes[] = { "legacy", "streamable" };
@@ -58,65 +64,101 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void
 session_id_text(fuzz_input_t *in)
 {
-    ngx_str_t             text, secret, site, user;
+    u_char                buf[NGX_MCP_SESSION_ID_MAX_CLAIMS];
+    u_char                raw[SESSION_ID_MAX_BYTES];
+    ngx_str_t             text, secret, site, user, claims;
     ngx_mcp_session_id_t  sid;
 
     text = fuzz_rest(in);
+    claims.data = buf;
 
     ngx_str_set(&secret, "a secret that the fuzzer does not know");
     ngx_str_set(&site, "site.example");
     ngx_str_set(&user, "user@example.com");
 
-    if (ngx_mcp_session_id_parse(&sid, &text) != NGX_OK) {
+    if (ngx_mcp_session_id_parse(&sid, &text, &claims) != NGX_OK) {
         return;
     }
 
-    session_id_form(&sid, &text);
+    (void) session_id_form(&sid, &text, &claims, raw);
 
-    fuzz_check(session_id_check(&text, &secret, "legacy", &site, &user)
+    fuzz_check(session_id_check(&text, &secret, "legacy", &site, &user, NULL)
                == NGX_DECLINED, "a forged id is refused");
 }
 
 
 /*
- * RFC 4648, 5 by OpenSSL, whose alphabet is that of section 4.
+ * RFC 4648, 5: six bits for each character, those that are left over are zero.
+ * Fills "raw" and returns its length.
  */
 
-static void
-session_id_form(ngx_mcp_session_id_t *sid, ngx_str_t *text)
+static size_t
+session_id_form(ngx_mcp_session_id_t *sid, ngx_str_t *text, ngx_str_t *claims,
+    u_char *raw)
 {
-    u_char      base64[64], digest[32];
-    ngx_uint_t  i;
+    size_t      i, len;
+    u_char      digest[32];
+    ngx_uint_t  bits, n;
 
-    (void) EVP_EncodeBlock(base64, sid->raw, NGX_MCP_SESSION_ID_BYTES);
+    fuzz_check(text->len >= 50 && text->len <= 139 && text->len % 4 != 1,
+               "the length of an id");
 
-    for (i = 0; i < NGX_MCP_SESSION_ID_LEN; i++) {
-        base64[i] = base64[i] == '+' ? '-' : base64[i] == '/' ? '_' : base64[i];
+    len = bits = n = 0;
+
+    for (i = 0; i < text->len; i++) {
+        bits = (bits << 6 | session_id_value(text->data[i])) & 0xffff;
+        n += 6;
+
+        if (n >= 8) {
+            n -= 8;
+            raw[len++] = (u_char) (bits >> n);
+        }
     }
 
-    fuzz_check(text->len == NGX_MCP_SESSION_ID_LEN
-               && ngx_memcmp(base64, text->data, text->len) == 0,
-               "an id has one text");
-    fuzz_check(sid->raw[0] == 1, "the version of an id is 1");
-    fuzz_check(sid->issued == ((time_t) sid->raw[1] << 24 | sid->raw[2] << 16
-                               | sid->raw[3] << 8 | sid->raw[4]),
+    fuzz_check((bits & ((1 << n) - 1)) == 0, "an id has one text");
+    fuzz_check(raw[0] == (len == 37 ? 1 : 2), "the version of an id");
+    fuzz_check(sid->issued == ((time_t) raw[1] << 24 | raw[2] << 16
+                               | raw[3] << 8 | raw[4]),
                "the time of an id is in its bytes");
+    fuzz_check(ngx_memcmp(sid->instance, raw + 5, 4) == 0,
+               "the instance is in its bytes");
+    fuzz_check(claims->len == len - 37
+               && (claims->len == 0
+                   || ngx_memcmp(claims->data, raw + 21, claims->len) == 0),
+               "the claims are in its bytes");
 
-    (void) EVP_Digest(sid->raw, NGX_MCP_SESSION_ID_BYTES, digest, NULL,
-                      EVP_sha256(), NULL);
+    (void) EVP_Digest(raw, len, digest, NULL, EVP_sha256(), NULL);
 
     fuzz_check(ngx_memcmp(sid->key, digest, NGX_MCP_DIGEST_LEN) == 0,
                "the key of an id is its digest");
+
+    return len;
+}
+
+
+static ngx_uint_t
+session_id_value(u_char ch)
+{
+    static const char  *alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "abcdefghijklmnopqrstuvwxyz0123456789-_";
+    const char         *p;
+
+    p = ch ? strchr(alphabet, ch) : NULL;
+
+    fuzz_check(p != NULL, "an id has the characters of base64url");
+
+    return p - alphabet;
 }
 
 
 static void
 session_id_made(fuzz_input_t *in)
 {
-    u_char                bytes[NGX_MCP_SESSION_ID_LEN];
+    u_char                bytes[NGX_MCP_SESSION_ID_MAX_LEN];
+    u_char                raw[SESSION_ID_MAX_BYTES];
     u_char                instance[NGX_MCP_INSTANCE_LEN];
     time_t                issued;
-    ngx_str_t             text, secret, site, user;
+    ngx_str_t             text, secret, site, user, claims;
     ngx_uint_t            change, at;
     const char           *purpose;
     ngx_mcp_session_id_t  sid;
@@ -128,30 +170,31 @@ session_id_made(fuzz_input_t *in)
     ngx_memset(instance, fuzz_number(in, 255), NGX_MCP_INSTANCE_LEN);
 
     secret = fuzz_field(in);
+    claims = fuzz_field(in);
     site = fuzz_field(in);
     user = fuzz_rest(in);
 
-    if (ngx_mcp_session_id_make(&sid, bytes, &secret, instance, issued, purpose,
-                                &site, &user)
+    text.data = bytes;
+
+    if (ngx_mcp_session_id_make(&sid, &text, &secret, instance, issued, purpose,
+                                &site, &user, claims.len ? &claims : NULL)
         != NGX_OK)
     {
-        fuzz_check(secret.len == 0, "an id is made with any secret");
+        fuzz_check(secret.len == 0 || claims.len > 67,
+                   "an id is made with any secret and claims");
         return;
     }
 
-    text.data = bytes;
-    text.len = NGX_MCP_SESSION_ID_LEN;
+    session_id_mac(raw, session_id_form(&sid, &text, &claims, raw), &secret,
+                   purpose, &site, &user);
 
-    session_id_form(&sid, &text);
-    session_id_mac(&sid, &secret, purpose, &site, &user);
-
-    fuzz_check(session_id_check(&text, &secret, purpose, &site, &user)
+    fuzz_check(session_id_check(&text, &secret, purpose, &site, &user, &claims)
                == NGX_OK, "an id is valid for whom it was made");
 
     switch (change % 6) {
 
     case 0:
-        bytes[at % NGX_MCP_SESSION_ID_LEN] ^= (u_char) (1 << (at >> 8) % 8);
+        bytes[at % text.len] ^= (u_char) (1 << (at >> 8) % 8);
         break;
 
     case 1:
@@ -178,7 +221,7 @@ session_id_made(fuzz_input_t *in)
         session_id_shift(&site, &user);
     }
 
-    fuzz_check(session_id_check(&text, &secret, purpose, &site, &user)
+    fuzz_check(session_id_check(&text, &secret, purpose, &site, &user, NULL)
                != NGX_OK, "an id is not valid for anything else");
 }
 
@@ -239,25 +282,30 @@ session_id_shift(ngx_str_t *site, ngx_str_t *user)
  */
 
 static void
-session_id_mac(ngx_mcp_session_id_t *sid, ngx_str_t *secret,
-    const char *purpose, ngx_str_t *site, ngx_str_t *user)
+session_id_mac(u_char *raw, size_t len, ngx_str_t *secret, const char *purpose,
+    ngx_str_t *site, ngx_str_t *user)
 {
     u_char  *p, *buf, mac[EVP_MAX_MD_SIZE];
 
-    buf = fuzz_alloc(&session_id_in, site->len + user->len + 128);
+    buf = fuzz_alloc(&session_id_in, site->len + user->len + 256);
 
     p = session_id_part(buf, purpose, ngx_strlen(purpose));
-    p = session_id_part(p, sid->raw, 1);
-    p = session_id_part(p, sid->raw + 1, 4);
-    p = session_id_part(p, sid->raw + 5, 4);
-    p = session_id_part(p, sid->raw + 9, 12);
+    p = session_id_part(p, raw, 1);
+    p = session_id_part(p, raw + 1, 4);
+    p = session_id_part(p, raw + 5, 4);
+    p = session_id_part(p, raw + 9, 12);
+
+    if (raw[0] == 2) {
+        p = session_id_part(p, raw + 21, len - 37);
+    }
+
     p = session_id_part(p, site->data, site->len);
     p = session_id_part(p, user->data, user->len);
 
     (void) HMAC(EVP_sha256(), secret->data, (int) secret->len, buf, p - buf,
                 mac, NULL);
 
-    fuzz_check(ngx_memcmp(mac, sid->raw + 21, 16) == 0,
+    fuzz_check(ngx_memcmp(mac, raw + len - 16, 16) == 0,
                "the MAC is over each part with its length");
 }
 
@@ -275,20 +323,20 @@ session_id_part(u_char *p, const void *data, size_t len)
 
 
 /*
- * Parses and verifies, with another secret in front of the one that is given.
+ * Parses and verifies, with another secret in front of the one that is given;
+ * twice, since the second time it is known.
  */
 
 static ngx_int_t
 session_id_check(ngx_str_t *text, ngx_str_t *secret, const char *purpose,
-    ngx_str_t *site, ngx_str_t *user)
+    ngx_str_t *site, ngx_str_t *user, ngx_str_t *claims)
 {
-    ngx_str_t             secrets[2];
+    u_char                buf[NGX_MCP_SESSION_ID_MAX_CLAIMS];
+    ngx_int_t             rc, first;
+    ngx_str_t             secrets[2], read;
+    ngx_uint_t            i;
     ngx_array_t           list;
     ngx_mcp_session_id_t  sid;
-
-    if (ngx_mcp_session_id_parse(&sid, text) != NGX_OK) {
-        return NGX_DECLINED;
-    }
 
     ngx_str_set(&secrets[0], "the newest secret");
     secrets[1] = *secret;
@@ -297,5 +345,26 @@ session_id_check(ngx_str_t *text, ngx_str_t *secret, const char *purpose,
     list.elts = secrets;
     list.nelts = 2;
 
-    return ngx_mcp_session_id_verify(&sid, &list, purpose, site, user);
+    read.data = buf;
+    first = rc = NGX_DECLINED;
+
+    for (i = 0; i < 2; i++) {
+
+        if (ngx_mcp_session_id_parse(&sid, text, &read) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        fuzz_check(claims == NULL
+                   || (claims->len == read.len
+                       && (read.len == 0
+                           || ngx_memcmp(claims->data, buf, read.len) == 0)),
+                   "the claims are those with which an id was made");
+
+        rc = ngx_mcp_session_id_verify(&sid, text, &list, purpose, site, user);
+
+        fuzz_check(i == 0 || rc == first, "an id is verified as before");
+        first = rc;
+    }
+
+    return rc;
 }

@@ -12,7 +12,7 @@
 #include "ngx_mcp_memo.h"
 
 
-/* 400 kB in each worker, of which pages are used when entries are */
+/* 440 kB in each worker, of which pages are used when entries are */
 
 #define NGX_MCP_MEMO_ENTRIES    1024
 

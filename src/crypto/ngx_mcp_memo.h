@@ -18,7 +18,7 @@
 #include <ngx_core.h>
 
 
-#define NGX_MCP_MEMO_VALUE_LEN  72    /* bytes */
+#define NGX_MCP_MEMO_VALUE_LEN  108    /* bytes */
 
 
 /*

@@ -2,82 +2,104 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Session ids: format and MAC; HMAC-SHA-256 digests, random bytes.
+ * Session ids: format and MAC.
  */
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
-#include <openssl/rand.h>
 #include "ngx_mcp_memo.h"
 #include "ngx_mcp_session_id.h"
 
 
-#define NGX_MCP_SESSION_ID_VERSION  1      /* first byte of an id */
+/* first byte of an id */
 
-/* offsets of the fields of a raw id, bytes */
+#define NGX_MCP_SESSION_ID_VERSION         1
+#define NGX_MCP_SESSION_ID_VERSION_CLAIMS  2
+
+/* offsets of the fields of a raw id, bytes; the MAC is at its end */
 
 #define NGX_MCP_SESSION_ID_ISSUED_POS    1
 #define NGX_MCP_SESSION_ID_INSTANCE_POS  5
 #define NGX_MCP_SESSION_ID_RANDOM_POS    9
-#define NGX_MCP_SESSION_ID_MAC_POS       21
+#define NGX_MCP_SESSION_ID_CLAIMS_POS    21
 
-#define NGX_MCP_SHA256_LEN  32             /* bytes, FIPS 180-4 */
+#define NGX_MCP_SESSION_ID_RANDOM_LEN    12
+#define NGX_MCP_SESSION_ID_HEAD_LEN      8     /* issued and instance */
 
-/* short parts are collected here, for fewer calls of OpenSSL; bytes */
+#define NGX_MCP_SESSION_ID_BYTES                                              \
+    (NGX_MCP_SESSION_ID_CLAIMS_POS + NGX_MCP_DIGEST_LEN)
 
-#define NGX_MCP_HMAC_BUF_SIZE  256
-
-/* the longest secret whose prepared HMAC is kept, bytes */
-
-#define NGX_MCP_HMAC_MAX_SECRET_LEN  128
+#define NGX_MCP_SESSION_ID_MAX_BYTES                                          \
+    (NGX_MCP_SESSION_ID_BYTES + NGX_MCP_SESSION_ID_MAX_CLAIMS)
 
 
-static ngx_int_t ngx_mcp_session_id_mac(ngx_mcp_session_id_t *sid, u_char *mac,
-    ngx_str_t *secret, const char *purpose, ngx_str_t *site,
+typedef struct {
+    size_t       len;
+    u_char       bytes[NGX_MCP_SESSION_ID_MAX_BYTES];
+} ngx_mcp_session_id_raw_t;
+
+
+static ngx_int_t ngx_mcp_session_id_fill(ngx_mcp_session_id_raw_t *raw,
+    u_char *instance, time_t issued, ngx_str_t *claims);
+static void ngx_mcp_session_id_encode(ngx_str_t *text,
+    ngx_mcp_session_id_raw_t *raw);
+static ngx_int_t ngx_mcp_session_id_decode(ngx_mcp_session_id_raw_t *raw,
+    ngx_str_t *text);
+static void ngx_mcp_session_id_set_head(ngx_mcp_session_id_t *sid, u_char *p);
+static void ngx_mcp_session_id_claims(ngx_mcp_session_id_raw_t *raw,
+    ngx_str_t *claims);
+static ngx_int_t ngx_mcp_session_id_mac(ngx_mcp_session_id_raw_t *raw,
+    u_char *mac, ngx_str_t *secret, const char *purpose, ngx_str_t *site,
     ngx_str_t *principal);
 static ngx_uint_t ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid,
-    ngx_str_t *text);
-static void ngx_mcp_session_id_set_issued(ngx_mcp_session_id_t *sid);
-static void ngx_mcp_session_id_remember(ngx_mcp_session_id_t *sid);
-static ngx_int_t ngx_mcp_session_id_digest(ngx_mcp_session_id_t *sid);
-static ngx_int_t ngx_mcp_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac,
-    ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n);
-static ngx_int_t ngx_mcp_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret);
-static EVP_MAC_CTX *ngx_mcp_hmac_ctx(void);
-static ngx_int_t ngx_mcp_digest_parts(EVP_MD_CTX *ctx, ngx_str_t *parts,
-    ngx_uint_t n);
-static ngx_int_t ngx_mcp_sha256(u_char *digest, u_char *data, size_t len);
-static EVP_MD_CTX *ngx_mcp_sha256_ctx(void);
+    ngx_str_t *text, ngx_str_t *claims);
+static void ngx_mcp_session_id_remember(ngx_mcp_session_id_t *sid,
+    ngx_str_t *text, ngx_mcp_session_id_raw_t *raw);
+static ngx_int_t ngx_mcp_session_id_digest(ngx_mcp_session_id_t *sid,
+    ngx_mcp_session_id_raw_t *raw);
 
 
 ngx_int_t
-ngx_mcp_random(u_char *buf, size_t n)
+ngx_mcp_session_id_make(ngx_mcp_session_id_t *sid, ngx_str_t *text,
+    ngx_str_t *secret, u_char *instance, time_t issued, const char *purpose,
+    ngx_str_t *site, ngx_str_t *principal, ngx_str_t *claims)
 {
-    if (n > NGX_MAX_INT32_VALUE || RAND_bytes(buf, (int) n) != 1) {
-        ERR_clear_error();
+    u_char                    *mac;
+    ngx_mcp_session_id_raw_t   raw;
+
+    if (ngx_mcp_session_id_fill(&raw, instance, issued, claims) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    mac = raw.bytes + raw.len - NGX_MCP_DIGEST_LEN;
+
+    if (ngx_mcp_session_id_mac(&raw, mac, secret, purpose, site, principal)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_mcp_session_id_encode(text, &raw);
+    ngx_mcp_session_id_set_head(sid,
+                                raw.bytes + NGX_MCP_SESSION_ID_ISSUED_POS);
+
+    return ngx_mcp_session_id_digest(sid, &raw);
 }
 
 
-ngx_int_t
-ngx_mcp_session_id_make(ngx_mcp_session_id_t *sid, u_char *text,
-    ngx_str_t *secret, u_char *instance, time_t issued, const char *purpose,
-    ngx_str_t *site, ngx_str_t *principal)
+/*
+ * Sets all fields except the MAC.
+ */
+
+static ngx_int_t
+ngx_mcp_session_id_fill(ngx_mcp_session_id_raw_t *raw, u_char *instance,
+    time_t issued, ngx_str_t *claims)
 {
-    u_char     *p;
-    ngx_str_t   src, dst;
+    u_char  *p;
 
-    p = sid->raw;
+    p = raw->bytes;
 
-    *p++ = NGX_MCP_SESSION_ID_VERSION;
+    *p++ = claims ? NGX_MCP_SESSION_ID_VERSION_CLAIMS
+                  : NGX_MCP_SESSION_ID_VERSION;
 
     *p++ = (u_char) (issued >> 24);
     *p++ = (u_char) (issued >> 16);
@@ -86,108 +108,153 @@ ngx_mcp_session_id_make(ngx_mcp_session_id_t *sid, u_char *text,
 
     p = ngx_cpymem(p, instance, NGX_MCP_INSTANCE_LEN);
 
-    if (ngx_mcp_random(p, NGX_MCP_SESSION_ID_MAC_POS
-                                   - NGX_MCP_SESSION_ID_RANDOM_POS)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    raw->len = NGX_MCP_SESSION_ID_BYTES;
+
+    if (claims) {
+
+        if (claims->len == 0 || claims->len > NGX_MCP_SESSION_ID_MAX_CLAIMS) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(p + NGX_MCP_SESSION_ID_RANDOM_LEN, claims->data,
+                   claims->len);
+        raw->len += claims->len;
     }
 
-    p = sid->raw + NGX_MCP_SESSION_ID_MAC_POS;
-
-    if (ngx_mcp_session_id_mac(sid, p, secret, purpose, site, principal)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    src.len = NGX_MCP_SESSION_ID_BYTES;
-    src.data = sid->raw;
-    dst.data = text;
-
-    ngx_encode_base64url(&dst, &src);
-
-    sid->issued = issued;
-
-    return ngx_mcp_session_id_digest(sid);
-}
-
-
-ngx_int_t
-ngx_mcp_session_id_parse(ngx_mcp_session_id_t *sid, ngx_str_t *text)
-{
-    ngx_str_t  dst;
-
-    if (ngx_mcp_session_id_known(sid, text)) {
-        ngx_mcp_session_id_set_issued(sid);
-        return NGX_OK;
-    }
-
-    /*
-     * The last character has two bits of the id and four unused ones, which
-     * the decoder ignores.  They must be zero, or an id would have sixteen
-     * texts.
-     */
-
-    if (text->len != NGX_MCP_SESSION_ID_LEN
-        || ngx_strchr("AQgw", text->data[NGX_MCP_SESSION_ID_LEN - 1]) == NULL)
-    {
-        return NGX_DECLINED;
-    }
-
-    dst.data = sid->raw;
-
-    if (ngx_decode_base64url(&dst, text) != NGX_OK
-        || dst.len != NGX_MCP_SESSION_ID_BYTES)
-    {
-        return NGX_DECLINED;
-    }
-
-    if (sid->raw[0] != NGX_MCP_SESSION_ID_VERSION) {
-        return NGX_DECLINED;
-    }
-
-    ngx_mcp_session_id_set_issued(sid);
-
-    return (ngx_mcp_session_id_digest(sid) == NGX_OK) ? NGX_OK : NGX_DECLINED;
+    return ngx_mcp_random(p, NGX_MCP_SESSION_ID_RANDOM_LEN);
 }
 
 
 static void
-ngx_mcp_session_id_set_issued(ngx_mcp_session_id_t *sid)
+ngx_mcp_session_id_encode(ngx_str_t *text, ngx_mcp_session_id_raw_t *raw)
 {
-    u_char  *p;
+    ngx_str_t  src;
 
-    p = sid->raw + NGX_MCP_SESSION_ID_ISSUED_POS;
+    src.len = raw->len;
+    src.data = raw->bytes;
 
-    sid->issued = (time_t) ((uint32_t) p[0] << 24 | p[1] << 16
-                            | p[2] << 8 | p[3]);
-}
-
-
-u_char *
-ngx_mcp_session_id_instance(ngx_mcp_session_id_t *sid)
-{
-    return sid->raw + NGX_MCP_SESSION_ID_INSTANCE_POS;
+    ngx_encode_base64url(text, &src);
 }
 
 
 ngx_int_t
-ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid, ngx_array_t *secrets,
-    const char *purpose, ngx_str_t *site, ngx_str_t *principal)
+ngx_mcp_session_id_parse(ngx_mcp_session_id_t *sid, ngx_str_t *text,
+    ngx_str_t *claims)
 {
-    u_char      mac[NGX_MCP_DIGEST_LEN], none[NGX_MCP_MEMO_VALUE_LEN];
-    ngx_str_t  *secret, parts[5];
-    ngx_uint_t  i;
+    ngx_mcp_session_id_raw_t  raw;
+
+    if (ngx_mcp_session_id_known(sid, text, claims)) {
+        return NGX_OK;
+    }
+
+    if (ngx_mcp_session_id_decode(&raw, text) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ngx_mcp_session_id_set_head(sid,
+                                raw.bytes + NGX_MCP_SESSION_ID_ISSUED_POS);
+    if (claims) {
+        ngx_mcp_session_id_claims(&raw, claims);
+    }
+
+    return ngx_mcp_session_id_digest(sid, &raw) == NGX_OK ? NGX_OK
+                                                          : NGX_DECLINED;
+}
+
+
+/*
+ * The last character may have bits that are not of the id, which the decoder
+ * ignores.  They must be zero, or an id would have several texts.
+ */
+
+static ngx_int_t
+ngx_mcp_session_id_decode(ngx_mcp_session_id_raw_t *raw, ngx_str_t *text)
+{
+    u_char     again[NGX_MCP_SESSION_ID_MAX_LEN], version;
+    ngx_str_t  dst;
+
+    if (text->len < NGX_MCP_SESSION_ID_LEN
+        || text->len > NGX_MCP_SESSION_ID_MAX_LEN)
+    {
+        return NGX_DECLINED;
+    }
+
+    dst.data = raw->bytes;
+
+    if (ngx_decode_base64url(&dst, text) != NGX_OK
+        || dst.len < NGX_MCP_SESSION_ID_BYTES)
+    {
+        return NGX_DECLINED;
+    }
+
+    raw->len = dst.len;
+    dst.data = again;
+
+    ngx_mcp_session_id_encode(&dst, raw);
+
+    if (dst.len != text->len || ngx_memcmp(again, text->data, dst.len) != 0) {
+        return NGX_DECLINED;
+    }
+
+    version = (raw->len == NGX_MCP_SESSION_ID_BYTES)
+              ? NGX_MCP_SESSION_ID_VERSION
+              : NGX_MCP_SESSION_ID_VERSION_CLAIMS;
+
+    return raw->bytes[0] == version ? NGX_OK : NGX_DECLINED;
+}
+
+
+/*
+ * "p" points to the time and the instance of a raw id.
+ */
+
+static void
+ngx_mcp_session_id_set_head(ngx_mcp_session_id_t *sid, u_char *p)
+{
+    sid->issued = (time_t) ((uint32_t) p[0] << 24 | p[1] << 16
+                            | p[2] << 8 | p[3]);
+
+    ngx_memcpy(sid->instance, p + NGX_MCP_SESSION_ID_INSTANCE_POS
+                              - NGX_MCP_SESSION_ID_ISSUED_POS,
+               NGX_MCP_INSTANCE_LEN);
+}
+
+
+static void
+ngx_mcp_session_id_claims(ngx_mcp_session_id_raw_t *raw, ngx_str_t *claims)
+{
+    claims->len = raw->len - NGX_MCP_SESSION_ID_BYTES;
+
+    ngx_memcpy(claims->data, raw->bytes + NGX_MCP_SESSION_ID_CLAIMS_POS,
+               claims->len);
+}
+
+
+/*
+ * The digest stands for the bytes of an id in the memo: who finds another id
+ * with the digest of a given one has broken SHA-256.
+ */
+
+ngx_int_t
+ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid, ngx_str_t *text,
+    ngx_array_t *secrets, const char *purpose, ngx_str_t *site,
+    ngx_str_t *principal)
+{
+    u_char                     mac[NGX_MCP_DIGEST_LEN];
+    u_char                     none[NGX_MCP_MEMO_VALUE_LEN];
+    ngx_str_t                 *secret, parts[5];
+    ngx_uint_t                 i;
+    ngx_mcp_session_id_raw_t   raw;
 
     parts[0].len = ngx_strlen(purpose);
     parts[0].data = (u_char *) purpose;
-    parts[1].len = NGX_MCP_SESSION_ID_BYTES;
-    parts[1].data = sid->raw;
+    parts[1].len = NGX_MCP_DIGEST_LEN;
+    parts[1].data = sid->key;
     parts[2] = *site;
     parts[3] = *principal;
 
     secret = secrets->elts;
+    raw.len = 0;
 
     for (i = 0; i < secrets->nelts; i++) {
 
@@ -197,20 +264,24 @@ ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid, ngx_array_t *secrets,
             return NGX_OK;
         }
 
-        if (ngx_mcp_session_id_mac(sid, mac, &secret[i], purpose, site,
+        if (raw.len == 0 && ngx_mcp_session_id_decode(&raw, text) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        if (ngx_mcp_session_id_mac(&raw, mac, &secret[i], purpose, site,
                                    principal)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (CRYPTO_memcmp(mac, sid->raw + NGX_MCP_SESSION_ID_MAC_POS,
+        if (CRYPTO_memcmp(mac, raw.bytes + raw.len - NGX_MCP_DIGEST_LEN,
                           NGX_MCP_DIGEST_LEN)
             == 0)
         {
             ngx_memzero(none, NGX_MCP_MEMO_VALUE_LEN);
             ngx_mcp_memo_put(parts, 5, none);
-            ngx_mcp_session_id_remember(sid);
+            ngx_mcp_session_id_remember(sid, text, &raw);
 
             return NGX_OK;
         }
@@ -220,10 +291,11 @@ ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid, ngx_array_t *secrets,
 }
 
 
-/* whether the text of an id was verified before; sets its bytes and digests */
+/* whether the text of an id was verified before; sets what it says */
 
 static ngx_uint_t
-ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid, ngx_str_t *text)
+ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid, ngx_str_t *text,
+    ngx_str_t *claims)
 {
     u_char  *p, value[NGX_MCP_MEMO_VALUE_LEN];
 
@@ -233,149 +305,91 @@ ngx_mcp_session_id_known(ngx_mcp_session_id_t *sid, ngx_str_t *text)
 
     p = value;
 
-    ngx_memcpy(sid->raw, p, NGX_MCP_SESSION_ID_BYTES);
-    p += NGX_MCP_SESSION_ID_BYTES;
-
     ngx_memcpy(sid->key, p, NGX_MCP_DIGEST_LEN);
     p += NGX_MCP_DIGEST_LEN;
 
     ngx_memcpy(sid->hash, p, NGX_MCP_HASH_LEN);
+    p += NGX_MCP_HASH_LEN;
+
+    ngx_mcp_session_id_set_head(sid, p);
+    p += NGX_MCP_SESSION_ID_HEAD_LEN;
+
+    if (claims) {
+        claims->len = *p++;
+        ngx_memcpy(claims->data, p, claims->len);
+    }
 
     return 1;
 }
 
 
 static void
-ngx_mcp_session_id_remember(ngx_mcp_session_id_t *sid)
+ngx_mcp_session_id_remember(ngx_mcp_session_id_t *sid, ngx_str_t *text,
+    ngx_mcp_session_id_raw_t *raw)
 {
-    u_char     *p, text[NGX_MCP_SESSION_ID_LEN],
-                value[NGX_MCP_MEMO_VALUE_LEN];
-    ngx_str_t   src, dst;
-
-    src.len = NGX_MCP_SESSION_ID_BYTES;
-    src.data = sid->raw;
-    dst.data = text;
-
-    ngx_encode_base64url(&dst, &src);
+    u_char     *p, value[NGX_MCP_MEMO_VALUE_LEN];
+    ngx_str_t   claims;
 
     ngx_memzero(value, NGX_MCP_MEMO_VALUE_LEN);
 
-    p = ngx_cpymem(value, sid->raw, NGX_MCP_SESSION_ID_BYTES);
-    p = ngx_cpymem(p, sid->key, NGX_MCP_DIGEST_LEN);
-    ngx_memcpy(p, sid->hash, NGX_MCP_HASH_LEN);
+    p = ngx_cpymem(value, sid->key, NGX_MCP_DIGEST_LEN);
+    p = ngx_cpymem(p, sid->hash, NGX_MCP_HASH_LEN);
+    p = ngx_cpymem(p, raw->bytes + NGX_MCP_SESSION_ID_ISSUED_POS,
+                   NGX_MCP_SESSION_ID_HEAD_LEN);
 
-    ngx_mcp_memo_put(&dst, 1, value);
-}
+    claims.data = p + 1;
+    ngx_mcp_session_id_claims(raw, &claims);
+    *p = (u_char) claims.len;
 
-
-ngx_int_t
-ngx_mcp_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n)
-{
-    u_char        mac[NGX_MCP_SHA256_LEN];
-    EVP_MAC_CTX  *ctx;
-
-    /* OpenSSL would use the previous secret instead of an empty one */
-
-    if (secret->len == 0) {
-        return NGX_ERROR;
-    }
-
-    ctx = ngx_mcp_hmac_ctx();
-
-    if (ctx == NULL
-        || ngx_mcp_hmac_parts(ctx, mac, secret, parts, n) != NGX_OK)
-    {
-        /* nginx would log errors left in the queue as its own */
-
-        ERR_clear_error();
-
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(digest, mac, NGX_MCP_DIGEST_LEN);
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_mcp_digest(u_char *digest, ngx_str_t *parts, ngx_uint_t n)
-{
-    u_char       hash[NGX_MCP_SHA256_LEN];
-    EVP_MD_CTX  *ctx;
-
-    ctx = ngx_mcp_sha256_ctx();
-
-    if (ctx == NULL
-        || ngx_mcp_digest_parts(ctx, parts, n) != NGX_OK
-        || EVP_DigestFinal_ex(ctx, hash, NULL) != 1)
-    {
-        ERR_clear_error();
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(digest, hash, NGX_MCP_DIGEST_LEN);
-
-    return NGX_OK;
+    ngx_mcp_memo_put(text, 1, value);
 }
 
 
 static ngx_int_t
-ngx_mcp_digest_parts(EVP_MD_CTX *ctx, ngx_str_t *parts, ngx_uint_t n)
-{
-    uint32_t    len;
-    ngx_uint_t  i;
-
-    for (i = 0; i < n; i++) {
-        len = (uint32_t) parts[i].len;
-
-        if (EVP_DigestUpdate(ctx, &len, sizeof(uint32_t)) != 1
-            || (len && EVP_DigestUpdate(ctx, parts[i].data, len) != 1))
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mcp_session_id_mac(ngx_mcp_session_id_t *sid, u_char *mac,
+ngx_mcp_session_id_mac(ngx_mcp_session_id_raw_t *raw, u_char *mac,
     ngx_str_t *secret, const char *purpose, ngx_str_t *site,
     ngx_str_t *principal)
 {
-    ngx_str_t  parts[7];
+    ngx_str_t   parts[8], *part;
 
     parts[0].len = ngx_strlen(purpose);
     parts[0].data = (u_char *) purpose;
 
     parts[1].len = NGX_MCP_SESSION_ID_ISSUED_POS;
-    parts[1].data = sid->raw;
+    parts[1].data = raw->bytes;
 
     parts[2].len = NGX_MCP_SESSION_ID_INSTANCE_POS
                    - NGX_MCP_SESSION_ID_ISSUED_POS;
-    parts[2].data = sid->raw + NGX_MCP_SESSION_ID_ISSUED_POS;
+    parts[2].data = raw->bytes + NGX_MCP_SESSION_ID_ISSUED_POS;
 
     parts[3].len = NGX_MCP_INSTANCE_LEN;
-    parts[3].data = sid->raw + NGX_MCP_SESSION_ID_INSTANCE_POS;
+    parts[3].data = raw->bytes + NGX_MCP_SESSION_ID_INSTANCE_POS;
 
-    parts[4].len = NGX_MCP_SESSION_ID_MAC_POS - NGX_MCP_SESSION_ID_RANDOM_POS;
-    parts[4].data = sid->raw + NGX_MCP_SESSION_ID_RANDOM_POS;
+    parts[4].len = NGX_MCP_SESSION_ID_RANDOM_LEN;
+    parts[4].data = raw->bytes + NGX_MCP_SESSION_ID_RANDOM_POS;
 
-    parts[5] = *site;
-    parts[6] = *principal;
+    part = &parts[5];
 
-    return ngx_mcp_hmac(mac, secret, parts, 7);
+    if (raw->len > NGX_MCP_SESSION_ID_BYTES) {
+        part->len = raw->len - NGX_MCP_SESSION_ID_BYTES;
+        part->data = raw->bytes + NGX_MCP_SESSION_ID_CLAIMS_POS;
+        part++;
+    }
+
+    *part++ = *site;
+    *part++ = *principal;
+
+    return ngx_mcp_hmac(mac, secret, parts, part - parts);
 }
 
 
 static ngx_int_t
-ngx_mcp_session_id_digest(ngx_mcp_session_id_t *sid)
+ngx_mcp_session_id_digest(ngx_mcp_session_id_t *sid,
+    ngx_mcp_session_id_raw_t *raw)
 {
     u_char  digest[NGX_MCP_SHA256_LEN];
 
-    if (ngx_mcp_sha256(digest, sid->raw, NGX_MCP_SESSION_ID_BYTES) != NGX_OK) {
+    if (ngx_mcp_sha256(digest, raw->bytes, raw->len) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -383,178 +397,4 @@ ngx_mcp_session_id_digest(ngx_mcp_session_id_t *sid)
     ngx_hex_dump(sid->hash, digest + NGX_MCP_DIGEST_LEN, NGX_MCP_HASH_LEN / 2);
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mcp_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac, ngx_str_t *secret,
-    ngx_str_t *parts, ngx_uint_t n)
-{
-    u_char     *p, buf[NGX_MCP_HMAC_BUF_SIZE];
-    size_t      len, size;
-    ngx_uint_t  i;
-
-    if (ngx_mcp_hmac_init(ctx, secret) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    p = buf;
-
-    for (i = 0; i < n; i++) {
-
-        len = parts[i].len;
-
-        *p++ = (u_char) (len >> 24);
-        *p++ = (u_char) (len >> 16);
-        *p++ = (u_char) (len >> 8);
-        *p++ = (u_char) len;
-
-        /* collect short parts; 4 bytes are left for the next length */
-
-        if ((size_t) (p - buf) + len + 4 <= sizeof(buf)) {
-            p = len ? ngx_cpymem(p, parts[i].data, len) : p;
-            continue;
-        }
-
-        if (EVP_MAC_update(ctx, buf, p - buf) != 1
-            || (len && EVP_MAC_update(ctx, parts[i].data, len) != 1))
-        {
-            return NGX_ERROR;
-        }
-
-        p = buf;
-    }
-
-    if (EVP_MAC_update(ctx, buf, p - buf) != 1
-        || EVP_MAC_final(ctx, mac, &size, NGX_MCP_SHA256_LEN) != 1
-        || size != NGX_MCP_SHA256_LEN)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * Most digests are made with one secret, and to use it as it was prepared
- * halves the work.  The bytes are compared, and not the address: another
- * secret may be at the same place.
- */
-
-static ngx_int_t
-ngx_mcp_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret)
-{
-    static size_t  len;
-    static u_char  last[NGX_MCP_HMAC_MAX_SECRET_LEN];
-
-    if (secret->len == len
-        && len
-        && CRYPTO_memcmp(secret->data, last, len) == 0)
-    {
-        return EVP_MAC_init(ctx, NULL, 0, NULL) == 1 ? NGX_OK : NGX_ERROR;
-    }
-
-    len = 0;
-
-    if (EVP_MAC_init(ctx, secret->data, secret->len, NULL) != 1) {
-        return NGX_ERROR;
-    }
-
-    if (secret->len <= NGX_MCP_HMAC_MAX_SECRET_LEN) {
-        ngx_memcpy(last, secret->data, secret->len);
-        len = secret->len;
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * The context is kept: the look-up of the algorithm takes longer than the
- * digest.  EVP_MAC_init() resets it.
- */
-
-static EVP_MAC_CTX *
-ngx_mcp_hmac_ctx(void)
-{
-    EVP_MAC              *mac;
-    OSSL_PARAM            params[2];
-    EVP_MAC_CTX          *new;
-    static EVP_MAC_CTX   *ctx;
-
-    if (ctx) {
-        return ctx;
-    }
-
-    mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    if (mac == NULL) {
-        return NULL;
-    }
-
-    new = EVP_MAC_CTX_new(mac);
-
-    /* the context has taken its own reference */
-
-    EVP_MAC_free(mac);
-
-    if (new == NULL) {
-        return NULL;
-    }
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-                                                 "SHA256", 0);
-    params[1] = OSSL_PARAM_construct_end();
-
-    if (EVP_MAC_CTX_set_params(new, params) != 1) {
-        EVP_MAC_CTX_free(new);
-        return NULL;
-    }
-
-    ctx = new;
-
-    return ctx;
-}
-
-
-static ngx_int_t
-ngx_mcp_sha256(u_char *digest, u_char *data, size_t len)
-{
-    EVP_MD_CTX  *ctx;
-
-    ctx = ngx_mcp_sha256_ctx();
-
-    if (ctx == NULL
-        || EVP_DigestUpdate(ctx, data, len) != 1
-        || EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
-    {
-        ERR_clear_error();
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* returns a context that has begun; it is kept, as that of HMAC is */
-
-static EVP_MD_CTX *
-ngx_mcp_sha256_ctx(void)
-{
-    static EVP_MD      *md;
-    static EVP_MD_CTX  *ctx;
-
-    if (md == NULL) {
-        md = EVP_MD_fetch(NULL, "SHA256", NULL);
-    }
-
-    if (ctx == NULL) {
-        ctx = EVP_MD_CTX_new();
-    }
-
-    if (md == NULL || ctx == NULL || EVP_DigestInit_ex(ctx, md, NULL) != 1) {
-        return NULL;
-    }
-
-    return ctx;
 }

@@ -191,7 +191,7 @@ ngx_mcp_message_session(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    rc = ngx_mcp_request_session_id(r, &text);
+    rc = ngx_mcp_request_session_id(r, &text, NULL);
 
     if (rc != NGX_OK) {
         return rc;
@@ -203,7 +203,7 @@ ngx_mcp_message_session(ngx_http_request_t *r)
                ? NGX_OK : NGX_DECLINED;
     }
 
-    rc = ngx_mcp_session_id_verify(&ctx->sid, zone->secrets, "legacy",
+    rc = ngx_mcp_session_id_verify(&ctx->sid, &text, zone->secrets, "legacy",
                                    &ctx->vars.site, &ctx->vars.user);
 
     if (rc == NGX_OK) {

@@ -318,8 +318,7 @@ ngx_mcp_pending_is_new_id(ngx_mcp_pending_t *p)
                                         ngx_http_mcp_sse_module);
 
     return ngx_time() - p->ctx->sid.issued <= (time_t) (conf->grace / 1000)
-           && ngx_memcmp(ngx_mcp_session_id_instance(&p->ctx->sid),
-                         ngx_mcp_zone()->root->instance,
+           && ngx_memcmp(p->ctx->sid.instance, ngx_mcp_zone()->root->instance,
                          NGX_MCP_INSTANCE_LEN)
               != 0;
 }

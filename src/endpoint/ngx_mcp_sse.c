@@ -228,7 +228,8 @@ ngx_mcp_sse_refuse(ngx_http_request_t *r, ngx_int_t rc)
 
 /*
  * A legacy client that reconnects with a valid session id keeps it, and
- * "resumed" is set; any other value is ignored and a new id made.
+ * "resumed" is set; any other value is ignored and a new id made.  Only legacy
+ * clients are told the "text".
  */
 
 static ngx_int_t
@@ -236,7 +237,7 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text,
     ngx_uint_t *resumed)
 {
     ngx_int_t                       rc;
-    ngx_str_t                       old;
+    ngx_str_t                       old, new;
     ngx_mcp_ctx_t                  *ctx;
     ngx_mcp_zone_t                 *zone;
 
@@ -246,7 +247,7 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text,
 
     if (ctx->streamable) {
         *sid = ctx->sid;
-        ngx_memcpy(text, ctx->sid_text.data, NGX_MCP_SESSION_ID_LEN);
+        ngx_memzero(text, NGX_MCP_SESSION_ID_LEN);
         return NGX_OK;
     }
 
@@ -271,11 +272,12 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text,
     }
 
     zone = ngx_mcp_zone();
+    new.data = text;
 
-    return ngx_mcp_session_id_make(sid, text, zone->secrets->elts,
+    return ngx_mcp_session_id_make(sid, &new, zone->secrets->elts,
                                    zone->root->instance, ngx_time(),
                                    "legacy", &ctx->vars.site,
-                                   &ctx->vars.user);
+                                   &ctx->vars.user, NULL);
 }
 
 
@@ -291,14 +293,16 @@ ngx_mcp_sse_last_id(ngx_http_request_t *r, ngx_str_t *text,
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
     zone = ngx_mcp_zone();
 
-    if (text->len == 0
-        || ngx_mcp_session_id_parse(sid, text) != NGX_OK
+    /* those with claims are of Streamable HTTP */
+
+    if (text->len != NGX_MCP_SESSION_ID_LEN
+        || ngx_mcp_session_id_parse(sid, text, NULL) != NGX_OK
         || ngx_time() - sid->issued >= conf->session_ttl)
     {
         return NGX_DECLINED;
     }
 
-    return ngx_mcp_session_id_verify(sid, zone->secrets, "legacy",
+    return ngx_mcp_session_id_verify(sid, text, zone->secrets, "legacy",
                                      &ctx->vars.site, &ctx->vars.user);
 }
 

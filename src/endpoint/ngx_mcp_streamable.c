@@ -160,13 +160,14 @@ ngx_mcp_streamable_session(ngx_http_request_t *r)
     }
 
     if (rc != NGX_OK
-        || ngx_mcp_request_session_id(r, &ctx->sid_text) != NGX_OK)
+        || ngx_mcp_request_session_id(r, &ctx->sid_text, NULL) != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    rc = ngx_mcp_session_id_verify(&ctx->sid, zone->secrets, "streamable",
-                                   &ctx->vars.site, &ctx->vars.user);
+    rc = ngx_mcp_session_id_verify(&ctx->sid, &ctx->sid_text, zone->secrets,
+                                   "streamable", &ctx->vars.site,
+                                   &ctx->vars.user);
 
     ctx->has_session_id = (rc == NGX_OK);
 

@@ -212,15 +212,14 @@ ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
         return NGX_ERROR;
     }
 
-    x->session.len = NGX_MCP_SESSION_ID_LEN;
     hash = x->session.data + NGX_MCP_SESSION_ID_LEN;
 
     zone = ngx_mcp_zone();
 
-    if (ngx_mcp_session_id_make(&sid, x->session.data, zone->secrets->elts,
+    if (ngx_mcp_session_id_make(&sid, &x->session, zone->secrets->elts,
                                 zone->root->instance, ngx_time(),
                                 "streamable", &x->ctx->vars.site,
-                                &x->ctx->vars.user)
+                                &x->ctx->vars.user, NULL)
         != NGX_OK)
     {
         return NGX_ERROR;

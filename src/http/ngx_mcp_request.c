@@ -258,7 +258,8 @@ ngx_mcp_request_denied(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text)
+ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text,
+    ngx_str_t *claims)
 {
     ngx_mcp_ctx_t       *ctx;
     ngx_mcp_loc_conf_t  *conf;
@@ -266,7 +267,7 @@ ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    if (ngx_mcp_session_id_parse(&ctx->sid, text) != NGX_OK) {
+    if (ngx_mcp_session_id_parse(&ctx->sid, text, claims) != NGX_OK) {
         return NGX_DECLINED;
     }
 

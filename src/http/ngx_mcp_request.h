@@ -46,12 +46,14 @@ ngx_int_t ngx_mcp_request_document(ngx_http_request_t *r, ngx_int_t *rc);
 ngx_int_t ngx_mcp_request_denied(ngx_http_request_t *r);
 
 /*
- * Parses the session id of r into ctx->sid and sets its name for logs.  Does
- * not verify the MAC.  Returns NGX_OK, or NGX_DECLINED if the id is malformed
- * or older than mcp_sse_session_ttl.
+ * Parses the session id of r into ctx->sid and, if it is not NULL, *claims, as
+ * ngx_mcp_session_id_parse() does, and sets its name for logs.  Does not verify
+ * the MAC.  Returns NGX_OK, or NGX_DECLINED if the id is malformed or older
+ * than mcp_sse_session_ttl.
  */
 
-ngx_int_t ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text);
+ngx_int_t ngx_mcp_request_session_id(ngx_http_request_t *r, ngx_str_t *text,
+    ngx_str_t *claims);
 
 /*
  * Sets *scheme to "http" or "https", a static string.  It is the value of

@@ -259,33 +259,36 @@ command_enter(void)
 static void
 print_id(ngx_mcp_session_id_t *sid)
 {
-    print_hex(sid->raw, NGX_MCP_SESSION_ID_BYTES);
     print_hex(sid->key, NGX_MCP_DIGEST_LEN);
     printf(" %.*s %lld", NGX_MCP_HASH_LEN, sid->hash, (long long) sid->issued);
-    print_hex(ngx_mcp_session_id_instance(sid), NGX_MCP_INSTANCE_LEN);
+    print_hex(sid->instance, NGX_MCP_INSTANCE_LEN);
 }
 
 
-/* make SECRET INSTANCE ISSUED PURPOSE SITE USER; PURPOSE is a plain word */
+/* make SECRET INSTANCE ISSUED PURPOSE SITE USER [CLAIMS]; PURPOSE is a plain
+   word */
 
 static void
 command_make(void)
 {
-    u_char                text[NGX_MCP_SESSION_ID_LEN + 1];
+    u_char                buf[NGX_MCP_SESSION_ID_MAX_LEN + 1];
     ngx_int_t             rc;
+    ngx_str_t             text;
     ngx_mcp_session_id_t  sid;
 
-    ngx_memset(text, '!', sizeof(text));
+    ngx_memset(buf, '!', sizeof(buf));
+    text.data = buf;
 
-    rc = ngx_mcp_session_id_make(&sid, text, &words[1], words[2].data,
+    rc = ngx_mcp_session_id_make(&sid, &text, &words[1], words[2].data,
                                  strtoll(texts[3], NULL, 10), texts[4],
-                                 &words[5], &words[6]);
+                                 &words[5], &words[6],
+                                 nwords > 7 ? &words[7] : NULL);
 
     print_rc(rc);
 
     if (rc == NGX_OK) {
-        printf(" %.*s%s", NGX_MCP_SESSION_ID_LEN, text,
-               text[NGX_MCP_SESSION_ID_LEN] == '!' ? "" : "overrun");
+        printf(" %.*s%s", (int) text.len, buf,
+               buf[text.len] == '!' ? "" : "overrun");
         print_id(&sid);
     }
 }
@@ -296,19 +299,25 @@ command_make(void)
 static void
 command_parse(void)
 {
+    u_char                buf[NGX_MCP_SESSION_ID_MAX_CLAIMS];
     ngx_int_t             rc;
-    ngx_str_t             text;
+    ngx_str_t             text, claims;
     ngx_mcp_session_id_t  sid;
 
     text.data = (u_char *) texts[1];
     text.len = strlen(texts[1]);
+    claims.data = buf;
 
-    rc = ngx_mcp_session_id_parse(&sid, &text);
+    rc = ngx_mcp_session_id_parse(&sid, &text, &claims);
 
     print_rc(rc);
 
     if (rc == NGX_OK) {
         print_id(&sid);
+
+        if (claims.len) {
+            print_hex(claims.data, claims.len);
+        }
     }
 }
 
@@ -324,10 +333,10 @@ command_verify(void)
     text.data = (u_char *) texts[1];
     text.len = strlen(texts[1]);
 
-    (void) ngx_mcp_session_id_parse(&sid, &text);
+    (void) ngx_mcp_session_id_parse(&sid, &text, NULL);
 
-    print_rc(ngx_mcp_session_id_verify(&sid, rest(5), texts[2], &words[3],
-                                       &words[4]));
+    print_rc(ngx_mcp_session_id_verify(&sid, &text, rest(5), texts[2],
+                                       &words[3], &words[4]));
 }
 
 

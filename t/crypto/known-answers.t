@@ -8,13 +8,13 @@ use warnings;
 
 use lib 't/lib';
 use Digest::SHA qw(hmac_sha256 sha256);
-use MIME::Base64 qw(encode_base64url);
+use MIME::Base64 qw(decode_base64url encode_base64url);
 use MCPTest;
 use MCPTest::Unit;
 use Test::More;
 
 my $unit = MCPTest::Unit->new('t/crypto/crypto.c', [ map { "crypto/ngx_mcp_$_" }
-    qw(cipher memo packet replay_window session_id) ]);
+    qw(cipher digest memo packet replay_window session_id) ]);
 
 
 sub hex_of { return MCPTest::Unit::hex(@_) }
@@ -209,40 +209,62 @@ my $instance = "\x01\x80\xfe\xff";
 
 
 sub make {
-    my ($issued, $purpose, $of_site, $of_user) = @_;
+    my ($issued, $purpose, $of_site, $of_user, @claims) = @_;
 
     return split / /, ask('make', hex_of($secret), hex_of($instance), $issued,
-        $purpose, hex_of($of_site), hex_of($of_user));
+        $purpose, map { hex_of($_) } $of_site, $of_user, @claims);
 }
 
 
 for my $case ([ 0x12345678, 'session', $site, $user ],
     [ 0, 'http', $site, $user ], [ 0xffffffff, 'http', '', '' ],
-    [ 0x80000000, 's', 'x' x 300, 'y' x 500 ])
+    [ 0x80000000, 's', 'x' x 300, 'y' x 500 ],
+    map { [ 1700000000, 'http', $site, $user, 'c' x $_ ] } 1 .. 4, 66, 67)
 {
     my ($issued, @of) = @$case;
-    my ($rc, $text, $raw, $id_key, $hash, $when, $where) = make($issued, @of);
-    my $bytes  = pack 'H*', $raw;
-    my $random = substr $bytes, 9, 12;
-    my $sha    = sha256($bytes);
-    my $name   = "an id issued at $issued";
+    my ($rc, $text, $id_key, $hash, $when, $where) = make($issued, @of);
+    my $bytes   = decode_base64url($text);
+    my @claims  = @of[3 .. $#of];
+    my $length  = length $claims[0] // '';
+    my $random  = substr $bytes, 9, 12;
+    my $version = @claims ? "\2" : "\1";
+    my $sha     = sha256($bytes);
+    my $name    = "an id issued at $issued, claims of $length bytes";
 
     is(hex_of(substr $bytes, 0, 9),
-        hex_of("\1" . pack('N', $issued) . $instance),
+        hex_of($version . pack('N', $issued) . $instance),
         "$name: version, time, instance");
-    is(hex_of(substr $bytes, 21), hex_of(digest($secret, $of[0], "\1",
-        pack('N', $issued), $instance, $random, @of[1, 2])), "$name: its MAC");
+    is(hex_of(substr $bytes, 21), join('', map { hex_of($_) } @claims,
+        digest($secret, $of[0], $version, pack('N', $issued), $instance,
+        $random, @claims, @of[1, 2])), "$name: the claims, its MAC");
     is($text, encode_base64url($bytes), "$name: its text");
     is($id_key, hex_of(substr $sha, 0, 16), "$name: its key");
     is($hash, hex_of(substr $sha, 16, 8), "$name: its name in logs");
     is($when, $issued, "$name: its time");
-    is(ask('parse', $text), "ok $raw $id_key $hash $issued "
-        . hex_of($instance), "$name: it is read as it was made");
-    isnt((make($issued, @of))[2], $raw, "$name: it has random bytes");
+
+    my $read = join ' ', $id_key, $hash, $issued, hex_of($instance),
+        map { hex_of($_) } @claims;
+
+    is(ask('parse', $text), "ok $read", "$name: it is read as it was made");
+    is(ask('verify', $text, $of[0], map { hex_of($_) } @of[1, 2], $secret),
+        'ok', "$name: it is verified");
+    is(ask('parse', $text), "ok $read", "$name: it is known as it was made");
+    isnt((make($issued, @of))[1], $text, "$name: it has random bytes");
+}
+
+for my $claims ('', 'c' x 68) {
+    is((make(1, 's', $site, $user, $claims))[0], 'error',
+        'no id has claims of ' . length($claims) . ' bytes');
 }
 
 my $text = (make(1700000000, 'session', $site, $user))[1];
 my $last = substr $text, -1;
+my ($id52, $id54, $id51) = map { (make(1700000000, 'session', $site, $user,
+    'c' x $_))[1] } 2, 3, 1;
+
+
+sub bytes { return decode_base64url($_[0]) }
+
 
 for my $case (
     [ 'is shorter',          substr $text, 0, 49 ],
@@ -252,7 +274,20 @@ for my $case (
     [ 'has "=" before its end', substr($text, 0, 48) . '=A' ],
     [ 'has another version', 'Ag' . substr $text, 2 ],
     [ 'has version 0',       'AA' . substr $text, 2 ],
-    map { [ "ends in $_", substr($text, 0, 49) . $_ ] } qw(B h x _ 0 P),
+    [ 'has claims and version 1', encode_base64url("\1" . substr bytes($id52),
+        1) ],
+    [ 'has claims and version 3', encode_base64url("\3" . substr bytes($id52),
+        1) ],
+    [ 'has claims of 68 bytes', encode_base64url("\2" . 'x' x 104) ],
+    [ 'has a "=" behind claims', "$id52=" ],
+    [ 'has two "=" behind claims', "$id54==" ],
+    [ 'has claims without their last character', substr $id54, 0, -1 ],
+    [ 'is empty',            '-' ],
+    (map { [ "ends in $_", substr($text, 0, 49) . $_ ] } qw(B h x _ 0 P)),
+    (map { [ "of 51 characters ends in $_", substr($id51, 0, 50) . $_ ] }
+        qw(B C D 9 _)),
+    (map { [ "of 54 characters ends in $_", substr($id54, 0, 53) . $_ ] }
+        qw(B h x _ 0 P)),
 ) {
     is(ask('parse', $case->[1]), 'declined', "a text that $case->[0] is no id");
 }
@@ -277,8 +312,31 @@ for my $case (
 ) {
     my ($want, $name, $purpose, @words) = @$case;
 
-    is(ask('verify', $text, $purpose, map { hex_of($_) } @words), $want,
-        "an id is verified with $name: $want");
+    for my $id ($text, $id52) {
+        is(ask('verify', $id, $purpose, map { hex_of($_) } @words), $want,
+            "an id is verified with $name: $want");
+    }
+}
+
+# a claim that is changed, moved to another field, or left out
+
+for my $case (
+    [ 'claims changed',   sub { substr($_[0], 21, 1) ^= "\1" } ],
+    [ 'claims longer',    sub { substr($_[0], 23, 0) = 'c' } ],
+    [ 'claims shorter',   sub { substr($_[0], 22, 1) = '' } ],
+    [ 'claims left out',  sub { substr($_[0], 21, 2) = '';
+        substr($_[0], 0, 1) = "\1" } ],
+) {
+    my ($name, $change) = @$case;
+    my $bytes = bytes($id52);
+
+    $change->($bytes);
+
+    my $id = encode_base64url($bytes);
+
+    like(ask('parse', $id), qr/\Aok/, "$name: the form is good");
+    is(ask('verify', $id, 'session', map { hex_of($_) } $site, $user, $secret),
+        'declined', "$name: the MAC is not");
 }
 
 # digests: secrets that are kept prepared, and parts around the buffer of 256

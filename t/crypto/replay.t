@@ -13,7 +13,7 @@ use Test::More;
 use constant SENDERS => 4096;    # NGX_MCP_PACKET_MAX_SENDERS
 
 my $unit = MCPTest::Unit->new('t/crypto/crypto.c', [ map { "crypto/ngx_mcp_$_" }
-    qw(cipher memo packet replay_window session_id) ]);
+    qw(cipher digest memo packet replay_window session_id) ]);
 
 
 sub ask { return $unit->ask(@_) }

@@ -91,6 +91,29 @@ sub control {
 }
 
 
+# Refreshes an OAuth token: returns the new Authorization and refresh token; the
+# old ones are revoked.
+
+sub refresh {
+    my ($self, $token) = @_;
+
+    my $conn = MCPTest::Conn->connect_to($self->{port});
+    my $told = $conn->request('POST',
+        '/api/method/frappe.integrations.oauth2.get_token',
+        host    => 'erp.example.com',
+        headers => [ Connection => 'close',
+            'Content-Type' => 'application/x-www-form-urlencoded' ],
+        body    => "grant_type=refresh_token&refresh_token=$token")->wait;
+
+    $conn->close;
+
+    die "t/frappe: no new token\n" if !$told || $told->status != 200;
+
+    return ('Bearer ' . $told->json->{access_token},
+        $told->json->{refresh_token});
+}
+
+
 sub stats    { return $_[0]->control('GET', 'stats') }
 sub requests { return @{ $_[0]->control('GET', 'requests') } }
 sub started  { return @{ $_[0]->control('GET', 'calls') } }
@@ -98,8 +121,8 @@ sub reset    { return $_[0]->control('POST', 'reset', '') }
 
 
 # down ("refuse", "hang", 429, 500, 502, 503, 504), logged_user_delay,
-# logged_user_hold (a gate), logged_user_status, keepalive, revoke, allow, open
-# (a gate)
+# logged_user_hold (a gate), logged_user_status, keepalive, fac ("2.5", "3.0"),
+# hash_tokens, revoke, allow, open (a gate)
 
 sub set {
     my ($self, %settings) = @_;
@@ -170,7 +193,8 @@ sub lookups {
 sub last_headers {
     my ($self) = @_;
 
-    my ($last) = reverse grep { $_->{path} =~ /\.handle_/ } $self->requests;
+    my ($last) = reverse grep { $_->{path} =~ m{\.handle_|/api/mcp} }
+        $self->requests;
 
     return { map { lc $_->[0] => $_->[1] } @{ $last->{headers} || [] } };
 }

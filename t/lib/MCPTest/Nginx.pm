@@ -72,6 +72,7 @@ sub free_port {
 #   workers        worker_processes (1); more than one use reuseport
 #   backend        port of the backend (of the stand-in, started if it must be)
 #   dialect        "new" (bare JSON-RPC, the default) or "old"
+#   endpoint       instead: the path of an endpoint of the stand-in
 #   main, events, http, server      further directives of that level
 #   stream, message, health, metrics   further directives of these locations
 #   call, user     further directives of the internal locations
@@ -239,6 +240,8 @@ sub template {
         ? 'frappe_assistant_core.api.assistant_api.handle_assistant_request'
         : 'frappe_assistant_core.api.fac_endpoint.handle_mcp';
 
+    my $endpoint = $opt{endpoint} || "/api/method/$method";
+
     my $settings = defined $opt{settings} ? $opt{settings} : <<'EOT';
     mcp_sse_call  /_mcp/call;
     mcp_sse_user  /_mcp/user;
@@ -328,7 +331,7 @@ $locations
             internal;
             log_subrequest on;
             access_log $dir/logs/audit.log audit;
-            proxy_pass http://frappe/api/method/$method;
+            proxy_pass http://frappe$endpoint;
 $proxy
             proxy_read_timeout 600s;
 $opt{call}

@@ -223,7 +223,9 @@ message_members(strict_json_t *j, size_t i, message_member_t *m)
 static ngx_uint_t
 params_model(strict_json_t *j, size_t params)
 {
-    size_t  name, id, meta, token, i;
+    size_t  name, id, meta, token, version, i;
+
+    static const char  key[] = "io.modelcontextprotocol/protocolVersion";
 
     if (j->values[params].type == STRICT_ARRAY) {
         return 1;
@@ -243,7 +245,8 @@ params_model(strict_json_t *j, size_t params)
 
     if (meta && j->values[i].type == STRICT_OBJECT) {
         (void) strict_json_member(j, i, "progressToken", &token);
-        return token <= 1;
+        (void) strict_json_member(j, i, key, &version);
+        return token <= 1 && version <= 1;
     }
 
     return 1;
@@ -359,8 +362,12 @@ check_message(fuzz_input_t *in, strict_json_t *j, size_t i,
 
     check_raw(j, id_member(j, params, "requestId"), &message->request_id,
               "request_id");
-    check_raw(j, id_member(j, member(j, params, "_meta"), "progressToken"),
-              &message->token, "token");
+
+    k = member(j, params, "_meta");
+
+    check_raw(j, id_member(j, k, "progressToken"), &message->token, "token");
+    check_raw(j, member(j, k, "io.modelcontextprotocol/protocolVersion"),
+              &message->version, "version");
 }
 
 

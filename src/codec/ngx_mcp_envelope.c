@@ -24,7 +24,10 @@ static u_char *ngx_mcp_envelope_get_number(u_char *p, u_char *last,
     uint32_t *n);
 
 
-/* the strings of a message, in the order of the layout */
+/*
+ * The strings of a message, in the order of the layout.  The protocol version
+ * stays behind: requests of the modern era belong to no other worker.
+ */
 
 static size_t  ngx_mcp_envelope_strings[] = {
     offsetof(ngx_mcp_jsonrpc_message_t, id),
@@ -283,6 +286,7 @@ ngx_mcp_envelope_message(ngx_mcp_envelope_t *env, u_char **pos,
     }
 
     message->type = type;
+    ngx_str_null(&message->version);
 
     *pos = p;
 

@@ -29,6 +29,7 @@
 #define NGX_MCP_KEY_REQUEST_ID  0x0080
 #define NGX_MCP_KEY_META        0x0100
 #define NGX_MCP_KEY_TOKEN       0x0200
+#define NGX_MCP_KEY_VERSION     0x0400
 
 #define NGX_MCP_KEYS_OUTCOME      (NGX_MCP_KEY_RESULT                         \
                                    |NGX_MCP_KEY_ERROR)
@@ -42,6 +43,9 @@
 #define NGX_MCP_KEYS_IN_PARAMS    (NGX_MCP_KEY_NAME                           \
                                    |NGX_MCP_KEY_REQUEST_ID                    \
                                    |NGX_MCP_KEY_META)
+
+#define NGX_MCP_KEYS_IN_META      (NGX_MCP_KEY_TOKEN                          \
+                                   |NGX_MCP_KEY_VERSION)
 
 
 typedef struct {
@@ -59,6 +63,8 @@ static ngx_int_t ngx_mcp_jsonrpc_message_member(ngx_mcp_json_walk_t *w,
     ngx_mcp_json_level_t *l, ngx_uint_t type, ngx_str_t *raw);
 static ngx_int_t ngx_mcp_jsonrpc_params_member(ngx_mcp_json_walk_t *w,
     ngx_mcp_json_level_t *l, ngx_uint_t type, ngx_str_t *raw);
+static void ngx_mcp_jsonrpc_meta_member(ngx_mcp_jsonrpc_message_t *m,
+    ngx_uint_t key, ngx_uint_t type, ngx_str_t *raw);
 static ngx_int_t ngx_mcp_jsonrpc_message_end(ngx_mcp_jsonrpc_scan_t *scan,
     ngx_mcp_json_level_t *l, ngx_uint_t type);
 static ngx_uint_t ngx_mcp_jsonrpc_classify(ngx_str_t *method, ngx_uint_t seen);
@@ -77,6 +83,8 @@ static ngx_conf_bitmask_t  ngx_mcp_jsonrpc_names[] = {
     { ngx_string("requestId"), NGX_MCP_KEY_REQUEST_ID },
     { ngx_string("_meta"), NGX_MCP_KEY_META },
     { ngx_string("progressToken"), NGX_MCP_KEY_TOKEN },
+    { ngx_string("io.modelcontextprotocol/protocolVersion"),
+      NGX_MCP_KEY_VERSION },
     { ngx_null_string, 0 }
 };
 
@@ -263,12 +271,8 @@ ngx_mcp_jsonrpc_message(ngx_mcp_json_walk_t *w, ngx_uint_t type,
         return NGX_OK;
 
     case 3:
-        if (l[1].key == NGX_MCP_KEY_PARAMS
-            && l[2].key == NGX_MCP_KEY_META
-            && l[3].key == NGX_MCP_KEY_TOKEN
-            && ngx_mcp_jsonrpc_is_id(type, raw))
-        {
-            scan->message.token = *raw;
+        if (l[1].key == NGX_MCP_KEY_PARAMS && l[2].key == NGX_MCP_KEY_META) {
+            ngx_mcp_jsonrpc_meta_member(&scan->message, l[3].key, type, raw);
         }
 
         return NGX_OK;
@@ -360,11 +364,35 @@ ngx_mcp_jsonrpc_params_member(ngx_mcp_json_walk_t *w, ngx_mcp_json_level_t *l,
 
     case NGX_MCP_KEY_META:
         scan->invalid = type == NGX_MCP_JSON_OBJECT
-                        && (l[3].twice & NGX_MCP_KEY_TOKEN);
+                        && (l[3].twice & NGX_MCP_KEYS_IN_META);
         return NGX_OK;
 
     default:
         return NGX_OK;
+    }
+}
+
+
+static void
+ngx_mcp_jsonrpc_meta_member(ngx_mcp_jsonrpc_message_t *m, ngx_uint_t key,
+    ngx_uint_t type, ngx_str_t *raw)
+{
+    switch (key) {
+
+    case NGX_MCP_KEY_TOKEN:
+
+        if (ngx_mcp_jsonrpc_is_id(type, raw)) {
+            m->token = *raw;
+        }
+
+        return;
+
+    case NGX_MCP_KEY_VERSION:
+        m->version = *raw;
+        return;
+
+    default:
+        return;
     }
 }
 

@@ -62,6 +62,10 @@ typedef struct {
     ngx_str_t    request_id;   /* params.requestId, raw, if it is a string or
                                   an integer: the request that
                                   notifications/cancelled names */
+    ngx_str_t    version;      /* params._meta["io.modelcontextprotocol/
+                                  protocolVersion"], raw, of any type: the
+                                  request is of the modern era.  Absent in a
+                                  message from an envelope */
 } ngx_mcp_jsonrpc_message_t;
 
 
@@ -80,11 +84,11 @@ typedef struct {
  * NGX_MCP_ERR_INVALID_REQUEST: not JSON-RPC 2.0; an id that is null, boolean,
  * object, array, no integer, or longer than 4096 raw bytes; a method that is
  * empty or no string; jsonrpc, id, method, params, result or error repeated,
- * or name, requestId or _meta in params, or progressToken in _meta; a scalar;
- * a batch that is empty or too large; a method without an id that does not
- * begin with "notifications/"; a response without an id, or with both or
- * neither of result and error; a method together with result or error; params
- * that are neither object nor array.
+ * or name, requestId or _meta in params, or progressToken or the protocol
+ * version in _meta; a scalar; a batch that is empty or too large; a method
+ * without an id that does not begin with "notifications/"; a response without
+ * an id, or with both or neither of result and error; a method together with
+ * result or error; params that are neither object nor array.
  */
 
 ngx_int_t ngx_mcp_jsonrpc_scan(ngx_pool_t *pool, ngx_str_t *body,

@@ -222,6 +222,8 @@ for my $case (
     [ '{"_meta":{},"_meta":{}}', $invalid ],
     [ '{"_meta":{"progressToken":1,"progressToken":2}}', $invalid ],
     [ '{"_meta":{"progressToken":1,"x":2,"progressToken":1}}', $invalid ],
+    [ '{"_meta":{"io.modelcontextprotocol/protocolVersion":1,'
+        . '"io.modelcontextprotocol\/protocolVersion":1}}', $invalid ],
     [ '{"arguments":{},"arguments":{}}', $ok ],
     [ '{"id":1,"id":2}', $ok ],
     [ '{"progressToken":1,"progressToken":2}', $ok ],

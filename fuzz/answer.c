@@ -67,6 +67,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     answer_model_t    m;
     ngx_mcp_task_t    task;
     ngx_mcp_call_t    call;
+    ngx_mcp_sink_t    sink;
 
     static ngx_uint_t  statuses[] = {
         200, 200, 200, 200, 400, 400, 202, 204, 401, 403, 404, 417, 429, 500,
@@ -77,6 +78,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     ngx_memzero(&task, sizeof(ngx_mcp_task_t));
     ngx_memzero(&call, sizeof(ngx_mcp_call_t));
+    ngx_memzero(&sink, sizeof(ngx_mcp_sink_t));
 
     call.status = statuses[fuzz_number(&in, 16)];
     task.silent = (fuzz_number(&in, 15) == 15);
@@ -105,6 +107,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     call.answer->last = ngx_cpymem(call.answer->pos, body.data, len);
 
+    task.sink = &sink;
     task.call = &call;
     task.message.id = id;
 
@@ -318,6 +321,7 @@ answer_outcome(fuzz_input_t *in, answer_model_t *m, ngx_mcp_task_t *task,
 
     case 200:
     case 400:
+    case 404:
         break;
 
     default:

@@ -28,6 +28,7 @@
 
 #define NGX_MCP_ERR_PARSE            -32700
 #define NGX_MCP_ERR_INVALID_REQUEST  -32600
+#define NGX_MCP_ERR_NO_METHOD        -32601
 #define NGX_MCP_ERR_INVALID_PARAMS   -32602
 #define NGX_MCP_ERR_INTERNAL         -32603
 #define NGX_MCP_ERR_UNAUTHORIZED     -32001
@@ -36,6 +37,12 @@
 #define NGX_MCP_ERR_TIMED_OUT        -32008
 #define NGX_MCP_ERR_TOO_LARGE        -32009
 #define NGX_MCP_ERR_CLOSED           -32010
+
+/* MCP 2026-07-28, schema, errors */
+
+#define NGX_MCP_ERR_HEADER_MISMATCH  -32020
+#define NGX_MCP_ERR_CAPABILITY       -32021
+#define NGX_MCP_ERR_VERSION          -32022
 
 
 typedef enum {

@@ -127,7 +127,7 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
         && x->size + (ev->last - ev->pos) > x->conf->max_answer)
     {
         ngx_mcp_event_free(ev);
-        ev = ngx_mcp_reply_error(&task->message.id,
+        ev = ngx_mcp_reply_error(sink, &task->message.id,
                                  NGX_MCP_ERR_TOO_LARGE,
                                  "Answer too large", "");
     }

@@ -165,7 +165,7 @@ ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
 
     if (task == NULL && sink->open) {
         sink->tell(sink, NULL,
-                   request ? ngx_mcp_reply_error(&message->id,
+                   request ? ngx_mcp_reply_error(sink, &message->id,
                                                  NGX_MCP_ERR_INTERNAL,
                                                  "Internal server error",
                                                  "{\"executed\":\"no\"}")
@@ -188,7 +188,7 @@ ngx_mcp_dispatch_lost(ngx_mcp_sink_t *sink, ngx_mcp_jsonrpc_message_t *message)
     }
 
     sink->tell(sink, NULL,
-               ngx_mcp_reply_error(&message->id, NGX_MCP_ERR_CLOSED,
+               ngx_mcp_reply_error(sink, &message->id, NGX_MCP_ERR_CLOSED,
                                    "No memory for the message",
                                    "{\"executed\":\"no\"}"), 1);
 }
@@ -235,7 +235,7 @@ ngx_mcp_dispatch_left(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink, ngx_str_t *id)
 
     if (sink->open) {
         sink->tell(sink, NULL,
-                   ngx_mcp_reply_error(id, NGX_MCP_ERR_INVALID_REQUEST,
+                   ngx_mcp_reply_error(sink, id, NGX_MCP_ERR_INVALID_REQUEST,
                                        "Request id is in use",
                                        "{\"reason\":\"elsewhere\"}"), 1);
     }
@@ -259,7 +259,7 @@ ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
 
         if (sink->open) {
             sink->tell(sink, NULL,
-                       ngx_mcp_reply_local(sink->conf, &message->id,
+                       ngx_mcp_reply_local(sink, &message->id,
                                      ngx_mcp_dispatch_flag(&message->method)),
                        1);
         }
@@ -479,7 +479,7 @@ ngx_mcp_dispatch_late(ngx_mcp_task_t *task)
 
     if (ngx_mcp_task_has_receiver(task)) {
         ngx_mcp_task_tell(task,
-            ngx_mcp_reply_error(&task->message.id,
+            ngx_mcp_reply_error(task->sink, &task->message.id,
                                 NGX_MCP_ERR_UNAVAILABLE,
                                 "No answer to another instance",
                                 "{\"executed\":\"no\"}"), 1);
@@ -538,7 +538,7 @@ ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, const char *executed)
     ngx_sprintf(data, "{\"executed\":\"%s\"}%Z", executed);
 
     ngx_mcp_task_tell(task,
-        ngx_mcp_reply_error(&task->message.id,
+        ngx_mcp_reply_error(task->sink, &task->message.id,
                             NGX_MCP_ERR_CLOSED,
                             "Stream closed before the answer",
                             (char *) data), 1);

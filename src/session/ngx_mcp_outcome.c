@@ -22,8 +22,8 @@
 #define NGX_MCP_OUTCOME_EXECUTED  0x04    /* executed */
 
 #define NGX_MCP_OUTCOME_MAX_DATA_LEN                                          \
-    (sizeof("{\"timeout_ms\":,\"status\":,\"exc_type\":\"\","                  \
-            "\"retry_after\":,\"executed\":\"unknown\"}")                      \
+    (sizeof("{\"reason\":\"backend\",\"timeout_ms\":,\"status\":,"            \
+            "\"exc_type\":\"\",\"retry_after\":,\"executed\":\"unknown\"}")   \
      + 3 * NGX_INT64_LEN + NGX_MCP_OUTCOME_MAX_EXC_TYPE_LEN)
 
 
@@ -385,7 +385,7 @@ ngx_mcp_outcome_error(ngx_mcp_task_t *task)
 
     ngx_mcp_outcome_data(task, outcome->data, data);
 
-    return ngx_mcp_reply_error(&task->message.id, outcome->code,
+    return ngx_mcp_reply_error(task->sink, &task->message.id, outcome->code,
                                outcome->message, (char *) data);
 }
 
@@ -401,6 +401,14 @@ ngx_mcp_outcome_data(ngx_mcp_task_t *task, ngx_uint_t members, u_char *data)
     const char  *executed;
 
     p = data;
+
+    /* it is the first: codec/ngx_mcp_modern_error.h */
+
+    if (task->sink->modern
+        && ngx_mcp_outcomes[task->outcome].code == NGX_MCP_ERR_INTERNAL)
+    {
+        p = ngx_sprintf(p, ",\"reason\":\"backend\"");
+    }
 
     if (members & NGX_MCP_OUTCOME_TIME) {
         p = ngx_sprintf(p, ",\"timeout_ms\":%M",

@@ -204,7 +204,8 @@ ngx_mcp_place_queue_timed_out(void *data)
                     s->conf->call_timeout);
 
         ngx_mcp_task_tell(task,
-            ngx_mcp_reply_error(&task->message.id, NGX_MCP_ERR_TIMED_OUT,
+            ngx_mcp_reply_error(task->sink, &task->message.id,
+                                NGX_MCP_ERR_TIMED_OUT,
                                 "Request timed out", (char *) buf), 1);
     }
 

@@ -127,7 +127,7 @@ ngx_mcp_repeats_check(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
         ngx_sprintf(data, "{\"reason\":\"%s\"}%Z", reason);
 
         sink->tell(sink, NULL,
-                   ngx_mcp_reply_error(&message->id,
+                   ngx_mcp_reply_error(sink, &message->id,
                                        NGX_MCP_ERR_INVALID_REQUEST,
                                        "Request id is in use", (char *) data),
                    1);

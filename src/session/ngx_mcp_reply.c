@@ -7,11 +7,20 @@
  */
 
 #include "ngx_mcp_reply.h"
+#include "ngx_mcp_ctx.h"
+#include "ngx_mcp_modern_error.h"
 #include "ngx_mcp_outcome.h"
 
 
 static ngx_mcp_event_t *ngx_mcp_reply_raw(ngx_mcp_task_t *task);
 static ngx_mcp_event_t *ngx_mcp_reply_with_id(ngx_mcp_task_t *task);
+
+
+/* what a result of the modern era has besides: docs/PROTOCOL.md 15 */
+
+#define NGX_MCP_REPLY_LIST                                                    \
+    ",\"resultType\":\"complete\",\"ttlMs\":60000,"                            \
+    "\"cacheScope\":\"private\""
 
 
 ngx_mcp_event_t *
@@ -112,8 +121,8 @@ ngx_mcp_reply_with_id(ngx_mcp_task_t *task)
 
 
 ngx_mcp_event_t *
-ngx_mcp_reply_error(ngx_str_t *id, ngx_int_t code, const char *message,
-    const char *data)
+ngx_mcp_reply_error(ngx_mcp_sink_t *sink, ngx_str_t *id, ngx_int_t code,
+    const char *message, const char *data)
 {
     ngx_str_t         value;
     ngx_mcp_event_t  *ev;
@@ -121,21 +130,25 @@ ngx_mcp_reply_error(ngx_str_t *id, ngx_int_t code, const char *message,
     value.len = ngx_strlen(data);
     value.data = (u_char *) data;
 
-    ev = ngx_mcp_event_alloc(ngx_mcp_jsonrpc_error_size(id, message, &value),
+    ev = ngx_mcp_event_alloc(ngx_mcp_modern_error_size(id, message, &value),
                              ngx_cycle->log);
-    if (ev) {
-        ev->last = ngx_mcp_jsonrpc_error(ev->last, id, code, message, &value);
-        ev = ngx_mcp_event_frame(ev, ngx_cycle->log);
+    if (ev == NULL) {
+        return NULL;
     }
 
-    return ev;
+    ev->last = sink->modern
+               ? ngx_mcp_modern_error(ev->last, id, code, message, &value)
+               : ngx_mcp_jsonrpc_error(ev->last, id, code, message, &value);
+
+    return ngx_mcp_event_frame(ev, ngx_cycle->log);
 }
 
 
 ngx_mcp_event_t *
-ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id, ngx_uint_t which)
+ngx_mcp_reply_local(ngx_mcp_sink_t *sink, ngx_str_t *id, ngx_uint_t which)
 {
     const char       *result;
+    ngx_uint_t        ping_result;
     u_char            ping[sizeof("{\"_meta\":{\"status\":\"ok\","
                            "\"timestamp\":,\"service\":"
                            "\"frappe-mcp-sse-bridge\",\"message\":"
@@ -145,43 +158,47 @@ ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id, ngx_uint_t which)
     switch (which) {
 
     case NGX_MCP_LOCAL_RESOURCES:
-        result = "{\"resources\":[]}";
+        result = "{\"resources\":[]";
         break;
 
     case NGX_MCP_LOCAL_TEMPLATES:
-        result = "{\"resourceTemplates\":[]}";
+        result = "{\"resourceTemplates\":[]";
         break;
 
     case NGX_MCP_LOCAL_PROMPTS:
-        result = "{\"prompts\":[]}";
+        result = "{\"prompts\":[]";
         break;
 
     case NGX_MCP_LOCAL_LOGGING:
-        result = "{}";
+        result = "{";
         break;
 
     default: /* NGX_MCP_LOCAL_PING */
 
-        if (conf->ping_result == NGX_MCP_PING_EMPTY) {
-            result = "{}";
+        ping_result = sink->conf->ping_result;
+
+        if (ping_result == NGX_MCP_PING_EMPTY) {
+            result = "{";
             break;
         }
 
         ngx_sprintf(ping, "%s{\"status\":\"ok\",\"timestamp\":%T,"
                     "\"service\":\"frappe-mcp-sse-bridge\","
-                    "\"message\":\"pong\"}%s%Z",
-                    conf->ping_result == NGX_MCP_PING_META ? "{\"_meta\":" : "",
+                    "\"message\":\"pong\"%s%Z",
+                    ping_result == NGX_MCP_PING_META ? "{\"_meta\":" : "",
                     ngx_time(),
-                    conf->ping_result == NGX_MCP_PING_META ? "}" : "");
+                    ping_result == NGX_MCP_PING_META ? "}" : "");
 
         result = (const char *) ping;
     }
 
     ev = ngx_mcp_event_format(
-             sizeof("{\"jsonrpc\":\"2.0\",\"result\":,\"id\":}")
+             sizeof("{\"jsonrpc\":\"2.0\",\"result\":},\"id\":}"
+                    NGX_MCP_REPLY_LIST)
              + ngx_strlen(result) + id->len,
-             ngx_cycle->log, "{\"jsonrpc\":\"2.0\",\"result\":%s,\"id\":%V}",
-             result, id);
+             ngx_cycle->log,
+             "{\"jsonrpc\":\"2.0\",\"result\":%s%s},\"id\":%V}",
+             result, sink->modern ? NGX_MCP_REPLY_LIST : "", id);
 
     if (ev) {
         ev = ngx_mcp_event_frame(ev, ngx_cycle->log);

@@ -23,17 +23,18 @@
 ngx_mcp_event_t *ngx_mcp_reply_answer(ngx_mcp_task_t *task);
 
 /*
- * A JSON-RPC error.  "id" is raw, "data" is raw JSON or an empty string.
+ * A JSON-RPC error for the sink, in the form of its era.  "id" is raw, "data"
+ * is a raw object or an empty string.
  */
 
-ngx_mcp_event_t *ngx_mcp_reply_error(ngx_str_t *id, ngx_int_t code,
-    const char *message, const char *data);
+ngx_mcp_event_t *ngx_mcp_reply_error(ngx_mcp_sink_t *sink, ngx_str_t *id,
+    ngx_int_t code, const char *message, const char *data);
 
 /*
- * The result of a local method; "which" is NGX_MCP_LOCAL_*.
+ * The result of a local method for the sink; "which" is NGX_MCP_LOCAL_*.
  */
 
-ngx_mcp_event_t *ngx_mcp_reply_local(ngx_mcp_loc_conf_t *conf, ngx_str_t *id,
+ngx_mcp_event_t *ngx_mcp_reply_local(ngx_mcp_sink_t *sink, ngx_str_t *id,
     ngx_uint_t which);
 
 /*

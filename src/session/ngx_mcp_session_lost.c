@@ -205,7 +205,8 @@ ngx_mcp_session_lost_keep(ngx_mcp_session_t *s, ngx_mcp_task_t *task,
     if (task && s->kept_size + size > s->conf->queue / 2) {
         ngx_mcp_event_free(ev);
 
-        ev = ngx_mcp_reply_error(&task->message.id, NGX_MCP_ERR_CLOSED,
+        ev = ngx_mcp_reply_error(&s->sink, &task->message.id,
+                                 NGX_MCP_ERR_CLOSED,
                                  "Stream closed before the answer",
                                  "{\"executed\":\"unknown\"}");
         size = 0;
@@ -357,7 +358,7 @@ ngx_mcp_session_lost_wait(void *data)
                       (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
         ngx_mcp_stream_send(s->stream,
-            ngx_mcp_reply_error(&id, NGX_MCP_ERR_CLOSED,
+            ngx_mcp_reply_error(&s->sink, &id, NGX_MCP_ERR_CLOSED,
                                 "Stream closed before the answer",
                                 "{\"executed\":\"unknown\"}"));
     }

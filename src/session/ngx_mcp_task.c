@@ -256,7 +256,7 @@ ngx_mcp_task_fail(ngx_mcp_task_t *task)
 
     if (ngx_mcp_task_has_receiver(task)) {
         ngx_mcp_task_tell(task,
-            ngx_mcp_reply_error(&task->message.id,
+            ngx_mcp_reply_error(task->sink, &task->message.id,
                                 NGX_MCP_ERR_INTERNAL,
                                 "Internal server error",
                                 "{\"executed\":\"no\"}"), 1);

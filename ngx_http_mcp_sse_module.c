@@ -72,14 +72,6 @@ static ngx_conf_num_bounds_t  ngx_http_mcp_sse_at_least_one = {
 };
 
 
-static ngx_conf_enum_t  ngx_http_mcp_sse_ping_results[] = {
-    { ngx_string("meta"), NGX_MCP_PING_META },
-    { ngx_string("result"), NGX_MCP_PING_RESULT },
-    { ngx_string("empty"), NGX_MCP_PING_EMPTY },
-    { ngx_null_string, 0 }
-};
-
-
 static ngx_command_t  ngx_http_mcp_sse_commands[] = {
 
     /* endpoints: one for a location */
@@ -265,7 +257,14 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       ngx_conf_set_enum_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_mcp_loc_conf_t, ping_result),
-      ngx_http_mcp_sse_ping_results },
+      ngx_mcp_conf_ping_results },
+
+    { ngx_string("mcp_sse_header_check"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_mcp_loc_conf_t, header_check),
+      ngx_mcp_conf_header_checks },
 
     /* times of streams, sessions and calls */
 

@@ -24,6 +24,7 @@ typedef struct {
 
 static void negotiate_limit(ngx_str_t *offered);
 static ngx_uint_t negotiate_find(ngx_str_t *name);
+static ngx_uint_t negotiate_modern(ngx_str_t *name);
 static void negotiate_version(ngx_http_request_t *r);
 static void negotiate_accept(ngx_http_request_t *r);
 static ngx_uint_t negotiate_range(ngx_str_t *member,
@@ -102,14 +103,46 @@ negotiate_find(ngx_str_t *name)
 
 
 /*
- * The newest member counts; one that is unknown is refused.
+ * A date from 2026-07-28 on.
+ */
+
+static ngx_uint_t
+negotiate_modern(ngx_str_t *name)
+{
+    size_t  i;
+
+    if (name->len != 10) {
+        return 0;
+    }
+
+    for (i = 0; i < 10; i++) {
+
+        if (i == 4 || i == 7) {
+
+            if (name->data[i] != '-') {
+                return 0;
+            }
+
+        } else if (name->data[i] < '0' || name->data[i] > '9') {
+            return 0;
+        }
+    }
+
+    return ngx_strncmp(name->data, "2026-07-28", 10) >= 0;
+}
+
+
+/*
+ * One member of the modern era decides; else the newest counts, and one that
+ * is unknown is refused.
  */
 
 static void
 negotiate_version(ngx_http_request_t *r)
 {
     ngx_str_t      *member;
-    ngx_uint_t      i, n, newest, unknown;
+    ngx_str_t       name;
+    ngx_uint_t      i, n, newest, unknown, modern, other;
     ngx_array_t     lines, members;
     ngx_mcp_ctx_t  *ctx;
 
@@ -118,18 +151,29 @@ negotiate_version(ngx_http_request_t *r)
     member = members.elts;
     newest = 0;
     unknown = 0;
+    modern = 0;
+    other = 0;
 
     for (i = 0; i < members.nelts; i++) {
 
         n = negotiate_find(&member[i]);
         unknown |= (n == NEGOTIATE_VERSIONS);
         newest = ngx_max(newest, n);
+        modern |= negotiate_modern(&member[i]);
+        other |= (n == NEGOTIATE_VERSIONS
+                  && !fuzz_request_is(&member[i], "2026-07-28"));
     }
+
+    fuzz_check(ngx_mcp_negotiate_is_modern(r) == modern,
+               "the era is that of one member of the modern one");
+    fuzz_check(ngx_mcp_negotiate_other(r, &name) == other,
+               "a version is served in one of the eras, or not");
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    fuzz_check(ngx_mcp_negotiate_version(r) == (unknown ? NGX_DECLINED
-                                                        : NGX_OK),
+    fuzz_check(ngx_mcp_negotiate_version(r) == (modern ? NGX_DONE
+                                                : unknown ? NGX_DECLINED
+                                                          : NGX_OK),
                "only unknown versions are refused");
 
     if (unknown) {

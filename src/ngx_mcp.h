@@ -185,6 +185,11 @@ typedef struct {
 #define NGX_MCP_PING_RESULT   2
 #define NGX_MCP_PING_EMPTY    3
 
+/* mcp_sse_header_check */
+
+#define NGX_MCP_HEADER_CHECK_STRICT   0
+#define NGX_MCP_HEADER_CHECK_LENIENT  1
+
 /* a time that is set to "off" */
 
 #define NGX_MCP_OFF  ((ngx_msec_t) 0)
@@ -207,6 +212,7 @@ typedef struct {
 
     ngx_uint_t                   local;        /* NGX_MCP_LOCAL_* */
     ngx_uint_t                   ping_result;  /* NGX_MCP_PING_* */
+    ngx_uint_t                   header_check; /* NGX_MCP_HEADER_CHECK_* */
 
     ngx_msec_t                   keepalive;    /* NGX_MCP_OFF */
     ngx_uint_t                   keepalive_event;

@@ -3,7 +3,7 @@
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
  * Reads protocolVersion in initialize requests, and lowers it in their
- * answers.
+ * answers; tells the era of a version.
  *
  * The results point into the caller's bytes.
  */
@@ -38,6 +38,16 @@ static ngx_conf_bitmask_t  ngx_mcp_protocol_version_names[] = {
     { ngx_string("result"), NGX_MCP_PROTOCOL_VERSION_KEY_RESULT },
     { ngx_null_string, 0 }
 };
+
+
+ngx_uint_t
+ngx_mcp_protocol_version_is_modern(ngx_str_t *text)
+{
+    return ngx_mcp_protocol_version_is_date(text)
+           && ngx_memcmp(text->data, NGX_MCP_PROTOCOL_VERSION_MODERN,
+                         text->len)
+              >= 0;
+}
 
 
 ngx_int_t

@@ -3,7 +3,7 @@
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
  * protocolVersion of MCP's initialize (MCP 2025-11-25, Lifecycle, Version
- * negotiation).
+ * negotiation), and the era of a version.
  */
 
 #ifndef _NGX_MCP_PROTOCOL_VERSION_H_INCLUDED_
@@ -13,6 +13,18 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+
+/* the first version of the modern era, which has no initialize */
+
+#define NGX_MCP_PROTOCOL_VERSION_MODERN  "2026-07-28"
+
+
+/*
+ * Returns whether the text is a version of the modern era: a date from that one
+ * on (MCP 2026-07-28, Versioning).
+ */
+
+ngx_uint_t ngx_mcp_protocol_version_is_modern(ngx_str_t *text);
 
 /*
  * Finds the version that an initialize request offers in its raw params: ten

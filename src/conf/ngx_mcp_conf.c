@@ -27,6 +27,20 @@ static ngx_int_t ngx_mcp_conf_add_url(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_array_t **urls, ngx_str_t *value, ngx_uint_t http);
 
 
+ngx_conf_enum_t  ngx_mcp_conf_ping_results[] = {
+    { ngx_string("meta"), NGX_MCP_PING_META },
+    { ngx_string("result"), NGX_MCP_PING_RESULT },
+    { ngx_string("empty"), NGX_MCP_PING_EMPTY },
+    { ngx_null_string, 0 }
+};
+
+ngx_conf_enum_t  ngx_mcp_conf_header_checks[] = {
+    { ngx_string("strict"), NGX_MCP_HEADER_CHECK_STRICT },
+    { ngx_string("lenient"), NGX_MCP_HEADER_CHECK_LENIENT },
+    { ngx_null_string, 0 }
+};
+
+
 char *
 ngx_mcp_conf_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {

@@ -15,6 +15,12 @@
 #include "ngx_mcp.h"
 
 
+/* words of mcp_sse_ping_result and mcp_sse_header_check */
+
+extern ngx_conf_enum_t  ngx_mcp_conf_ping_results[];
+extern ngx_conf_enum_t  ngx_mcp_conf_header_checks[];
+
+
 /*
  * A URI that begins with "/".  If cmd->post is not NULL, the query is split
  * off into the ngx_str_t behind the one at cmd->offset.

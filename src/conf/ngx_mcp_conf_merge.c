@@ -101,6 +101,7 @@ ngx_mcp_create_loc_conf(ngx_conf_t *cf)
     conf->any_origin = NGX_CONF_UNSET;
     conf->local = NGX_CONF_UNSET_UINT;
     conf->ping_result = NGX_CONF_UNSET_UINT;
+    conf->header_check = NGX_CONF_UNSET_UINT;
     conf->keepalive = NGX_CONF_UNSET_MSEC;
     conf->keepalive_event = NGX_CONF_UNSET_UINT;
     conf->grace = NGX_CONF_UNSET_MSEC;
@@ -176,6 +177,8 @@ ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               |NGX_MCP_LOCAL_RESOURCES);
     ngx_conf_merge_uint_value(conf->ping_result, prev->ping_result,
                               NGX_MCP_PING_DEFAULT);
+    ngx_conf_merge_uint_value(conf->header_check, prev->header_check,
+                              NGX_MCP_HEADER_CHECK_LENIENT);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_uint_value(conf->keepalive_event, prev->keepalive_event,
                               0);

@@ -15,6 +15,7 @@
 #include "ngx_mcp_challenge.h"
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_modern.h"
 #include "ngx_mcp_origin.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_response.h"
@@ -31,6 +32,7 @@ static void ngx_mcp_exchange_timeout(void *data);
 static void ngx_mcp_exchange_event(ngx_event_t *ev);
 static ngx_int_t ngx_mcp_exchange_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x);
+static ngx_uint_t ngx_mcp_exchange_status(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_json(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_array(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_nothing(ngx_mcp_exchange_t *x);
@@ -248,7 +250,9 @@ ngx_mcp_exchange_event(ngx_event_t *ev)
 ngx_int_t
 ngx_mcp_exchange_wait(ngx_mcp_exchange_t *x)
 {
-    if (x->asked && !x->ctx->accept_json) {
+    /* in the modern era an error of the answer may have a status of its own */
+
+    if (x->asked && !x->ctx->accept_json && x->sink.modern == NULL) {
         return ngx_mcp_exchange_stream(x);
     }
 
@@ -313,8 +317,27 @@ ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x)
         return ngx_mcp_respond(x->request, NGX_HTTP_ACCEPTED, NULL);
     }
 
-    return ngx_queue_empty(&x->events) ? ngx_mcp_exchange_nothing(x)
-                                       : ngx_mcp_exchange_json(x);
+    if (ngx_queue_empty(&x->events)) {
+        return ngx_mcp_exchange_nothing(x);
+    }
+
+    if (!x->ctx->accept_json && ngx_mcp_exchange_status(x) == NGX_HTTP_OK) {
+        return ngx_mcp_exchange_stream(x);
+    }
+
+    return ngx_mcp_exchange_json(x);
+}
+
+
+static ngx_uint_t
+ngx_mcp_exchange_status(ngx_mcp_exchange_t *x)
+{
+    if (x->status && !x->batch) {
+        return x->status;
+    }
+
+    return x->sink.modern ? ngx_mcp_modern_status(x->sink.modern)
+                          : NGX_HTTP_OK;
 }
 
 
@@ -326,6 +349,7 @@ ngx_mcp_exchange_json(ngx_mcp_exchange_t *x)
     ngx_mcp_event_t     *ev;
 
     r = x->request;
+    status = ngx_mcp_exchange_status(x);
 
     if (x->batch) {
 
@@ -333,14 +357,10 @@ ngx_mcp_exchange_json(ngx_mcp_exchange_t *x)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        status = NGX_HTTP_OK;
-
     } else {
         ev = ngx_queue_data(ngx_queue_head(&x->events),
                             ngx_mcp_event_t, queue);
         ngx_mcp_event_data(ev, &x->body);
-
-        status = x->status ? x->status : NGX_HTTP_OK;
     }
 
     refused = (status == NGX_HTTP_UNAUTHORIZED

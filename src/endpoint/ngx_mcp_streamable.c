@@ -4,7 +4,7 @@
  *
  * The endpoint of Streamable HTTP (MCP 2025-03-26, 2025-06-18, 2025-11-25,
  * basic/transports): POST for messages, GET for a stream, DELETE for the end
- * of a session.
+ * of a session.  A POST of the modern era goes on in ngx_mcp_modern.c.
  *
  * The order of checks is that of docs/PROTOCOL.md 1.
  */
@@ -18,6 +18,7 @@
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_header.h"
 #include "ngx_mcp_message.h"
+#include "ngx_mcp_modern.h"
 #include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_response.h"
 #include "ngx_mcp_session.h"
@@ -28,10 +29,16 @@
 static ngx_uint_t ngx_mcp_streamable_is_get(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_id(ngx_http_request_t *r, ngx_str_t *id);
 static ngx_int_t ngx_mcp_streamable_authorized(ngx_http_request_t *r);
+static ngx_uint_t ngx_mcp_streamable_allows(ngx_http_request_t *r,
+    ngx_int_t version);
+static ngx_uint_t ngx_mcp_streamable_is_bad(ngx_mcp_ctx_t *ctx);
+static ngx_int_t ngx_mcp_streamable_refuse(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_session(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_not_found(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_post(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_streamable_body(ngx_http_request_t *r,
+    ngx_int_t status);
+static ngx_uint_t ngx_mcp_streamable_is_modern(ngx_http_request_t *r,
     ngx_int_t status);
 static ngx_int_t ngx_mcp_streamable_check(ngx_http_request_t *r,
     ngx_array_t *messages, ngx_uint_t batch, const char **message);
@@ -59,7 +66,8 @@ ngx_mcp_streamable_handler(ngx_http_request_t *r)
     /* a GET that only gets a 405 does not wait for Frappe */
 
     ctx->auth.retry = ngx_mcp_streamable_is_get(r)
-                      && ngx_mcp_streamable_id(r, &id) != NGX_DECLINED;
+                      && ngx_mcp_streamable_id(r, &id) != NGX_DECLINED
+                      && !ngx_mcp_negotiate_is_modern(r);
 
     return ngx_mcp_auth(r, ngx_mcp_streamable_authorized);
 }
@@ -82,23 +90,18 @@ ngx_mcp_streamable_id(ngx_http_request_t *r, ngx_str_t *id)
 static ngx_int_t
 ngx_mcp_streamable_authorized(ngx_http_request_t *r)
 {
-    ngx_int_t       rc;
-    ngx_str_t       id;
+    ngx_int_t       rc, version;
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    /*
-     * A stream belongs to a session.  This is checked after the credential:
-     * connectors ask by HEAD or GET for the challenge of a 401.
-     */
+    version = ngx_mcp_negotiate_version(r);
 
-    if (ngx_mcp_streamable_is_get(r)
-        && ngx_mcp_streamable_id(r, &id) == NGX_DECLINED
-        && ctx->auth.result.status != NGX_HTTP_UNAUTHORIZED)
+    /* connectors ask by HEAD or GET for the challenge of a 401 */
+
+    if (ctx->auth.result.status != NGX_HTTP_UNAUTHORIZED
+        && !ngx_mcp_streamable_allows(r, version))
     {
-        ngx_str_set(&ctx->methods, "POST, DELETE, OPTIONS");
-
         return ngx_mcp_refuse(r, NGX_HTTP_NOT_ALLOWED,
                               NGX_MCP_ERR_INVALID_REQUEST,
                               "Method not allowed");
@@ -108,20 +111,22 @@ ngx_mcp_streamable_authorized(ngx_http_request_t *r)
         return ngx_mcp_request_denied(r);
     }
 
-    if (ngx_mcp_negotiate_version(r) != NGX_OK) {
-        return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
-                              NGX_MCP_ERR_INVALID_REQUEST,
-                              "Unsupported protocol version");
+    if (version == NGX_DONE) {
+        return (ngx_mcp_modern_create(r) == NGX_OK)
+               ? ngx_mcp_streamable_post(r) : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_mcp_streamable_session(r);
+    rc = (version == NGX_OK) ? ngx_mcp_streamable_session(r) : NGX_OK;
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (rc == NGX_DECLINED) {
-        return ngx_mcp_streamable_not_found(r);
+    ctx->bad_version = (version != NGX_OK);
+    ctx->bad_session = (rc != NGX_OK);
+
+    if (r->method != NGX_HTTP_POST && ngx_mcp_streamable_is_bad(ctx)) {
+        return ngx_mcp_streamable_refuse(r);
     }
 
     switch (r->method) {
@@ -135,6 +140,60 @@ ngx_mcp_streamable_authorized(ngx_http_request_t *r)
     default: /* NGX_HTTP_GET, NGX_HTTP_HEAD */
         return ngx_mcp_streamable_get(r);
     }
+}
+
+
+/*
+ * A stream belongs to a session, and in the modern era there is only POST.
+ */
+
+static ngx_uint_t
+ngx_mcp_streamable_allows(ngx_http_request_t *r, ngx_int_t version)
+{
+    ngx_str_t       id;
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (version == NGX_DONE) {
+        ngx_str_set(&ctx->methods, "POST, OPTIONS");
+
+        return r->method == NGX_HTTP_POST;
+    }
+
+    if (ngx_mcp_streamable_is_get(r)
+        && ngx_mcp_streamable_id(r, &id) == NGX_DECLINED)
+    {
+        ngx_str_set(&ctx->methods, "POST, DELETE, OPTIONS");
+
+        return 0;
+    }
+
+    return 1;
+}
+
+
+/*
+ * The body of a POST may be of the modern era, in which neither makes it bad:
+ * it is refused when that is known.
+ */
+
+static ngx_uint_t
+ngx_mcp_streamable_is_bad(ngx_mcp_ctx_t *ctx)
+{
+    return ctx->bad_version || ctx->bad_session;
+}
+
+
+static ngx_int_t
+ngx_mcp_streamable_refuse(ngx_http_request_t *r)
+{
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    return ctx->bad_version ? ngx_mcp_negotiate_refuse(r, NULL)
+                            : ngx_mcp_streamable_not_found(r);
 }
 
 
@@ -191,9 +250,17 @@ ngx_mcp_streamable_not_found(ngx_http_request_t *r)
 static ngx_int_t
 ngx_mcp_streamable_post(ngx_http_request_t *r)
 {
+    ngx_mcp_ctx_t        *ctx;
     ngx_mcp_main_conf_t  *mcf;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
     if (ngx_mcp_message_type(r) != NGX_OK) {
+
+        if (ngx_mcp_streamable_is_bad(ctx)) {
+            return ngx_mcp_streamable_refuse(r);
+        }
+
         return ngx_mcp_refuse(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
                               NGX_MCP_ERR_INVALID_REQUEST,
                               "Unsupported media type");
@@ -218,11 +285,28 @@ ngx_mcp_streamable_body(ngx_http_request_t *r, ngx_int_t status)
     ngx_array_t    *messages;
     ngx_mcp_ctx_t  *ctx;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ngx_mcp_streamable_is_bad(ctx)
+        && !ngx_mcp_streamable_is_modern(r, status))
+    {
+        return ngx_mcp_streamable_refuse(r);
+    }
+
     if (ngx_mcp_message_scan(r, status, &messages, &batch, &rc) != NGX_OK) {
         return rc;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    if (ctx->modern == NULL
+        && ngx_mcp_modern_among(messages)
+        && ngx_mcp_modern_create(r) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->modern) {
+        return ngx_mcp_modern_post(r, messages, batch);
+    }
 
     rc = ngx_mcp_streamable_check(r, messages, batch, &message);
 
@@ -240,6 +324,42 @@ ngx_mcp_streamable_body(ngx_http_request_t *r, ngx_int_t status)
     }
 
     return ngx_mcp_submit(r, messages, batch);
+}
+
+
+/*
+ * Looks into the body of a request that is refused if it is of the older era;
+ * the refusal has its id then, if its version is not supported.
+ */
+
+static ngx_uint_t
+ngx_mcp_streamable_is_modern(ngx_http_request_t *r, ngx_int_t status)
+{
+    ngx_uint_t                  batch;
+    ngx_array_t                *messages;
+    ngx_mcp_ctx_t              *ctx;
+    ngx_mcp_jsonrpc_message_t  *message;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (status
+        || ngx_mcp_jsonrpc_scan(r->pool, &ctx->body->text, &messages, &batch)
+           != NGX_OK)
+    {
+        return 0;
+    }
+
+    message = messages->elts;
+
+    if (ctx->bad_version
+        && !batch
+        && message->type == NGX_MCP_JSONRPC_REQUEST)
+    {
+        ctx->vars.id = message->id;
+        ctx->own_id = 1;
+    }
+
+    return ngx_mcp_modern_among(messages);
 }
 
 

@@ -106,6 +106,7 @@ struct ngx_mcp_ctx_s {
     unsigned                         suspended:1;
     unsigned                         cors:1;     /* headers are added */
     unsigned                         resource:1; /* 401 names its metadata */
+    unsigned                         own_id:1;   /* a refusal has vars.id */
 
     /* Streamable HTTP */
 
@@ -113,6 +114,8 @@ struct ngx_mcp_ctx_s {
                                                       or empty */
     unsigned                         streamable:1;
     unsigned                         has_session_id:1; /* sid is valid */
+    unsigned                         bad_version:1; /* in the older era, */
+    unsigned                         bad_session:1; /* and this one, too */
     unsigned                         batches:1;    /* the version has them */
     unsigned                         accept_json:1;
     unsigned                         accept_stream:1;

@@ -199,7 +199,7 @@ ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    /* the client may name it several times */
+    /* the client may name it several times, or one of the modern era */
 
     if (ctx->version.len
         && ngx_mcp_forward_headers_add(headers,
@@ -225,7 +225,7 @@ ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers)
             name.data = h[i].lowcase_key;
             name.len = h[i].key.len;
 
-            if (ctx->version.len
+            if ((ctx->version.len || ctx->modern)
                 && ngx_mcp_str_is(&name, "mcp-protocol-version"))
             {
                 continue;

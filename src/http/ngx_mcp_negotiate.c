@@ -7,6 +7,9 @@
 
 #include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_json_text.h"
+#include "ngx_mcp_protocol_version.h"
+#include "ngx_mcp_response.h"
 
 
 /* how specific a media range of Accept is (RFC 9110, 12.5.1) */
@@ -14,6 +17,8 @@
 #define NGX_MCP_NEGOTIATE_ANY_TYPE     1    /* two wildcards */
 #define NGX_MCP_NEGOTIATE_ANY_SUBTYPE  2    /* one */
 #define NGX_MCP_NEGOTIATE_NAMED        3
+
+#define NGX_MCP_NEGOTIATE_MAX_LEN  64       /* of a version in a refusal */
 
 
 typedef struct {
@@ -31,6 +36,8 @@ typedef struct {
 
 
 static ngx_mcp_negotiate_version_t *ngx_mcp_negotiate_find(ngx_str_t *name);
+static void ngx_mcp_negotiate_requested(ngx_http_request_t *r,
+    ngx_str_t *version);
 static void ngx_mcp_negotiate_range(ngx_mcp_negotiate_media_t *media,
     u_char *p, u_char *last);
 static ngx_uint_t ngx_mcp_negotiate_match(ngx_mcp_negotiate_media_t *media,
@@ -47,6 +54,10 @@ static ngx_mcp_negotiate_version_t  ngx_mcp_negotiate_versions[] = {
     { ngx_string("2025-11-25"), 0 },
     { ngx_null_string, 0 }
 };
+
+static ngx_str_t  ngx_mcp_negotiate_all =
+    ngx_string("[\"" NGX_MCP_PROTOCOL_VERSION_MODERN "\",\"2025-11-25\","
+               "\"2025-06-18\",\"2025-03-26\",\"2024-11-05\"]");
 
 static ngx_str_t  ngx_mcp_protocol_version_header =
                                        ngx_string("mcp-protocol-version");
@@ -66,11 +77,13 @@ ngx_int_t
 ngx_mcp_negotiate_version(ngx_http_request_t *r)
 {
     ngx_str_t                       name;
+    ngx_uint_t                      unknown;
     ngx_mcp_ctx_t                  *ctx;
     ngx_mcp_header_pos_t            pos;
     ngx_mcp_negotiate_version_t    *version, *newest;
 
     newest = NULL;
+    unknown = 0;
 
     ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
 
@@ -82,12 +95,20 @@ ngx_mcp_negotiate_version(ngx_http_request_t *r)
         version = ngx_mcp_negotiate_find(&name);
 
         if (version->name.len == 0) {
-            return NGX_DECLINED;
-        }
 
-        if (newest == NULL || version > newest) {
+            if (ngx_mcp_protocol_version_is_modern(&name)) {
+                return NGX_DONE;
+            }
+
+            unknown = 1;
+
+        } else if (newest == NULL || version > newest) {
             newest = version;
         }
+    }
+
+    if (unknown) {
+        return NGX_DECLINED;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
@@ -125,6 +146,126 @@ ngx_mcp_negotiate_find(ngx_str_t *name)
     }
 
     return version;
+}
+
+
+ngx_uint_t
+ngx_mcp_negotiate_is_modern(ngx_http_request_t *r)
+{
+    ngx_str_t             name;
+    ngx_mcp_header_pos_t  pos;
+
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
+
+    while (ngx_mcp_header_member(&r->headers_in.headers,
+                                 &ngx_mcp_protocol_version_header, &pos,
+                                 &name)
+           == NGX_OK)
+    {
+        if (ngx_mcp_protocol_version_is_modern(&name)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_mcp_negotiate_serves(ngx_str_t *version)
+{
+    return ngx_mcp_str_is(version, NGX_MCP_PROTOCOL_VERSION_MODERN);
+}
+
+
+ngx_str_t *
+ngx_mcp_negotiate_supported(void)
+{
+    return &ngx_mcp_negotiate_all;
+}
+
+
+ngx_uint_t
+ngx_mcp_negotiate_other(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_mcp_header_pos_t  pos;
+
+    ngx_memzero(&pos, sizeof(ngx_mcp_header_pos_t));
+
+    while (ngx_mcp_header_member(&r->headers_in.headers,
+                                 &ngx_mcp_protocol_version_header, &pos, name)
+           == NGX_OK)
+    {
+        if (ngx_mcp_negotiate_find(name)->name.len == 0
+            && !ngx_mcp_negotiate_serves(name))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * MCP 2026-07-28, Versioning, Protocol version negotiation.
+ */
+
+ngx_int_t
+ngx_mcp_negotiate_refuse(ngx_http_request_t *r, ngx_str_t *requested)
+{
+    u_char     buf[NGX_MCP_NEGOTIATE_MAX_LEN + 2];
+    ngx_str_t  data, version;
+
+    if (requested == NULL) {
+        version.data = buf;
+        ngx_mcp_negotiate_requested(r, &version);
+        requested = &version;
+    }
+
+    data.data = ngx_pnalloc(r->pool,
+                            sizeof("{\"supported\":,\"requested\":}")
+                            + ngx_mcp_negotiate_all.len + requested->len);
+    if (data.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    data.len = ngx_sprintf(data.data, "{\"supported\":%V,\"requested\":%V}",
+                           &ngx_mcp_negotiate_all, requested)
+               - data.data;
+
+    return ngx_mcp_refuse_data(r, NGX_HTTP_BAD_REQUEST, NGX_MCP_ERR_VERSION,
+                               "Unsupported protocol version", &data);
+}
+
+
+/*
+ * Writes the first version of the header that is not served as a JSON string
+ * of at most NGX_MCP_NEGOTIATE_MAX_LEN characters.
+ */
+
+static void
+ngx_mcp_negotiate_requested(ngx_http_request_t *r, ngx_str_t *version)
+{
+    u_char      ch, *p;
+    size_t      i;
+    ngx_str_t   name;
+
+    ngx_str_null(&name);
+    (void) ngx_mcp_negotiate_other(r, &name);
+
+    p = version->data;
+    *p++ = '"';
+
+    for (i = 0; i < name.len && i < NGX_MCP_NEGOTIATE_MAX_LEN; i++) {
+        ch = name.data[i];
+
+        *p++ = (ch < ' ' || ch > '~' || ch == '"' || ch == '\\') ? '?' : ch;
+    }
+
+    *p++ = '"';
+
+    version->len = p - version->data;
 }
 
 

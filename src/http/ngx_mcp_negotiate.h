@@ -15,11 +15,41 @@
 
 /*
  * Checks MCP-Protocol-Version and sets ctx->version and ctx->batches by the
- * newest version that it names.  Returns NGX_OK, also without the header, or
+ * newest version that it names.  Returns NGX_OK, also without the header;
+ * NGX_DONE if it names a version of the modern era, where nothing is set;
  * NGX_DECLINED if a version is not supported.
  */
 
 ngx_int_t ngx_mcp_negotiate_version(ngx_http_request_t *r);
+
+/*
+ * Returns whether MCP-Protocol-Version names a version of the modern era.
+ */
+
+ngx_uint_t ngx_mcp_negotiate_is_modern(ngx_http_request_t *r);
+
+/*
+ * The versions of the modern era that are served; all versions, newest first,
+ * as a raw JSON array.
+ */
+
+ngx_uint_t ngx_mcp_negotiate_serves(ngx_str_t *version);
+ngx_str_t *ngx_mcp_negotiate_supported(void);
+
+/*
+ * Returns whether MCP-Protocol-Version names a version that is not served in
+ * any era, and sets *name to the first one.
+ */
+
+ngx_uint_t ngx_mcp_negotiate_other(ngx_http_request_t *r, ngx_str_t *name);
+
+/*
+ * Refuses r, whose version is not supported: "requested", a raw JSON value, or,
+ * if it is NULL, that of MCP-Protocol-Version.
+ */
+
+ngx_int_t ngx_mcp_negotiate_refuse(ngx_http_request_t *r,
+    ngx_str_t *requested);
 
 /*
  * Returns the newest version that may answer an initialize that offers this

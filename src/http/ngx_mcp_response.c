@@ -11,13 +11,42 @@
 #include "ngx_mcp_challenge.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_json_text.h"
+#include "ngx_mcp_modern_error.h"
+#include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_origin.h"
 
 
+typedef struct {
+    ngx_uint_t    status;
+    ngx_str_t     data;        /* of the error */
+} ngx_mcp_response_reason_t;
+
+
+static ngx_int_t ngx_mcp_response_error(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_int_t code, const char *message, ngx_str_t *data,
+    ngx_str_t *body);
+static ngx_uint_t ngx_mcp_response_is_modern(ngx_http_request_t *r);
+static ngx_str_t *ngx_mcp_response_reason(ngx_uint_t status);
 static ngx_int_t ngx_mcp_response_headers(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_mcp_response_retry_after(ngx_http_request_t *r,
     ngx_uint_t status);
+
+
+/* docs/PROTOCOL.md 15.13 */
+
+static ngx_mcp_response_reason_t  ngx_mcp_response_reasons[] = {
+    { NGX_HTTP_FORBIDDEN, ngx_string("{\"reason\":\"origin\"}") },
+    { NGX_MCP_HTTP_NOT_ACCEPTABLE, ngx_string("{\"reason\":\"accept\"}") },
+    { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+      ngx_string("{\"reason\":\"too_large\"}") },
+    { NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+      ngx_string("{\"reason\":\"media_type\"}") },
+    { NGX_MCP_HTTP_FIELDS_TOO_LARGE,
+      ngx_string("{\"reason\":\"headers_too_large\"}") },
+    { 0, ngx_null_string }
+};
 
 
 ngx_int_t
@@ -116,17 +145,73 @@ ngx_mcp_refuse_data(ngx_http_request_t *r, ngx_uint_t status, ngx_int_t code,
 
     ctx->vars.result = NGX_MCP_RESULT_REFUSED;
 
-    body.data = ngx_pnalloc(r->pool,
-                            ngx_mcp_jsonrpc_error_size(NULL, message, data));
-
-    if (body.data == NULL || ngx_mcp_response_headers(r, status) != NGX_OK) {
+    if (ngx_mcp_response_error(r, status, code, message, data, &body) != NGX_OK
+        || ngx_mcp_response_headers(r, status) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body.len = ngx_mcp_jsonrpc_error(body.data, NULL, code, message, data)
-               - body.data;
-
     return ngx_mcp_respond(r, status, &body);
+}
+
+
+static ngx_int_t
+ngx_mcp_response_error(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_int_t code, const char *message, ngx_str_t *data, ngx_str_t *body)
+{
+    u_char         *last;
+    ngx_str_t      *id;
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    id = ctx->own_id ? &ctx->vars.id : NULL;
+
+    body->data = ngx_pnalloc(r->pool,
+                             ngx_mcp_modern_error_size(id, message, data));
+    if (body->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_mcp_response_is_modern(r)) {
+
+        if (code == NGX_MCP_ERR_INVALID_REQUEST && data == NULL) {
+            data = ngx_mcp_response_reason(status);
+            code = data ? NGX_MCP_ERR_INTERNAL : code;
+        }
+
+        last = ngx_mcp_modern_error(body->data, id, code, message, data);
+
+    } else {
+        last = ngx_mcp_jsonrpc_error(body->data, id, code, message, data);
+    }
+
+    body->len = last - body->data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Before its body is read, the era of a request is that of its header.
+ */
+
+static ngx_uint_t
+ngx_mcp_response_is_modern(ngx_http_request_t *r)
+{
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ctx->modern) {
+        return 1;
+    }
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    return ngx_mcp_str_is(&conf->handler, "mcp_sse_http")
+           && ngx_mcp_negotiate_is_modern(r);
 }
 
 
@@ -139,6 +224,27 @@ ngx_mcp_error_result(ngx_http_request_t *r, ngx_int_t rc)
 
     return ngx_mcp_refuse(r, rc, NGX_MCP_ERR_INTERNAL,
                           "Internal server error");
+}
+
+
+/*
+ * Returns the data of a refusal whose code is -32603 in the modern era, and
+ * -32600 in the older one; NULL: it has that in both.
+ */
+
+static ngx_str_t *
+ngx_mcp_response_reason(ngx_uint_t status)
+{
+    ngx_mcp_response_reason_t  *reason;
+
+    for (reason = ngx_mcp_response_reasons; reason->status; reason++) {
+
+        if (reason->status == status) {
+            return &reason->data;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -32,9 +32,11 @@ ngx_int_t ngx_mcp_respond_as(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *body);
 
 /*
- * Refuses the request with a JSON-RPC error whose id is null, and logs it with
- * ctx->reason.  Adds the header that belongs to the status: Allow, Retry-After
- * or WWW-Authenticate.  "message" is a literal that needs no escapes.
+ * Refuses the request with a JSON-RPC error, and logs it with ctx->reason.  Its
+ * id is null, or that of the request if ctx->own_id is set; its form is that of
+ * the request's era.  Adds the header that belongs to the status: Allow,
+ * Retry-After or WWW-Authenticate.  "message" is a literal that needs no
+ * escapes.
  */
 
 ngx_int_t ngx_mcp_refuse(ngx_http_request_t *r, ngx_uint_t status,

@@ -198,6 +198,7 @@ ngx_mcp_outcome_of_call(ngx_mcp_task_t *task)
 
     case NGX_HTTP_OK:
     case NGX_HTTP_BAD_REQUEST:
+    case NGX_HTTP_NOT_FOUND:
         return ngx_mcp_outcome_of_answer(task, size);
 
     case NGX_HTTP_ACCEPTED:

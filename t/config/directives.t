@@ -134,6 +134,8 @@ my %merged = (
                               'x', 'Ping' ] ],
     mcp_sse_ping_result => [ [ qw(meta result empty) ],
                             [ '', 'x', 'meta meta' ] ],
+    mcp_sse_header_check => [ [ qw(strict lenient) ],
+                            [ '', 'x', 'strict strict' ] ],
     mcp_sse_keepalive  => [ [ '15s', '15s comment', '15s event', '500ms',
                               'off' ],
                             [ '', 'x', '15s x', 'comment', '15s event x',

@@ -238,7 +238,7 @@ sub number_of {
     my ($kind, $word) = @_;
 
     return 0 if $word eq 'off' && $kind ne 'str';
-    return 1 if $word eq 'on';
+    return 1 if $word eq 'on' || $word eq 'lenient';
     return $1 * $unit{$2} / ($kind eq 'sec' ? 1000 : 1)
         if $kind =~ /sec\z/ && $word =~ /\A(\d+)(ms|[smhd])\z/;
     return $1 * $size{$2} if $kind eq 'size' && $word =~ /\A(\d+)([km]?)\z/;

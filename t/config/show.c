@@ -46,6 +46,7 @@ static show_t  show_locs[] = {
     show_loc(message_uri, SHOW_STR),
     show_loc(local, SHOW_NUM),
     show_loc(ping_result, SHOW_NUM),
+    show_loc(header_check, SHOW_NUM),
     show_loc(keepalive, SHOW_NUM),
     show_loc(keepalive_event, SHOW_NUM),
     show_loc(grace, SHOW_NUM),

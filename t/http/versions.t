@@ -32,15 +32,19 @@ for my $version ('2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25',
         200, "HEAD of the stream is served with the version: $name");
 }
 
-for my $version ('2026-07-28', '2024-10-07', '2025-06-19', 'x',
-    '2025-06-18, x', '2025-06-1', '2025-06-180')
+for my $version ('2024-10-07', '2025-06-19', 'x', '2025-06-18, x',
+    '2025-06-1', '2025-06-180', '2026-07-27', '2026-7-28')
 {
-    is_rejected(http_post($nginx, $list, protocol => $version), 400, -32600,
-        'Unsupported protocol version', qq(refused: "$version"));
+    my $post = http_post($nginx, $list, protocol => $version);
+
+    is($post->status, 400, qq(refused: "$version"));
+    like($post->body, qr/"id":1,"error":\{"code":-32022,"message":
+        "Unsupported\ protocol\ version","data":/x,
+        qq(the refusal has the id of the request: "$version"));
     is_rejected(http($nginx, 'GET', session => $id, protocol => $version),
-        400, -32600, 'Unsupported protocol version',
+        400, -32022, 'Unsupported protocol version',
         "GET is refused: \"$version\"");
-    is_rejected(http_delete($nginx, $id, protocol => $version), 400, -32600,
+    is_rejected(http_delete($nginx, $id, protocol => $version), 400, -32022,
         'Unsupported protocol version', "DELETE is refused: \"$version\"");
 }
 

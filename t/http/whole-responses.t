@@ -464,11 +464,11 @@ info: mcp sse: refused with 400, "An initialize request stands alone"
 === POST in an unknown version
 400
 content-type: application/json
-content-length: 92
-{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Unsupported protocol version"}}
+content-length: 193
+{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28","2025-11-25","2025-06-18","2025-03-26","2024-11-05"],"requested":"x"}}}
 +1 auth_cache_requests good
 +1 requests_refused 400
-mcp.log: result=refused site=erp.example.com status=400 user=alice@example.com
+mcp.log: id=1 result=refused site=erp.example.com status=400 user=alice@example.com
 info: mcp sse: refused with 400, "Unsupported protocol version"
 === POST that accepts text
 406

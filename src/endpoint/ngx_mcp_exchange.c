@@ -7,12 +7,14 @@
  *
  * The exchange is the sink of the tasks of the request.  It is allocated in
  * the pool of the request, whose cleanup detaches it from the tasks; their
- * calls go on.  The bytes of answers are outside of the pool: a stream takes
- * them over, those of a JSON response are freed with the pool.
+ * calls go on, except in the modern era, where they are cancelled.  The bytes
+ * of answers are outside of the pool: a stream takes them over, those of a
+ * JSON response are freed with the pool.
  */
 
 #include "ngx_mcp_exchange.h"
 #include "ngx_mcp_challenge.h"
+#include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_header.h"
 #include "ngx_mcp_modern.h"
@@ -550,6 +552,10 @@ static void
 ngx_mcp_exchange_cleanup(void *data)
 {
     ngx_mcp_exchange_t  *x = data;
+
+    if (x->sink.modern) {
+        ngx_mcp_dispatch_closed(&x->sink);
+    }
 
     ngx_mcp_task_detach(&x->sink);
     ngx_mcp_in_flight_free_all(&x->sink.in_flight);

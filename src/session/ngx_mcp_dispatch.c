@@ -331,6 +331,48 @@ ngx_mcp_dispatch_cancel(ngx_mcp_session_t *s, ngx_str_t *id)
 }
 
 
+void
+ngx_mcp_dispatch_closed(ngx_mcp_sink_t *sink)
+{
+    ngx_queue_t        *q, *next;
+    ngx_mcp_task_t     *task;
+    ngx_mcp_session_t  *s;
+
+    sink->open = 0;
+    sink->ended = NULL;
+
+    for (q = ngx_queue_head(&sink->tasks);
+         q != ngx_queue_sentinel(&sink->tasks);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+
+        task = ngx_queue_data(q, ngx_mcp_task_t, siblings);
+        s = task->session;
+
+        if (task->cancelled) {
+            continue;
+        }
+
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "mcp sse: session %*s: a client has closed its request, "
+                      "which is %s and is cancelled",
+                      (size_t) NGX_MCP_HASH_LEN, s->sid.hash,
+                      task->call ? "running" : "waiting");
+
+        if (task->call == NULL) {
+            ngx_mcp_count(NGX_MCP_COUNT_CANCELLED);
+        }
+
+        ngx_mcp_task_cancel(task);
+
+        /* others may start, and the session may end */
+
+        ngx_post_event(&s->event, &ngx_posted_events);
+    }
+}
+
+
 ngx_mcp_task_t *
 ngx_mcp_dispatch_find(ngx_mcp_session_t *s, ngx_str_t *id)
 {

@@ -76,6 +76,14 @@ void ngx_mcp_dispatch_next(ngx_mcp_session_t *s);
 ngx_uint_t ngx_mcp_dispatch_late(ngx_mcp_task_t *task);
 
 /*
+ * The client of a request of the modern era has closed its POST, whose sink
+ * this is: cancels its tasks (MCP 2026-07-28, Streamable HTTP, Cancellation).
+ * Runs in the cleanup of the request, and starts no other task.
+ */
+
+void ngx_mcp_dispatch_closed(ngx_mcp_sink_t *sink);
+
+/*
  * The server ends the stream of the session or stops: answers each open
  * request with an error.  Waiting tasks are freed.  Running calls are
  * cancelled if "cut" is set; otherwise they go on, and their answers are

@@ -287,6 +287,10 @@ ngx_mcp_session_http_event(ngx_event_t *ev)
 {
     ngx_mcp_session_t  *s = ev->data;
 
+    /* what was cancelled may have been in the way of others */
+
+    ngx_mcp_dispatch_next(s);
+
     if (ngx_mcp_session_busy(s)) {
         return;
     }

@@ -91,6 +91,7 @@ BEGIN {
     $ENV{TEST_NGINX_BINARY} = MCPTest::Nginx::has_e() ? $binary
         : _without_e($binary);
     $ENV{TEST_NGINX_LOAD_MODULES} = join ' ', MCPTest::Nginx::modules();
+    MCPTest::Nginx::overwrite_memory();
 
     # a directory and ports of its own
 

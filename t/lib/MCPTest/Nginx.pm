@@ -42,6 +42,18 @@ sub sanitizers {
 }
 
 
+# Lets glibc overwrite memory when it is taken and when it is freed, so that what
+# is used before it has a value, or after its end, has the wrong one each time.
+# A cache of free blocks would leave them as they are.
+
+sub overwrite_memory {
+    $ENV{GLIBC_TUNABLES} = 'glibc.malloc.perturb=165:glibc.malloc.tcache_count=0'
+        unless defined $ENV{GLIBC_TUNABLES};
+
+    return;
+}
+
+
 # A port that is not in use, below the range from which the kernel takes ports
 # of outgoing connections.  Each port is returned once: its user may not have
 # opened it yet.
@@ -388,6 +400,7 @@ sub _run {
         open STDOUT, '>>', "$self->{dir}/logs/stderr";
         open STDERR, '>&', \*STDOUT;
         _end_with_parent();
+        overwrite_memory();
 
         exec binary(), '-p', "$self->{dir}/", '-c',
             "$self->{dir}/conf/nginx.conf", @log or _exit(127);
@@ -429,6 +442,7 @@ sub check {
     if ($pid == 0) {
         open STDIN, '<', '/dev/null';
         open STDERR, '>&', \*STDOUT;
+        overwrite_memory();
         exec binary(), '-t', '-c', $config, @arg or _exit(127);
     }
 

@@ -41,7 +41,9 @@ sub new {
 
     my $self = $class->_link($source, $objects, $lines);
 
-    local $ENV{LD_PRELOAD} = $self->{file};
+    local %ENV = (%ENV, LD_PRELOAD => $self->{file});
+
+    MCPTest::Nginx::overwrite_memory();
 
     # with "-v" it starts no server if the library is not loaded
 

@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <malloc.h>
 #include <openssl/err.h>
+#include "ngx_mcp_memo.h"
 #include "ngx_mcp_packet.h"
 #include "ngx_mcp_session_id.h"
 
@@ -379,6 +380,44 @@ command_random(void)
 }
 
 
+/* put BYTE PART ... | get PART ... | forget PART ...; BYTE fills the value */
+
+static void
+command_memo(void)
+{
+    u_char       value[NGX_MCP_MEMO_VALUE_LEN + 1];
+    ngx_uint_t   i;
+
+    if (strcmp(texts[0], "put") == 0) {
+        ngx_memset(value, words[1].data[0], sizeof(value));
+        ngx_mcp_memo_put(&words[2], nwords - 2, value);
+        printf("ok");
+        return;
+    }
+
+    if (strcmp(texts[0], "forget") == 0) {
+        ngx_mcp_memo_forget(&words[1], nwords - 1);
+        printf("ok");
+        return;
+    }
+
+    ngx_memset(value, '!', sizeof(value));
+
+    if (!ngx_mcp_memo_get(&words[1], nwords - 1, value)) {
+        printf(value[0] == '!' ? "none" : "none, but a value");
+        return;
+    }
+
+    for (i = 0; i < NGX_MCP_MEMO_VALUE_LEN && value[i] == value[0]; i++) {
+        /* void */
+    }
+
+    print_hex(value, 1);
+    printf("%s", i == NGX_MCP_MEMO_VALUE_LEN && value[i] == '!' ? ""
+                 : " damaged");
+}
+
+
 /* long N: seals N bytes that are not there */
 
 static void
@@ -454,6 +493,11 @@ run(void)
 
     } else if (strcmp(command, "long") == 0) {
         command_long();
+
+    } else if (strcmp(command, "put") == 0 || strcmp(command, "get") == 0
+               || strcmp(command, "forget") == 0)
+    {
+        command_memo();
 
     } else if (strcmp(command, "memory") == 0) {
         printf("%zu", mallinfo2().uordblks);

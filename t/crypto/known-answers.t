@@ -370,6 +370,80 @@ for my $other ('k' x 31 . 'l', 'j' . 'k' x 31, 'k' x 32) {
 is(ask('hmac', '-', '61'), 'error', 'a digest with an empty secret');
 is(ask('errors'), 0, 'leaves nothing in the queue of OpenSSL');
 
+# what is kept of what was computed: by all strings and their borders
+
+my @kept = map { hex_of($_) } 'credential', 'alice', '';
+
+for my $case (
+    [ 'put', '61', @kept ],                        [ 'get', ' 61', @kept ],
+    [ 'get', 'none', hex_of('credentia'), hex_of('lalice'), '-' ],
+    [ 'get', 'none', $kept[0], hex_of('alicf'), '-' ],
+    [ 'get', 'none', $kept[0], '-', $kept[1] ],
+    [ 'forget', 'ok', $kept[0], hex_of('alicf'), '-' ],
+    [ 'get', ' 61', @kept ],
+    [ 'put', '62', @kept ],                        [ 'get', ' 62', @kept ],
+    [ 'put', '63', '-' ],                          [ 'get', ' 63', '-' ],
+    [ 'get', ' 62', @kept ],
+    [ 'forget', 'ok', @kept ],                     [ 'get', 'none', @kept ],
+    [ 'get', ' 63', '-' ],
+    [ 'put', '64', @kept ],                        [ 'get', ' 64', @kept ],
+) {
+    my ($command, $want, @words) = @$case;
+
+    is($command eq 'put' ? ask('put', $want, @words) : ask($command, @words),
+        $command eq 'put' ? 'ok' : $want,
+        "$command @{[ join ' ', map { substr $_, 0, 8 } @words ]}");
+}
+
+# strings of up to 320 bytes, with two bytes of a length for each; one byte that
+# differs in any of them is another string
+
+for my $length (1, 5, 6, 7, 14, 100, 316, 317, 318) {
+    my $one = hex_of('p' x $length);
+
+    is(ask('put', '65', $one), 'ok', "a string of $length bytes is put");
+    is(ask('get', $one), ' 65', 'and found');
+    is(ask('get', substr($one, 0, -2) . '71'), 'none',
+        'not with another last byte');
+    is(ask('get', '71' . substr $one, 2), 'none', 'or another first one');
+    is(ask('get', "${one}00"), 'none', 'or with a zero behind it');
+}
+
+for my $parts ([ 'p' x 319 ], [ 'p' x 1000 ], [ 'p' x 316, 'q' ],
+    [ 'p' x 65_536 ], [ ('p') x 11, 'q' x 300 ])
+{
+    my @words = map { hex_of($_) } @$parts;
+
+    is(ask('put', '66', @words), 'ok', 'strings that are too long');
+    is(ask('get', @words), 'none', 'are not kept');
+    is(ask('forget', @words), 'ok', 'and not forgotten');
+}
+
+is(ask('put', '67', hex_of('p' x 315), hex_of('q')), 'ok', '320 bytes in two');
+is(ask('get', hex_of('p' x 315), hex_of('q')), ' 67', 'are kept');
+
+# as many as there are places for, and more: each is found or not, but never
+# another one
+
+{
+    my @wrong;
+    my $found = 0;
+
+    ask('put', sprintf('%02x', $_ % 251), sprintf '%08x', $_) for 1 .. 3000;
+
+    for my $n (1 .. 3000) {
+        my $got = ask('get', sprintf '%08x', $n);
+
+        $found++ if $got ne 'none';
+        push @wrong, $n if $got ne 'none'
+            && $got ne sprintf ' %02x', $n % 251;
+    }
+
+    is_deeply(\@wrong, [], 'what is found is what was put');
+    cmp_ok($found, '>', 700, 'most of 1,024 are found');
+    cmp_ok($found, '<=', 1024, 'not more');
+}
+
 is(ask('random', 1 << 31), 'error', 'there are no 2 GB of random bytes');
 isnt(ask('random', 32), ask('random', 32), 'random bytes are other ones');
 like(ask('random', 32), qr/\Aok [0-9a-f]{64}\z/, 'as many as were asked for');

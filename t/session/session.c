@@ -24,6 +24,7 @@
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_header.h"
 #include "ngx_mcp_outcome.h"
+#include "ngx_mcp_place_queue.h"
 #include "ngx_mcp_repeats.h"
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_session_credential.h"
@@ -63,7 +64,7 @@ static ngx_uint_t               nposts;
 static ngx_mcp_call_t          *calls[MAX_SESSIONS];
 static ngx_mcp_loc_conf_t       second_conf;
 static ngx_http_core_srv_conf_t core_srv_conf;
-static ngx_uint_t               no_stream, no_call;
+static ngx_uint_t               no_stream, no_call, damaged, holds;
 static char                     credential[64] = "first";
 static ngx_pool_t              *scanned;         /* of the messages of a POST */
 
@@ -183,6 +184,20 @@ ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
 }
 
 
+void
+ngx_mcp_timer_hold(void)
+{
+    holds++;
+}
+
+
+void
+ngx_mcp_timer_release(void)
+{
+    holds--;
+}
+
+
 ngx_int_t
 ngx_mcp_bus_init(ngx_cycle_t *c, ngx_mcp_session_handlers_t *h)
 {
@@ -297,6 +312,14 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
 
     if (call->answer) {
         ngx_free(call->answer);
+    }
+
+    if (call->envelope) {
+        ngx_mcp_envelope_free(call->envelope);
+    }
+
+    if (call->place) {
+        ngx_mcp_places_release(call->place);
     }
 
     free(call);
@@ -465,6 +488,7 @@ other_init(void)
     rc = ngx_mcp_session_init(&cycle);
     ngx_mcp_session_http_init();
     ngx_mcp_session_credential_init(&credentials);
+    ngx_mcp_place_queue_init();
 
     return rc;
 }
@@ -612,6 +636,10 @@ command_post(void)
     if (nwords > 4) {
         env->unconfirmed = 1;
         env->start_before = ngx_current_msec + number(4);
+    }
+
+    if (damaged) {
+        ngx_memset(env->data + env->size - 4, 1, 4);
     }
 
     rc = ngx_mcp_inbox_accept(s, env);
@@ -792,6 +820,7 @@ command_counter(void)
         { "cancelled", NGX_MCP_COUNT_CANCELLED },
         { "abandoned", NGX_MCP_COUNT_ABANDONED },
         { "expired", NGX_MCP_COUNT_REDIS_EXPIRED },
+        { "not-started", NGX_MCP_COUNT_NOT_STARTED },
         { NULL, 0 }
     };
 
@@ -886,6 +915,11 @@ other_command(void)
         return command_call();
     }
 
+    if (strcmp(word[1], "holds") == 0) {
+        happens(" %d", (int) holds);
+        return "holds";
+    }
+
     if (strcmp(word[1], "counters") == 0) {
         return command_counter();
     }
@@ -944,6 +978,9 @@ other_command(void)
 
         } else if (strcmp(word[2], "no-call") == 0) {
             no_call = number(3);
+
+        } else if (strcmp(word[2], "damaged") == 0) {
+            damaged = number(3);
 
         } else if (strcmp(word[2], "recheck") == 0) {
             loc_conf.auth_recheck = number(3);

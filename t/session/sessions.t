@@ -272,6 +272,27 @@ time 100
 1 counters => counters opened=1 requests=5 notifications=1 expired=2
 END
 
+# the last of three messages has lengths that do not fit
+
+$zone->run('an envelope that is damaged', <<"END");
+$warm
+mark 1
+1 stream a alice => done a$first
+1 set damaged 1
+1 post a [@{[ join ',', map { request($_) } 1 .. 3 ]}] => accepted
+1 events => events a<> >1 >2
+1 log => /\[alert\] .* envelope for session 0123456789abcdef is damaged, messages are lost/
+1 state a => state pending=0 bytes=0 calls=2 messages=2 kept=0 open
+1 gauges => gauges workers=3 streams=0 pending=0 held=0 calls=2 redis=0,0,0
+1 set damaged 0
+1 answer 1 200 @{[ result(1) ]} => ok a@{[ event(result(1)) ]}
+1 answer 2 200 @{[ result(2) ]} => ok a@{[ event(result(2)) ]}
+1 end-stream a 2 => ok a[retry:_2000||]
+1 events => events x:a
+empty
+same 1
+END
+
 # no memory
 
 $zone->run('calls for which there is no memory', <<"END");
@@ -748,6 +769,144 @@ $zone->run('a hard stop of POSTs', <<"END");
 1 root => /in-flight=1 /
 1 counters => counters requests=5 notifications=1 abandoned=1
 END
+
+# mcp_sse_backend_calls: one call runs at a time
+
+{
+    my $places = "zone 2097152 4 10000 2 1 1\n";
+    my $none   = '1 places => places running=0 waiting=0 granted=0 of=1 '
+        . 'per-user=1';
+
+    $zone->run('calls that wait for a place', $places . <<"END");
+$warm
+mark 1
+1 stream a alice => done a$first
+1 stream b bob b => done b$first
+1 post a [@{[ request(1) ]},@{[ request(2) ]}] => accepted
+1 events => events >1
+1 post b @{[ request(3) ]} => accepted
+1 events => events
+1 post a @{[ notice('notifications/x') ]} => accepted
+1 events => events
+1 places => places running=1 waiting=3 granted=0 of=1 per-user=1
+1 state a => /^state pending=2 bytes=\\d+ calls=1 messages=3 /
+1 answer 1 200 @{[ result(1) ]} => ok a@{[ event(result(1)) ]}
+1 events => events >2
+1 answer 2 200 @{[ result(2) ]} => ok a@{[ event(result(2)) ]}
+1 events => events >3
+1 answer 3 200 @{[ result(3) ]} => ok b@{[ event(result(3)) ]}
+1 events => events >notifications/x
+1 answer notifications/x 202 => ok
+1 events => events
+$none
+1 end-stream a 2 => ok a[retry:_2000||]
+1 end-stream b 2 => ok b[retry:_2000||]
+1 events => events x:a x:b
+empty
+same 1
+END
+
+    # those of a session count as its calls, so that its others do not wait in
+    # the queue of the user
+
+    $zone->run('as many as a session may have', $places . <<"END");
+1 stream a alice => done a$first
+1 post a [@{[ join ',', map { request($_) } 1 .. 4 ]}] => accepted
+1 events => events >1
+1 places => places running=1 waiting=1 granted=0 of=1 per-user=1
+1 answer 1 200 @{[ result(1) ]} => ok a@{[ event(result(1)) ]}
+1 places => places running=0 waiting=2 granted=1 of=1 per-user=1
+1 holds => holds 2
+1 events => events >2
+1 holds => holds 1
+1 places => places running=1 waiting=1 granted=0 of=1 per-user=1
+END
+
+    $zone->run('cancelled while it waits for a place', $places . <<"END");
+$warm
+mark 1
+1 stream a alice => done a$first
+1 post a [@{[ request(1) ]},@{[ request(2) ]}] => accepted
+1 events => events >1
+1 post a @{[ cancel(2) ]} => accepted
+1 events => events
+1 log => /cancels a waiting request/
+1 places => places running=1 waiting=0 granted=0 of=1 per-user=1
+1 answer 1 200 @{[ result(1) ]} => ok a@{[ event(result(1)) ]}
+1 events => events
+$none
+1 end-stream a 2 => ok a[retry:_2000||]
+1 events => events x:a
+same 1
+END
+
+    $zone->run('a client that leaves while it waits', $places . <<"END");
+1 http p k alice @{[ request(1) ]} => ok >1
+1 http q l alice @{[ request(2) ]} => ok
+1 http r m bob @{[ request(3) ]} => ok
+1 gone q
+1 answer 1 200 @{[ result(1) ]} => /^ok p/
+1 events => events x:sk >3 x:sl
+1 log => /the client has left before its request could start, it is not executed/
+1 counters => counters requests=3 abandoned=1
+1 answer 3 200 @{[ result(3) ]} => ok r(@{[ result(3) ]}) r.
+1 events => events x:sm
+$none
+1 root => /in-flight=0 /
+END
+
+    $zone->run('too long for a place', $places . <<"END");
+1 stream a alice => done a$first
+1 post a [@{[ request(1) ]},@{[ request(2) ]}] => accepted
+1 events => events >1
+time 29999
+1 run => timers w2 w3
+time 1
+1 run => timers a@{[ event(error(2, -32008, 'Request timed out', '"timeout_ms":30000,"executed":"no"')) ]}
+1 log => /a message waited 30000 ms for its turn at Frappe and is not executed, increase mcp_sse_backend_calls/
+1 counters => counters opened=1 requests=2 not-started=1
+1 places => places running=1 waiting=0 granted=0 of=1 per-user=1
+1 answer 1 200 @{[ result(1) ]} => ok a@{[ event(result(1)) ]}
+$none
+END
+
+    $zone->run('expired while it waits for a place', $places . <<"END");
+1 stream a alice => done a$first
+1 post a @{[ request(1) ]} => accepted
+1 events => events >1
+1 post a @{[ request(2) ]} 100 => accepted
+1 post a @{[ request(3) ]} => accepted
+1 events => events
+time 100
+1 answer 1 200 @{[ result(1) ]} => ok a@{[ event(result(1)) ]}
+1 events => events a@{[ event(error(2, -32003, 'No answer to another instance', '"executed":"no"')) ]} >3
+END
+
+    $zone->run('a stream that comes back to a call in the queue', $places
+        . <<"END");
+1 stream a alice => done a$first
+1 post a [@{[ request(1) ]},@{[ request(2) ]}] => accepted
+1 events => events >1
+1 left a
+1 stream b alice resumed a => done b$first
+1 events => events x:a
+1 answer 1 200 @{[ result(1) ]} => ok b@{[ event(result(1)) ]}
+1 events => events >2
+1 answer 2 200 @{[ result(2) ]} => ok b@{[ event(result(2)) ]}
+1 post b [@{[ join ',', map { request($_) } 1 .. 3 ]}] => accepted
+1 events => events >1
+1 places => places running=1 waiting=1 granted=0 of=1 per-user=1
+END
+
+    $zone->run('a hard stop of calls in the queue', $places . <<"END");
+1 stream a alice => done a$first
+1 post a [@{[ request(1) ]},@{[ request(2) ]}] => accepted
+1 events => events >1
+1 stop => ok a@{[ closed(1, 'unknown') ]} !1 a@{[ closed(2, 'no') ]} a[retry:_2000||]
+1 events => events x:a
+$none
+END
+}
 
 # announcements: ended ids close the streams, calls go on
 

@@ -270,6 +270,45 @@ time 20
 4 log => /is recovered/
 END
 
+# it begins again while sessions are registered, at each of the locks, or another
+# worker goes on meanwhile
+
+for my $n (1 .. 3) {
+    $zone->run("it begins again at lock $n", <<"END");
+1 open a alice 2
+1 open b alice 2
+kill 2
+3 hold => locked slept=0
+kill 3
+1 lock => /^locked .*slept=1007\$/
+1 at-lock $n dies 4194303
+1 run
+1 log => /process 4194303 died while it changed/
+1 self => /phase=1 /
+time 20
+1 run
+1 self => /phase=2 /
+1 log => /is recovered/
+1 find a => found owner=1 $none
+1 find b => found owner=1 $none
+END
+}
+
+$zone->run('another worker goes on meanwhile', <<"END");
+1 open a alice 2
+3 hold => locked slept=0
+kill 3
+1 lock => locked w3 w2 slept=1007
+1 at-lock 2 released 2
+1 run
+1 self => /phase=1 /
+1 session a => /no-record/
+time 20
+1 run
+1 self => /phase=2 /
+1 find a => found owner=1 $none
+END
+
 $zone->run('sessions that had to end', <<"END");
 1 open a alice 1
 time 10001

@@ -4,17 +4,19 @@
  * workers and one zone, without requests.
  *
  *     zone SIZE MAX_INBOX MAX_MESSAGE PROCESSES    ends all workers and makes
- *                                                  a zone
+ *          [CALLS PER_USER]                        a zone
  *     start N | kill N                             a worker, N is 1 to 31
  *     time MS                                      the clock of all workers
  *     N COMMAND ...                                a command for a worker
  *
  * An answer has what happened meanwhile behind it: "w2": worker 2 was woken,
  * "+NAME:N:SIZE": a session has received messages, "-NAME:REASON": it has to
- * close, "a:KIND:KEY:LENGTH": an announcement.
+ * close, "a:KIND:KEY:LENGTH": an announcement, "USER>": a call of a user that
+ * waited has got a place.
  *
- * Replaced are: the sockets of workers, the timers, the clocks, usleep(),
- * sched_yield() and malloc(), which counts blocks and can refuse large ones.
+ * Replaced are: the sockets of workers, the timers, the clocks, the mutex,
+ * usleep(), sched_yield() and malloc(), which counts blocks and can refuse large
+ * ones.
  */
 
 #include <errno.h>
@@ -26,6 +28,7 @@
 #include "ngx_mcp_inbox.h"
 #include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_lookups.h"
+#include "ngx_mcp_places.h"
 #include "ngx_mcp_recovery.h"
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_revocation.h"
@@ -80,6 +83,7 @@ static ngx_int_t other_init(void);
 static const char *other_command(void);
 static void announced(ngx_uint_t kind, u_char *key, u_char *data, size_t len);
 static ngx_int_t registered(ngx_log_t *log);
+static void happens(const char *fmt, ...);
 
 ngx_module_t  ngx_http_mcp_sse_module;
 
@@ -103,6 +107,8 @@ static ngx_mcp_timer_t        *timers[64];
 static ngx_msec_t              due[64];
 static ngx_uint_t              ntimers;
 static void                  **filled;
+static ngx_uint_t              at_lock, at_lock_released;
+static ngx_pid_t               at_lock_dead;
 
 static ngx_log_t               log_;
 static ngx_cycle_t             cycle;
@@ -126,11 +132,27 @@ static void                   *conf_ctx[2];
 static void freed(void *p) { }
 static const char *other_command(void) { return NULL; }
 
+
+static void
+granted(void)
+{
+    ngx_mcp_place_user_t  *user;
+
+    while ((user = ngx_mcp_places_claim()) != NULL) {
+        happens(" %.16s>", user->key);
+    }
+}
+
+
 static ngx_int_t
 other_init(void)
 {
     ngx_mcp_sessions_init(&handlers);
     ngx_mcp_announce_init(announced);
+
+    if (main_conf.backend_calls) {
+        ngx_mcp_places_init(granted);
+    }
 
     return ngx_mcp_workers_init(&cycle, registered);
 }
@@ -233,6 +255,55 @@ sched_yield(void)
     common->yields++;
 
     return 0;
+}
+
+
+/*
+ * The mutex of the zone: nothing unlocks what it has not locked.  At the N-th
+ * lock of this worker, counted down, something happens: a process has died in
+ * the lock, or a worker has released the old pool.
+ */
+
+ngx_uint_t
+ngx_shmtx_trylock(ngx_shmtx_t *mtx)
+{
+    ngx_queue_t          *q;
+    ngx_mcp_worker_t     *worker;
+    ngx_mcp_zone_root_t  *root;
+
+    root = ((ngx_mcp_zone_t *) main_conf.zone->data)->root;
+
+    if (at_lock && --at_lock == 0) {
+
+        if (at_lock_dead) {
+            root->lock_owner = at_lock_dead;
+        }
+
+        for (q = ngx_queue_head(&root->workers);
+             !at_lock_dead && q != ngx_queue_sentinel(&root->workers);
+             q = ngx_queue_next(q))
+        {
+            worker = ngx_queue_data(q, ngx_mcp_worker_t, queue);
+
+            if (ngx_memcmp(worker->id, common->ids[at_lock_released],
+                           NGX_MCP_WORKER_ID_LEN)
+                == 0)
+            {
+                worker->phase = NGX_MCP_ZONE_RESET;
+            }
+        }
+    }
+
+    return *mtx->lock == 0 && ngx_atomic_cmp_set(mtx->lock, 0, ngx_pid);
+}
+
+
+void
+ngx_shmtx_unlock(ngx_shmtx_t *mtx)
+{
+    if (!ngx_atomic_cmp_set(mtx->lock, ngx_pid, 0)) {
+        happens(" was-not-locked");
+    }
 }
 
 
@@ -1257,6 +1328,15 @@ command_workers(void)
         return command_lock();
     }
 
+    /* at-lock N dies PID | at-lock N released WORKER */
+
+    if (strcmp(word[1], "at-lock") == 0) {
+        at_lock = number(2);
+        at_lock_dead = word[3][0] == 'd' ? number(4) : 0;
+        at_lock_released = word[3][0] == 'r' ? number(4) : 0;
+        return "ok";
+    }
+
     if (strcmp(word[1], "slept") == 0) {
         happens(" %d", (int) common->slept);
         common->slept = 0;
@@ -1283,6 +1363,74 @@ command_workers(void)
     }
 
     return NULL;
+}
+
+
+/*
+ * place USER: a call runs or waits; unplace USER: one that waits leaves; done
+ * USER: one that ran has ended; places [USER]: the counts of this worker
+ */
+
+static const char *
+command_places(void)
+{
+    ngx_mcp_worker_t      *w;
+    ngx_mcp_zone_root_t   *root;
+    ngx_mcp_place_user_t  *user;
+
+    if (strcmp(word[1], "place") == 0) {
+        return ngx_mcp_places_take(ngx_mcp_places_user(key_of(word[2])))
+               ? "runs" : "waits";
+    }
+
+    if (strcmp(word[1], "unplace") == 0) {
+        ngx_mcp_places_leave(ngx_mcp_places_user(key_of(word[2])));
+        return "ok";
+    }
+
+    if (strcmp(word[1], "done") == 0) {
+        ngx_mcp_places_release(ngx_mcp_places_user(key_of(word[2])));
+        return "ok";
+    }
+
+    if (strcmp(word[1], "check-places") == 0) {
+        ngx_mcp_places_check(ngx_mcp_zone());
+        return "ok";
+    }
+
+    /* calls N PER_USER: of the cycle of this worker */
+
+    if (strcmp(word[1], "calls") == 0) {
+        main_conf.backend_calls = number(2);
+        main_conf.backend_calls_per_user = number(3);
+        return "ok";
+    }
+
+    if (strcmp(word[1], "exiting") == 0) {
+        ngx_exiting = 1;
+        return "ok";
+    }
+
+    if (strcmp(word[1], "places") != 0) {
+        return NULL;
+    }
+
+    root = ngx_mcp_zone()->root;
+    w = ngx_mcp_workers_self();
+
+    if (nwords > 2) {
+        user = ngx_mcp_places_user(key_of(word[2]));
+        happens(" running=%d waiting=%d%s", (int) user->running,
+                (int) user->waiting, user->entry ? "" : " no-entry");
+        return word[2];
+    }
+
+    happens(" running=%d waiting=%d granted=%d of=%d per-user=%d%s%s",
+            (int) w->places, (int) w->calls_waiting, (int) w->calls_granted,
+            (int) root->backend_calls, (int) root->backend_calls_per_user,
+            w->late ? " late" : "", ngx_mcp_places_used() ? "" : " unused");
+
+    return "places";
 }
 
 
@@ -1414,6 +1562,7 @@ command(void)
     answer = answer ? answer : command_leftovers();
     answer = answer ? answer : command_lists();
     answer = answer ? answer : command_workers();
+    answer = answer ? answer : command_places();
 
     return answer ? answer : command_backend();
 }
@@ -1544,6 +1693,8 @@ make_zone(void)
     main_conf.max_inbox = number(2);
     main_conf.max_message = number(3);
     core_conf.worker_processes = number(4);
+    main_conf.backend_calls = number(5);
+    main_conf.backend_calls_per_user = number(6);
 
     if (ngx_mcp_zone_conf_add(&cf, &main_conf) != NGX_OK) {
         return "too small";

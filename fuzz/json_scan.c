@@ -74,6 +74,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w.max_depth = NGX_MCP_JSON_SCAN_MAX_DEPTH;
 
     s.names = json_scan_names;
+    s.filter = ngx_mcp_json_scan_filter(json_scan_names);
     s.value = json_scan_scanned;
     s.data = &scan_log;
 

@@ -37,6 +37,15 @@ typedef enum {
 } ngx_mcp_json_scan_state_e;
 
 
+/*
+ * A bit for the first character and the length of a name.  The factor keeps the
+ * names that an answer has apart from those that are looked for.
+ */
+
+#define ngx_mcp_json_scan_bit(p, len)                                         \
+    ((uint64_t) 1 << ((p)[0] + 12 * (len)) % 64)
+
+
 static ngx_int_t ngx_mcp_json_scan_text(ngx_mcp_json_scan_t *s, u_char **pos,
     u_char *end);
 static ngx_int_t ngx_mcp_json_scan_token(ngx_mcp_json_scan_t *s, u_char **pos,
@@ -61,6 +70,19 @@ static ngx_int_t ngx_mcp_json_scan_open(ngx_mcp_json_scan_t *s,
     ngx_uint_t array);
 static ngx_int_t ngx_mcp_json_scan_close(ngx_mcp_json_scan_t *s, u_char **pos,
     ngx_uint_t type);
+
+
+uint64_t
+ngx_mcp_json_scan_filter(ngx_conf_bitmask_t *names)
+{
+    uint64_t  filter;
+
+    for (filter = 0; names->name.len; names++) {
+        filter |= ngx_mcp_json_scan_bit(names->name.data, names->name.len);
+    }
+
+    return filter;
+}
 
 
 ngx_int_t
@@ -481,6 +503,14 @@ ngx_mcp_json_scan_key(ngx_mcp_json_scan_t *s, u_char *end)
 
     l = &s->level[s->depth];
     l->key = 0;
+
+    /* an empty name begins with its quote */
+
+    if (!s->escaped
+        && !(s->filter & ngx_mcp_json_scan_bit(raw.data + 1, raw.len - 2)))
+    {
+        return;
+    }
 
     for (name = s->names; name->name.len; name++) {
 

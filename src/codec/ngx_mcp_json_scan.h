@@ -39,6 +39,7 @@ struct ngx_mcp_json_scan_s {
     ngx_str_t              text;        /* what has come so far */
     size_t                 offset;      /* of the next byte */
     size_t                 start;       /* of the current string or number */
+    uint64_t               filter;      /* of names */
     const char            *literal;     /* what must follow of true, false or
                                            null */
     ngx_uint_t             type;        /* of the current literal */
@@ -59,11 +60,18 @@ struct ngx_mcp_json_scan_s {
 
 
 /*
+ * Returns the filter of names, which tells of most names in a text that they
+ * are none of these.
+ */
+
+uint64_t ngx_mcp_json_scan_filter(ngx_conf_bitmask_t *names);
+
+/*
  * Goes on with what has come of a text.  The caller zeroes the scan before
- * the first call and sets names, value and data.  "text" is all that has come
- * so far: its beginning has the same bytes as in the call before, its address
- * may differ.  With "last" it is the whole text.  value() runs before this
- * returns.
+ * the first call and sets names, filter, value and data.  "text" is all that
+ * has come so far: its beginning has the same bytes as in the call before, its
+ * address may differ.  With "last" it is the whole text.  value() runs before
+ * this returns.
  *
  * Returns NGX_AGAIN without "last", if the text may go on to be JSON.  With
  * "last", NGX_OK if it is one JSON value in UTF-8, with or without a byte order

@@ -17,6 +17,39 @@
 #include "ngx_mcp_json_scan.h"
 
 
+/* members that the modern form of an answer may lack */
+
+#define NGX_MCP_JSONRPC_HAS_TYPE         0x0080    /* resultType */
+#define NGX_MCP_JSONRPC_HAS_TTL          0x0100    /* ttlMs */
+#define NGX_MCP_JSONRPC_HAS_CACHE_SCOPE  0x0200    /* cacheScope */
+#define NGX_MCP_JSONRPC_HAS_META         0x0400    /* _meta */
+#define NGX_MCP_JSONRPC_HAS_SERVER_INFO  0x0800    /* serverInfo in _meta */
+#define NGX_MCP_JSONRPC_HAS_URI          0x1000    /* uri in data */
+
+
+/* the result of a response, or another value that becomes one */
+
+typedef struct {
+    ngx_str_t    raw;
+    ngx_str_t    meta;         /* its _meta, raw, if it is an object */
+    ngx_uint_t   has;          /* NGX_MCP_JSONRPC_HAS_*, of any type */
+    unsigned     object:1;     /* it is an object */
+    unsigned     incomplete:1; /* it has a resultType other than "complete" */
+} ngx_mcp_jsonrpc_result_t;
+
+
+typedef struct {
+    ngx_str_t    code;         /* raw, if it is a number */
+    ngx_str_t    data;         /* raw */
+    ngx_str_t    raw;
+    ngx_uint_t   has;          /* NGX_MCP_JSONRPC_HAS_URI */
+    unsigned     valid:1;      /* it is an object with a number as code and a
+                                  string as message, and repeats neither them
+                                  nor data */
+    unsigned     data_object:1;
+} ngx_mcp_jsonrpc_error_t;
+
+
 typedef struct {
     /* an absent string has data == NULL */
 
@@ -28,6 +61,8 @@ typedef struct {
                                   and repeats id, result or error */
     ngx_str_t    exc_type;     /* top-level "exc_type" of an error of Frappe,
                                   decoded */
+    ngx_mcp_jsonrpc_result_t  result;  /* of the response, or of value */
+    ngx_mcp_jsonrpc_error_t   err;     /* of the response */
     unsigned     response:1;   /* object is a JSON-RPC response: jsonrpc is
                                   "2.0", and it has either result or error */
     unsigned     error:1;      /* the response has "error" */
@@ -46,18 +81,43 @@ typedef struct {
 } ngx_mcp_jsonrpc_answer_range_t;
 
 
+/* what becomes ngx_mcp_jsonrpc_result_t, and ngx_mcp_jsonrpc_error_t */
+
+typedef struct {
+    ngx_mcp_jsonrpc_answer_range_t      raw;
+    ngx_mcp_jsonrpc_answer_range_t      meta;
+    ngx_uint_t                          has;
+
+    unsigned                            object:1;
+    unsigned                            incomplete:1;
+    unsigned                            is_error:1;
+} ngx_mcp_jsonrpc_answer_result_t;
+
+typedef struct {
+    ngx_mcp_jsonrpc_answer_range_t      raw;
+    ngx_mcp_jsonrpc_answer_range_t      code;
+    ngx_mcp_jsonrpc_answer_range_t      data;
+    ngx_uint_t                          has;
+
+    unsigned                            message:1;   /* is a string */
+    unsigned                            valid:1;
+    unsigned                            data_object:1;
+} ngx_mcp_jsonrpc_answer_error_t;
+
+
 /* what may be a JSON-RPC response */
 
 typedef struct {
     ngx_mcp_jsonrpc_answer_range_t      object;
     ngx_mcp_jsonrpc_answer_range_t      id;
     ngx_mcp_jsonrpc_answer_range_t      null_id;
+    ngx_mcp_jsonrpc_answer_result_t     result;
+    ngx_mcp_jsonrpc_answer_error_t      err;
 
     unsigned                            version:1;
     unsigned                            response:1;
     unsigned                            ambiguous:1;
     unsigned                            error:1;
-    unsigned                            tool_error:1;
 } ngx_mcp_jsonrpc_answer_envelope_t;
 
 
@@ -69,7 +129,7 @@ typedef struct {
     ngx_pool_t                         *pool;
     ngx_mcp_jsonrpc_answer_envelope_t   top;
     ngx_mcp_jsonrpc_answer_envelope_t   inner;   /* under "message" */
-    ngx_mcp_jsonrpc_answer_range_t      value;
+    ngx_mcp_jsonrpc_answer_result_t     value;
     ngx_str_t                           exc_type;
     ngx_uint_t                          twice;   /* repeated keys at the top */
 } ngx_mcp_jsonrpc_answer_scan_t;

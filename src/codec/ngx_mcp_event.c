@@ -11,6 +11,7 @@
  */
 
 #include "ngx_mcp_event.h"
+#include "ngx_mcp_json_text.h"
 
 
 /* blocks from this size on are kept, bytes */
@@ -171,6 +172,13 @@ ngx_mcp_event_frame(ngx_mcp_event_t *ev, ngx_log_t *log)
     n = 0;
 
     for (p = ev->pos; p < ev->last; p++) {
+
+        p = ngx_mcp_json_text_visible(p, ev->last);
+
+        if (p == ev->last) {
+            break;
+        }
+
         if (ngx_mcp_event_separator(p, ev->last)) {
             n++;
         }

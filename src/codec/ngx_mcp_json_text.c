@@ -30,7 +30,6 @@ typedef uint64_t     ngx_mcp_json_text_words_t __attribute__((vector_size(16)));
 
 static ngx_inline ngx_uint_t ngx_mcp_json_text_first(
     ngx_mcp_json_text_block_t block);
-static u_char *ngx_mcp_json_text_visible(u_char *p, u_char *last);
 static uint32_t ngx_mcp_json_text_utf8_long(u_char **pos, u_char *last);
 static uint32_t ngx_mcp_json_text_char(u_char **pos, u_char *last);
 static u_char *ngx_mcp_json_text_put_utf8(u_char *p, uint32_t c);
@@ -131,11 +130,7 @@ ngx_mcp_json_text_check(ngx_str_t *text)
 }
 
 
-/*
- * Returns the first byte that is a control character or not ASCII, or last.
- */
-
-static u_char *
+u_char *
 ngx_mcp_json_text_visible(u_char *p, u_char *last)
 {
     ngx_uint_t                 n;

@@ -31,6 +31,13 @@
 u_char *ngx_mcp_json_text_plain(u_char *p, u_char *last);
 
 /*
+ * Skips ASCII characters from U+0020 on.  Returns the first byte from p on that
+ * is another one, or last.
+ */
+
+u_char *ngx_mcp_json_text_visible(u_char *p, u_char *last);
+
+/*
  * Checks any bytes.  Returns NGX_OK if they are UTF-8 (RFC 3629) without
  * characters below U+0020 other than tab, CR and LF; else NGX_DECLINED.
  */

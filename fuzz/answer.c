@@ -11,7 +11,7 @@
  * "message", its result or error and all other members are those of Frappe,
  * byte for byte; another value under "message" becomes the result; of anything
  * else the client sees an error of the module.  "Byte for byte" is after
- * answer_line(): the characters that end a line are escaped.
+ * fuzz_one_line(): the characters that end a line are escaped.
  *
  * The input is the id of the request, up to FUZZ_END_OF_FIELD, and the body.
  */
@@ -54,7 +54,6 @@ static void answer_check(fuzz_input_t *in, answer_model_t *m,
     ngx_mcp_task_t *task, ngx_str_t *id);
 static void answer_check_members(fuzz_input_t *in, answer_model_t *m,
     strict_json_t *j);
-static ngx_str_t answer_line(fuzz_input_t *in, const u_char *p, size_t len);
 
 
 int
@@ -414,7 +413,7 @@ answer_check(fuzz_input_t *in, answer_model_t *m, ngx_mcp_task_t *task,
     }
 
     ngx_mcp_event_data(ev, &data);
-    raw = answer_line(in, data.data, data.len);
+    raw = fuzz_one_line(in, data.data, data.len);
 
     if (!fuzz_same(&raw, &data)) {
         fuzz_fail("the answer is one line");
@@ -438,7 +437,7 @@ answer_check(fuzz_input_t *in, answer_model_t *m, ngx_mcp_task_t *task,
     }
 
     raw = fuzz_json_raw(&j, i);
-    expected = answer_line(in, id->data, id->len);
+    expected = fuzz_one_line(in, id->data, id->len);
 
     if (m->id != STRICT_NONE && m->json.values[m->id].type != STRICT_NULL
         && (task->outcome == NGX_MCP_OUTCOME_RESPONSE
@@ -447,7 +446,7 @@ answer_check(fuzz_input_t *in, answer_model_t *m, ngx_mcp_task_t *task,
         /* Frappe's, which is the same */
 
         expected = fuzz_json_raw(&m->json, m->id);
-        expected = answer_line(in, expected.data, expected.len);
+        expected = fuzz_one_line(in, expected.data, expected.len);
     }
 
     if (!fuzz_same(&raw, &expected)) {
@@ -466,7 +465,7 @@ answer_check(fuzz_input_t *in, answer_model_t *m, ngx_mcp_task_t *task,
         i = strict_json_member(&j, 0, "result", NULL);
 
         raw = fuzz_json_raw(&m->json, m->value);
-        expected = answer_line(in, raw.data, raw.len);
+        expected = fuzz_one_line(in, raw.data, raw.len);
 
         if (i == STRICT_NONE) {
             fuzz_fail("a value becomes the result");
@@ -524,7 +523,8 @@ answer_check_members(fuzz_input_t *in, answer_model_t *m, strict_json_t *j)
 
         w = &j->values[k++];
 
-        a = answer_line(in, m->json.text + v->key_start, v->end - v->key_start);
+        a = fuzz_one_line(in, m->json.text + v->key_start,
+                          v->end - v->key_start);
         b.data = (u_char *) j->text + w->key_start;
         b.len = w->end - w->key_start;
 
@@ -541,39 +541,4 @@ answer_check_members(fuzz_input_t *in, answer_model_t *m, strict_json_t *j)
     if (k != j->n) {
         fuzz_fail("the response has no other members");
     }
-}
-
-
-/* JSON in one line, also for those who end lines at U+0085, U+2028, U+2029 */
-
-static ngx_str_t
-answer_line(fuzz_input_t *in, const u_char *p, size_t len)
-{
-    size_t     i;
-    ngx_str_t  s;
-
-    s.len = 0;
-    s.data = fuzz_alloc(in, 6 * len + 1);
-
-    for (i = 0; i < len; /* void */ ) {
-
-        if (len - i >= 2 && memcmp(p + i, "\xc2\x85", 2) == 0) {
-            memcpy(s.data + s.len, "\\u0085", 6);
-            s.len += 6;
-            i += 2;
-
-        } else if (len - i >= 3 && memcmp(p + i, "\xe2\x80", 2) == 0
-                   && (p[i + 2] == 0xa8 || p[i + 2] == 0xa9))
-        {
-            memcpy(s.data + s.len, p[i + 2] == 0xa8 ? "\\u2028" : "\\u2029", 6);
-            s.len += 6;
-            i += 3;
-
-        } else {
-            s.data[s.len++] = (p[i] == CR || p[i] == LF) ? ' ' : p[i];
-            i++;
-        }
-    }
-
-    return s;
 }

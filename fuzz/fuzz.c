@@ -224,6 +224,39 @@ fuzz_json_decoded(fuzz_input_t *in, const strict_json_t *j, size_t i)
 }
 
 
+ngx_str_t
+fuzz_one_line(fuzz_input_t *in, const u_char *p, size_t len)
+{
+    size_t     i;
+    ngx_str_t  s;
+
+    s.len = 0;
+    s.data = fuzz_alloc(in, 6 * len + 1);
+
+    for (i = 0; i < len; /* void */ ) {
+
+        if (len - i >= 2 && memcmp(p + i, "\xc2\x85", 2) == 0) {
+            memcpy(s.data + s.len, "\\u0085", 6);
+            s.len += 6;
+            i += 2;
+
+        } else if (len - i >= 3 && memcmp(p + i, "\xe2\x80", 2) == 0
+                   && (p[i + 2] == 0xa8 || p[i + 2] == 0xa9))
+        {
+            memcpy(s.data + s.len, p[i + 2] == 0xa8 ? "\\u2028" : "\\u2029", 6);
+            s.len += 6;
+            i += 3;
+
+        } else {
+            s.data[s.len++] = (p[i] == CR || p[i] == LF) ? ' ' : p[i];
+            i++;
+        }
+    }
+
+    return s;
+}
+
+
 ngx_uint_t
 fuzz_same_id(fuzz_input_t *in, const ngx_str_t *a, const ngx_str_t *b)
 {

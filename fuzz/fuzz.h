@@ -98,6 +98,13 @@ ngx_str_t fuzz_json_raw(const strict_json_t *j, size_t i);
 ngx_str_t fuzz_json_decoded(fuzz_input_t *in, const strict_json_t *j, size_t i);
 
 /*
+ * Returns JSON in one line, also for those who end lines at U+0085, U+2028 and
+ * U+2029: these become escapes, CR and LF become blanks.
+ */
+
+ngx_str_t fuzz_one_line(fuzz_input_t *in, const u_char *p, size_t len);
+
+/*
  * Returns whether two raw values of JSON are equal strings or equal integers:
  * these have one form in JSON, but 0, which can be -0.
  */

@@ -11,6 +11,7 @@
 #include "ngx_mcp_call_log.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_json_text.h"
+#include "ngx_mcp_modern_answer.h"
 
 
 #define NGX_MCP_OUTCOME_MAX_EXC_TYPE_LEN  64      /* bytes */
@@ -38,6 +39,7 @@ typedef struct {
 static void ngx_mcp_outcome_exc_type(ngx_str_t *exc_type);
 static ngx_uint_t ngx_mcp_outcome_of_call(ngx_mcp_task_t *task);
 static ngx_uint_t ngx_mcp_outcome_of_answer(ngx_mcp_task_t *task, off_t size);
+static ngx_uint_t ngx_mcp_outcome_unreadable(ngx_mcp_task_t *task);
 static ngx_uint_t ngx_mcp_outcome_maintenance(ngx_mcp_task_t *task);
 static void ngx_mcp_outcome_log_rate_limit(ngx_mcp_call_t *call);
 static void ngx_mcp_outcome_data(ngx_mcp_task_t *task, ngx_uint_t members,
@@ -241,6 +243,10 @@ ngx_mcp_outcome_of_answer(ngx_mcp_task_t *task, off_t size)
             return NGX_MCP_OUTCOME_WRONG_ID;
         }
 
+        if (ngx_mcp_outcome_unreadable(task)) {
+            return NGX_MCP_OUTCOME_BACKEND_ERROR;
+        }
+
         return (answer->error || answer->tool_error)
                ? NGX_MCP_OUTCOME_ERROR : NGX_MCP_OUTCOME_RESPONSE;
     }
@@ -248,7 +254,8 @@ ngx_mcp_outcome_of_answer(ngx_mcp_task_t *task, off_t size)
     if (task->call->status == NGX_HTTP_OK) {
 
         if (answer->value.data) {
-            return NGX_MCP_OUTCOME_VALUE;
+            return ngx_mcp_outcome_unreadable(task)
+                   ? NGX_MCP_OUTCOME_BACKEND_ERROR : NGX_MCP_OUTCOME_VALUE;
         }
 
         if (size == 0) {
@@ -258,6 +265,20 @@ ngx_mcp_outcome_of_answer(ngx_mcp_task_t *task, off_t size)
     }
 
     return NGX_MCP_OUTCOME_BACKEND_ERROR;
+}
+
+
+/*
+ * A client of the modern era could not read the answer.  Others get it as it
+ * is.
+ */
+
+static ngx_uint_t
+ngx_mcp_outcome_unreadable(ngx_mcp_task_t *task)
+{
+    return task->sink
+           && task->sink->modern
+           && !ngx_mcp_modern_answer_valid(&task->answer);
 }
 
 

@@ -8,10 +8,12 @@
 
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_ctx.h"
+#include "ngx_mcp_modern_answer.h"
 #include "ngx_mcp_modern_error.h"
 #include "ngx_mcp_outcome.h"
 
 
+static ngx_mcp_event_t *ngx_mcp_reply_modern(ngx_mcp_task_t *task);
 static ngx_mcp_event_t *ngx_mcp_reply_raw(ngx_mcp_task_t *task);
 static ngx_mcp_event_t *ngx_mcp_reply_with_id(ngx_mcp_task_t *task);
 
@@ -31,11 +33,51 @@ ngx_mcp_reply_answer(ngx_mcp_task_t *task)
     case NGX_MCP_OUTCOME_RESPONSE:
     case NGX_MCP_OUTCOME_ERROR:
     case NGX_MCP_OUTCOME_VALUE:
+
+        if (task->sink->modern) {
+            return ngx_mcp_reply_modern(task);
+        }
+
         return task->answer.id.data ? ngx_mcp_reply_raw(task)
                                     : ngx_mcp_reply_with_id(task);
 
     default:
         return ngx_mcp_outcome_error(task);
+    }
+}
+
+
+/*
+ * Makes the answer to a request of the modern era, and notes the code of its
+ * error for the HTTP status.
+ */
+
+static ngx_mcp_event_t *
+ngx_mcp_reply_modern(ngx_mcp_task_t *task)
+{
+    ngx_mcp_event_t           *ev;
+    ngx_mcp_modern_t          *modern;
+    ngx_mcp_modern_request_t   request;
+
+    modern = task->sink->modern;
+
+    request.id = task->message.id;
+    request.method = modern->method;
+    request.uri = modern->meta.raw_uri;
+    request.server_info = modern->server_info;
+    request.retry = modern->meta.retry;
+
+    switch (ngx_mcp_modern_answer(&task->answer, &request, &ev, &modern->code,
+                                  ngx_cycle->log))
+    {
+    case NGX_OK:
+        return ev;
+
+    case NGX_DECLINED:
+        return ngx_mcp_reply_raw(task);
+
+    default: /* NGX_ERROR */
+        return NULL;
     }
 }
 

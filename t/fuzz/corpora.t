@@ -56,7 +56,7 @@ my $unit = MCPTest::Unit->new('t/fuzz/corpora.c',
     [ grep { $_ ne 'session/ngx_mcp_task' } MCPTest::Unit::objects() ],
     $program);
 
-cmp_ok(scalar @names, '>=', 21, 'targets');
+cmp_ok(scalar @names, '>=', 23, 'targets');
 
 for my $name (@names) {
     my @inputs = glob "$dir/corpus/$name/*";

@@ -99,7 +99,7 @@ for my $case (
       . '"io.modelcontextprotocol/clientCapabilities":{}}}',
       'the version is no string' ],
 ) {
-    refused_as(modern_post($nginx, qq({"jsonrpc":"2.0","id":1,"method":)
+    refused_as(modern_raw($nginx, qq({"jsonrpc":"2.0","id":1,"method":)
         . qq("tools/list","params":$case->[0]})), 400, 1, -32602,
         'Invalid params: _meta has no io.modelcontextprotocol/protocolVersion',
         undef, "refused: $case->[1]");
@@ -271,30 +271,30 @@ refused_as(http($nginx, 'GET', session => session_id($nginx),
 
 # ---- one message, a request or a notification
 
-is(modern_post($nginx, $_)->status . modern_post($nginx, $_)->body, '202',
+is(modern_raw($nginx, $_)->status . modern_raw($nginx, $_)->body, '202',
     "202: $_") for notification('notifications/cancelled', { requestId => 1 }),
     notification('notifications/x', modern_params());
-is(modern_post($nginx, notification('notifications/x', modern_params()),
+is(modern_raw($nginx, notification('notifications/x', modern_params()),
     only => [])->status, 202, 'a notification needs no headers');
-refused_as(modern_post($nginx, notification('notifications/x'),
+refused_as(modern_raw($nginx, notification('notifications/x'),
     only => [ 'MCP-Protocol-Version' => '2030-01-01' ]), 400, 'null', -32022,
     'Unsupported protocol version',
     qq({"supported":$all,"requested":"2030-01-01"}),
     'a notification of another version');
-refused_as(modern_post($nginx, notification('notifications/x',
+refused_as(modern_raw($nginx, notification('notifications/x',
     modern_params(undef, protocolVersion => '2030-01-01')), only => []), 400,
     'null', -32022, 'Unsupported protocol version',
     qq({"supported":$all,"requested":"2030-01-01"}),
     'a notification of another version, by its body');
 
-refused_as(modern_post($nginx, '{"jsonrpc":"2.0","id":1,"result":{}}'), 400,
+refused_as(modern_raw($nginx, '{"jsonrpc":"2.0","id":1,"result":{}}'), 400,
     'null', -32600, 'No responses in this protocol version', undef,
     'a response is refused');
-refused_as(modern_post($nginx, '[' . request(1, 'tools/list', modern_params())
+refused_as(modern_raw($nginx, '[' . request(1, 'tools/list', modern_params())
     . ']', only => $_), 400, 'null', -32600,
     'No batches in this protocol version', undef, 'an array is refused')
     for [ @version ], [], [ 'MCP-Protocol-Version' => '2025-03-26' ];
-refused_as(modern_post($nginx, '{'), 400, 'null', -32700, 'Parse error', undef,
+refused_as(modern_raw($nginx, '{'), 400, 'null', -32700, 'Parse error', undef,
     'a body that is no JSON is refused');
 
 # ---- refusals before the request is accepted keep their status

@@ -43,7 +43,7 @@ for my $method ('initialize', 'ping', 'logging/setLevel',
     }
 }
 
-modern_post($nginx, notification('notifications/initialized'));
+modern_raw($nginx, notification('notifications/initialized'));
 is($frappe->calls, 0, 'notifications/initialized does not reach Frappe');
 
 # ---- lists that mcp_sse_local answers
@@ -130,6 +130,76 @@ for my $case (
     refused_as(modern($its, 3, 'tools/list'), 200, 3, -32603,
         'Too many requests', '{"reason":"too_many","status":429,'
         . '"retry_after":39}', 'the rate limit of Frappe');
+}
+
+# more requests than may wait
+
+{
+    $frappe->reset;
+
+    my $full = start_http(http => 'mcp_sse_max_inbox 1;',
+        mcp => 'mcp_sse_max_calls 1;');
+    my @many = map {
+        modern($full, $_, 'tools/call', { name => 'hold',
+            arguments => { gate => 'full' } }, async => 1)
+    } 1 .. 4;
+
+    run_until(sub { 2 == grep { $_->ended } @many });
+
+    my ($refused) = grep { $_->ended } @many;
+
+    like($refused->body, qr/\A\{"jsonrpc":"2\.0","id":[1-4],"error":
+        \{"code":-32603,"message":"Too\ many\ messages",
+        "data":\{"reason":"too_many"\}\}\}\z/x,
+        'more requests than may wait are refused with their ids');
+    is($refused->status, 429, 'with 429');
+    is($refused->header('Retry-After'), 1, 'and Retry-After');
+    $frappe->open_gate('full');
+    run_until(sub { !grep { !$_->ended } @many });
+    is(scalar(grep { ($_->answer || '') =~ /held/ } @many), 2,
+        'the others are answered');
+}
+
+# Frappe cannot be asked for the user
+
+{
+    $frappe->set(down => 503);
+
+    refused_as(modern($nginx, 3, 'tools/list', undef,
+        auth => MCPTest::credential('bob')), 503, 'null', -32603,
+        'Backend unavailable', '{"reason":"unavailable"}',
+        'while Frappe is down a request is 503');
+    $frappe->set(down => undef);
+}
+
+# the end of a worker
+
+{
+    $frappe->reset;
+
+    my $old = start_http(workers => 1, main => 'worker_shutdown_timeout 3s;',
+        mcp => 'mcp_sse_max_calls 1; mcp_sse_stream_after 300s;');
+    my %got = map {
+        $_ => modern($old, 3, 'tools/call', { name => 'hang' }, async => 1,
+            path => $_ eq 'other' ? '/mcp/' : '/mcp',
+            accept => $_ eq 'other' ? 'text/event-stream'
+                : 'application/json')
+    } qw(one other);
+
+    run_until(sub { $frappe->tool_count('hang') == 2 });
+
+    my @old = $old->reload;
+
+    ok($old->wait_gone(\@old), 'an old worker ends despite its requests');
+
+    for my $name (sort keys %got) {
+        is($got{$name}->answer, '{"jsonrpc":"2.0","id":3,"error":{"code":'
+            . '-32603,"message":"Stream closed before the answer","data":'
+            . '{"reason":"closed","executed":"unknown"}}}',
+            "$name: it is answered");
+        isnt($got{$name}->ended, 'cut', "$name: the response is complete");
+        is($got{$name}->status, 200, "$name: the status");
+    }
 }
 
 finish();

@@ -10,7 +10,7 @@ use Exporter 'import';
 use MCPTest;
 use MCPTest::HTTP;
 
-our @EXPORT = qw(modern modern_params modern_headers modern_post refused_as);
+our @EXPORT = qw(modern modern_params modern_headers modern_raw refused_as);
 
 my $prefix = 'io.modelcontextprotocol/';
 
@@ -59,13 +59,15 @@ sub modern {
     my %meta = %{ delete $opt{meta} || {} };
     my $only = delete $opt{only} || [ modern_headers($method, $params || {}) ];
 
-    return modern_post($nginx,
+    return modern_raw($nginx,
         request($id, $method, modern_params($params, %meta)), %opt,
         only => $only);
 }
 
 
-sub modern_post {
+# Sends a body of the test's own.
+
+sub modern_raw {
     my ($nginx, $body, %opt) = @_;
 
     my $only = delete $opt{only}

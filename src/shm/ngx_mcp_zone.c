@@ -179,6 +179,8 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
                     ngx_rbtree_insert_value);
     ngx_rbtree_init(&root->auth_entries, &root->auth_entries_sentinel,
                     ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->discovered_entries, &root->discovered_sentinel,
+                    ngx_rbtree_insert_value);
 
     ngx_rbtree_init(&root->revoked, &root->revoked_sentinel,
                     ngx_rbtree_insert_value);
@@ -197,6 +199,7 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     ngx_queue_init(&root->place_ring);
     ngx_queue_init(&root->good);
     ngx_queue_init(&root->bad);
+    ngx_queue_init(&root->discovered);
 
     root->nrecords = 0;
     root->ntombstones = 0;
@@ -205,6 +208,7 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     root->nin_flight = 0;
     root->ngood = 0;
     root->nbad = 0;
+    root->discovered_size = 0;
     root->nannouncements = 0;
     root->announcements_size = 0;
     root->nrevoked = 0;

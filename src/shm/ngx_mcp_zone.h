@@ -24,7 +24,7 @@
  * module of another layout is refused.
  */
 
-#define NGX_MCP_ZONE_MAGIC  0x4d43503f
+#define NGX_MCP_ZONE_MAGIC  0x4d435040
 
 /*
  * The progress of recovery after a worker died while it held the mutex.  Each
@@ -251,6 +251,22 @@ typedef struct {
 } ngx_mcp_auth_cache_entry_t;
 
 
+/* what a backend has told of itself: see ngx_mcp_discovered.c */
+
+typedef struct {
+    ngx_rbtree_node_t      node;
+    ngx_queue_t            queue;        /* in zone->discovered */
+    u_char                 key[NGX_MCP_DIGEST_LEN];
+    ngx_msec_t             when;
+    ngx_msec_t             age;          /* how long it is fresh */
+    size_t                 len;
+    unsigned               modern:1;
+    unsigned               has_version:1;
+    u_char                 version[10];  /* YYYY-MM-DD */
+    u_char                 text[1];
+} ngx_mcp_discovered_entry_t;
+
+
 typedef struct {
     ngx_uint_t             magic;
     u_char                 key[NGX_MCP_KEY_LEN];
@@ -303,6 +319,11 @@ typedef struct {
     ngx_queue_t            bad;
     ngx_uint_t             ngood;
     ngx_uint_t             nbad;
+
+    ngx_rbtree_t           discovered_entries;
+    ngx_rbtree_node_t      discovered_sentinel;
+    ngx_queue_t            discovered;   /* used last first */
+    size_t                 discovered_size; /* bytes of all */
 
     ngx_queue_t            announcements; /* oldest first */
     ngx_uint_t             nannouncements;

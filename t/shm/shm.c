@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include "ngx_mcp_announce.h"
+#include "ngx_mcp_discovered.h"
 #include "ngx_mcp_in_flight.h"
 #include "ngx_mcp_inbox.h"
 #include "ngx_mcp_leftovers.h"
@@ -1483,6 +1484,55 @@ command_backend(void)
 }
 
 
+/*
+ * keep KEY VERSION AGE LENGTH MODERN; known KEY: the version, the length and
+ * the first byte of the text
+ */
+
+static const char *
+command_discovered(void)
+{
+    ngx_int_t              rc;
+    ngx_mcp_discovered_t   d;
+
+    static u_char          text[65536];
+
+    if (strcmp(word[1], "keep") == 0) {
+        ngx_memzero(&d, sizeof(ngx_mcp_discovered_t));
+
+        d.version = string(3);
+        d.age = number(4);
+        d.text.data = text;
+        d.text.len = number(5);
+        d.modern = number(6);
+
+        ngx_memset(text, word[2][0], sizeof(text));
+        ngx_mcp_discovered_put(key_of(word[2]), &d);
+
+        happens(" %lu", (long) ngx_mcp_zone()->root->discovered_size);
+        return "kept";
+    }
+
+    if (strcmp(word[1], "known") == 0) {
+        rc = ngx_mcp_discovered_get(key_of(word[2]), pool, &d);
+
+        if (rc != NGX_OK) {
+            return "no";
+        }
+
+        happens(" %.*s %lu%s%s%s", (int) d.version.len,
+                d.version.len ? (char *) d.version.data : "",
+                (long) d.text.len, d.fresh ? " fresh" : "",
+                d.modern ? " modern" : "",
+                d.text.len && d.text.data[d.text.len - 1] != word[2][0]
+                    ? " damaged" : "");
+        return "known";
+    }
+
+    return NULL;
+}
+
+
 static const char *
 command(void)
 {
@@ -1563,6 +1613,8 @@ command(void)
     answer = answer ? answer : command_lists();
     answer = answer ? answer : command_workers();
     answer = answer ? answer : command_places();
+
+    answer = answer ? answer : command_discovered();
 
     return answer ? answer : command_backend();
 }

@@ -30,7 +30,6 @@ static ngx_int_t ngx_mcp_protocol_version_find(ngx_pool_t *pool,
     ngx_str_t *json, ngx_uint_t depth, ngx_str_t *version);
 static ngx_int_t ngx_mcp_protocol_version_value(ngx_mcp_json_walk_t *w,
     ngx_uint_t type, ngx_str_t *raw);
-static ngx_uint_t ngx_mcp_protocol_version_is_date(ngx_str_t *text);
 
 
 static ngx_conf_bitmask_t  ngx_mcp_protocol_version_names[] = {
@@ -150,7 +149,7 @@ ngx_mcp_protocol_version_value(ngx_mcp_json_walk_t *w, ngx_uint_t type,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_mcp_protocol_version_is_date(ngx_str_t *text)
 {
     size_t  i;

@@ -46,5 +46,11 @@ ngx_int_t ngx_mcp_protocol_version_offered(ngx_pool_t *pool, ngx_str_t *params,
 ngx_int_t ngx_mcp_protocol_version_limit(ngx_pool_t *pool, ngx_str_t *answer,
     ngx_str_t *newest);
 
+/*
+ * Returns whether the text has the form of a version: YYYY-MM-DD.
+ */
+
+ngx_uint_t ngx_mcp_protocol_version_is_date(ngx_str_t *text);
+
 
 #endif /* _NGX_MCP_PROTOCOL_VERSION_H_INCLUDED_ */

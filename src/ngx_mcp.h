@@ -355,6 +355,9 @@ struct ngx_mcp_session_s {
     ngx_uint_t                       close_reason; /* for after recovery, or
                                                       0 */
 
+    ngx_str_t                        listen;   /* raw id of the request
+                                                  subscriptions/listen; empty:
+                                                  another stream */
     ngx_mcp_stream_t                *stream;
     ngx_mcp_sink_t                   sink;     /* open while stream is */
     ngx_http_core_srv_conf_t        *cscf;

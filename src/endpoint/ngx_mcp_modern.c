@@ -16,6 +16,7 @@
 #include "ngx_mcp_request.h"
 #include "ngx_mcp_response.h"
 #include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_sse.h"
 #include "ngx_mcp_submit.h"
 
 
@@ -37,6 +38,8 @@ static ngx_int_t ngx_mcp_modern_method(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_int_t ngx_mcp_modern_no_method(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message);
+static ngx_int_t ngx_mcp_modern_listen(ngx_http_request_t *r,
+    ngx_mcp_jsonrpc_message_t *message);
 static ngx_int_t ngx_mcp_modern_submit(ngx_http_request_t *r,
     ngx_array_t *messages);
 static ngx_int_t ngx_mcp_modern_invalid(ngx_http_request_t *r,
@@ -51,6 +54,7 @@ static ngx_mcp_modern_method_t  ngx_mcp_modern_methods[] = {
     { ngx_string("logging/setLevel"), ngx_mcp_modern_no_method },
     { ngx_string("resources/subscribe"), ngx_mcp_modern_no_method },
     { ngx_string("resources/unsubscribe"), ngx_mcp_modern_no_method },
+    { ngx_string("subscriptions/listen"), ngx_mcp_modern_listen },
     { ngx_null_string, NULL }
 };
 
@@ -308,6 +312,14 @@ ngx_mcp_modern_no_method(ngx_http_request_t *r,
 {
     return ngx_mcp_refuse(r, NGX_HTTP_NOT_FOUND, NGX_MCP_ERR_NO_METHOD,
                           "Method not found");
+}
+
+
+static ngx_int_t
+ngx_mcp_modern_listen(ngx_http_request_t *r,
+    ngx_mcp_jsonrpc_message_t *message)
+{
+    return ngx_mcp_sse_listen(r);
 }
 
 

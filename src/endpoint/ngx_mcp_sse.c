@@ -27,6 +27,8 @@ static ngx_int_t ngx_mcp_sse_open(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_sse_refuse(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_mcp_sse_id(ngx_http_request_t *r,
     ngx_mcp_session_id_t *sid, u_char *text, ngx_uint_t *resumed);
+static ngx_int_t ngx_mcp_sse_new_id(ngx_mcp_ctx_t *ctx,
+    ngx_mcp_session_id_t *sid, u_char *text, const char *purpose);
 static ngx_int_t ngx_mcp_sse_last_id(ngx_http_request_t *r, ngx_str_t *text,
     ngx_mcp_session_id_t *sid);
 static ngx_uint_t ngx_mcp_sse_keepalive_event(ngx_http_request_t *r);
@@ -83,6 +85,32 @@ ngx_int_t
 ngx_mcp_sse_stream(ngx_http_request_t *r)
 {
     return ngx_mcp_sse_answer(r);
+}
+
+
+/*
+ * The stream has an id of its own, by which workers know it.  No client gets
+ * it.
+ */
+
+ngx_int_t
+ngx_mcp_sse_listen(ngx_http_request_t *r)
+{
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (!ctx->accept_stream) {
+        return ngx_mcp_refuse(r, NGX_MCP_HTTP_NOT_ACCEPTABLE,
+                              NGX_MCP_ERR_INVALID_REQUEST, "Not acceptable");
+    }
+
+    if (ngx_mcp_session_timers_stopped()) {
+        return ngx_mcp_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              NGX_MCP_ERR_UNAVAILABLE, "Server is stopping");
+    }
+
+    return ngx_mcp_sse_open(r);
 }
 
 
@@ -237,18 +265,21 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text,
     ngx_uint_t *resumed)
 {
     ngx_int_t                       rc;
-    ngx_str_t                       old, new;
+    ngx_str_t                       old;
     ngx_mcp_ctx_t                  *ctx;
-    ngx_mcp_zone_t                 *zone;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     *resumed = 0;
 
-    if (ctx->streamable) {
+    if (ctx->streamable && ctx->modern == NULL) {
         *sid = ctx->sid;
         ngx_memzero(text, NGX_MCP_SESSION_ID_LEN);
         return NGX_OK;
+    }
+
+    if (ctx->modern) {
+        return ngx_mcp_sse_new_id(ctx, sid, text, "listen");
     }
 
     ngx_str_null(&old);
@@ -271,13 +302,23 @@ ngx_mcp_sse_id(ngx_http_request_t *r, ngx_mcp_session_id_t *sid, u_char *text,
         return rc;
     }
 
+    return ngx_mcp_sse_new_id(ctx, sid, text, "legacy");
+}
+
+
+static ngx_int_t
+ngx_mcp_sse_new_id(ngx_mcp_ctx_t *ctx, ngx_mcp_session_id_t *sid, u_char *text,
+    const char *purpose)
+{
+    ngx_str_t        new;
+    ngx_mcp_zone_t  *zone;
+
     zone = ngx_mcp_zone();
     new.data = text;
 
     return ngx_mcp_session_id_make(sid, &new, zone->secrets->elts,
-                                   zone->root->instance, ngx_time(),
-                                   "legacy", &ctx->vars.site,
-                                   &ctx->vars.user, NULL);
+                                   zone->root->instance, ngx_time(), purpose,
+                                   &ctx->vars.site, &ctx->vars.user, NULL);
 }
 
 

@@ -280,3 +280,49 @@ ngx_mcp_reply_progress(ngx_mcp_task_t *task)
 
     return ev;
 }
+
+
+/*
+ * Frappe sends nothing by itself: no kind of notification is honoured.
+ */
+
+ngx_mcp_event_t *
+ngx_mcp_reply_acknowledged(ngx_str_t *id)
+{
+    ngx_mcp_event_t  *ev;
+
+    ev = ngx_mcp_event_format(
+             sizeof("{\"jsonrpc\":\"2.0\",\"method\":"
+                    "\"notifications/subscriptions/acknowledged\","
+                    "\"params\":{\"_meta\":{"
+                    "\"io.modelcontextprotocol/subscriptionId\":},"
+                    "\"notifications\":{}}}")
+             + id->len,
+             ngx_cycle->log,
+             "{\"jsonrpc\":\"2.0\",\"method\":"
+             "\"notifications/subscriptions/acknowledged\","
+             "\"params\":{\"_meta\":{"
+             "\"io.modelcontextprotocol/subscriptionId\":%V},"
+             "\"notifications\":{}}}", id);
+
+    return ev ? ngx_mcp_event_frame(ev, ngx_cycle->log) : NULL;
+}
+
+
+ngx_mcp_event_t *
+ngx_mcp_reply_listened(ngx_str_t *id)
+{
+    ngx_mcp_event_t  *ev;
+
+    ev = ngx_mcp_event_format(
+             sizeof("{\"jsonrpc\":\"2.0\",\"id\":,\"result\":{"
+                    "\"resultType\":\"complete\",\"_meta\":{"
+                    "\"io.modelcontextprotocol/subscriptionId\":}}}")
+             + 2 * id->len,
+             ngx_cycle->log,
+             "{\"jsonrpc\":\"2.0\",\"id\":%V,\"result\":{"
+             "\"resultType\":\"complete\",\"_meta\":{"
+             "\"io.modelcontextprotocol/subscriptionId\":%V}}}", id, id);
+
+    return ev ? ngx_mcp_event_frame(ev, ngx_cycle->log) : NULL;
+}

@@ -43,5 +43,14 @@ ngx_mcp_event_t *ngx_mcp_reply_local(ngx_mcp_sink_t *sink, ngx_str_t *id,
 
 ngx_mcp_event_t *ngx_mcp_reply_progress(ngx_mcp_task_t *task);
 
+/*
+ * The first event of subscriptions/listen, which acknowledges it, and its
+ * result, with which it ends (MCP 2026-07-28, Subscriptions).  "id" is that of
+ * the request, raw.
+ */
+
+ngx_mcp_event_t *ngx_mcp_reply_acknowledged(ngx_str_t *id);
+ngx_mcp_event_t *ngx_mcp_reply_listened(ngx_str_t *id);
+
 
 #endif /* _NGX_MCP_REPLY_H_INCLUDED_ */

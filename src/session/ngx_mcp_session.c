@@ -12,6 +12,7 @@
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_credential.h"
 #include "ngx_mcp_session_end.h"
 #include "ngx_mcp_session_lost.h"
@@ -101,13 +102,20 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
     ngx_event_handler_pt handler)
 {
     u_char             *p;
+    ngx_str_t           listen;
     ngx_mcp_ctx_t      *ctx;
     ngx_mcp_session_t  *s;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
+    ngx_str_null(&listen);
+
+    if (cred && ctx->modern) {
+        listen = ctx->modern->id;
+    }
+
     s = ngx_calloc(sizeof(ngx_mcp_session_t)
-                   + ctx->vars.user.len + ctx->vars.site.len
+                   + ctx->vars.user.len + ctx->vars.site.len + listen.len
                    + (cred ? cred->value.len + cred->csrf_token.len : 0),
                    r->connection->log);
     if (s == NULL) {
@@ -118,6 +126,7 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
 
     p = ngx_mcp_session_copy(p, &s->user, &ctx->vars.user);
     p = ngx_mcp_session_copy(p, &s->site, &ctx->vars.site);
+    p = ngx_mcp_session_copy(p, &s->listen, &listen);
 
     if (cred) {
         s->credential = *cred;
@@ -260,6 +269,10 @@ static ngx_mcp_event_t *
 ngx_mcp_session_first(ngx_mcp_session_t *s)
 {
     ngx_str_t  *uri;
+
+    if (s->listen.len) {
+        return ngx_mcp_reply_acknowledged(&s->listen);
+    }
 
     if (s->streamable) {
         return ngx_mcp_event_format(sizeof(": stream\n\n"),

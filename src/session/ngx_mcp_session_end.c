@@ -8,6 +8,7 @@
 #include "ngx_mcp_session_end.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_reply.h"
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_session_timers.h"
 
@@ -85,6 +86,10 @@ static ngx_mcp_event_t *
 ngx_mcp_session_end_event(ngx_mcp_session_t *s, ngx_mcp_session_end_t *ending)
 {
     ngx_mcp_event_t  *ev;
+
+    if (s->listen.len) {
+        return ngx_mcp_reply_listened(&s->listen);
+    }
 
     ev = ngx_mcp_event_alloc(
              sizeof("event: error\ndata: \n\nretry: \n\n") + NGX_INT64_LEN

@@ -10,6 +10,9 @@
  */
 
 #include "ngx_mcp_modern.h"
+#include "ngx_mcp_backend_era.h"
+#include "ngx_mcp_discover.h"
+#include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_header_check.h"
 #include "ngx_mcp_json_text.h"
 #include "ngx_mcp_negotiate.h"
@@ -42,6 +45,8 @@ static ngx_int_t ngx_mcp_modern_listen(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_int_t ngx_mcp_modern_submit(ngx_http_request_t *r,
     ngx_array_t *messages);
+static ngx_int_t ngx_mcp_modern_forward(ngx_http_request_t *r);
+static ngx_uint_t ngx_mcp_modern_is_discover(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_modern_invalid(ngx_http_request_t *r,
     const char *message);
 
@@ -326,20 +331,51 @@ ngx_mcp_modern_listen(ngx_http_request_t *r,
 static ngx_int_t
 ngx_mcp_modern_submit(ngx_http_request_t *r, ngx_array_t *messages)
 {
-    ngx_mcp_ctx_t  *ctx;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     if (ngx_mcp_session_timers_stopped()) {
         ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         return ngx_mcp_request_denied(r);
     }
 
-    /* that of the header is not one for the backend, which is older */
+    /* that of the header is not one for a backend of the older era */
 
     ngx_str_null(&ctx->version);
 
-    return ngx_mcp_submit(r, messages, 0);
+    ctx->modern->messages = messages;
+
+    return ngx_mcp_dispatch_forwards(conf, messages->elts)
+           ? ngx_mcp_backend_era(r, ngx_mcp_modern_forward)
+           : ngx_mcp_submit(r, messages, 0);
+}
+
+
+static ngx_int_t
+ngx_mcp_modern_forward(ngx_http_request_t *r)
+{
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    return (!ctx->modern->passes && ngx_mcp_modern_is_discover(r))
+           ? ngx_mcp_discover(r)
+           : ngx_mcp_submit(r, ctx->modern->messages, 0);
+}
+
+
+static ngx_uint_t
+ngx_mcp_modern_is_discover(ngx_http_request_t *r)
+{
+    ngx_mcp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    return ctx->modern->id.data
+           && ngx_mcp_str_is(&ctx->modern->method, "server/discover");
 }
 
 

@@ -13,6 +13,7 @@
 #include "ngx_mcp_auth.h"
 #include "ngx_mcp_body.h"
 #include "ngx_mcp_bus.h"
+#include "ngx_mcp_discover.h"
 #include "ngx_mcp_sse.h"
 #include "ngx_mcp_request.h"
 #include "ngx_mcp_session_timers.h"
@@ -108,7 +109,10 @@ ngx_mcp_streamable_authorized(ngx_http_request_t *r)
     }
 
     if (ctx->auth.result.status) {
-        return ngx_mcp_request_denied(r);
+        return (ctx->auth.result.status >= NGX_HTTP_INTERNAL_SERVER_ERROR
+                && ngx_mcp_response_is_probe(r))
+               ? ngx_mcp_discover_unavailable(r)
+               : ngx_mcp_request_denied(r);
     }
 
     if (version == NGX_DONE) {

@@ -31,6 +31,7 @@ typedef struct {
 typedef struct ngx_mcp_ctx_s      ngx_mcp_ctx_t;
 typedef struct ngx_mcp_body_s     ngx_mcp_body_t;
 typedef struct ngx_mcp_pending_s  ngx_mcp_pending_t;
+typedef struct ngx_mcp_discover_s  ngx_mcp_discover_t;
 
 typedef ngx_int_t (*ngx_mcp_resume_pt)(ngx_http_request_t *r);
 
@@ -69,8 +70,14 @@ struct ngx_mcp_modern_s {
                                                   notification */
     ngx_str_t                        server_info; /* of the backend, raw, or
                                                      empty: not known */
+    ngx_array_t                     *messages; /* the one that is submitted */
+    ngx_mcp_discover_t              *discover; /* endpoint/ngx_mcp_discover.c,
+                                                  or NULL */
     ngx_int_t                        code;     /* of the error that answers it,
                                                   or 0 */
+    unsigned                         passes:1; /* the backend speaks the modern
+                                                  era: what it gets and answers
+                                                  stays as it is */
 };
 
 

@@ -12,8 +12,13 @@
 
 static ngx_int_t ngx_mcp_forward_headers_own(ngx_http_request_t *r,
     ngx_array_t *headers);
-static ngx_int_t ngx_mcp_forward_headers_client(ngx_http_request_t *r,
+static ngx_int_t ngx_mcp_forward_headers_version(ngx_mcp_ctx_t *ctx,
     ngx_array_t *headers);
+static ngx_int_t ngx_mcp_forward_headers_client(ngx_http_request_t *r,
+    ngx_array_t *headers, ngx_uint_t own);
+static ngx_uint_t ngx_mcp_forward_headers_skipped(ngx_mcp_ctx_t *ctx,
+    ngx_table_elt_t *h, ngx_uint_t own);
+static ngx_uint_t ngx_mcp_forward_headers_mcp_name(ngx_table_elt_t *h);
 static ngx_uint_t ngx_mcp_forward_headers_allowed(ngx_mcp_loc_conf_t *conf,
     ngx_table_elt_t *h);
 static ngx_uint_t ngx_mcp_forward_headers_listed(ngx_str_t *list,
@@ -81,13 +86,21 @@ static ngx_str_t  ngx_mcp_forward_headers_host =
                                             ngx_string("x-forwarded-host");
 static ngx_str_t  ngx_mcp_forward_headers_proto =
                                            ngx_string("x-forwarded-proto");
-static ngx_str_t  ngx_mcp_forward_headers_version =
+static ngx_str_t  ngx_mcp_forward_headers_version_name =
                                         ngx_string("mcp-protocol-version");
 
 
 ngx_int_t
 ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
     ngx_mcp_envelope_t **env)
+{
+    return ngx_mcp_forward_headers_mcp(r, NULL, messages, env);
+}
+
+
+ngx_int_t
+ngx_mcp_forward_headers_mcp(ngx_http_request_t *r, ngx_array_t *mcp,
+    ngx_array_t *messages, ngx_mcp_envelope_t **env)
 {
     size_t         size;
     ngx_uint_t     i;
@@ -98,9 +111,20 @@ ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
 
     if (headers == NULL
         || ngx_mcp_forward_headers_own(r, headers) != NGX_OK
-        || ngx_mcp_forward_headers_client(r, headers) != NGX_OK)
+        || ngx_mcp_forward_headers_client(r, headers, mcp != NULL) != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    kv = mcp ? mcp->elts : NULL;
+
+    for (i = 0; mcp && i < mcp->nelts; i++) {
+
+        if (ngx_mcp_forward_headers_add(headers, &kv[i].key, &kv[i].value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     kv = headers->elts;
@@ -186,8 +210,13 @@ ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
 }
 
 
+/*
+ * "own": the module sends mcp-* headers of its own, and none of the client.
+ */
+
 static ngx_int_t
-ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers)
+ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers,
+    ngx_uint_t own)
 {
     ngx_str_t            name;
     ngx_uint_t           i;
@@ -199,14 +228,7 @@ ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers)
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
-    /* the client may name it several times, or one of the modern era */
-
-    if (ctx->version.len
-        && ngx_mcp_forward_headers_add(headers,
-                                       &ngx_mcp_forward_headers_version,
-                                       &ctx->version)
-           != NGX_OK)
-    {
+    if (!own && ngx_mcp_forward_headers_version(ctx, headers) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -217,19 +239,14 @@ ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers)
         for (i = 0; i < part->nelts; i++) {
 
             if (h[i].hash == 0
-                || !ngx_mcp_forward_headers_allowed(conf, &h[i]))
+                || !ngx_mcp_forward_headers_allowed(conf, &h[i])
+                || ngx_mcp_forward_headers_skipped(ctx, &h[i], own))
             {
                 continue;
             }
 
             name.data = h[i].lowcase_key;
             name.len = h[i].key.len;
-
-            if ((ctx->version.len || ctx->modern)
-                && ngx_mcp_str_is(&name, "mcp-protocol-version"))
-            {
-                continue;
-            }
 
             if (ngx_mcp_forward_headers_add(headers, &name, &h[i].value)
                 != NGX_OK)
@@ -243,10 +260,60 @@ ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers)
 }
 
 
+/*
+ * The client may name the version several times, or one of the modern era.
+ */
+
+static ngx_int_t
+ngx_mcp_forward_headers_version(ngx_mcp_ctx_t *ctx, ngx_array_t *headers)
+{
+    if (ctx->version.len == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_mcp_forward_headers_add(headers,
+                                       &ngx_mcp_forward_headers_version_name,
+                                       &ctx->version);
+}
+
+
+/*
+ * A backend of the older era would refuse the version of the modern one.
+ */
+
+static ngx_uint_t
+ngx_mcp_forward_headers_skipped(ngx_mcp_ctx_t *ctx, ngx_table_elt_t *h,
+    ngx_uint_t own)
+{
+    ngx_str_t  name;
+
+    if (!ngx_mcp_forward_headers_mcp_name(h)) {
+        return 0;
+    }
+
+    if (own) {
+        return 1;
+    }
+
+    name.data = h->lowcase_key;
+    name.len = h->key.len;
+
+    return (ctx->version.len || ctx->modern)
+           && ngx_mcp_str_is(&name, "mcp-protocol-version");
+}
+
+
+static ngx_uint_t
+ngx_mcp_forward_headers_mcp_name(ngx_table_elt_t *h)
+{
+    return h->key.len > 4 && ngx_strncmp(h->lowcase_key, "mcp-", 4) == 0;
+}
+
+
 static ngx_uint_t
 ngx_mcp_forward_headers_allowed(ngx_mcp_loc_conf_t *conf, ngx_table_elt_t *h)
 {
-    if (h->key.len > 4 && ngx_strncmp(h->lowcase_key, "mcp-", 4) == 0) {
+    if (ngx_mcp_forward_headers_mcp_name(h)) {
         return !ngx_mcp_forward_headers_listed(ngx_mcp_forward_headers_never,
                                                h);
     }

@@ -23,6 +23,15 @@ ngx_int_t ngx_mcp_forward_headers(ngx_http_request_t *r, ngx_array_t *messages,
     ngx_mcp_envelope_t **env);
 
 /*
+ * The same, for a message of the module itself: with the headers "mcp" (of
+ * ngx_keyval_t, names in lower case) in place of the client's own mcp-*; NULL:
+ * with these.
+ */
+
+ngx_int_t ngx_mcp_forward_headers_mcp(ngx_http_request_t *r, ngx_array_t *mcp,
+    ngx_array_t *messages, ngx_mcp_envelope_t **env);
+
+/*
  * Returns whether mcp_sse_pass_header accepts a header, named in lower case.
  * It does not accept headers that the module sets, that belong to the
  * connection (RFC 9110, 7.6.1), by which Frappe selects site or user, or that

@@ -145,6 +145,12 @@ ngx_mcp_refuse_data(ngx_http_request_t *r, ngx_uint_t status, ngx_int_t code,
 
     ctx->vars.result = NGX_MCP_RESULT_REFUSED;
 
+    if (status >= NGX_HTTP_INTERNAL_SERVER_ERROR
+        && ngx_mcp_response_is_probe(r))
+    {
+        status = NGX_HTTP_OK;
+    }
+
     if (ngx_mcp_response_error(r, status, code, message, data, &body) != NGX_OK
         || ngx_mcp_response_headers(r, status) != NGX_OK)
     {
@@ -212,6 +218,23 @@ ngx_mcp_response_is_modern(ngx_http_request_t *r)
 
     return ngx_mcp_str_is(&conf->handler, "mcp_sse_http")
            && ngx_mcp_negotiate_is_modern(r);
+}
+
+
+ngx_uint_t
+ngx_mcp_response_is_probe(ngx_http_request_t *r)
+{
+    ngx_str_t            method;
+    ngx_mcp_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    return r->method == NGX_HTTP_POST
+           && ngx_mcp_str_is(&conf->handler, "mcp_sse_http")
+           && ngx_mcp_header_value(&r->headers_in.headers, "mcp-method",
+                                   &method)
+              == NGX_OK
+           && ngx_mcp_str_is(&method, "server/discover");
 }
 
 

@@ -50,6 +50,13 @@ ngx_int_t ngx_mcp_refuse_data(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t code, const char *message, ngx_str_t *data);
 
 /*
+ * Returns whether the header of r says that it is server/discover at /mcp: such
+ * a request is refused with 200 in the place of 5xx (docs/PROTOCOL.md 15.63).
+ */
+
+ngx_uint_t ngx_mcp_response_is_probe(ngx_http_request_t *r);
+
+/*
  * Returns rc; for NGX_HTTP_INTERNAL_SERVER_ERROR, as long as no header was
  * sent, sends a JSON-RPC error first and returns its code.
  */

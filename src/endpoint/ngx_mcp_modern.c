@@ -257,8 +257,8 @@ ngx_mcp_modern_meta(ngx_http_request_t *r, ngx_mcp_jsonrpc_message_t *message)
 
 
 /*
- * Clients that settle on a version by initialize, or by an earlier answer, have
- * been seen to keep that in the header beside a body of 2026-07-28.
+ * A client that has settled on an older version before may keep it in the
+ * header beside a body of 2026-07-28: docs/PROTOCOL.md 15.5.
  */
 
 static ngx_uint_t

@@ -131,11 +131,40 @@ $nginx->wait_log(qr/a client has closed its request, which is running/);
         'a request that was closed while it waited never runs');
 }
 
+# one that waits for a place is closed, and another waits behind it
+
+{
+    my $own = start_http(workers => 1, http => 'mcp_sse_backend_calls 1;',
+        mcp => 'mcp_sse_max_calls 1; mcp_sse_stream_after 300s; '
+            . 'mcp_sse_call_timeout 300s;');
+
+    $frappe->reset;
+
+    my $bob = call_tool($own, 'hold', { gate => 'bob' },
+        auth => MCPTest::credential('bob'));
+
+    run_until(sub { $frappe->tool_count('hold') });
+
+    my $first  = call_tool($own, 'sleep', { seconds => 0 }, id => 2);
+    my $second = call_tool($own, 'echo', { text => 'second' }, id => 3);
+
+    run_until(sub { health($own)->{pending_requests} >= 2 });
+    $first->{conn}->close;
+    $own->wait_log(qr/a client has closed its request, which is waiting/);
+    $frappe->open_gate('bob');
+    ok($bob->wait && $bob->answer, 'the call with the place is answered');
+    ok($second->wait && $second->answer,
+        'a request waits for the place that one before it has given up');
+    is($frappe->tool_count('sleep'), 0, 'that one never runs');
+}
+
 # ---- the connection to Frappe
 
 {
     my $backend = start_backend(sub {
         return if $_[0]{path} =~ /get_logged_user/;
+        return MCPTest::Backend::http(404, '')
+            if $_[0]{body} =~ m{server/discover};
         return \'hang';
     });
     my $own  = start_http(backend => $backend->port);

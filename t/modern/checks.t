@@ -135,6 +135,8 @@ for my $older ('2025-11-25', '2025-03-26', '2025-06-18, 2025-11-25') {
     is(echo([ @older, @method, @name ])->status, 200, "lenient: $older");
     is(echo([ @older ])->status, 200,
         "lenient: $older, and neither method nor name");
+    isnt($frappe->last_headers->{'mcp-protocol-version'} || '', '2025-11-25',
+        "lenient: Frappe does not get $older");
     mismatch([ @older, 'Mcp-Method' => 'tools/list' ],
         'Mcp-Method differs from the body',
         "lenient: $older does not forgive another method");
@@ -348,10 +350,24 @@ for my $method (qw(GET HEAD DELETE)) {
         401, "$method without a credential is 401");
 }
 
+# such a GET does not wait for Frappe
+
+{
+    my $slow = start_http(http => 'mcp_sse_auth_wait 300s;');
+
+    $frappe->set(down => 503);
+
+    my $answer = http($slow, 'GET', protocol => '2026-07-28', session => 'x',
+        accept => 'text/event-stream');
+
+    is($answer->status, 405, 'GET is 405 while Frappe is down');
+    $frappe->set(down => undef);
+}
+
 # ---- what Frappe gets
 
 modern($nginx, 1, 'tools/list');
-is($frappe->last_headers->{'mcp-protocol-version'}, undef,
+isnt($frappe->last_headers->{'mcp-protocol-version'} || '', '2026-07-28',
     'Frappe, which is older, does not get the version');
 
 finish();

@@ -62,6 +62,57 @@ for my $case ([ 'resources/list', 'resources' ],
     is($frappe->calls, 0, "$method does not reach Frappe");
 }
 
+# ---- statuses of errors
+
+my $answer = '';
+my $status = 200;
+
+my $backend = start_backend(sub {
+    return if $_[0]{path} =~ /get_logged_user/;
+    return MCPTest::Backend::http(404, '') if $_[0]{body} =~ m{server/discover};
+    return MCPTest::Backend::http($status, $answer);
+});
+my $own = start_http(backend => $backend->port,
+    mcp => 'mcp_sse_stream_after 300s;');
+
+for my $case (
+    [ -32601, 404 ], [ -32020, 400 ], [ -32021, 400 ], [ -32022, 400 ],
+    [ -32602, 200 ], [ -32603, 200 ], [ -32700, 200 ], [ -32600, 200 ],
+    [ 1, 200 ], [ -1, 200 ],
+) {
+    my ($code, $wanted) = @{$case};
+
+    $answer = qq({"jsonrpc":"2.0","id":5,"error":{"code":$code,)
+        . '"message":"m"}}';
+
+    for my $from (200, 400, 404) {
+        $status = $from;
+
+        for my $accept ('application/json, text/event-stream',
+            'application/json', 'text/event-stream')
+        {
+            my $got = modern($own, 5, 'x/y', undef, accept => $accept);
+
+            is($got->status, $wanted, "$code with $from is $wanted: $accept");
+            is(decode($got->answer)->{error}{code}, $code,
+                "$code with $from has its code: $accept");
+            is($got->is_stream ? 1 : 0,
+                $accept !~ /json/ && $wanted == 200 ? 1 : 0,
+                "$code with $from is JSON or a stream: $accept");
+        }
+    }
+}
+
+# in the older era all of them are 200
+
+$answer = '{"jsonrpc":"2.0","id":5,"error":{"code":-32601,"message":"m"}}';
+
+for my $from (200, 400, 404) {
+    $status = $from;
+    is(http_post($own, request(5, 'x/y'))->status, 200,
+        "-32601 with $from is 200 in the older era");
+}
+
 # ---- a stream
 
 {

@@ -150,16 +150,36 @@ load_sse_answer(const char *p, size_t len, load_answer_t *answer)
 }
 
 
-/* returns the quote that ends a string */
+/*
+ * Returns the quote that ends a string: one after an even number of
+ * backslashes.  Answers are long strings, and a slow client would leave the
+ * server idle between them.
+ */
 
 static const char *
 load_sse_string(const char *p, const char *last)
 {
-    while (p < last && *p != '"') {
-        p += (*p == '\\') ? 2 : 1;
+    const char  *quote, *escape;
+
+    while (p < last) {
+        quote = memchr(p, '"', (size_t) (last - p));
+
+        if (quote == NULL) {
+            break;
+        }
+
+        for (escape = quote; escape > p && escape[-1] == '\\'; escape--) {
+            /* void */
+        }
+
+        if ((quote - escape) % 2 == 0) {
+            return quote;
+        }
+
+        p = quote + 1;
     }
 
-    return (p < last) ? p : last;
+    return last;
 }
 
 

@@ -514,6 +514,7 @@ ngx_http_mcp_sse_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_mcp_event_init(cycle->log);
     ngx_mcp_timer_init(cycle, ngx_http_mcp_sse_exiting);
     ngx_mcp_auth_session_init();
     ngx_mcp_session_http_init();

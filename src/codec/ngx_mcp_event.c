@@ -31,6 +31,11 @@
 #endif
 
 
+/* half of what the allocator keeps at the end of the heap */
+
+#define NGX_MCP_EVENT_HEAP_BLOCK  (1024 * 1024)            /* bytes */
+
+
 static ngx_mcp_event_t *ngx_mcp_event_kept(size_t size);
 static void ngx_mcp_event_drop(ngx_mcp_event_t *ev);
 static u_char *ngx_mcp_event_room(ngx_mcp_event_t *ev);
@@ -46,6 +51,27 @@ static ngx_queue_t  ngx_mcp_event_kept_list = {
 };
 static ngx_uint_t  ngx_mcp_event_nkept;
 static size_t      ngx_mcp_event_kept_size;
+
+
+/*
+ * glibc gives the end of the heap back to the kernel as soon as 128 kB of it
+ * are free, which the memory of a few messages is, and takes it again with the
+ * next ones: system calls, and a page fault for each page.  When a block is
+ * freed that was a mapping of its own, this limit becomes twice its size
+ * (mallopt(3), M_MMAP_THRESHOLD).  Other allocators do nothing.
+ */
+
+void
+ngx_mcp_event_init(ngx_log_t *log)
+{
+    void  *p;
+
+    p = ngx_alloc(NGX_MCP_EVENT_HEAP_BLOCK, log);
+
+    if (p) {
+        ngx_free(p);
+    }
+}
 
 
 ngx_mcp_event_t *

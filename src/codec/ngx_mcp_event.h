@@ -33,6 +33,13 @@ struct ngx_mcp_event_s {
 
 
 /*
+ * At the start of a worker: lets the allocator keep 2 MB of the memory that is
+ * free at the end of the heap.
+ */
+
+void ngx_mcp_event_init(ngx_log_t *log);
+
+/*
  * Allocates an event with room for "size" bytes of data; pos and last point to
  * the beginning of the data.  Returns NULL if memory is short.
  */

@@ -89,6 +89,9 @@ struct ngx_mcp_call_s {
     ngx_event_t                   event;       /* the call has ended */
     ngx_event_t                   next_slice;  /* reading goes on */
     size_t                        slice;       /* bytes read of this one */
+    u_char                       *buffer;      /* nginx's own, or NULL: it does
+                                                  not read into the answer */
+    u_char                       *buffer_end;
     ngx_queue_t                   queue;       /* in the free list, or that of
                                                   calls that linger */
 

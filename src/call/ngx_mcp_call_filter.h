@@ -10,7 +10,7 @@
 #define _NGX_MCP_CALL_FILTER_H_INCLUDED_
 
 
-#include "ngx_mcp_ctx.h"
+#include "ngx_mcp_call.h"
 
 
 /*
@@ -18,6 +18,13 @@
  */
 
 void ngx_mcp_call_filter_init(void);
+
+/*
+ * Gives nginx its own buffer back, before the answer of a call is freed whose
+ * subrequest goes on: nginx may read into the answer.
+ */
+
+void ngx_mcp_call_filter_leave(ngx_mcp_call_t *call);
 
 
 #endif /* _NGX_MCP_CALL_FILTER_H_INCLUDED_ */

@@ -7,6 +7,7 @@
  * A call owns itself while it lingers, too.
  */
 
+#include "ngx_mcp_call_filter.h"
 #include "ngx_mcp_call_linger.h"
 
 
@@ -34,6 +35,8 @@ ngx_mcp_call_linger(ngx_mcp_call_t *call)
     call->lingers = 1;
     call->posted = 0;
     call->data = NULL;
+
+    ngx_mcp_call_filter_leave(call);
 
     if (call->answer) {
         ngx_mcp_event_free(call->answer);

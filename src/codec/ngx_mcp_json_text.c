@@ -20,6 +20,10 @@
 typedef signed char  ngx_mcp_json_text_block_t __attribute__((vector_size(16)));
 typedef uint64_t     ngx_mcp_json_text_words_t __attribute__((vector_size(16)));
 
+/* after so many plain characters, a multiple of 16, there are probably more */
+
+#define NGX_MCP_JSON_TEXT_LONG  64
+
 /* a block of 16 equal bytes */
 
 #define NGX_MCP_JSON_TEXT_4(c)   c, c, c, c
@@ -28,6 +32,9 @@ typedef uint64_t     ngx_mcp_json_text_words_t __attribute__((vector_size(16)));
       NGX_MCP_JSON_TEXT_4(c), NGX_MCP_JSON_TEXT_4(c) }
 
 
+static ngx_inline ngx_mcp_json_text_block_t ngx_mcp_json_text_special(
+    u_char *p);
+static u_char *ngx_mcp_json_text_plain_blocks(u_char *p, u_char *last);
 static ngx_inline ngx_uint_t ngx_mcp_json_text_first(
     ngx_mcp_json_text_block_t block);
 static uint32_t ngx_mcp_json_text_utf8_long(u_char **pos, u_char *last);
@@ -37,8 +44,8 @@ static u_char *ngx_mcp_json_text_put_utf8(u_char *p, uint32_t c);
 
 static const ngx_mcp_json_text_block_t  ngx_mcp_json_text_blanks =
     NGX_MCP_JSON_TEXT_16(' ');
-static const ngx_mcp_json_text_block_t  ngx_mcp_json_text_quotes =
-    NGX_MCP_JSON_TEXT_16('"');
+static const ngx_mcp_json_text_block_t  ngx_mcp_json_text_twos =
+    NGX_MCP_JSON_TEXT_16(2);
 static const ngx_mcp_json_text_block_t  ngx_mcp_json_text_backslashes =
     NGX_MCP_JSON_TEXT_16('\\');
 
@@ -46,25 +53,71 @@ static const ngx_mcp_json_text_block_t  ngx_mcp_json_text_backslashes =
 u_char *
 ngx_mcp_json_text_plain(u_char *p, u_char *last)
 {
-    ngx_uint_t                 n;
-    ngx_mcp_json_text_block_t  block;
+    u_char      *start;
+    ngx_uint_t   n;
+
+    start = p;
 
     while (last - p >= 16) {
 
-        ngx_memcpy(&block, p, 16);
-
-        n = ngx_mcp_json_text_first((block < ngx_mcp_json_text_blanks)
-                                    | (block == ngx_mcp_json_text_quotes)
-                                    | (block == ngx_mcp_json_text_backslashes));
+        n = ngx_mcp_json_text_first(ngx_mcp_json_text_special(p));
         p += n;
 
         if (n < 16) {
             return p;
         }
+
+        if (p - start == NGX_MCP_JSON_TEXT_LONG) {
+            p = ngx_mcp_json_text_plain_blocks(p, last);
+        }
     }
 
     while (p < last && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
         p++;
+    }
+
+    return p;
+}
+
+
+/*
+ * Tells which of 16 bytes are not plain.  With its second bit changed a quote
+ * is a blank, and what else is plain is above that.
+ */
+
+static ngx_inline ngx_mcp_json_text_block_t
+ngx_mcp_json_text_special(u_char *p)
+{
+    ngx_mcp_json_text_block_t  block;
+
+    ngx_memcpy(&block, p, 16);
+
+    return ((block ^ ngx_mcp_json_text_twos) <= ngx_mcp_json_text_blanks)
+           | (block == ngx_mcp_json_text_backslashes);
+}
+
+
+/*
+ * Skips 64 bytes at a time, as long as all of them are plain.
+ */
+
+static u_char *
+ngx_mcp_json_text_plain_blocks(u_char *p, u_char *last)
+{
+    ngx_mcp_json_text_block_t  special;
+
+    while (last - p >= 64) {
+
+        special = ngx_mcp_json_text_special(p)
+                  | ngx_mcp_json_text_special(p + 16)
+                  | ngx_mcp_json_text_special(p + 32)
+                  | ngx_mcp_json_text_special(p + 48);
+
+        if (ngx_mcp_json_text_first(special) < 16) {
+            break;
+        }
+
+        p += 64;
     }
 
     return p;

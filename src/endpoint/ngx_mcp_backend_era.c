@@ -220,12 +220,12 @@ ngx_mcp_backend_era_keep(u_char *key, u_char *site,
                                      &ngx_mcp_backend_era_version)
          : NGX_DECLINED;
 
-    d->age = NGX_MCP_BACKEND_ERA_DOUBT_MS;
+    d->left = NGX_MCP_BACKEND_ERA_DOUBT_MS;
 
     if (rc == NGX_OK
         || (rc == NGX_DECLINED && ngx_mcp_backend_era_conclusive(answer)))
     {
-        d->age = NGX_MCP_DISCOVER_AGE_MS;
+        d->left = NGX_MCP_DISCOVER_AGE_MS;
         d->modern = (rc == NGX_OK);
     }
 
@@ -281,7 +281,7 @@ ngx_mcp_backend_era_take(ngx_http_request_t *r, ngx_mcp_discovered_t *site)
                    site->modern, &site->version);
 
     if (site->modern) {
-        ctx->version = ctx->modern->meta.version;
+        ctx->version = ngx_mcp_backend_era_version;
         return NGX_OK;
     }
 

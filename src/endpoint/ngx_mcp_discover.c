@@ -160,7 +160,7 @@ ngx_mcp_discover_keep(u_char *key, u_char *site,
 
     d = &answer->discovered;
 
-    d->age = NGX_MCP_DISCOVER_AGE_MS;
+    d->left = NGX_MCP_DISCOVER_AGE_MS;
     d->text = result.result;
     answer->known = 1;
 

@@ -74,7 +74,7 @@ ngx_mcp_discovered_copy_locked(ngx_mcp_zone_t *zone, u_char *key,
     ngx_mcp_discovered_t *d, u_char *p, size_t room)
 {
     size_t                       size;
-    ngx_msec_int_t               age;
+    ngx_msec_int_t               left;
     ngx_mcp_discovered_entry_t  *entry;
 
     entry = ngx_mcp_discovered_find_locked(zone, key);
@@ -96,12 +96,10 @@ ngx_mcp_discovered_copy_locked(ngx_mcp_zone_t *zone, u_char *key,
     ngx_queue_remove(&entry->queue);
     ngx_queue_insert_head(&zone->root->discovered, &entry->queue);
 
-    /* signed: the cached clock of another worker may be ahead */
+    left = (ngx_msec_int_t) (entry->expires - ngx_current_msec);
 
-    age = (ngx_msec_int_t) (ngx_current_msec - entry->when);
-
-    d->age = entry->age;
-    d->fresh = (age < (ngx_msec_int_t) entry->age);
+    d->fresh = (left > 0);
+    d->left = ngx_max(left, 0);
     d->modern = entry->modern;
 
     d->version.data = p;
@@ -146,8 +144,7 @@ ngx_mcp_discovered_put(u_char *key, ngx_mcp_discovered_t *d)
 
     ngx_memcpy(entry->key, key, NGX_MCP_DIGEST_LEN);
 
-    entry->when = ngx_current_msec;
-    entry->age = d->age;
+    entry->expires = ngx_current_msec + d->left;
     entry->modern = d->modern;
 
     if (d->version.len == NGX_MCP_DISCOVERED_VERSION_LEN) {

@@ -19,7 +19,7 @@
 
 
 typedef struct {
-    ngx_msec_t   age;          /* how long it is fresh */
+    ngx_msec_t   left;         /* how long it is fresh from now on */
     ngx_str_t    version;      /* of MCP that the backend has answered to
                                   initialize, or empty */
     ngx_str_t    text;         /* may be empty */

@@ -257,8 +257,7 @@ typedef struct {
     ngx_rbtree_node_t      node;
     ngx_queue_t            queue;        /* in zone->discovered */
     u_char                 key[NGX_MCP_DIGEST_LEN];
-    ngx_msec_t             when;
-    ngx_msec_t             age;          /* how long it is fresh */
+    ngx_msec_t             expires;      /* it is fresh until then */
     size_t                 len;
     unsigned               modern:1;
     unsigned               has_version:1;

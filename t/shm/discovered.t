@@ -34,6 +34,20 @@ time 100000000 => ok
 1 known a => known 2025-06-18 7 fresh
 END
 
+# what is kept again, with something added, is not fresh for longer
+
+$zone->run('kept again', <<'END');
+1 keep a 2025-06-18 1000 7 0 => /^kept/
+time 600 => ok
+2 again a => ok
+time 399 => ok
+1 known a => known 2025-06-18 7 fresh
+time 1 => ok
+1 known a => known 2025-06-18 7
+2 again a => ok
+1 known a => known 2025-06-18 7
+END
+
 $zone->run('the longest text', <<'END');
 1 keep a 2025-06-18 1000 16384 0 => /^kept/
 2 known a => known 2025-06-18 16384 fresh

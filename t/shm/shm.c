@@ -1485,8 +1485,8 @@ command_backend(void)
 
 
 /*
- * keep KEY VERSION AGE LENGTH MODERN; known KEY: the version, the length and
- * the first byte of the text
+ * keep KEY VERSION MS LENGTH MODERN; again KEY: what is known is kept again;
+ * known KEY: the version, the length of the text, what else is known
  */
 
 static const char *
@@ -1501,7 +1501,7 @@ command_discovered(void)
         ngx_memzero(&d, sizeof(ngx_mcp_discovered_t));
 
         d.version = string(3);
-        d.age = number(4);
+        d.left = number(4);
         d.text.data = text;
         d.text.len = number(5);
         d.modern = number(6);
@@ -1511,6 +1511,16 @@ command_discovered(void)
 
         happens(" %lu", (long) ngx_mcp_zone()->root->discovered_size);
         return "kept";
+    }
+
+    if (strcmp(word[1], "again") == 0) {
+        rc = ngx_mcp_discovered_get(key_of(word[2]), pool, &d);
+
+        if (rc == NGX_OK) {
+            ngx_mcp_discovered_put(key_of(word[2]), &d);
+        }
+
+        return rc_name(rc);
     }
 
     if (strcmp(word[1], "known") == 0) {

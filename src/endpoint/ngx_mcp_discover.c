@@ -19,6 +19,7 @@
 #include "ngx_mcp_backend_era.h"
 #include "ngx_mcp_body.h"
 #include "ngx_mcp_challenge.h"
+#include "ngx_mcp_counters.h"
 #include "ngx_mcp_discover_result.h"
 #include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_request.h"
@@ -236,6 +237,9 @@ ngx_mcp_discover_answer(ngx_http_request_t *r, ngx_str_t *result)
     body.len = ngx_sprintf(p, "{\"jsonrpc\":\"2.0\",\"id\":%V,\"result\":%V}",
                            &ctx->modern->id, result)
                - p;
+
+    ngx_mcp_count(NGX_MCP_COUNT_REQUESTS);
+    ngx_mcp_count_call(&ctx->modern->method, NGX_MCP_RESULT_LOCAL);
 
     ctx->vars.result = NGX_MCP_RESULT_LOCAL;
 

@@ -110,6 +110,10 @@ ngx_mcp_sse_listen(ngx_http_request_t *r)
                               NGX_MCP_ERR_UNAVAILABLE, "Server is stopping");
     }
 
+    ngx_mcp_count(NGX_MCP_COUNT_REQUESTS);
+
+    ctx->vars.result = NGX_MCP_RESULT_LOCAL;
+
     return ngx_mcp_sse_open(r);
 }
 

@@ -58,9 +58,9 @@ ngx_mcp_cipher_derive(u_char *key, ngx_str_t *secret, ngx_str_t *info)
         }
     }
 
-    if (rc != NGX_OK) {
-        ERR_clear_error();
-    }
+    /* also after a success: a look-up can go on after an error */
+
+    ERR_clear_error();
 
     return rc;
 }
@@ -178,6 +178,10 @@ ngx_mcp_cipher_ctx(void)
         EVP_CIPHER_CTX_free(new);
         return NULL;
     }
+
+    /* a look-up can go on after an error */
+
+    ERR_clear_error();
 
     ctx = new;
 

@@ -35,12 +35,19 @@ static EVP_MD_CTX *ngx_mcp_sha256_ctx(void);
 ngx_int_t
 ngx_mcp_random(u_char *buf, size_t n)
 {
-    if (n > NGX_MAX_INT32_VALUE || RAND_bytes(buf, (int) n) != 1) {
-        ERR_clear_error();
-        return NGX_ERROR;
+    ngx_int_t  rc;
+
+    rc = NGX_ERROR;
+
+    if (n <= NGX_MAX_INT32_VALUE && RAND_bytes(buf, (int) n) == 1) {
+        rc = NGX_OK;
     }
 
-    return NGX_OK;
+    /* also after a success: the generator can go on after an error */
+
+    ERR_clear_error();
+
+    return rc;
 }
 
 
@@ -241,6 +248,10 @@ ngx_mcp_hmac_ctx(void)
         return NULL;
     }
 
+    /* a look-up can go on after an error */
+
+    ERR_clear_error();
+
     ctx = new;
 
     return ctx;
@@ -276,6 +287,7 @@ ngx_mcp_sha256_ctx(void)
 
     if (md == NULL) {
         md = EVP_MD_fetch(NULL, "SHA256", NULL);
+        ERR_clear_error();
     }
 
     if (ctx == NULL) {

@@ -8,7 +8,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <sys/wait.h>
 #include "ngx_mcp_memo.h"
 #include "ngx_mcp_packet.h"
 #include "ngx_mcp_session_id.h"
@@ -22,6 +25,11 @@ static ngx_str_t                 words[MAX_WORDS];    /* decoded */
 static char                     *texts[MAX_WORDS];
 static ngx_log_t                 quiet;
 static ngx_mcp_replay_window_t   window;
+static ngx_uint_t                allocations;         /* of OpenSSL */
+static ngx_uint_t                fail_from, fail_n;   /* which of them fail */
+
+
+static void run(void);
 
 
 static void
@@ -418,6 +426,104 @@ command_memo(void)
 }
 
 
+static ngx_uint_t
+fails(void)
+{
+    allocations++;
+
+    return allocations >= fail_from && allocations - fail_from < fail_n;
+}
+
+
+static void *
+openssl_malloc(size_t size, const char *file, int line)
+{
+    return fails() ? NULL : malloc(size);
+}
+
+
+static void *
+openssl_realloc(void *p, size_t size, const char *file, int line)
+{
+    return fails() ? NULL : realloc(p, size);
+}
+
+
+static void
+openssl_free(void *p, const char *file, int line)
+{
+    free(p);
+}
+
+
+/* The exit status: 0, 1 if errors are left, 2 if it makes no N-th allocation. */
+
+static int
+fail_at(ngx_uint_t from, ngx_uint_t n)
+{
+    int    status;
+    pid_t  pid;
+
+    pid = fork();
+
+    if (pid == 0) {
+        allocations = 0;
+        fail_from = from;
+        fail_n = n;
+
+        run();
+
+        _exit(ERR_peek_error() ? 1 : allocations < from ? 2 : 0);
+    }
+
+    return waitpid(pid, &status, 0) == pid && WIFEXITED(status)
+               ? WEXITSTATUS(status) : -1;
+}
+
+
+/*
+ * scarce N COMMAND ...: runs the command in new processes, in each of which
+ * other N allocations of OpenSSL in a row fail; prints how many commands left
+ * errors in the queue of OpenSSL, and how many crashed
+ */
+
+static void
+command_scarce(void)
+{
+    int         status;
+    ngx_uint_t  i, n, from, left, crashed;
+
+    n = strtoull(texts[1], NULL, 10);
+
+    /* as in nginx, OpenSSL and its provider have been initialised */
+
+    EVP_MD_free(EVP_MD_fetch(NULL, "MD5", NULL));
+
+    free(words[0].data);
+    free(words[1].data);
+
+    nwords -= 2;
+
+    for (i = 0; i < nwords; i++) {
+        texts[i] = texts[i + 2];
+        words[i] = words[i + 2];
+    }
+
+    left = 0;
+    crashed = 0;
+    from = 0;
+
+    do {
+        status = fail_at(++from, n);
+        left += status == 1;
+        crashed += status == -1;
+
+    } while (status != 2 && from < 100000);
+
+    printf("errors %u, crashes %u", (unsigned) left, (unsigned) crashed);
+}
+
+
 /* long N: seals N bytes that are not there */
 
 static void
@@ -502,6 +608,9 @@ run(void)
     } else if (strcmp(command, "memory") == 0) {
         printf("%zu", mallinfo2().uordblks);
 
+    } else if (strcmp(command, "scarce") == 0) {
+        command_scarce();
+
     } else if (strcmp(command, "errors") == 0) {
         printf("%lu", ERR_peek_error());
 
@@ -519,6 +628,9 @@ commands(void)
     char        *p;
     ngx_uint_t   i;
     static char  line[1024 * 1024];
+
+    (void) CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc,
+                                    openssl_free);
 
     while (fgets(line, sizeof(line), stdin)) {
         nwords = 0;

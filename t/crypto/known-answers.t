@@ -46,6 +46,17 @@ sub digest {
 }
 
 
+# Here the contexts are not made yet.  What OpenSSL does although an allocation
+# failed leaves no error that nginx would log as its own: "ignoring stale global
+# SSL error".
+
+for my $command ('derive 6b 69', 'seal ' . '6b' x 32 . ' 1 - ' . '00' x 20,
+    'make 6b 01020304 1 session - -')
+{
+    is(ask('scarce', 4, split / /, $command), 'errors 0, crashes 0',
+        "@{[ $command =~ /(\w+)/ ]} while allocations of OpenSSL fail");
+}
+
 # keys: RFC 5869, A.3, and those of packets
 
 is(ask('derive', '0b' x 22, '-'), 'ok 8da4e775a563c18f715f802a063c5a31b8a11f5c'

@@ -91,8 +91,8 @@ load: $(BUILD)/load
 $(BUILD)/load: bench/load*.c bench/load*.h
 	@util/install-deps build
 	mkdir -p $(BUILD)
-	$(CC) -O2 -g -Wall -Wextra -Werror $(CFLAGS) -o $@ bench/load*.c \
-	    -lssl -lcrypto
+	$(CC) -O2 -g -Wall -Wextra -Werror $(CFLAGS) -o $@.$$$$ bench/load*.c \
+	    -lssl -lcrypto && mv $@.$$$$ $@
 
 sanitize:
 	@util/sanitize $(TEST)

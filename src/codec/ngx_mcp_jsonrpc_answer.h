@@ -98,8 +98,8 @@ typedef struct {
     ngx_mcp_jsonrpc_answer_range_t      code;
     ngx_mcp_jsonrpc_answer_range_t      data;
     ngx_uint_t                          has;
+    ngx_uint_t                          message;     /* is a string */
 
-    unsigned                            message:1;   /* is a string */
     unsigned                            valid:1;
     unsigned                            data_object:1;
 } ngx_mcp_jsonrpc_answer_error_t;

@@ -20,10 +20,10 @@
 
 /* codes of errors that a server of the modern era must not send */
 
-#define NGX_MCP_MODERN_NO_RESOURCE   -32002
-#define NGX_MCP_MODERN_NEEDS_URL     -32042
-#define NGX_MCP_MODERN_CLOSED_FIRST  -32019    /* to -32000 */
-#define NGX_MCP_MODERN_CLOSED_LAST   -32000
+#define NGX_MCP_MODERN_NO_RESOURCE   (-32002)
+#define NGX_MCP_MODERN_NEEDS_URL     (-32042)
+#define NGX_MCP_MODERN_CLOSED_FIRST  (-32019)    /* to -32000 */
+#define NGX_MCP_MODERN_CLOSED_LAST   (-32000)
 
 
 /* text is put in the place of "len" bytes at pos */
@@ -187,12 +187,10 @@ static void
 ngx_mcp_modern_result(ngx_mcp_modern_text_t *t,
     ngx_mcp_jsonrpc_result_t *result, ngx_mcp_modern_request_t *request)
 {
-    u_char      *p;
-    ngx_str_t   *ttl;
-    ngx_uint_t   n;
+    u_char     *p;
+    ngx_str_t  *ttl;
 
     p = result->raw.data + 1;
-    n = t->n;
 
     if (!(result->has & NGX_MCP_JSONRPC_HAS_TYPE)) {
         ngx_mcp_modern_edit(t, p, 0, &ngx_mcp_modern_type);
@@ -214,9 +212,9 @@ ngx_mcp_modern_result(ngx_mcp_modern_text_t *t,
         ngx_mcp_modern_edit(t, p, 0, &ngx_mcp_modern_end_comma);
     }
 
-    if (t->n > n) {
-        ngx_mcp_modern_members(t, &result->raw);
-    }
+    /* where there are none, resultType was added */
+
+    ngx_mcp_modern_members(t, &result->raw);
 
     if (request->server_info.len && result->meta.data) {
         ngx_mcp_modern_server_info(t, result, &request->server_info);

@@ -29,6 +29,15 @@ extern ngx_atomic_t  *ngx_stat_requests __attribute__((weak));
 #endif
 
 
+/*
+ * What a call allocates, in one block.  The request_pool_size of a server may
+ * be small for its streams, which are open for hours.
+ */
+
+#define NGX_MCP_FAKE_REQUEST_POOL_SIZE  12288    /* bytes */
+
+
+static ngx_http_request_t *ngx_mcp_fake_request_alloc(ngx_mcp_call_t *call);
 static void ngx_mcp_fake_request_uncount(ngx_http_request_t *r);
 static void ngx_mcp_fake_request_connection(ngx_mcp_call_t *call,
     ngx_log_t *log);
@@ -60,7 +69,7 @@ ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
         return NGX_ERROR;
     }
 
-    r = ngx_http_create_request(c);
+    r = ngx_mcp_fake_request_alloc(call);
     if (r == NULL) {
         return NGX_ERROR;
     }
@@ -109,6 +118,29 @@ ngx_mcp_fake_request_create(ngx_mcp_call_t *call,
     ngx_http_set_ctx(r, &call->ctx, ngx_http_mcp_sse_module);
 
     return NGX_OK;
+}
+
+
+/*
+ * Only the configuration tells nginx the size of the pool.
+ */
+
+static ngx_http_request_t *
+ngx_mcp_fake_request_alloc(ngx_mcp_call_t *call)
+{
+    size_t               size;
+    ngx_http_request_t  *r;
+
+    size = call->cscf->request_pool_size;
+
+    call->cscf->request_pool_size = ngx_max(size,
+                                            NGX_MCP_FAKE_REQUEST_POOL_SIZE);
+
+    r = ngx_http_create_request(&call->connection);
+
+    call->cscf->request_pool_size = size;
+
+    return r;
 }
 
 

@@ -27,8 +27,6 @@ static ngx_int_t ngx_mcp_hmac_parts(EVP_MAC_CTX *ctx, u_char *mac,
     ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n);
 static ngx_int_t ngx_mcp_hmac_init(EVP_MAC_CTX *ctx, ngx_str_t *secret);
 static EVP_MAC_CTX *ngx_mcp_hmac_ctx(void);
-static ngx_int_t ngx_mcp_digest_parts(EVP_MD_CTX *ctx, ngx_str_t *parts,
-    ngx_uint_t n);
 static EVP_MD_CTX *ngx_mcp_sha256_ctx(void);
 
 
@@ -76,48 +74,6 @@ ngx_mcp_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts, ngx_uint_t n)
     }
 
     ngx_memcpy(digest, mac, NGX_MCP_DIGEST_LEN);
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_mcp_digest(u_char *digest, ngx_str_t *parts, ngx_uint_t n)
-{
-    u_char       hash[NGX_MCP_SHA256_LEN];
-    EVP_MD_CTX  *ctx;
-
-    ctx = ngx_mcp_sha256_ctx();
-
-    if (ctx == NULL
-        || ngx_mcp_digest_parts(ctx, parts, n) != NGX_OK
-        || EVP_DigestFinal_ex(ctx, hash, NULL) != 1)
-    {
-        ERR_clear_error();
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(digest, hash, NGX_MCP_DIGEST_LEN);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mcp_digest_parts(EVP_MD_CTX *ctx, ngx_str_t *parts, ngx_uint_t n)
-{
-    uint32_t    len;
-    ngx_uint_t  i;
-
-    for (i = 0; i < n; i++) {
-        len = (uint32_t) parts[i].len;
-
-        if (EVP_DigestUpdate(ctx, &len, sizeof(uint32_t)) != 1
-            || (len && EVP_DigestUpdate(ctx, parts[i].data, len) != 1))
-        {
-            return NGX_ERROR;
-        }
-    }
 
     return NGX_OK;
 }

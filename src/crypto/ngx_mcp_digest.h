@@ -33,15 +33,6 @@ ngx_int_t ngx_mcp_hmac(u_char *digest, ngx_str_t *secret, ngx_str_t *parts,
     ngx_uint_t n);
 
 /*
- * Fills "digest" with the first NGX_MCP_DIGEST_LEN bytes of SHA-256 over n
- * strings, each preceded by its length.  One of them must be secret, as the key
- * of a session is, or anybody can compute it.  Returns NGX_OK, or NGX_ERROR if
- * OpenSSL fails.
- */
-
-ngx_int_t ngx_mcp_digest(u_char *digest, ngx_str_t *parts, ngx_uint_t n);
-
-/*
  * Fills "digest" with the NGX_MCP_SHA256_LEN bytes of SHA-256 over "data".
  * Returns NGX_OK, or NGX_ERROR if OpenSSL fails.
  */

@@ -12,6 +12,7 @@
 #include "ngx_mcp_repeats.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_reply.h"
+#include "ngx_mcp_siphash.h"
 #include "ngx_mcp_bus.h"
 
 
@@ -58,25 +59,37 @@ ngx_mcp_repeats_enter(ngx_http_request_t *r, ngx_mcp_sink_t *sink,
 
 
 /*
- * In the zone, an id of a session is represented by a digest.
+ * In the zone, an id of a session is represented by a hash, whose key is the
+ * digest of the session id: only who has that could make another request take
+ * the hash of this one.
  */
 
 static ngx_int_t
 ngx_mcp_repeats_key(ngx_http_request_t *r, ngx_str_t *id, u_char *key)
 {
-    ngx_str_t       parts[3];
+    u_char         *p;
+    ngx_str_t       kind, value, text;
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
-    parts[0].data = ctx->sid.key;
-    parts[0].len = NGX_MCP_DIGEST_LEN;
-
-    if (ngx_mcp_jsonrpc_id_value(r->pool, id, &parts[1], &parts[2]) != NGX_OK) {
+    if (ngx_mcp_jsonrpc_id_value(r->pool, id, &kind, &value) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_mcp_digest(key, parts, 3);
+    text.len = kind.len + value.len;
+    text.data = ngx_pnalloc(r->pool, text.len);
+
+    if (text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(text.data, kind.data, kind.len);
+    ngx_memcpy(p, value.data, value.len);
+
+    ngx_mcp_siphash(key, ctx->sid.key, &text);
+
+    return NGX_OK;
 }
 
 

@@ -4,7 +4,7 @@
  *
  * Requests in flight of Streamable HTTP, for all workers.
  *
- * The zone has a record of each, found by a digest of session and id.  The
+ * The zone has a record of each, found by a hash of session and id.  The
  * record is owned by the worker that runs the request: it is freed with the
  * request's id in the memory of that worker, or when the worker is found dead.
  * In recovery of the zone the records are lost, and made again from the ids.

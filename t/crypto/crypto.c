@@ -15,6 +15,7 @@
 #include "ngx_mcp_memo.h"
 #include "ngx_mcp_packet.h"
 #include "ngx_mcp_session_id.h"
+#include "ngx_mcp_siphash.h"
 
 
 #define MAX_WORDS  16
@@ -367,6 +368,20 @@ command_hmac(void)
 }
 
 
+/* siphash KEY TEXT */
+
+static void
+command_siphash(void)
+{
+    u_char  hash[NGX_MCP_SIPHASH_LEN];
+
+    ngx_mcp_siphash(hash, words[1].data, &words[2]);
+
+    print_rc(NGX_OK);
+    print_hex(hash, sizeof(hash));
+}
+
+
 /* random N */
 
 static void
@@ -590,6 +605,9 @@ run(void)
 
     } else if (strcmp(command, "verify") == 0) {
         command_verify();
+
+    } else if (strcmp(command, "siphash") == 0) {
+        command_siphash();
 
     } else if (strcmp(command, "hmac") == 0) {
         command_hmac();

@@ -14,7 +14,7 @@ use MCPTest::Unit;
 use Test::More;
 
 my $unit = MCPTest::Unit->new('t/crypto/crypto.c', [ map { "crypto/ngx_mcp_$_" }
-    qw(cipher digest memo packet replay_window session_id) ]);
+    qw(cipher digest memo packet replay_window session_id siphash) ]);
 
 
 sub hex_of { return MCPTest::Unit::hex(@_) }
@@ -380,6 +380,25 @@ for my $other ('k' x 31 . 'l', 'j' . 'k' x 31, 'k' x 32) {
 
 is(ask('hmac', '-', '61'), 'error', 'a digest with an empty secret');
 is(ask('errors'), 0, 'leaves nothing in the queue of OpenSSL');
+
+# SipHash-2-4 with 128 bits: vectors_sip128 of the reference implementation,
+# whose key and texts are the bytes 0, 1, 2, ...
+
+for my $case (
+    [ 0  => 'a3817f04ba25a8e66df67214c7550293' ],
+    [ 1  => 'da87c1d86b99af44347659119b22fc45' ],
+    [ 2  => '8177228da4a45dc7fca38bdef60affe4' ],
+    [ 3  => '9c70b60c5267a94e5f33b6b02985ed51' ],
+    [ 7  => 'a1f1ebbed8dbc153c0b84aa61ff08239' ],
+    [ 8  => '3b62a9ba6258f5610f83e264f31497b4' ],
+    [ 15 => '5493e99933b0a8117e08ec0f97cfc3d9' ],
+    [ 63 => '5150d1772f50834a503e069a973fbd7c' ],
+) {
+    my ($length, $hash) = @$case;
+
+    is(ask('siphash', map { hex_of(join '', map { chr } 0 .. $_ - 1) } 16,
+        $length), "ok $hash", "SipHash of $length bytes");
+}
 
 # what is kept of what was computed: by all strings and their borders
 

@@ -12,7 +12,7 @@ use MCPTest::Conn qw(run_until);
 use MCPTest::JSON qw(encode);
 
 our @EXPORT = qw(start_http http http_post http_get http_delete initialize
-    modern_post session_id stream_of);
+    session_id stream_of);
 
 
 # start_nginx() with "mcp_sse_http" at /mcp and /mcp/; further options:
@@ -92,43 +92,6 @@ sub http_post {
 
     return http($nginx, 'POST', %opt,
         body => ref $message ? encode($message) : $message);
-}
-
-
-# Sends a request of version 2026-07-28, with the headers and the _meta that it
-# needs.  Further options as of http().
-#
-#   meta      further members of _meta, by their names without the prefix; one
-#             that is undef is left out
-#   header    a hash of headers instead of those of the same name; one that is
-#             undef is left out
-
-sub modern_post {
-    my ($nginx, $id, $method, $params, %opt) = @_;
-
-    my $version = $opt{protocol} || '2026-07-28';
-    my %meta    = (protocolVersion => $version, clientCapabilities => {},
-        clientInfo => { name => 'test', version => '1' },
-        %{ delete $opt{meta} || {} });
-
-    my %prefixed = map { /\A(?:progressToken|traceparent)\z|\//
-            ? ($_ => $meta{$_})
-            : ("io.modelcontextprotocol/$_" => $meta{$_}) }
-        grep { defined $meta{$_} } keys %meta;
-
-    my $name = $method eq 'resources/read' ? $params->{uri}
-        : $method =~ m{\A(?:tools/call|prompts/get)\z} ? $params->{name}
-        : undef;
-
-    my %header = ('MCP-Protocol-Version' => $version, 'Mcp-Method' => $method,
-        'Mcp-Name' => $name, %{ delete $opt{header} || {} });
-
-    delete $opt{protocol};
-
-    return http_post($nginx, request($id, $method,
-        { %{ $params || {} }, _meta => \%prefixed }), %opt,
-        headers => [ (map { ($_ => $header{$_}) } grep { defined $header{$_} }
-            sort keys %header), @{ $opt{headers} || [] } ]);
 }
 
 

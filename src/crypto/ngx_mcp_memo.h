@@ -24,7 +24,7 @@
 /*
  * Looks for n strings, which are compared in full and in constant time.
  * Returns whether they were put, and sets "value", of NGX_MCP_MEMO_VALUE_LEN
- * bytes, to what they were put with.
+ * bytes, to what they were put with, if it is not NULL.
  */
 
 ngx_uint_t ngx_mcp_memo_get(ngx_str_t *parts, ngx_uint_t n, u_char *value);

@@ -260,7 +260,7 @@ ngx_mcp_session_id_verify(ngx_mcp_session_id_t *sid, ngx_str_t *text,
 
         parts[4] = secret[i];
 
-        if (ngx_mcp_memo_get(parts, 5, none)) {
+        if (ngx_mcp_memo_get(parts, 5, NULL)) {
             return NGX_OK;
         }
 

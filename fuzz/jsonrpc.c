@@ -3,7 +3,7 @@
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
  * Messages of clients: the scan (codec/ngx_mcp_jsonrpc.c), the envelope, and
- * the message that is built for Frappe (session/ngx_mcp_task.c), against the
+ * the message that is built for Frappe (session/ngx_mcp_task_call.c), against the
  * strict parser.
  *
  * The scan accepts what the rules in message_model() accept, and finds the same
@@ -17,7 +17,7 @@
 
 /* for a static function: ngx_mcp_task_body() */
 
-#include "ngx_mcp_task.c"
+#include "ngx_mcp_task_call.c"
 
 
 #define MESSAGE_MAX_DEPTH  64

@@ -2,8 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Tasks: the call of a message, its headers and body, its answer and its
- * progress notifications.
+ * Tasks: the call of a message, its answer and its progress notifications.
  *
  * A task is owned by the list of its session that it is in, waiting or
  * running.  It is freed when its call has ended, or when it is cancelled
@@ -12,23 +11,15 @@
 
 #include "ngx_mcp_task.h"
 #include "ngx_mcp_bus.h"
-#include "ngx_mcp_header.h"
 #include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_outcome.h"
 #include "ngx_mcp_place_queue.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_credential.h"
-#include "ngx_mcp_variables.h"
+#include "ngx_mcp_task_call.h"
 
 
 static void ngx_mcp_task_fail(ngx_mcp_task_t *task);
-static ngx_mcp_call_t *ngx_mcp_task_call(ngx_mcp_task_t *task);
-static ngx_int_t ngx_mcp_task_headers(ngx_mcp_task_t *task,
-    ngx_mcp_call_t *call);
-static ngx_int_t ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
-static u_char *ngx_mcp_task_member(u_char *p, ngx_str_t *name,
-    ngx_str_t *value);
-static ngx_int_t ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
 static void ngx_mcp_task_move_list(ngx_queue_t *tasks, ngx_mcp_session_t *to);
 static void ngx_mcp_task_done(ngx_mcp_call_t *call);
 static void ngx_mcp_task_progress(void *data);
@@ -36,19 +27,6 @@ static void ngx_mcp_task_free(ngx_mcp_task_t *task);
 
 
 static void       (*ngx_mcp_task_ended)(ngx_mcp_session_t *s);
-
-static ngx_str_t  ngx_mcp_json = ngx_string("application/json");
-static ngx_str_t  ngx_mcp_host = ngx_string("host");
-static ngx_str_t  ngx_mcp_accept = ngx_string("accept");
-static ngx_str_t  ngx_mcp_type = ngx_string("content-type");
-static ngx_str_t  ngx_mcp_session_name = ngx_string("mcp-session-id");
-
-/* the body of a call */
-
-static ngx_str_t  ngx_mcp_task_version = ngx_string("{\"jsonrpc\":\"2.0\"");
-static ngx_str_t  ngx_mcp_task_id = ngx_string(",\"id\":");
-static ngx_str_t  ngx_mcp_task_method = ngx_string(",\"method\":");
-static ngx_str_t  ngx_mcp_task_params = ngx_string(",\"params\":");
 
 
 void
@@ -210,6 +188,7 @@ ngx_mcp_task_start(ngx_mcp_task_t *task)
     call = ngx_mcp_task_call(task);
 
     if (call) {
+        call->handler = ngx_mcp_task_done;
         task->call = call;
 
         if (ngx_mcp_call_start(call) == NGX_OK) {
@@ -263,196 +242,6 @@ ngx_mcp_task_fail(ngx_mcp_task_t *task)
     }
 
     ngx_mcp_task_free(task);
-}
-
-
-static ngx_mcp_call_t *
-ngx_mcp_task_call(ngx_mcp_task_t *task)
-{
-    ngx_mcp_call_t      *call;
-    ngx_mcp_session_t   *s;
-    ngx_mcp_loc_conf_t  *conf;
-
-    s = task->session;
-    conf = s->conf;
-
-    call = ngx_mcp_call_create(s->cscf, ngx_cycle->log);
-    if (call == NULL) {
-        return NULL;
-    }
-
-    call->uri = conf->call_uri;
-    call->args = conf->call_args;
-    call->timeout = conf->call_timeout;
-    call->max_answer = conf->max_answer;
-    call->waited = ngx_current_msec - task->accepted;
-    call->data = task;
-    call->handler = ngx_mcp_task_done;
-    call->classify = ngx_mcp_outcome_classify;
-    call->jsonrpc = 1;
-
-    if (task->place) {
-        call->place = task->place;
-        task->place = NULL;
-
-        /* what the call points to, after its task is freed */
-
-        call->envelope = task->envelope;
-        call->envelope->refs++;
-    }
-
-    ngx_mcp_jsonrpc_answer_begin(&call->scan, call->pool);
-
-    if (ngx_mcp_task_vars(task, call) != NGX_OK
-        || ngx_mcp_task_headers(task, call) != NGX_OK
-        || ngx_mcp_task_body(task, call) != NGX_OK)
-    {
-        ngx_mcp_call_free(call);
-        return NULL;
-    }
-
-    return call;
-}
-
-
-/*
- * Copies what is of the session: the call may be taken over by another one.
- */
-
-static ngx_int_t
-ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
-{
-    u_char             *p;
-    ngx_mcp_vars_t     *vars;
-    ngx_mcp_session_t  *s;
-
-    s = task->session;
-    vars = &call->ctx.vars;
-
-    p = ngx_pnalloc(call->pool, NGX_MCP_HASH_LEN + s->user.len + s->site.len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    vars->session.data = p;
-    vars->session.len = s->anonymous ? 0 : NGX_MCP_HASH_LEN;
-    p = ngx_cpymem(p, s->sid.hash, NGX_MCP_HASH_LEN);
-
-    vars->user.data = p;
-    vars->user.len = s->user.len;
-    p = ngx_cpymem(p, s->user.data, s->user.len);
-
-    vars->site.data = p;
-    vars->site.len = s->site.len;
-    ngx_memcpy(p, s->site.data, s->site.len);
-
-    vars->wait = call->waited;
-
-    ngx_mcp_vars_set(vars, &task->message);
-
-    return NGX_OK;
-}
-
-
-/*
- * Adds the headers of the call: no others reach the backend.  The envelope
- * has those that the client sent and may send.  Frappe Assistant Core joins
- * the rows of its audit log by mcp-session-id: it gets the hash of the id,
- * since the id itself is a secret.
- */
-
-static ngx_int_t
-ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
-{
-    u_char              *pos;
-    ngx_int_t            rc;
-    ngx_str_t            name, value;
-    ngx_http_request_t  *r;
-
-    r = call->request;
-
-    if (ngx_mcp_header_push(r, &ngx_mcp_host, &call->ctx.vars.site) != NGX_OK
-        || ngx_mcp_header_push(r, &ngx_mcp_accept, &ngx_mcp_json) != NGX_OK
-        || ngx_mcp_header_push(r, &ngx_mcp_type, &ngx_mcp_json) != NGX_OK
-        || (call->ctx.vars.session.len
-            && ngx_mcp_header_push(r, &ngx_mcp_session_name,
-                                   &call->ctx.vars.session)
-               != NGX_OK))
-    {
-        return NGX_ERROR;
-    }
-
-    pos = NULL;
-
-    for ( ;; ) {
-        rc = ngx_mcp_envelope_header(task->envelope, &pos, &name, &value);
-        if (rc != NGX_OK) {
-            return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
-        }
-
-        /* the client address, for $remote_addr, has no name */
-
-        if (name.len == 0) {
-            call->address = value;
-            continue;
-        }
-
-        if (ngx_mcp_header_push(r, &name, &value) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-}
-
-
-/*
- * Builds the body from the known members of the message: Frappe would execute
- * others, "cmd" for example.
- */
-
-static ngx_int_t
-ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
-{
-    u_char                     *p;
-    size_t                      size;
-    ngx_mcp_jsonrpc_message_t  *m;
-
-    m = &task->message;
-
-    size = ngx_mcp_task_version.len
-           + ngx_mcp_task_id.len + m->id.len
-           + ngx_mcp_task_method.len + m->raw_method.len
-           + ngx_mcp_task_params.len + m->params.len
-           + sizeof("}") - 1;
-
-    p = ngx_pnalloc(call->pool, size);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    call->body.data = p;
-
-    p = ngx_cpymem(p, ngx_mcp_task_version.data, ngx_mcp_task_version.len);
-    p = ngx_mcp_task_member(p, &ngx_mcp_task_id, &m->id);
-    p = ngx_mcp_task_member(p, &ngx_mcp_task_method, &m->raw_method);
-    p = ngx_mcp_task_member(p, &ngx_mcp_task_params, &m->params);
-    *p++ = '}';
-
-    call->body.len = p - call->body.data;
-
-    return NGX_OK;
-}
-
-
-static u_char *
-ngx_mcp_task_member(u_char *p, ngx_str_t *name, ngx_str_t *value)
-{
-    if (value->data == NULL) {
-        return p;
-    }
-
-    p = ngx_cpymem(p, name->data, name->len);
-
-    return ngx_cpymem(p, value->data, value->len);
 }
 
 

@@ -50,10 +50,10 @@ $program .= join "\n", 'struct {', '    const char *name;',
     (map { qq(    { "$_", fuzz_target_$_ },) } @names), '    { NULL, NULL }',
     "};\n";
 
-# a target has the sources of tasks in itself
+# a target has the sources of calls in itself
 
 my $unit = MCPTest::Unit->new('t/fuzz/corpora.c',
-    [ grep { $_ ne 'session/ngx_mcp_task' } MCPTest::Unit::objects() ],
+    [ grep { $_ ne 'session/ngx_mcp_task_call' } MCPTest::Unit::objects() ],
     $program);
 
 cmp_ok(scalar @names, '>=', 23, 'targets');

@@ -15,6 +15,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_mcp_client.h"
 #include "ngx_mcp_envelope.h"
 #include "ngx_mcp_jsonrpc_answer.h"
 #include "ngx_mcp_jsonrpc.h"
@@ -338,6 +339,8 @@ struct ngx_mcp_session_s {
 
     ngx_str_t                        user;
     ngx_str_t                        site;
+    ngx_mcp_client_t                *client;   /* or NULL: not known; of a
+                                                  legacy one */
     ngx_mcp_credential_t             credential;
     u_char                          *renewed;  /* its value; NULL: it is in the
                                                   block of the session */

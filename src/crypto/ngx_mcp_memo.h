@@ -5,6 +5,8 @@
  * What this worker has computed of bytes that come with each message, and is
  * expensive to compute: digests of credentials, MACs of session ids.
  *
+ * What a session was told beside its id is kept here, too.
+ *
  * It is a cache of results, not of decisions: whether a credential is good or a
  * session has ended is asked elsewhere.  It begins empty in each worker, so
  * that what was computed with other keys is not in it.

@@ -14,6 +14,7 @@
 #include "ngx_mcp_discover.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_header_check.h"
+#include "ngx_mcp_identity.h"
 #include "ngx_mcp_json_text.h"
 #include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_request.h"
@@ -245,7 +246,8 @@ ngx_mcp_modern_meta(ngx_http_request_t *r, ngx_mcp_jsonrpc_message_t *message)
     {
 
     case NGX_OK:
-        return NGX_DECLINED;
+        return (ngx_mcp_identity_modern(r) == NGX_OK)
+               ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     case NGX_DECLINED:
         return ngx_mcp_modern_invalid(r, "Invalid Request");

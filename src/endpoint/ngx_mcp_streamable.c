@@ -18,6 +18,7 @@
 #include "ngx_mcp_request.h"
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_identity.h"
 #include "ngx_mcp_message.h"
 #include "ngx_mcp_modern.h"
 #include "ngx_mcp_negotiate.h"
@@ -209,21 +210,26 @@ ngx_mcp_streamable_refuse(ngx_http_request_t *r)
 static ngx_int_t
 ngx_mcp_streamable_session(ngx_http_request_t *r)
 {
+    u_char           buf[NGX_MCP_SESSION_ID_MAX_CLAIMS];
     ngx_int_t        rc;
+    ngx_str_t        claims;
     ngx_mcp_ctx_t   *ctx;
     ngx_mcp_zone_t  *zone;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
     zone = ngx_mcp_zone();
 
+    claims.len = 0;
+    claims.data = buf;
+
     rc = ngx_mcp_streamable_id(r, &ctx->sid_text);
 
     if (rc == NGX_DECLINED) {
-        return NGX_OK;
+        return ngx_mcp_identity_claims(r, &claims);
     }
 
     if (rc != NGX_OK
-        || ngx_mcp_request_session_id(r, &ctx->sid_text, NULL) != NGX_OK)
+        || ngx_mcp_request_session_id(r, &ctx->sid_text, &claims) != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -234,11 +240,13 @@ ngx_mcp_streamable_session(ngx_http_request_t *r)
 
     ctx->has_session_id = (rc == NGX_OK);
 
-    if (rc == NGX_OK) {
-        ngx_mcp_auth_renew(r);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    return rc;
+    ngx_mcp_auth_renew(r);
+
+    return ngx_mcp_identity_claims(r, &claims);
 }
 
 

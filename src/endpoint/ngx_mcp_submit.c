@@ -15,14 +15,13 @@
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_exchange.h"
-#include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_repeats.h"
 #include "ngx_mcp_forward_headers.h"
+#include "ngx_mcp_identity.h"
 #include "ngx_mcp_response.h"
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_suspend.h"
 #include "ngx_mcp_json_text.h"
-#include "ngx_mcp_protocol_version.h"
 
 
 /*
@@ -194,10 +193,11 @@ static ngx_int_t
 ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
     ngx_mcp_jsonrpc_message_t *message)
 {
-    u_char               *hash;
-    ngx_str_t             offered;
-    ngx_mcp_session_id_t  sid;
+    u_char               *hash, buf[NGX_MCP_CLIENT_MAX_CLAIMS];
+    ngx_str_t             claims;
     ngx_mcp_zone_t       *zone;
+    ngx_mcp_client_t      client;
+    ngx_mcp_session_id_t  sid;
 
     if (message->type != NGX_MCP_JSONRPC_REQUEST
         || !ngx_mcp_str_is(&message->method, "initialize"))
@@ -206,20 +206,27 @@ ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
     }
 
     x->session.data = ngx_pnalloc(x->request->pool,
-                                  NGX_MCP_SESSION_ID_LEN
+                                  NGX_MCP_SESSION_ID_MAX_LEN
                                   + NGX_MCP_HASH_LEN);
-    if (x->session.data == NULL) {
+    if (x->session.data == NULL
+        || ngx_mcp_identity_read(x->request->pool, &message->params, &client,
+                                 &x->newest)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    hash = x->session.data + NGX_MCP_SESSION_ID_LEN;
+    hash = x->session.data + NGX_MCP_SESSION_ID_MAX_LEN;
+
+    claims.data = buf;
+    claims.len = ngx_mcp_client_claims(&client, buf);
 
     zone = ngx_mcp_zone();
 
     if (ngx_mcp_session_id_make(&sid, &x->session, zone->secrets->elts,
                                 zone->root->instance, ngx_time(),
                                 "streamable", &x->ctx->vars.site,
-                                &x->ctx->vars.user, NULL)
+                                &x->ctx->vars.user, &claims)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -230,18 +237,7 @@ ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
     x->ctx->vars.session.data = hash;
     x->ctx->vars.session.len = NGX_MCP_HASH_LEN;
 
-    ngx_str_null(&offered);
-
-    if (ngx_mcp_protocol_version_offered(x->request->pool, &message->params,
-                                         &offered)
-        == NGX_ERROR)
-    {
-        return NGX_ERROR;
-    }
-
-    x->newest = ngx_mcp_negotiate_limit(&offered);
-
-    return NGX_OK;
+    return ngx_mcp_identity_claims(x->request, &claims);
 }
 
 

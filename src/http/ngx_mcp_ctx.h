@@ -23,6 +23,8 @@ typedef struct {
     ngx_str_t                    raw_method;   /* JSON text as sent */
     ngx_str_t                    id;
     ngx_str_t                    tool;
+    ngx_str_t                    client;       /* name/version */
+    ngx_str_t                    version;      /* of the protocol */
     ngx_uint_t                   result;       /* ngx_mcp_result_e */
     ngx_msec_t                   wait;         /* of a call, before it */
 } ngx_mcp_vars_t;
@@ -126,6 +128,7 @@ struct ngx_mcp_ctx_s {
     unsigned                         batches:1;    /* the version has them */
     unsigned                         accept_json:1;
     unsigned                         accept_stream:1;
+    unsigned                         capabilities:8; /* NGX_MCP_CLIENT_* */
 
     ngx_mcp_modern_t                *modern;       /* NULL: the older era */
 };

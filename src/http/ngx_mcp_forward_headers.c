@@ -14,6 +14,8 @@ static ngx_int_t ngx_mcp_forward_headers_own(ngx_http_request_t *r,
     ngx_array_t *headers);
 static ngx_int_t ngx_mcp_forward_headers_version(ngx_mcp_ctx_t *ctx,
     ngx_array_t *headers);
+static ngx_int_t ngx_mcp_forward_headers_identity(ngx_mcp_ctx_t *ctx,
+    ngx_array_t *headers);
 static ngx_int_t ngx_mcp_forward_headers_client(ngx_http_request_t *r,
     ngx_array_t *headers, ngx_uint_t own);
 static ngx_uint_t ngx_mcp_forward_headers_skipped(ngx_mcp_ctx_t *ctx,
@@ -64,6 +66,7 @@ static ngx_str_t  ngx_mcp_forward_headers_never[] = {
     ngx_string("x-forwarded-for"),
     ngx_string("x-forwarded-host"),
     ngx_string("x-forwarded-proto"),
+    ngx_string("x-assistant-client-id"),
     ngx_string("x-frappe-csrf-token"),
     ngx_string("x-frappe-site-name"),
     ngx_string("x-real-ip"),
@@ -71,9 +74,13 @@ static ngx_str_t  ngx_mcp_forward_headers_never[] = {
     ngx_null_string
 };
 
-/* a header with an empty name is the address of the client */
+/*
+ * A header with an empty name is the address of the client, one with ":" is
+ * $mcp_sse_version: they are not sent.
+ */
 
 static ngx_str_t  ngx_mcp_forward_headers_address = ngx_string("");
+static ngx_str_t  ngx_mcp_forward_headers_variable = ngx_string(":");
 
 static ngx_str_t  ngx_mcp_forward_headers_authorization =
                                                ngx_string("authorization");
@@ -88,6 +95,8 @@ static ngx_str_t  ngx_mcp_forward_headers_proto =
                                            ngx_string("x-forwarded-proto");
 static ngx_str_t  ngx_mcp_forward_headers_version_name =
                                         ngx_string("mcp-protocol-version");
+static ngx_str_t  ngx_mcp_forward_headers_client_id =
+                                        ngx_string("x-assistant-client-id");
 
 
 ngx_int_t
@@ -189,6 +198,10 @@ ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
         return NGX_ERROR;
     }
 
+    if (ngx_mcp_forward_headers_identity(ctx, headers) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (cred->value.len
         && ngx_mcp_forward_headers_add(headers,
                                  cred->cookie
@@ -207,6 +220,38 @@ ngx_mcp_forward_headers_own(ngx_http_request_t *r, ngx_array_t *headers)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Frappe Assistant Core notes X-Assistant-Client-Id in its audit log.  The
+ * version has a header of its own, unless the client names none or Frappe is
+ * to get another one.
+ */
+
+static ngx_int_t
+ngx_mcp_forward_headers_identity(ngx_mcp_ctx_t *ctx, ngx_array_t *headers)
+{
+    ngx_mcp_vars_t  *vars;
+
+    vars = &ctx->vars;
+
+    if (vars->client.len
+        && ngx_mcp_forward_headers_add(headers,
+                                       &ngx_mcp_forward_headers_client_id,
+                                       &vars->client)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (vars->version.len == 0 || vars->version.data == ctx->version.data) {
+        return NGX_OK;
+    }
+
+    return ngx_mcp_forward_headers_add(headers,
+                                       &ngx_mcp_forward_headers_variable,
+                                       &vars->version);
 }
 
 

@@ -48,6 +48,14 @@ static ngx_http_variable_t  ngx_mcp_variables[] = {
       offsetof(ngx_mcp_vars_t, tool),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("mcp_sse_client"), NULL, ngx_mcp_variables_get,
+      offsetof(ngx_mcp_vars_t, client),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("mcp_sse_version"), NULL, ngx_mcp_variables_get,
+      offsetof(ngx_mcp_vars_t, version),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("mcp_sse_result"), NULL, ngx_mcp_variables_result, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 

@@ -16,6 +16,7 @@
 #include "ngx_mcp_place_queue.h"
 #include "ngx_mcp_repeats.h"
 #include "ngx_mcp_reply.h"
+#include "ngx_mcp_session_client.h"
 #include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_json_text.h"
 
@@ -155,6 +156,10 @@ ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
     if (env->lost) {
         ngx_mcp_dispatch_lost(sink, message);
         return NULL;
+    }
+
+    if (!sink->streamable && ngx_mcp_str_is(&message->method, "initialize")) {
+        ngx_mcp_session_client_told(s, &message->params);
     }
 
     task = ngx_mcp_task_create(s, env, message, sink);

@@ -13,6 +13,7 @@
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_reply.h"
+#include "ngx_mcp_session_client.h"
 #include "ngx_mcp_session_credential.h"
 #include "ngx_mcp_session_end.h"
 #include "ngx_mcp_session_lost.h"
@@ -208,6 +209,7 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
     s->sink.open = 1;
 
     if (s->resumed) {
+        ngx_mcp_session_client_again(s);
         ngx_mcp_session_lost_inherit(s);
     }
 
@@ -503,6 +505,10 @@ ngx_mcp_session_free(ngx_mcp_session_t *s)
 
     if (s->renewed) {
         ngx_free(s->renewed);
+    }
+
+    if (s->client) {
+        ngx_free(s->client);
     }
 
     ngx_free(s);

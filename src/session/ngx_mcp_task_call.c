@@ -7,6 +7,7 @@
 
 #include "ngx_mcp_task_call.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_json_text.h"
 #include "ngx_mcp_outcome.h"
 #include "ngx_mcp_variables.h"
 
@@ -14,6 +15,8 @@
 static ngx_int_t ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
 static ngx_int_t ngx_mcp_task_headers(ngx_mcp_task_t *task,
     ngx_mcp_call_t *call);
+static ngx_uint_t ngx_mcp_task_note(ngx_mcp_call_t *call, ngx_str_t *name,
+    ngx_str_t *value);
 static ngx_int_t ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
 static u_char *ngx_mcp_task_member(u_char *p, ngx_str_t *name,
     ngx_str_t *value);
@@ -24,6 +27,7 @@ static ngx_str_t  ngx_mcp_host = ngx_string("host");
 static ngx_str_t  ngx_mcp_accept = ngx_string("accept");
 static ngx_str_t  ngx_mcp_type = ngx_string("content-type");
 static ngx_str_t  ngx_mcp_session_name = ngx_string("mcp-session-id");
+static ngx_str_t  ngx_mcp_client_id = ngx_string("x-assistant-client-id");
 
 /* the body of a call */
 
@@ -95,7 +99,9 @@ ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
     s = task->session;
     vars = &call->ctx.vars;
 
-    p = ngx_pnalloc(call->pool, NGX_MCP_HASH_LEN + s->user.len + s->site.len);
+    p = ngx_pnalloc(call->pool, NGX_MCP_HASH_LEN + s->user.len + s->site.len
+                                + (s->client ? s->client->len
+                                               + s->client->version_len : 0));
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -110,7 +116,17 @@ ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
 
     vars->site.data = p;
     vars->site.len = s->site.len;
-    ngx_memcpy(p, s->site.data, s->site.len);
+    p = ngx_cpymem(p, s->site.data, s->site.len);
+
+    if (s->client) {
+        vars->client.data = p;
+        vars->client.len = s->client->len;
+        p = ngx_cpymem(p, s->client->name, s->client->len);
+
+        vars->version.data = p;
+        vars->version.len = s->client->version_len;
+        ngx_memcpy(p, s->client->version, s->client->version_len);
+    }
 
     vars->wait = call->waited;
 
@@ -124,7 +140,8 @@ ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
  * Adds the headers of the call: no others reach the backend.  The envelope
  * has those that the client sent and may send.  Frappe Assistant Core joins
  * the rows of its audit log by mcp-session-id: it gets the hash of the id,
- * since the id itself is a secret.
+ * since the id itself is a secret.  The envelope has x-assistant-client-id,
+ * unless the client is known by a legacy session.
  */
 
 static ngx_int_t
@@ -143,6 +160,10 @@ ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
         || (call->ctx.vars.session.len
             && ngx_mcp_header_push(r, &ngx_mcp_session_name,
                                    &call->ctx.vars.session)
+               != NGX_OK)
+        || (call->ctx.vars.client.len
+            && ngx_mcp_header_push(r, &ngx_mcp_client_id,
+                                   &call->ctx.vars.client)
                != NGX_OK))
     {
         return NGX_ERROR;
@@ -156,16 +177,66 @@ ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
             return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
         }
 
-        /* the client address, for $remote_addr, has no name */
-
-        if (name.len == 0) {
-            call->address = value;
+        if (ngx_mcp_task_note(call, &name, &value)) {
             continue;
         }
 
         if (ngx_mcp_header_push(r, &name, &value) != NGX_OK) {
             return NGX_ERROR;
         }
+    }
+}
+
+
+/*
+ * Takes what is for variables from a header of the envelope, see
+ * http/ngx_mcp_forward_headers.c.  Returns whether it is for these alone, and
+ * not sent.
+ */
+
+static ngx_uint_t
+ngx_mcp_task_note(ngx_mcp_call_t *call, ngx_str_t *name, ngx_str_t *value)
+{
+    ngx_mcp_vars_t  *vars;
+
+    vars = &call->ctx.vars;
+
+    switch (name->len) {
+
+    case 0:
+        call->address = *value;
+        return 1;
+
+    case sizeof(":") - 1:
+
+        if (name->data[0] != ':') {
+            return 0;
+        }
+
+        vars->version = *value;
+        return 1;
+
+    case sizeof("x-assistant-client-id") - 1:
+
+        if (ngx_mcp_str_is(name, "x-assistant-client-id")) {
+            vars->client = *value;
+        }
+
+        return 0;
+
+    case sizeof("mcp-protocol-version") - 1:
+
+        if (vars->version.len == 0
+            && value->len == NGX_MCP_CLIENT_VERSION_LEN
+            && ngx_mcp_str_is(name, "mcp-protocol-version"))
+        {
+            vars->version = *value;
+        }
+
+        return 0;
+
+    default:
+        return 0;
     }
 }
 

@@ -170,6 +170,13 @@ ngx_mcp_stream_start(ngx_mcp_stream_t *stream)
 }
 
 
+ngx_http_request_t *
+ngx_mcp_stream_request(ngx_mcp_stream_t *stream)
+{
+    return stream->request;
+}
+
+
 ngx_int_t
 ngx_mcp_stream_header(ngx_http_request_t *r)
 {

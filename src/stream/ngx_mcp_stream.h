@@ -64,6 +64,12 @@ void ngx_mcp_stream_send(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 void ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 
 /*
+ * Returns the request of an open stream.
+ */
+
+ngx_http_request_t *ngx_mcp_stream_request(ngx_mcp_stream_t *stream);
+
+/*
  * Sends the headers of a stream.  Returns what ngx_http_send_header() returns.
  */
 

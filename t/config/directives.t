@@ -366,7 +366,7 @@ bad('an unknown directive', qr/unknown directive/,
 # headers that never go to Frappe are refused, behind other ones as well
 
 for my $name (qw(cookie authorization host x-forwarded-for
-    x-frappe-site-name content-length transfer-encoding connection upgrade
+    x-frappe-site-name x-assistant-client-id content-length transfer-encoding connection upgrade
     mcp-session-id))
 {
     bad("mcp_sse_pass_header $name", qr/header "$name" cannot be passed/,

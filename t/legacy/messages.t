@@ -250,6 +250,7 @@ for my $case (
         'MCP-Protocol-Version' => '2025-06-18',
         'Mcp-Name'           => 'n',
         'Mcp-Session-Id'     => 'stolen',
+        'X-Assistant-Client-Id' => 'stolen-too',
     ]);
     ok($stream->wait_answer(1), 'a call with many headers is answered');
 
@@ -267,7 +268,7 @@ for my $case (
     is($got->{'x-forwarded-proto'}, 'http', 'Frappe gets X-Forwarded-Proto');
 
     for my $name (qw(cookie accept-encoding x-frappe-site-name
-        x-frappe-csrf-token x-other))
+        x-frappe-csrf-token x-assistant-client-id x-other))
     {
         is($got->{$name}, undef, "$name is not forwarded");
     }

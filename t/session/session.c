@@ -23,6 +23,7 @@
 #include "ngx_mcp_call_log.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_identity.h"
 #include "ngx_mcp_outcome.h"
 #include "ngx_mcp_place_queue.h"
 #include "ngx_mcp_repeats.h"
@@ -195,6 +196,33 @@ void
 ngx_mcp_timer_release(void)
 {
     holds--;
+}
+
+
+/* any stream has the same one */
+
+ngx_http_request_t *
+ngx_mcp_stream_request(ngx_mcp_stream_t *stream)
+{
+    static void                *ctxs[1];
+    static ngx_mcp_ctx_t        ctx;
+    static ngx_http_request_t   r;
+
+    if (r.pool == NULL) {
+        r.pool = ngx_create_pool(1024, &log_);
+        r.ctx = ctxs;
+        ctxs[0] = &ctx;
+    }
+
+    return &r;
+}
+
+
+ngx_int_t
+ngx_mcp_identity_read(ngx_pool_t *pool, ngx_str_t *params,
+    ngx_mcp_client_t *client, ngx_str_t *newest)
+{
+    return ngx_mcp_client_initialize(pool, params, client);
 }
 
 

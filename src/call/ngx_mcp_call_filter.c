@@ -123,7 +123,7 @@ ngx_mcp_call_filter_header(ngx_http_request_t *r)
         && call->end == 0
         && call->length <= (off_t) call->max_answer
         && ngx_mcp_call_filter_grow(call,
-                     ngx_min(call->length + 1, NGX_MCP_CALL_FILTER_MAX_CLAIM))
+                     ngx_min(call->length, NGX_MCP_CALL_FILTER_MAX_CLAIM) + 1)
            != NGX_OK)
     {
         return NGX_ERROR;

@@ -29,6 +29,11 @@ my $backend = start_backend(sub {
         . '{"code":-32601,"message":"Method not found"}}')
         if $request->{body} =~ m{"method":"server/discover"};
 
+    return MCPTest::Backend::http(200, qq({"jsonrpc":"2.0","id":$id,"result":)
+        . '{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},'
+        . qq("serverInfo":{\n"name":"Frappe",\r\n"version":"16"}}}))
+        if $request->{body} =~ m{"method":"initialize"};
+
     my $text = $body;
 
     $text =~ s/ID/$id/g;
@@ -43,8 +48,7 @@ my $type = '"resultType":"complete"';
 my $keep = '"ttlMs":60000,"cacheScope":"private"';
 
 
-# The status and the answer to a request, without the serverInfo that may be
-# known.
+# The status and the answer to a request.
 
 sub answer {
     my ($method, $params, %opt) = @_;
@@ -176,6 +180,31 @@ for my $bad (result('ID', 'null'), result('ID', '[]'), '{"message":"a"}',
     is(answer('tools/call', { name => 'a' }), '200 ' . error(7,
         '{"code":-32603,"message":"Backend error","data":{"reason":"backend",'
         . '"status":200,"executed":"unknown"}}'), "it is -32603: $bad");
+}
+
+# ---- who the server is
+
+{
+    local $body = result('ID', '{"tools":[],"_meta":{"a":1}}');
+
+    is(answer('tools/list'), '200 ' . result(7,
+        "{$type,$keep,\"tools\":[],\"_meta\":{\"a\":1}}"),
+        'serverInfo is not asked for');
+    is(modern($nginx, 1, 'server/discover')->status, 200,
+        'a client asks for it');
+
+    my $info = '"io.modelcontextprotocol/serverInfo":'
+        . '{ "name":"Frappe",  "version":"16"}';
+
+    for my $accept ('application/json', 'text/event-stream') {
+        is(answer('tools/list', undef, accept => $accept), '200 ' . result(7,
+            "{$type,$keep,\"tools\":[],\"_meta\":{$info,\"a\":1}}"),
+            "then answers have it: $accept");
+    }
+
+    is(http_post($nginx, request(8, 'tools/list'))->answer,
+        result(8, '{"tools":[],"_meta":{"a":1}}'),
+        'but not for a client of the older era');
 }
 
 ok($nginx->wait_log(qr/\[error\].*mcp sse: call at .* without a usable body/),

@@ -102,6 +102,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     body = fuzz_rest(&in);
 
+    ngx_memzero(&scan, sizeof(ngx_mcp_jsonrpc_answer_scan_t));
     ngx_mcp_jsonrpc_answer_begin(&scan, in.pool);
 
     if (m.request.id.data

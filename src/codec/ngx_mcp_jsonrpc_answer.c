@@ -118,8 +118,6 @@ void
 ngx_mcp_jsonrpc_answer_begin(ngx_mcp_jsonrpc_answer_scan_t *scan,
     ngx_pool_t *pool)
 {
-    ngx_memzero(scan, sizeof(ngx_mcp_jsonrpc_answer_scan_t));
-
     if (ngx_mcp_jsonrpc_answer_filter == 0) {
         ngx_mcp_jsonrpc_answer_filter =
                         ngx_mcp_json_scan_filter(ngx_mcp_jsonrpc_answer_names);
@@ -310,7 +308,9 @@ ngx_mcp_jsonrpc_answer_value(ngx_mcp_json_scan_t *s, ngx_uint_t type,
         if (s->depth == 1) {
             ngx_mcp_jsonrpc_answer_result(&scan->value, s, &l[2], type, raw);
 
-        } else if (s->depth == 2 && l[2].key) {
+        } else if (s->depth == 2
+                   && (l[2].key & NGX_MCP_JSONRPC_ANSWER_IN_RESULT))
+        {
             ngx_mcp_jsonrpc_answer_result_member(&scan->value, s, &l[2], type,
                                                  raw);
         }

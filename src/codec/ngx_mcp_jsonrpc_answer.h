@@ -138,7 +138,8 @@ typedef struct {
 /*
  * Begins the scan of a body of Frappe: a JSON-RPC response, one under "message"
  * (Frappe's wrapper), another value under "message", or an error of Frappe.
- * The caller owns scan and pool, and keeps both until the scan has ended.
+ * The caller owns scan, which it has zeroed, and pool, and keeps both until the
+ * scan has ended.
  */
 
 void ngx_mcp_jsonrpc_answer_begin(ngx_mcp_jsonrpc_answer_scan_t *scan,

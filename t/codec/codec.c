@@ -77,6 +77,7 @@ command_answer(char **words)
     decode(&request.server_info, words[5]);
     decode(&body, words[6]);
 
+    ngx_memzero(&scan, sizeof(ngx_mcp_jsonrpc_answer_scan_t));
     ngx_mcp_jsonrpc_answer_begin(&scan, pool);
 
     if (ngx_mcp_jsonrpc_answer_end(&scan, &body, &answer) != NGX_OK

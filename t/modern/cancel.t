@@ -6,6 +6,7 @@ use warnings;
 
 use lib 't/lib';
 use MCPTest;
+use MCPTest::H2;
 use MCPTest::HTTP;
 use MCPTest::Modern;
 use Test::More;
@@ -156,6 +157,29 @@ $nginx->wait_log(qr/a client has closed its request, which is running/);
     ok($second->wait && $second->answer,
         'a request waits for the place that one before it has given up');
     is($frappe->tool_count('sleep'), 0, 'that one never runs');
+}
+
+# ---- HTTP/2: one of two requests on a connection
+
+{
+    my $port = MCPTest::Nginx::free_port();
+    my $own  = start_http(server => "listen 127.0.0.1:$port http2;",
+        mcp => 'mcp_sse_stream_after 300s;');
+    my $h2 = MCPTest::H2->connect_to($port);
+
+    $frappe->reset;
+
+    my $first  = call_tool($own, 'hang', {}, conn => $h2);
+    my $second = call_tool($own, 'hold', { gate => 'h2' }, conn => $h2,
+        id => 2);
+
+    run_until(sub { $frappe->tool_count('hang')
+        && $frappe->tool_count('hold') });
+    $h2->reset($first);
+    $own->wait_log(qr/a client has closed its request, which is running/);
+    $frappe->open_gate('h2');
+    ok($second->wait && $second->answer =~ /held/,
+        'HTTP/2: a stream that is reset cancels its request, and no other');
 }
 
 # ---- the connection to Frappe

@@ -223,7 +223,9 @@ ngx_mcp_sse_open(ngx_http_request_t *r)
 
     /* the session may be freed before the request is logged */
 
+    ctx->vars.session.len = 0;
     ctx->vars.session.data = ngx_pnalloc(r->pool, NGX_MCP_HASH_LEN);
+
     if (ctx->vars.session.data) {
         ngx_memcpy(ctx->vars.session.data, s->sid.hash, NGX_MCP_HASH_LEN);
         ctx->vars.session.len = NGX_MCP_HASH_LEN;

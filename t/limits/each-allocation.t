@@ -10,6 +10,7 @@ use lib 't/lib';
 use MCPTest;
 use MCPTest::Allocation;
 use MCPTest::HTTP;
+use MCPTest::Modern;
 use Test::More;
 
 my $allocation = MCPTest::Allocation->new;
@@ -145,10 +146,15 @@ sub fresh {
 my $session;
 my %before;
 
+my $client = { protocolVersion => '2025-06-18', capabilities =>
+    { elicitation => {} }, clientInfo => { name => "\x{e9}", version => 1 } };
+
 my @kinds = (
     [ 'a ping', sub { answered(legacy(request(++$n, 'ping')), $n) } ],
     [ 'a call', sub { answered(legacy(tool(++$n, 'echo',
         { text => 'x' x 300 })), $n) } ],
+    [ 'initialize of a stream', sub { answered(legacy(request(++$n,
+        'initialize', $client)), $n) } ],
     [ 'a call that fails', sub { answered(legacy(tool(++$n, 'fails', {})),
         $n) } ],
     [ 'a call with a token', sub { answered(legacy(tool(++$n, 'echo', {},
@@ -208,6 +214,9 @@ my @kinds = (
         sub { $n++; $before{conn} = fresh() } ],
     [ 'no credential', sub { seen(mcp('{}', auth => undef)) } ],
     [ 'initialize', sub { seen(initialize($nginx, conn => again())) } ],
+    [ 'POST /mcp, 2026-07-28', sub { seen(modern($nginx, ++$n,
+        'tools/list', {}, conn => again(), meta => { clientCapabilities =>
+        { elicitation => {} } })) } ],
     [ 'POST /mcp', sub { seen(mcp(tool(++$n, 'echo', {}),
         session => $session)) } ],
     [ 'POST /mcp, a stream', sub { seen(mcp(tool(++$n, 'echo', {}),

@@ -1,18 +1,15 @@
 # Requests that wait for what the module itself asks the backend: they leave,
-# Frappe hangs, the worker stops, the limits of the user are reached; and what
-# each backend of the stand-in says.  docs/PROTOCOL.md 15.60 to 15.68.
+# the worker stops; and what each backend of the stand-in says.  docs/PROTOCOL.md 15.60 to 15.68.
 
 use strict;
 use warnings;
 
 use lib 't/lib';
 use MCPTest;
-use MCPTest::Clock;
 use MCPTest::HTTP;
 use MCPTest::Modern;
 use Test::More;
 
-my $clock = MCPTest::Clock->new;
 my %held;                           # methods whose answers wait
 my %asked;                          # how often each was asked
 my $older = '{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no"}}';
@@ -43,8 +40,6 @@ my $backend = start_backend(sub {
 
 sub start {
     my (%opt) = @_;
-
-    local $ENV{LD_PRELOAD} = $clock->path;
 
     %asked = ();
     %held  = map { $_ => 1 } @{ delete $opt{hold} || [] };
@@ -113,57 +108,6 @@ for my $method ('server/discover', 'initialize') {
         'requests that wait for the era are answered');
     is($asked{'server/discover'}, 1, 'the era was asked for once');
     $_->close for @conns;
-    $nginx->stop;
-}
-
-# Frappe hangs
-
-{
-    my $nginx  = start(hold => [ 'initialize' ]);
-    my $answer = discover($nginx, 3, async => 1);
-
-    wait_asked('initialize');
-    $clock->advance(11);
-    run_until(sub { $answer->ended });
-    is_unavailable_answer($answer, 3, 'a backend that hangs is 200, -32603');
-    ok($nginx->wait_log(qr/Frappe has not answered "initialize" of the module/),
-        'the log says so');
-    $nginx->stop;
-}
-
-{
-    my $nginx  = start(hold => [ 'server/discover' ]);
-    my $answer = modern($nginx, 4, 'tools/list', {}, async => 1);
-
-    wait_asked('server/discover');
-    $clock->advance(11);
-    run_until(sub { $answer->ended });
-    is(decode($answer->body)->{id}, 4,
-        'a request goes on when the era was not told in 10 seconds');
-    $nginx->stop;
-}
-
-# the limits of the user: the place of a call
-
-{
-    my $nginx = start(http => 'mcp_sse_backend_calls 1;',
-        hold => [ 'tools/list' ]);
-    my $running = modern($nginx, 5, 'tools/list', {}, async => 1);
-
-    wait_asked('tools/list');
-
-    my $answer = discover($nginx, 6, async => 1);
-
-    $clock->advance(11);
-    run_until(sub { $answer->ended });
-    is_unavailable_answer($answer, 6,
-        'without a place for the call it is 200, -32603');
-    is($asked{initialize}, undef, 'the backend was not asked then');
-    $held{'tools/list'} = 0;
-    run_until(sub { $running->ended });
-    is($running->status, 200, 'the call that had the place is answered');
-    is(discover($nginx, 7)->status, 200, 'then it is asked');
-    is($asked{initialize}, 1, 'once');
     $nginx->stop;
 }
 

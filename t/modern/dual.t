@@ -6,12 +6,10 @@ use warnings;
 
 use lib 't/lib';
 use MCPTest;
-use MCPTest::Clock;
 use MCPTest::HTTP;
 use MCPTest::Modern;
 use Test::More;
 
-my $clock = MCPTest::Clock->new;
 my $probe;                          # the answer to server/discover
 my @got;                            # what the backend was asked
 
@@ -45,8 +43,6 @@ my $older = '{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":'
 # An nginx that has asked nothing yet.
 
 sub start {
-    local $ENV{LD_PRELOAD} = $clock->path;
-
     @got = ();
 
     return start_http(backend => $backend->port);
@@ -93,12 +89,6 @@ sub methods { return map { decode($_->{body})->{method} } @got }
         'server/discover', 'tools/list' ], 'the era is asked for once a site');
     is(modern($nginx, 1, 'ping', {})->status, 404,
         'methods of the older era do not pass');
-
-    @got = ();
-    $clock->advance(601);
-    modern($nginx, 1, 'tools/list', {});
-    is_deeply([ methods() ], [ 'server/discover', 'tools/list' ],
-        'after ten minutes the era is asked for again');
     $nginx->stop;
 }
 
@@ -122,17 +112,6 @@ for my $name (sort keys %older) {
         "$name: the refusal is kept");
     is($got[1]{headers}{'mcp-protocol-version'}, undef,
         "$name: the version of the client does not pass");
-
-    @got = ();
-    $clock->advance(300);
-    modern($nginx, 1, 'tools/list', {});
-    is_deeply([ methods() ], [ 'tools/list' ],
-        "$name: it is kept for minutes");
-    $clock->advance(301);
-    modern($nginx, 1, 'tools/list', {});
-    is_deeply([ methods() ],
-        [ 'tools/list', 'server/discover', 'tools/list' ],
-        "$name: after ten minutes it is asked for again");
     $nginx->stop;
 }
 
@@ -151,26 +130,6 @@ for my $name (sort keys %nothing) {
 
     is(modern($nginx, 1, 'tools/list', {})->status, 200,
         "$name: the request goes on");
-
-    # the 401 has made the look-up of the credential old
-
-    $probe = [ 200, $modern ];
-    @got = ();
-    $clock->advance(6);
-    modern($nginx, 1, 'tools/list', {});
-    is_deeply([ methods() ], [ 'server/discover', 'tools/list' ],
-        "$name: the era is asked for again soon");
-    is($got[1]{headers}{'mcp-protocol-version'}, '2026-07-28',
-        "$name: and then it is known");
-
-    # the same, when it was known before
-
-    $clock->advance(601);
-    $probe = $nothing{$name};
-    @got = ();
-    modern($nginx, 1, 'tools/list', {});
-    is($got[-1]{headers}{'mcp-protocol-version'}, '2026-07-28',
-        "$name: what was known before holds");
     $nginx->stop;
 }
 

@@ -34,6 +34,10 @@
 #define NGX_MCP_CLIENT_SAMPLING_CONTEXT  0x10
 #define NGX_MCP_CLIENT_ROOTS             0x20
 
+/* no capability: Frappe has settled on a newer version than the client */
+
+#define NGX_MCP_CLIENT_LOWERED           0x80
+
 
 typedef struct {
     ngx_uint_t   capabilities;

@@ -21,6 +21,7 @@
 #include "ngx_mcp_origin.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_response.h"
+#include "ngx_mcp_submit.h"
 #include "ngx_mcp_suspend.h"
 #include "ngx_mcp_protocol_version.h"
 
@@ -200,6 +201,15 @@ ngx_mcp_exchange_check(ngx_mcp_exchange_t *x, ngx_mcp_task_t *task,
     ngx_mcp_event_data(ev, &answer);
 
     rc = ngx_mcp_protocol_version_limit(pool, &answer, &x->newest);
+
+    if (rc == NGX_OK && x->stream == NULL) {
+
+        /* the id was not sent yet */
+
+        x->client->capabilities |= NGX_MCP_CLIENT_LOWERED;
+
+        return ngx_mcp_submit_session_id(x);
+    }
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }

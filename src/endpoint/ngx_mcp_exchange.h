@@ -10,6 +10,7 @@
 #define _NGX_MCP_EXCHANGE_H_INCLUDED_
 
 
+#include "ngx_mcp_client.h"
 #include "ngx_mcp_task.h"
 
 
@@ -31,6 +32,7 @@ struct ngx_mcp_exchange_s {
     ngx_msec_t                    deadline;    /* of waiting for recovery */
 
     ngx_str_t                     session;     /* its id, for initialize */
+    ngx_mcp_client_t             *client;      /* the same: claims of the id */
     ngx_str_t                     newest;      /* protocol version that the
                                                   answer may have */
 

@@ -185,41 +185,52 @@ ngx_mcp_submit_messages(ngx_mcp_exchange_t *x)
 
 
 /*
- * An initialize gets a session id, which is sent if it succeeds.  No worker
- * has to know the id: all verify its MAC.
+ * An initialize gets a session id, which is sent if it succeeds.
  */
 
 static ngx_int_t
 ngx_mcp_submit_session(ngx_mcp_exchange_t *x,
     ngx_mcp_jsonrpc_message_t *message)
 {
-    u_char               *hash, buf[NGX_MCP_CLIENT_MAX_CLAIMS];
-    ngx_str_t             claims;
-    ngx_mcp_zone_t       *zone;
-    ngx_mcp_client_t      client;
-    ngx_mcp_session_id_t  sid;
-
     if (message->type != NGX_MCP_JSONRPC_REQUEST
         || !ngx_mcp_str_is(&message->method, "initialize"))
     {
         return NGX_OK;
     }
 
-    x->session.data = ngx_pnalloc(x->request->pool,
-                                  NGX_MCP_SESSION_ID_MAX_LEN
-                                  + NGX_MCP_HASH_LEN);
-    if (x->session.data == NULL
-        || ngx_mcp_identity_read(x->request->pool, &message->params, &client,
+    x->client = ngx_palloc(x->request->pool, sizeof(ngx_mcp_client_t));
+
+    if (x->client == NULL
+        || ngx_mcp_identity_read(x->request->pool, &message->params, x->client,
                                  &x->newest)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
+    return ngx_mcp_submit_session_id(x);
+}
+
+
+ngx_int_t
+ngx_mcp_submit_session_id(ngx_mcp_exchange_t *x)
+{
+    u_char               *hash, buf[NGX_MCP_CLIENT_MAX_CLAIMS];
+    ngx_str_t             claims;
+    ngx_mcp_zone_t       *zone;
+    ngx_mcp_session_id_t  sid;
+
+    x->session.data = ngx_pnalloc(x->request->pool,
+                                  NGX_MCP_SESSION_ID_MAX_LEN
+                                  + NGX_MCP_HASH_LEN);
+    if (x->session.data == NULL) {
+        return NGX_ERROR;
+    }
+
     hash = x->session.data + NGX_MCP_SESSION_ID_MAX_LEN;
 
     claims.data = buf;
-    claims.len = ngx_mcp_client_claims(&client, buf);
+    claims.len = ngx_mcp_client_claims(x->client, buf);
 
     zone = ngx_mcp_zone();
 

@@ -9,7 +9,7 @@
 #define _NGX_MCP_SUBMIT_H_INCLUDED_
 
 
-#include "ngx_mcp.h"
+#include "ngx_mcp_exchange.h"
 
 
 /*
@@ -20,6 +20,14 @@
 
 ngx_int_t ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages,
     ngx_uint_t batch);
+
+/*
+ * Makes the session id of x, an initialize, with the claims of x->client; again
+ * if these have changed and the id was not sent.  No worker has to know an id:
+ * all verify its MAC.  Returns NGX_OK, or NGX_ERROR if memory is short.
+ */
+
+ngx_int_t ngx_mcp_submit_session_id(ngx_mcp_exchange_t *x);
 
 
 #endif /* _NGX_MCP_SUBMIT_H_INCLUDED_ */

@@ -6,6 +6,7 @@
  */
 
 #include "ngx_mcp_forward_headers.h"
+#include "ngx_mcp_client.h"
 #include "ngx_mcp_public_url.h"
 #include "ngx_mcp_json_text.h"
 
@@ -312,7 +313,9 @@ ngx_mcp_forward_headers_client(ngx_http_request_t *r, ngx_array_t *headers,
 static ngx_int_t
 ngx_mcp_forward_headers_version(ngx_mcp_ctx_t *ctx, ngx_array_t *headers)
 {
-    if (ctx->version.len == 0) {
+    if (ctx->version.len == 0
+        || (ctx->capabilities & NGX_MCP_CLIENT_LOWERED))
+    {
         return NGX_OK;
     }
 
@@ -343,7 +346,11 @@ ngx_mcp_forward_headers_skipped(ngx_mcp_ctx_t *ctx, ngx_table_elt_t *h,
     name.data = h->lowcase_key;
     name.len = h->key.len;
 
-    return (ctx->version.len || ctx->modern)
+    /* Frappe may refuse a version on which it has not settled */
+
+    return (ctx->version.len
+            || ctx->modern
+            || (ctx->capabilities & NGX_MCP_CLIENT_LOWERED))
            && ngx_mcp_str_is(&name, "mcp-protocol-version");
 }
 

@@ -337,9 +337,9 @@ ngx_mcp_call_filter_append(ngx_mcp_call_t *call, u_char *data, size_t size)
 
     ev = call->answer;
 
-    if (data != ev->last) {
-        ngx_memcpy(ev->last, data, size);
-    }
+    /* what was read into the answer may be behind a header of its protocol */
+
+    ngx_memmove(ev->last, data, size);
 
     ev->last += size;
 

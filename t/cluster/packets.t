@@ -7,6 +7,7 @@ use warnings;
 
 use lib 't/lib';
 use MCPTest;
+use MCPTest::Allocation;
 use MCPTest::FakeRedis;
 use MCPTest::HTTP;
 use MCPTest::Unit;
@@ -25,9 +26,15 @@ my $key    = MCPTest::Nginx::key_file($secret);
 my $me     = join '', map { chr rand 256 } 1 .. 16;
 my $other  = join '', map { chr rand 256 } 1 .. 16;
 
-my ($here, $there) = map { start_http(redis => $redis->url, key_file => $key,
-    redis_opt => 'timeout=3h connect_timeout=3h', http =>
-    'mcp_sse_grace 300s; mcp_sse_auth_cache 3h; mcp_sse_auth_recheck 3h;')
+my $allocation = MCPTest::Allocation->new;
+
+my ($here, $there) = map {
+    local $ENV{LD_PRELOAD} = $allocation->path;
+
+    start_http(redis => $redis->url, key_file => $key,
+        redis_opt => 'timeout=3h connect_timeout=3h', http =>
+        'mcp_sse_grace 300s; mcp_sse_auth_cache 3h; mcp_sse_auth_recheck 3h; '
+        . 'mcp_sse_max_calls 1;')
 } 1, 2;
 
 ok(wait_ready($here, $there), 'two instances are ready');
@@ -205,6 +212,59 @@ $stream->forget('"p"');
     is(metrics($here)->{nginx_mcp_sse_redis_duplicates_total} - $before, 2,
         'the others are counted');
     $stream->forget('"p"');
+}
+
+# ---- a message that has to wait: until the sender confirms that it knows, it is
+# noted; each packet leaves its number, and nothing else
+
+{
+    my $headers = string('authorization') . string(MCPTest::credential());
+    my $call = sub {
+        my ($id, $params) = @_;
+
+        return pack('L', length $headers) . $headers . pack('L', 1) . join '',
+            map { string($_) } $id, 'tools/call', '"tools/call"', $params,
+            (undef) x 3;
+    };
+
+    publish(message(11, $mine, 60_000, $call->('"h"',
+        '{"name":"hold","arguments":{"gate":"waits"}}')));
+    is_deeply([ acks() ], [ '11 1' ], 'a call runs');
+    $allocation->worker(($here->wait_workers)[0]);
+
+    my $wait = sub {
+        my ($attempt, $confirm) = @_;
+        my $one = message($attempt, $mine, 60_000, $call->($attempt,
+            '{"name":"echo","arguments":{}}'));
+
+        publish($one);
+
+        my @acks = acks();
+
+        # its number is behind version, type, secret, sender and receiver
+
+        publish(packet(CONFIRM, substr $one, 38, 8)) if $confirm;
+
+        return "@acks";
+    };
+
+    # each waiting message has an envelope and a task, too
+
+    my @blocks = $allocation->blocks;
+
+    for my $confirm (0, 1) {
+        my @these = $confirm ? (40 .. 59) : (20 .. 39);
+
+        is(join(' ', map { $wait->($_, $confirm) } @these),
+            join(' ', map { "$_ 5" } @these), 'twenty wait'
+            . ($confirm ? ', and are confirmed' : ''));
+        push @blocks, $allocation->blocks;
+    }
+
+    cmp_ok(($blocks[1] - $blocks[0]) - ($blocks[2] - $blocks[1]), '>=', 15,
+        'one that is confirmed is not noted any more');
+    frappe()->open_gate('waits');
+    ok($stream->wait_answer(59), 'all are answered');
 }
 
 # ---- announcements

@@ -247,6 +247,19 @@ time 3000
 END
 }
 
+# a POST whose client has left has none
+
+$zone->run('progress of a POST', <<"END");
+1 http p k alice @{[ request(1, 'tools/call', '{"name":"x","_meta":{"progressToken":"t"}}') ]} => ok >1
+1 timers => timers 1000 1000
+1 gone p
+1 timers => timers 1000
+time 1000
+1 run => timers w2 w3
+1 answer 1 200 @{[ result(1) ]} => ok dropped
+1 events => events x:sk
+END
+
 # a message of another instance that came too late
 
 $zone->run('a message that expired', <<"END");

@@ -298,6 +298,20 @@ $zone->run('a lost stream whose messages are on their way', <<"END");
 1 root => /tombstones=1 leftovers=0 inbox=0/
 END
 
+$zone->run('a session that ends while it has to be drained', <<"END");
+1 open a alice 2
+1 open b alice 2
+2 deliver a 1 10 => accepted w1
+2 deliver b 1 20 => accepted
+1 close a => ok -a:idle +a:1:10
+1 open c alice 2
+2 deliver c 1 30 => accepted
+1 drain => ok +b:1:20 +c:1:30
+1 drain => ok
+1 close b => ok -b:idle
+1 close c => ok -c:idle
+END
+
 $zone->run('no message after the begin of the end', <<"END");
 1 open a alice 1
 2 deliver a 1 10 => accepted w1

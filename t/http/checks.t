@@ -71,6 +71,18 @@ is($frappe->calls, 0, 'no refused request runs');
     is($frappe->calls, 0, 'no request for an ended session runs');
 }
 
+# a body that is not JSON does not say of which era a request is
+
+for my $case ([ [ protocol => '1' ], 400, 'Unsupported protocol version' ],
+    [ [ session => 'x' ], 404, 'Session not found' ])
+{
+    my ($opt, $status, $message) = @$case;
+    my $answer = http_post($nginx, '{', @$opt);
+
+    is($answer->status, $status, "$message: checked before the JSON");
+    like($answer->body, qr/"message":"$message"/, 'and named');
+}
+
 # methods
 
 for my $method (qw(PUT PATCH TRACE FOO)) {

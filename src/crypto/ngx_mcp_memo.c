@@ -130,6 +130,8 @@ ngx_mcp_memo_input(u_char *input, ngx_str_t *parts, ngx_uint_t n)
     uint16_t     len;
     ngx_uint_t   i;
 
+    ngx_memzero(input, NGX_MCP_MEMO_MAX_INPUT);
+
     p = input;
 
     for (i = 0; i < n; i++) {
@@ -149,11 +151,7 @@ ngx_mcp_memo_input(u_char *input, ngx_str_t *parts, ngx_uint_t n)
         }
     }
 
-    while ((p - input) % sizeof(uint64_t)) {
-        *p++ = 0;
-    }
-
-    return p - input;
+    return ngx_align(p - input, sizeof(uint64_t));
 }
 
 

@@ -15,8 +15,12 @@ use Test::More;
 
 my $allocation = MCPTest::Allocation->new;
 
+my $notified = 0;
+
 my $backend = start_backend(sub {
     my ($request) = @_;
+
+    $notified++ if $request->{body} =~ /"notifications/;
 
     return $request->{path} =~ /get_logged_user/
         && ($request->{headers}{authorization} || '') =~ /bad-key/
@@ -141,6 +145,31 @@ sub fresh {
 }
 
 
+sub idle {
+    my $page = metrics($nginx);
+
+    return !grep { $page->{"nginx_mcp_sse_$_"} }
+        qw(calls_running messages_waiting);
+}
+
+
+# Does something that has Frappe get a notification, and waits for its end.
+
+sub called {
+    my ($code) = @_;
+
+    my $before = $notified;
+    my $seen   = $code->();
+
+    run_until(sub { $notified > $before || $allocation->failed })
+        if $seen =~ /\A202/;
+    $allocation->fail(0);
+    run_until(\&idle);
+
+    return $seen;
+}
+
+
 # ---- the kinds of requests: a name, what is done first, the request
 
 my $session;
@@ -159,11 +188,12 @@ my @kinds = (
         $n) } ],
     [ 'a call with a token', sub { answered(legacy(tool(++$n, 'echo', {},
         _meta => { progressToken => "t$n" })), $n) } ],
-    [ 'a notification', sub { answered(legacy(notification(
-        'notifications/x', { text => 'x' x 500 }))) } ],
-    [ 'a batch', sub { $n += 3; answered(legacy('[' . join(',', tool($n - 2,
-        'echo', {}), request($n - 1, 'ping'), notification('notifications/x'), tool($n,
-        'echo', {})) . ']'), $n - 2 .. $n) } ],
+    [ 'a notification', sub { called(sub { answered(legacy(notification(
+        'notifications/x', { text => 'x' x 500 }))) }) } ],
+    [ 'a batch', sub { $n += 3; called(sub { answered(legacy('[' . join(',',
+        tool($n - 2, 'echo', {}), request($n - 1, 'ping'),
+        notification('notifications/x'), tool($n, 'echo', {})) . ']'),
+        $n - 2 .. $n) }) } ],
     [ 'headers', sub { answered(legacy(tool(++$n, 'echo', {}), headers => [
         'X-Other' => 'a', 'Accept-Language' => 'de', 'Mcp-A' => 'b' x 500,
         'traceparent' => '00-' . 'a' x 32 . '-' . 'b' x 16 . '-01' ]), $n) } ],
@@ -225,8 +255,8 @@ my @kinds = (
         tool($n - 1, 'echo', {}), tool($n, 'echo', {})) . ']',
         protocol => '2025-03-26')) } ],
     [ 'POST /mcp, a ping', sub { seen(mcp(request(++$n, 'ping'))) } ],
-    [ 'POST /mcp, a notification', sub { seen(mcp(
-        notification('notifications/x'))) } ],
+    [ 'POST /mcp, a notification', sub { called(sub { seen(mcp(
+        notification('notifications/x'))) }) } ],
     [ 'POST /mcp, 406', sub { seen(mcp(request(1, 'x'), accept => 'x/y')) } ],
     [ 'POST /mcp, 404', sub { seen(mcp(request(1, 'x'), session => 'x')) } ],
     [ 'GET /mcp', sub { opened(http_get($nginx, session => $session,
@@ -272,11 +302,8 @@ sub try {
 
 sub settle {
     $conn->close;
-    run_until(sub {
-        my $page = metrics($nginx);
-        return $page->{nginx_mcp_sse_streams} <= 1 && !grep {
-            $page->{"nginx_mcp_sse_$_"} } qw(calls_running messages_waiting);
-    });
+    run_until(sub { metrics($nginx)->{nginx_mcp_sse_streams} <= 1
+        && idle() });
 
     return;
 }

@@ -323,6 +323,8 @@ struct ngx_mcp_sink_s {
     unsigned                     open:1;       /* answers are wanted */
     unsigned                     progress:1;   /* notifications, too */
     unsigned                     streamable:1; /* of Streamable HTTP */
+    unsigned                     probe:1;      /* the backend may not know the
+                                                  method: 4xx is no fault */
 };
 
 

@@ -151,6 +151,7 @@ ngx_mcp_ask_create(ngx_http_request_t *r, ngx_mcp_ask_args_t *args)
     ask->sink.tell = ngx_mcp_ask_tell;
     ask->sink.ended = ngx_mcp_ask_task_ended;
     ask->sink.streamable = 1;
+    ask->sink.probe = args->probe ? 1 : 0;
     ask->sink.open = 1;
 
     ask->event.handler = ngx_mcp_ask_event;

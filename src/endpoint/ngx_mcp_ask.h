@@ -36,6 +36,8 @@ typedef struct {
     ngx_str_t               method;
     ngx_str_t               params;      /* raw */
     ngx_array_t            *headers;     /* mcp-*, of ngx_keyval_t */
+    ngx_uint_t              probe;       /* the backend may not know the
+                                            method */
 
     /*
      * Runs once when the question has ended, whether or not anybody still

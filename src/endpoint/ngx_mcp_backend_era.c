@@ -167,6 +167,7 @@ ngx_mcp_backend_era_ask(ngx_http_request_t *r, ngx_mcp_discover_t *state)
     args.method = ngx_mcp_backend_era_method;
     args.params = ngx_mcp_backend_era_params;
     args.headers = &headers;
+    args.probe = 1;
     args.keep = ngx_mcp_backend_era_keep;
 
     return ngx_mcp_ask(r, &args, &state->waiter, ngx_mcp_backend_era_asked);

@@ -107,6 +107,7 @@ ngx_mcp_discover_ask(ngx_http_request_t *r, ngx_mcp_discover_t *state)
     ngx_str_set(&args.method, "initialize");
     args.params = ngx_mcp_discover_initialize;
     args.headers = &headers;
+    args.probe = 0;
     args.keep = ngx_mcp_discover_keep;
 
     return ngx_mcp_ask(r, &args, &state->waiter, ngx_mcp_discover_asked);

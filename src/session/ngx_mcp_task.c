@@ -22,6 +22,7 @@
 static void ngx_mcp_task_fail(ngx_mcp_task_t *task);
 static void ngx_mcp_task_move_list(ngx_queue_t *tasks, ngx_mcp_session_t *to);
 static void ngx_mcp_task_done(ngx_mcp_call_t *call);
+static ngx_uint_t ngx_mcp_task_unknown(ngx_mcp_task_t *task);
 static void ngx_mcp_task_progress(void *data);
 static void ngx_mcp_task_free(ngx_mcp_task_t *task);
 
@@ -262,8 +263,10 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
 
     ngx_mcp_timer_del(&task->progress);
 
-    ngx_mcp_outcome_note(task);
-    ngx_mcp_outcome_log(task);
+    if (!ngx_mcp_task_unknown(task)) {
+        ngx_mcp_outcome_note(task);
+        ngx_mcp_outcome_log(task);
+    }
 
     if (call->end == NGX_MCP_CALL_DONE
         && call->proxied
@@ -321,6 +324,31 @@ void
 ngx_mcp_task_over(ngx_mcp_session_t *s)
 {
     ngx_mcp_task_ended(s);
+}
+
+
+/*
+ * Returns whether the backend has told by its status that it does not know what
+ * the module asks it.
+ */
+
+static ngx_uint_t
+ngx_mcp_task_unknown(ngx_mcp_task_t *task)
+{
+    ngx_uint_t  status;
+
+    if (task->sink == NULL || !task->sink->probe || !task->call->answered) {
+        return 0;
+    }
+
+    status = task->call->status;
+
+    return status >= NGX_HTTP_BAD_REQUEST
+           && status < NGX_HTTP_INTERNAL_SERVER_ERROR
+           && status != NGX_HTTP_UNAUTHORIZED
+           && status != NGX_HTTP_FORBIDDEN
+           && status != NGX_HTTP_REQUEST_TIME_OUT
+           && status != NGX_HTTP_TOO_MANY_REQUESTS;
 }
 
 

@@ -98,6 +98,7 @@ my %older = (
     'error with 200'    => [ 200, $older ],
     'error with 400'    => [ 400, $older ],
     'page with 404'     => [ 404, 'no', 'Content-Type', 'text/html' ],
+    'exception with 417' => [ 417, '{"exc_type":"ValidationError"}' ],
     'other versions'    => [ 200, $modern =~ s/2026-07-28/2025-06-18/r ],
     'a result of another kind' => [ 200, $older =~ s/"error"/"result"/r ],
 );
@@ -112,6 +113,7 @@ for my $name (sort keys %older) {
         "$name: the refusal is kept");
     is($got[1]{headers}{'mcp-protocol-version'}, undef,
         "$name: the version of the client does not pass");
+    unlike($nginx->error_log, qr/\[error\]/, "$name: it is no fault");
     $nginx->stop;
 }
 

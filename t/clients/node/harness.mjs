@@ -134,11 +134,16 @@ export async function stats() {
     return (await control('/stats')).json();
 }
 
+// Changes settings of the stand-in.
+
+export async function set(settings) {
+    await control('/set', { method: 'POST', body: JSON.stringify(settings) });
+}
+
 // Opens a gate of the stand-in: calls of the tool "hold" are answered.
 
 export async function openGate(gate) {
-    await control('/set', { method: 'POST',
-        body: JSON.stringify({ open: gate }) });
+    await set({ open: gate });
 }
 
 const sessions = [];

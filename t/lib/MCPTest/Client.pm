@@ -1,10 +1,13 @@
 package MCPTest::Client;
 
-# Runs the official TypeScript client in the scripts of t/clients/node: each
-# line that they print is a test.
+# Runs the official TypeScript client in the scripts of t/clients/node (v1) and
+# t/clients/node22 (v2): each line that they print is a test.
 #
 #     MCPTest::Client::need();
 #     client('20 clients', $nginx, 'many');
+#
+#     MCPTest::Client::need('node22');
+#     client('v2', $nginx, 'modern', folder => 'node22');
 
 use strict;
 use warnings;
@@ -18,19 +21,30 @@ use MCPTest::JSON qw(decode);
 
 our @EXPORT_OK = qw(client);
 
-my $dir    = MCPTest::root() . '/t/clients/node';
-my ($node) = grep { -f && -x } map { "$_/node" } split /:/, $ENV{PATH} || '';
-my %users  = map { uc $_ => MCPTest::credential($_) } qw(alice bob);
+my $clients = MCPTest::root() . '/t/clients';
+my %nodes = (
+    node   => [ map { "$_/node" } split /:/, $ENV{PATH} || '' ],
+    node22 => [ map { "$clients/node22/node_modules/node-linux-$_/bin/node" }
+        qw(x64 arm64) ],
+);
+my %sdks = (node => '@modelcontextprotocol/sdk',
+    node22 => '@modelcontextprotocol/client');
+my %users = map { uc $_ => MCPTest::credential($_) } qw(alice bob);
 my $child;                      # the script that runs
 
 
-# Skips all tests of the file without the client (fails with CI set); tests that
-# the client has the version that package.json names.
+# Skips all tests of the file without the client of a folder, and those of
+# t/clients/node (fails with CI set); tests that the client has the version that
+# package.json names.
 
 sub need {
-    if (!$node || !-d "$dir/node_modules") {
-        my $missing = $node ? 't/clients/node/node_modules (npm ci in t/clients/node)'
-            : 'node';
+    my ($folder) = @_;
+
+    $folder ||= 'node';
+
+    my $dir = "$clients/$folder";
+
+    if (my ($missing) = _missing('node', $folder)) {
 
         Test::More::plan(skip_all => "no $missing") unless $ENV{CI};
         Test::More::fail("CI has to run the official client, but there is no "
@@ -39,7 +53,7 @@ sub need {
         exit;
     }
 
-    my $sdk = '@modelcontextprotocol/sdk';
+    my $sdk = $sdks{$folder};
 
     Test::More::is(_package("$dir/node_modules/$sdk")->{version},
         _package($dir)->{dependencies}{$sdk},
@@ -50,6 +64,18 @@ sub need {
     MCPTest::secret($_) for map { $_, (split /:/)[-1] } values %users;
 
     return;
+}
+
+
+sub _node { return (grep { -f && -x } @{ $nodes{ $_[0] } })[0] }
+
+
+sub _missing {
+    my (@folders) = @_;
+
+    return map { !-d "$clients/$_/node_modules"
+        ? "t/clients/$_/node_modules (util/npm-ci t/clients/$_)"
+        : !_node($_) ? $_ : () } @folders;
 }
 
 
@@ -65,6 +91,7 @@ sub _package {
 
 # Runs a script against nginx and reports its tests under the label.
 #
+#   folder  of the script: node, or node22
 #   args    of the script
 #   env     further variables of its environment
 #   on      functions to call at its events: { name => sub }
@@ -145,8 +172,10 @@ sub _run {
         %{ $opt{env} || {} },
     );
 
-    exec $node, '--no-warnings', "$dir/$script.mjs", @{ $opt{args} || [] }
-        or _exit(127);
+    my $folder = $opt{folder} || 'node';
+
+    exec _node($folder), '--no-warnings', "$clients/$folder/$script.mjs",
+        @{ $opt{args} || [] } or _exit(127);
 }
 
 

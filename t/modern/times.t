@@ -29,6 +29,11 @@ my %version;                        # of the last call of a method
 my $backend = start_backend(sub {
     my ($request) = @_;
 
+    if ($held{lookup}) {
+        push @asked, 'lookup';
+        return \'hang';
+    }
+
     return MCPTest::Backend::http(200, '{"message":"'
         . ($request->{headers}{authorization} =~ /bob/ ? 'bob' : 'alice')
         . '@example.com"}') if $request->{path} =~ /get_logged_user/;
@@ -206,6 +211,18 @@ for my $status (401, 429, 500, 503) {
     is_unavailable_answer($answer, 3, 'a backend that hangs is 200, -32603');
     ok($nginx->wait_log(qr/Frappe has not answered "initialize" of the module/),
         'the log says so');
+    $nginx->stop;
+}
+
+{
+    my $nginx  = start(hold => [ 'lookup' ]);
+    my $answer = discover($nginx, '"look-up"', async => 1);
+
+    wait_asked('lookup');
+    $clock->advance(61);
+    run_until(sub { $answer->ended });
+    is_unavailable_answer($answer, '"look-up"',
+        'a look-up that hangs is 200, -32603');
     $nginx->stop;
 }
 

@@ -467,10 +467,6 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);
 
-    if (ngx_mcp_zone_conf_check(cf, mcf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     if (!mcf->used) {
         return NGX_OK;
     }

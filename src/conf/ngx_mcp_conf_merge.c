@@ -11,6 +11,7 @@
 #include "ngx_mcp_check_uri.h"
 #include "ngx_mcp_host.h"
 #include "ngx_mcp_json_text.h"
+#include "ngx_mcp_zone_conf.h"
 
 
 #define NGX_MCP_ZONE_DEFAULT_SIZE  (8 * 1024 * 1024)    /* bytes */
@@ -71,7 +72,8 @@ ngx_mcp_init_main_conf(ngx_conf_t *cf, void *conf)
         mcf->zone_size = NGX_MCP_ZONE_DEFAULT_SIZE;
     }
 
-    return NGX_CONF_OK;
+    return ngx_mcp_zone_conf_check(cf, mcf) == NGX_OK ? NGX_CONF_OK
+                                                      : NGX_CONF_ERROR;
 }
 
 
@@ -217,6 +219,7 @@ ngx_mcp_set_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_mcp_loc_conf_t  *mlcf = conf;
 
     ngx_http_core_loc_conf_t  *clcf;
+    ngx_mcp_main_conf_t       *mcf;
     ngx_mcp_endpoint_t        *endpoint = cmd->post;
 
     if (mlcf->handler.len) {
@@ -225,6 +228,9 @@ ngx_mcp_set_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     mlcf->handler = cmd->name;
     mlcf->endpoint = endpoint;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);
+    mcf->used = 1;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = endpoint->handler;
@@ -267,8 +273,6 @@ ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mcp_sse_module);
-
-    mcf->used = 1;
 
     /* docs/PROTOCOL.md 5.2: the default differs between the transports */
 

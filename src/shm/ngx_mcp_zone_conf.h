@@ -22,10 +22,12 @@
 ngx_int_t ngx_mcp_zone_conf_add(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf);
 
 /*
- * Checks, in postconfiguration, whether a reload is possible.  While
- * "master_process" is off, nginx does not call init_process again, and it
+ * Checks, when the http block has been read, whether a reload is possible.
+ * While "master_process" is off, nginx does not call init_process again, and it
  * unmaps a zone that the new configuration does not have while this process
- * still uses it.  Returns NGX_OK, or NGX_ERROR after logging.
+ * still uses it.  In postconfiguration it is too late: the filters that run
+ * are set there, and nginx does not set them back after an error.  Returns
+ * NGX_OK, or NGX_ERROR after logging.
  */
 
 ngx_int_t ngx_mcp_zone_conf_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf);

@@ -10,6 +10,7 @@ use lib 't/lib';
 use MCPTest;
 use Test::More;
 
+my $bob     = 'token bob-key:bob-secret';
 my $refused = qr/\[emerg\] .*while "master_process" is off, a reload cannot/;
 
 
@@ -59,6 +60,11 @@ sub refused {
     ok(call($nginx, $stream, request(1, 'ping')),
         "$name: the open stream goes on");
     $stream->forget(1);
+
+    # looked up and called at Frappe, through nginx's filters
+
+    ok(call($nginx, open_stream($nginx, auth => $bob), tool(2, 'echo', {}),
+        auth => $bob), "$name: another user is served");
 
     return;
 }

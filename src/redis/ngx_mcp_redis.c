@@ -28,7 +28,7 @@
 
 /*
  * The error of the clock is at most half of the round trip of TIME.  Two
- * workers differ by twice that: NGX_MCP_REMOTE_SEND_GUARD_MS is larger.
+ * workers differ by twice that: NGX_MCP_REMOTE_GUARD_MS is larger.
  */
 
 #define NGX_MCP_REDIS_MAX_ROUND_TRIP_MS  100

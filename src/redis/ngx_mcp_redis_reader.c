@@ -24,7 +24,7 @@
 #include "ngx_mcp_redis_reader.h"
 
 
-/* more than 10000 ended ids and their scores (NGX_MCP_REMOTE_ANNOUNCE_LIMIT) */
+/* more than 10000 ended ids and their scores (NGX_MCP_REMOTE_ANNOUNCE_PAGE) */
 
 #define NGX_MCP_REDIS_MAX_ELEMENTS  32768
 

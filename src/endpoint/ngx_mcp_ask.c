@@ -44,7 +44,7 @@ struct ngx_mcp_ask_s {
 };
 
 
-static ngx_mcp_ask_t *ngx_mcp_ask_find(u_char *key);
+static ngx_mcp_ask_t *ngx_mcp_ask_find(ngx_mcp_ask_args_t *args);
 static ngx_mcp_ask_t *ngx_mcp_ask_create(ngx_http_request_t *r,
     ngx_mcp_ask_args_t *args);
 static ngx_int_t ngx_mcp_ask_start(ngx_http_request_t *r,
@@ -79,7 +79,7 @@ ngx_mcp_ask(ngx_http_request_t *r, ngx_mcp_ask_args_t *args,
         return NGX_BUSY;
     }
 
-    ask = ngx_mcp_ask_find(args->key);
+    ask = ngx_mcp_ask_find(args);
 
     if (ask == NULL) {
 
@@ -101,7 +101,7 @@ ngx_mcp_ask(ngx_http_request_t *r, ngx_mcp_ask_args_t *args,
 
 
 static ngx_mcp_ask_t *
-ngx_mcp_ask_find(u_char *key)
+ngx_mcp_ask_find(ngx_mcp_ask_args_t *args)
 {
     ngx_queue_t    *q;
     ngx_mcp_ask_t  *ask;
@@ -112,7 +112,9 @@ ngx_mcp_ask_find(u_char *key)
     {
         ask = ngx_queue_data(q, ngx_mcp_ask_t, queue);
 
-        if (ngx_memcmp(ask->key, key, NGX_MCP_DIGEST_LEN) == 0) {
+        if (ask->keep == args->keep
+            && ngx_memcmp(ask->key, args->key, NGX_MCP_DIGEST_LEN) == 0)
+        {
             return ask;
         }
     }
@@ -405,10 +407,18 @@ ngx_mcp_ask_timeout(void *data)
     task = ngx_queue_data(q, ngx_mcp_task_t, siblings);
     s = task->session;
 
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "mcp sse: Frappe has not answered \"%V\" of the module for "
-                  "%d seconds", &task->message.method,
-                  NGX_MCP_ASK_TIMEOUT_MS / 1000);
+    if (task->call) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "mcp sse: Frappe has not answered \"%V\" of the module "
+                      "for %d seconds", &task->message.method,
+                      NGX_MCP_ASK_TIMEOUT_MS / 1000);
+
+    } else {
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "mcp sse: \"%V\" of the module has waited for other "
+                      "calls for %d seconds, it is not sent",
+                      &task->message.method, NGX_MCP_ASK_TIMEOUT_MS / 1000);
+    }
 
     ngx_mcp_task_cancel(task);
     ngx_mcp_task_over(s);

@@ -30,9 +30,10 @@ typedef struct {
 
 
 typedef struct {
-    u_char                 *key;         /* of NGX_MCP_DIGEST_LEN bytes: one
-                                            question runs for it in a worker */
-    u_char                 *site;        /* another key, for keep() */
+    u_char                 *key;         /* of NGX_MCP_DIGEST_LEN bytes, of a
+                                            user: one question with a keep()
+                                            runs for it in a worker */
+    u_char                 *site;        /* that of the site, for keep() */
     ngx_str_t               method;
     ngx_str_t               params;      /* raw */
     ngx_array_t            *headers;     /* mcp-*, of ngx_keyval_t */
@@ -62,8 +63,9 @@ typedef struct {
 
 
 /*
- * Asks the backend of r, or joins the same question, and suspends r until
- * resume(), which calls ngx_mcp_ask_answer() first.  Bytes of the arguments
+ * Asks the backend of r, or joins the same question of the same user, whose
+ * calls it may wait for, and suspends r until resume(), which calls
+ * ngx_mcp_ask_answer() first.  Bytes of the arguments
  * are copied.  The waiter is zeroed and in the pool of r.
  *
  * Returns NGX_DONE: r waits; NGX_BUSY: the limits of the user do not allow

@@ -153,16 +153,28 @@ ngx_mcp_backend_era_key(ngx_http_request_t *r, ngx_str_t *user, u_char *key)
 }
 
 
+/*
+ * The question is one of the user: its call may wait behind other calls of that
+ * user, and nobody else must.
+ */
+
 static ngx_int_t
 ngx_mcp_backend_era_ask(ngx_http_request_t *r, ngx_mcp_discover_t *state)
 {
     ngx_array_t         headers;
+    ngx_mcp_ctx_t      *ctx;
     ngx_mcp_ask_args_t  args;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ngx_mcp_backend_era_key(r, &ctx->vars.user, state->user) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     headers.elts = ngx_mcp_backend_era_headers;
     headers.nelts = 2;
 
-    args.key = state->site;
+    args.key = state->user;
     args.site = state->site;
     args.method = ngx_mcp_backend_era_method;
     args.params = ngx_mcp_backend_era_params;
@@ -221,16 +233,23 @@ ngx_mcp_backend_era_keep(u_char *key, u_char *site,
                                      &ngx_mcp_backend_era_version)
          : NGX_DECLINED;
 
-    d->left = NGX_MCP_BACKEND_ERA_DOUBT_MS;
+    answer->known = 1;
 
     if (rc == NGX_OK
         || (rc == NGX_DECLINED && ngx_mcp_backend_era_conclusive(answer)))
     {
         d->left = NGX_MCP_DISCOVER_AGE_MS;
         d->modern = (rc == NGX_OK);
-    }
 
-    answer->known = 1;
+    } else if (d->fresh) {
+
+        /* another user has found it out meanwhile */
+
+        return;
+
+    } else {
+        d->left = NGX_MCP_BACKEND_ERA_DOUBT_MS;
+    }
 
     ngx_mcp_discovered_put(site, d);
 }

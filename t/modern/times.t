@@ -263,4 +263,34 @@ for my $status (401, 429, 500, 503) {
     $nginx->stop;
 }
 
+# a user whose calls are all taken asks for the era, which waits behind them
+
+{
+    my $nginx = start(mcp => 'mcp_sse_max_calls 1;', hold => [ 'prompts/get' ]);
+    my $slow  = http_post($nginx, request(1, 'prompts/get', { name => 'x' }),
+        async => 1);
+
+    wait_asked('prompts/get');
+
+    my $behind = modern($nginx, 2, 'tools/list', {}, async => 1);
+
+    http_post($nginx, request(9, 'ping'));      # it has come before this one
+    asked();
+    is(modern($nginx, 3, 'tools/list', {},
+        auth => MCPTest::credential('bob'))->status, 200,
+        'another user does not wait for the calls of this one');
+    is(asked(), 'server/discover tools/list', 'but asks, too');
+    $clock->advance(11);
+    ok($nginx->wait_log(qr/\[info\].*"server\/discover"\ of\ the\ module\ has
+        \ waited\ for\ other\ calls\ for\ 10\ seconds/x), 'the log says why');
+    $clock->advance(6);
+    modern($nginx, 4, 'tools/list', {}, auth => MCPTest::credential('bob'));
+    is(asked(), 'tools/list', 'what the other user has found out stays known');
+    $held{'prompts/get'} = 0;
+    run_until(sub { $slow->ended && $behind->ended });
+    is($behind->status, 200, 'the request that waited is answered');
+    unlike($nginx->error_log, qr/\[error\]/, 'Frappe has no fault');
+    $nginx->stop;
+}
+
 finish();

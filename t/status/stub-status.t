@@ -18,8 +18,8 @@ my $frappe = start_frappe();
 my %stub   = (locations => 'location = /stub { stub_status; }');
 
 # Fails the allocation by which a subrequest that ends wakes its parent, where
-# the block of the pool is full; the pools of requests have blocks of 4064
-# bytes.
+# the block of the pool is full.  The pools of calls have blocks of 12 kB: nine
+# copies of a header take most of the second one.
 
 my $library = MCPTest::Preload->new(<<'END');
 #define _GNU_SOURCE
@@ -47,7 +47,7 @@ posix_memalign(void **p, size_t alignment, size_t size)
     int    i, n;
     void  *frame[8];
 
-    n = (size == 4064) ? backtrace(frame, 8) : 0;
+    n = (size == 12288) ? backtrace(frame, 8) : 0;
 
     for (i = 1; i < n; i++) {
         if (named(frame[i], "ngx_http_finalize_request")
@@ -116,8 +116,9 @@ sub stub {
 {
     my $nginx = do {
         local $ENV{LD_PRELOAD} = $library->path;
-        start_nginx(%stub, server => 'request_pool_size 4064;',
-            allow => [ qr/posix_memalign\(\d+, 4064\) failed/ ]);
+        start_nginx(%stub,
+            call  => join(' ', map { "set \$fill$_ \$http_mcp_fill;" } 1 .. 9),
+            allow => [ qr/posix_memalign\(\d+, 12288\) failed/ ]);
     };
 
     my $stream = open_stream($nginx);
@@ -129,7 +130,8 @@ sub stub {
         my @ids   = $batch * 100 + 1 .. $batch * 100 + 100;
         my @calls = map { tool($_, 'echo', { text => 'x' x (8 * $_) }) } @ids;
 
-        post($nginx, $stream, '[' . join(',', @calls) . ']');
+        post($nginx, $stream, '[' . join(',', @calls) . ']',
+            headers => [ 'Mcp-Fill' => 'x' x 1000 ]);
         run_until(sub { !grep { !$stream->answers($_) } @ids });
     }
 

@@ -2,9 +2,9 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Answers of a backend of the initialize era in the form that clients of the
- * modern era read (MCP 2026-07-28: Basic, Results; Caching; Error codes;
- * docs/PROTOCOL.md 15.40 to 15.49).
+ * Answers of a backend of the older era in the form that clients of the modern
+ * era read (MCP 2026-07-28: Basic, Results; Caching; Error codes;
+ * docs/PROTOCOL.md 15.40 to 15.47).
  *
  * Members are inserted as bytes, and nothing is serialised again.  What the
  * backend has sent itself stays.

@@ -1,4 +1,4 @@
-# Answers of a backend of the initialize era in the form of 2026-07-28: members
+# Answers of a backend of the older era in the form of 2026-07-28: members
 # that are added and those that stay, codes of errors, and what is not an answer
 # of MCP.  docs/PROTOCOL.md 15.40 to 15.47.
 

@@ -1,7 +1,7 @@
 # Who a client is, as it says itself: $mcp_sse_client, $mcp_sse_version, and
 # X-Assistant-Client-Id, which Frappe Assistant Core notes in its audit log; for
 # sessions of both transports, and for requests of the modern era.
-# docs/PROTOCOL.md 8.7 to 8.12, 15.80 to 15.82.
+# docs/PROTOCOL.md 8.7 to 8.12, 15.80 to 15.81.
 
 use strict;
 use warnings;

@@ -12,7 +12,7 @@ use MCPTest::HTTP;
 use MCPTest::Modern;
 use Test::More;
 
-# a backend of the initialize era that answers with $body, where ID stands for
+# a backend of the older era that answers with $body, where ID stands for
 # the id of the request
 
 our ($status, $body) = (200, '');
@@ -102,7 +102,7 @@ for my $case (
         protocol => '2025-11-25');
 
     is($older->answer, result(8, '{"tools":[]}'),
-        'a client of the initialize era gets it as it was sent');
+        'a client of the older era gets it as it was sent');
 
     is(modern($nginx, 9, 'tools/list', undef, accept => 'text/event-stream')
         ->answer, result(9, "{$type,$keep,\"tools\":[]}"),

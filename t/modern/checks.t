@@ -127,7 +127,7 @@ mismatch([ @version, 'MCP-Protocol-Version' => '2025-11-25', @method, @name ],
 is(echo([ 'mcp-PROTOCOL-version' => '2026-07-28, 2026-07-28', @version,
     @method, @name ])->status, 200, 'one version may come several times');
 
-# ---- lenient: a header of the initialize era beside a body of 2026-07-28
+# ---- lenient: a header of the older era beside a body of 2026-07-28
 
 for my $older ('2025-11-25', '2025-03-26', '2025-06-18, 2025-11-25') {
     my @older = ('MCP-Protocol-Version' => $older);

@@ -1,5 +1,5 @@
 # A backend that speaks the modern era itself: how it is found out, and that
-# requests pass as they are.  docs/PROTOCOL.md 15.66 to 15.69.
+# requests pass as they are.  docs/PROTOCOL.md 15.66 to 15.68.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # subscriptions/listen: its acknowledgement, what keeps it open, and how it
-# ends.  docs/PROTOCOL.md 15.70 to 15.74.
+# ends.  docs/PROTOCOL.md 15.70 to 15.73.
 
 use strict;
 use warnings;

@@ -48,32 +48,10 @@ sub start {
 }
 
 
-sub discover {
-    my ($nginx, $id, %opt) = @_;
-
-    return modern($nginx, $id, 'server/discover', {}, %opt);
-}
-
-
 sub wait_asked {
     my ($method) = @_;
 
     return run_until(sub { $asked{$method} });
-}
-
-
-# Whether it is 200 with -32603, and this id.
-
-sub is_unavailable_answer {
-    my ($answer, $id, $name) = @_;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-    like(($answer->status || '') . ' ' . ($answer->body || ''),
-        qr/\A200\ \{"jsonrpc":"2\.0","id":$id,"error":\{"code":-32603,/x,
-        $name);
-
-    return;
 }
 
 

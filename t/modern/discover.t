@@ -28,30 +28,6 @@ sub asked {
 }
 
 
-sub discover {
-    my ($nginx, $id, %opt) = @_;
-
-    return modern($nginx, $id, 'server/discover', {}, %opt);
-}
-
-
-# Whether a response is 200 with -32603 and this id.
-
-sub is_failed {
-    my ($answer, $id, $name) = @_;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-    my $got = decode($answer->body) || {};
-
-    is($answer->status, 200, "$name: 200");
-    is($got->{error}{code}, -32603, "$name: -32603");
-    is(defined $got->{id} ? $got->{id} : 'null', $id, "$name: the id");
-
-    return;
-}
-
-
 my $nginx   = start_http(workers => 2);
 my @workers = $nginx->wait_workers;
 
@@ -151,13 +127,13 @@ is($frappe->count('server/discover'), 1, 'the era is kept for the site');
         auth => MCPTest::credential('admin'))->status, 200,
         'the credential of another user is looked up');
     $frappe->set(down => 502);
-    is_failed(discover($nginx, 6, auth => MCPTest::credential('admin')), 6,
-        'a call that fails');
+    is_unavailable_answer(discover($nginx, 6,
+        auth => MCPTest::credential('admin')), 6, 'a call that fails');
 
     # a user whose credential cannot be looked up
 
-    is_failed(discover($nginx, '"seven"', auth => 'Bearer alice-token'),
-        'seven', 'a look-up that fails');
+    is_unavailable_answer(discover($nginx, '"seven"',
+        auth => 'Bearer alice-token'), '"seven"', 'a look-up that fails');
     is(modern($nginx, 8, 'tools/list', {}, auth => 'Bearer alice-token')
         ->status, 502, 'another method is 502 if the look-up fails');
     $frappe->reset;
@@ -229,7 +205,7 @@ for my $name (sort keys %results) {
                 . ",$want", "$name: the result");
     }
 
-    is_failed($answer, 1, $name) unless $want;
+    is_unavailable_answer($answer, 1, $name) unless $want;
     $other->stop;
     $backend->stop;
 }

@@ -67,13 +67,6 @@ sub start {
 }
 
 
-sub discover {
-    my ($nginx, $id, %opt) = @_;
-
-    return modern($nginx, $id, 'server/discover', {}, %opt);
-}
-
-
 sub list { return modern($_[0], 1, 'tools/list', {}) }
 
 
@@ -92,21 +85,6 @@ sub wait_asked {
     my ($method) = @_;
 
     return run_until(sub { grep { $_ eq $method } @asked });
-}
-
-
-# Whether it is 200 with -32603, and this id.
-
-sub is_unavailable_answer {
-    my ($answer, $id, $name) = @_;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-    like(($answer->status || '') . ' ' . ($answer->body || ''),
-        qr/\A200\ \{"jsonrpc":"2\.0","id":$id,"error":\{"code":-32603,/x,
-        $name);
-
-    return;
 }
 
 

@@ -10,7 +10,8 @@ use Exporter 'import';
 use MCPTest;
 use MCPTest::HTTP;
 
-our @EXPORT = qw(modern modern_params modern_headers modern_raw refused_as);
+our @EXPORT = qw(modern modern_params modern_headers modern_raw discover
+    refused_as is_unavailable_answer);
 
 my $prefix = 'io.modelcontextprotocol/';
 
@@ -79,6 +80,15 @@ sub modern_raw {
 }
 
 
+# Sends server/discover; options are those of modern().
+
+sub discover {
+    my ($nginx, $id, %opt) = @_;
+
+    return modern($nginx, $id, 'server/discover', {}, %opt);
+}
+
+
 # Whether the response is this error, "id" and "data" raw.
 
 sub refused_as {
@@ -91,6 +101,21 @@ sub refused_as {
         qq($status {"jsonrpc":"2.0","id":$id,"error":{"code":$code,)
         . qq("message":"$message") . (defined $data ? ",\"data\":$data" : '')
         . '}}', $name);
+}
+
+
+# Whether the response is what server/discover gets instead of a 5xx: 200 with
+# -32603 and its id, which is raw.
+
+sub is_unavailable_answer {
+    my ($response, $id, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    return Test::More::like(
+        ($response->status || 'nothing') . ' ' . ($response->body || ''),
+        qr/\A200\ \{"jsonrpc":"2\.0","id":\Q$id\E,"error":\{"code":-32603,/x,
+        $name);
 }
 
 

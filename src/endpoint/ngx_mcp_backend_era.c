@@ -22,6 +22,7 @@
 #include "ngx_mcp_discover_result.h"
 #include "ngx_mcp_protocol_version.h"
 #include "ngx_mcp_response.h"
+#include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_zone.h"
 
 
@@ -79,6 +80,12 @@ ngx_mcp_backend_era(ngx_http_request_t *r, ngx_mcp_resume_pt next)
     rc = ngx_mcp_discovered_get(state->site, r->pool, &site);
 
     if (rc == NGX_OK && !site.fresh) {
+
+        /* one request asks, meanwhile others go on with what is known */
+
+        site.left = NGX_MCP_BACKEND_ERA_DOUBT_MS;
+        ngx_mcp_discovered_put(state->site, &site);
+
         rc = NGX_DECLINED;
     }
 
@@ -241,9 +248,9 @@ ngx_mcp_backend_era_keep(u_char *key, u_char *site,
         d->left = NGX_MCP_DISCOVER_AGE_MS;
         d->modern = (rc == NGX_OK);
 
-    } else if (d->fresh) {
+    } else if (d->fresh || ngx_mcp_session_timers_stopped()) {
 
-        /* another user has found it out meanwhile */
+        /* another user has found it out meanwhile; or the next worker will */
 
         return;
 

@@ -103,6 +103,7 @@ for my $method ('server/discover', 'initialize') {
         "$method: the worker stops, it is 200, -32603");
     $held{$method} = 0;
     is(discover($nginx, 9)->status, 200, "$method: the new worker answers");
+    is($asked{$method}, 2, "$method: it asks for itself");
     $nginx->stop;
 }
 

@@ -271,4 +271,33 @@ for my $status (401, 429, 500, 503) {
     $nginx->stop;
 }
 
+# what is old is asked for by one request, others go on with it
+
+{
+    my $nginx = start(probe => [ 200, $modern ]);
+
+    list($nginx);
+    $clock->advance(601);
+    $held{'server/discover'} = 1;
+    asked();
+
+    my $first = modern($nginx, 2, 'tools/list', {}, async => 1);
+
+    wait_asked('server/discover');
+    asked();
+    is(modern($nginx, 3, 'tools/list', {},
+        auth => MCPTest::credential('bob'))->status, 200,
+        'a request does not wait while another one asks again');
+    is(asked(), 'tools/list', 'and does not ask, too');
+    is($version{'tools/list'}, '2026-07-28', 'it goes on with what was known');
+    $held{'server/discover'} = 0;
+    run_until(sub { $first->ended });
+    is($first->status, 200, 'the one that has asked is answered');
+    $clock->advance(590);
+    asked();
+    list($nginx);
+    is(asked(), 'tools/list', 'then it is known for ten minutes again');
+    $nginx->stop;
+}
+
 finish();

@@ -167,11 +167,18 @@ ngx_mcp_response_error(ngx_http_request_t *r, ngx_uint_t status,
 {
     u_char         *last;
     ngx_str_t      *id;
+    ngx_uint_t      modern;
     ngx_mcp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
 
     id = ctx->own_id ? &ctx->vars.id : NULL;
+    modern = ngx_mcp_response_is_modern(r);
+
+    if (modern && code == NGX_MCP_ERR_INVALID_REQUEST && data == NULL) {
+        data = ngx_mcp_response_reason(status);
+        code = data ? NGX_MCP_ERR_INTERNAL : code;
+    }
 
     body->data = ngx_pnalloc(r->pool,
                              ngx_mcp_modern_error_size(id, message, data));
@@ -179,18 +186,9 @@ ngx_mcp_response_error(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_ERROR;
     }
 
-    if (ngx_mcp_response_is_modern(r)) {
-
-        if (code == NGX_MCP_ERR_INVALID_REQUEST && data == NULL) {
-            data = ngx_mcp_response_reason(status);
-            code = data ? NGX_MCP_ERR_INTERNAL : code;
-        }
-
-        last = ngx_mcp_modern_error(body->data, id, code, message, data);
-
-    } else {
-        last = ngx_mcp_jsonrpc_error(body->data, id, code, message, data);
-    }
+    last = modern
+           ? ngx_mcp_modern_error(body->data, id, code, message, data)
+           : ngx_mcp_jsonrpc_error(body->data, id, code, message, data);
 
     body->len = last - body->data;
 

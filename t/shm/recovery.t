@@ -67,6 +67,13 @@ start 4
 3 lock => locked slept=1023
 END
 
+$zone->run('a dead holder whose pid is in use again', <<'END');
+2 pid-reused 1
+2 held $pid_1 0
+3 lock => locked w1 slept=1007
+3 log => log 
+END
+
 # each of these waits for the mutex
 
 {

@@ -1325,6 +1325,13 @@ command_workers(void)
         return "ok";
     }
 
+    /* worker N has died, and another process has got its pid */
+
+    if (strcmp(word[1], "pid-reused") == 0) {
+        common->alive[number(2)] = 0;
+        return "ok";
+    }
+
     if (strcmp(word[1], "lock") == 0 || strcmp(word[1], "hold") == 0) {
         return command_lock();
     }

@@ -480,9 +480,8 @@ ngx_mcp_call_filter_room(ngx_mcp_call_t *call, size_t have)
     room = ngx_min(room, call->max_answer);
 
     if (call->length > 0
-        && (call->length < (off_t) room
-            || (have >= NGX_MCP_CALL_FILTER_MAX_CLAIM / 2
-                && call->length <= (off_t) call->max_answer)))
+        && have >= NGX_MCP_CALL_FILTER_MAX_CLAIM / 2
+        && call->length <= (off_t) call->max_answer)
     {
         room = (size_t) call->length;
     }

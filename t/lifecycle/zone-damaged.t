@@ -299,6 +299,57 @@ sub stopped {
 }
 
 
+# A recovery takes longer than mcp_sse_grace: sessions that are not found may
+# exist, and requests for them are not refused as those of unknown ones.
+
+sub too_long {
+    $nginx = start_nginx(workers => 3, http => 'mcp_sse_grace 1s;',
+        locations => 'location = /mcp { mcp_sse_http; }');
+    $zone  = zone(8);
+
+    my ($owner, $other, $dies) = $nginx->wait_workers;
+
+    my $stream = open_stream($nginx, worker => $owner);
+    my $id     = session_id($nginx);
+    my @conns  = map { connect_worker($nginx, $other) } 1 .. 3;
+
+    kill STOP => $owner;
+
+    # it takes the mutex every second
+
+    ok(kill_inside($dies, 60), 'a worker that is idle dies with the mutex');
+    ok($nginx->wait_log(qr/died while it changed/),
+        'a recovery begins that takes too long');
+
+    my $before = now();
+    my $ping   = post($nginx, $stream, request(1, 'ping'),
+        conn => $conns[0], async => 1);
+    my $notice = post($nginx, $stream,
+        notification('notifications/initialized'), conn => $conns[1],
+        async => 1);
+    my $call   = http_post($nginx, tool(1, 'greet', {}), session => $id,
+        conn => $conns[2], async => 1);
+
+    run_until(sub { grep { $_->ended } $ping, $notice, $call });
+    cmp_ok(now() - $before, '>=', 0.9, 'requests wait for mcp_sse_grace');
+    ok(run_until(sub { !grep { !$_->ended } $ping, $notice, $call }),
+        'and are answered before the recovery has ended');
+    is_unavailable($ping, 'no', 'a message for a stream that is not found');
+    accepted($notice, 'a message that executes nothing is accepted');
+    is($call->status, 503, 'a call of /mcp is 503');
+    is_error($call->answer, -32003, 'Server is recovering', 'and says why');
+
+    kill CONT => $owner;
+    ok($nginx->wait_log(qr/is recovered/), 'the zone is recovered later');
+    ok(call($nginx, $stream, request(2, 'ping')), 'the stream goes on');
+    is($stream->answers(1), 0, 'what was 503 has not been executed');
+
+    $_->close for $stream, @conns;
+
+    return;
+}
+
+
 # A session that another stream takes over during recovery belongs to the newer
 # stream, although the worker of the older one registers last.
 
@@ -555,6 +606,7 @@ taken_over() if Test::More->builder->is_passing;
 replaced() if Test::More->builder->is_passing;
 streamable() if Test::More->builder->is_passing;
 frozen() if Test::More->builder->is_passing;
+too_long() if Test::More->builder->is_passing;
 ended_ids() if MCPTest::Redis::binary() && Test::More->builder->is_passing;
 
 finish();

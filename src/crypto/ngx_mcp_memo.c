@@ -4,8 +4,9 @@
  *
  * What this worker has computed of bytes that come with each message.
  *
- * A table whose entries are found by a hash of the strings; one entry for each
- * hash, the newest.
+ * A table of pairs, which are found by a hash of the strings.  A pair has the
+ * two newest entries with its hash, the newest one first: sessions that are
+ * used in turn keep their entries where two have the same hash.
  */
 
 #include <openssl/crypto.h>
@@ -14,8 +15,8 @@
 
 /* 440 kB in each worker, of which pages are used when entries are */
 
-#define NGX_MCP_MEMO_BITS       10
-#define NGX_MCP_MEMO_ENTRIES    (1 << NGX_MCP_MEMO_BITS)
+#define NGX_MCP_MEMO_BITS       9
+#define NGX_MCP_MEMO_PAIRS      (1 << NGX_MCP_MEMO_BITS)
 
 /* the longest strings together that are kept, with their lengths; whole words
    of 8 bytes */
@@ -30,7 +31,9 @@ typedef struct {
 } ngx_mcp_memo_entry_t;
 
 
-static ngx_mcp_memo_entry_t *ngx_mcp_memo_find(ngx_str_t *parts, ngx_uint_t n,
+static ngx_mcp_memo_entry_t *ngx_mcp_memo_find(ngx_mcp_memo_entry_t *pair,
+    u_char *input, size_t len);
+static ngx_mcp_memo_entry_t *ngx_mcp_memo_pair(ngx_str_t *parts, ngx_uint_t n,
     u_char *input, size_t *len);
 static size_t ngx_mcp_memo_input(u_char *input, ngx_str_t *parts,
     ngx_uint_t n);
@@ -39,7 +42,7 @@ static ngx_uint_t ngx_mcp_memo_is(ngx_mcp_memo_entry_t *entry, u_char *input,
     size_t len);
 
 
-static ngx_mcp_memo_entry_t  ngx_mcp_memo_entries[NGX_MCP_MEMO_ENTRIES];
+static ngx_mcp_memo_entry_t  ngx_mcp_memo_pairs[NGX_MCP_MEMO_PAIRS][2];
 
 
 ngx_uint_t
@@ -47,11 +50,12 @@ ngx_mcp_memo_get(ngx_str_t *parts, ngx_uint_t n, u_char *value)
 {
     u_char                 input[NGX_MCP_MEMO_MAX_INPUT];
     size_t                 len;
-    ngx_mcp_memo_entry_t  *entry;
+    ngx_mcp_memo_entry_t  *pair, *entry;
 
-    entry = ngx_mcp_memo_find(parts, n, input, &len);
+    pair = ngx_mcp_memo_pair(parts, n, input, &len);
+    entry = pair ? ngx_mcp_memo_find(pair, input, len) : NULL;
 
-    if (entry == NULL || !ngx_mcp_memo_is(entry, input, len)) {
+    if (entry == NULL) {
         return 0;
     }
 
@@ -68,12 +72,22 @@ ngx_mcp_memo_put(ngx_str_t *parts, ngx_uint_t n, u_char *value)
 {
     u_char                 input[NGX_MCP_MEMO_MAX_INPUT];
     size_t                 len;
-    ngx_mcp_memo_entry_t  *entry;
+    ngx_mcp_memo_entry_t  *pair, *entry;
 
-    entry = ngx_mcp_memo_find(parts, n, input, &len);
+    pair = ngx_mcp_memo_pair(parts, n, input, &len);
+
+    if (pair == NULL) {
+        return;
+    }
+
+    entry = ngx_mcp_memo_find(pair, input, len);
 
     if (entry == NULL) {
-        return;
+        entry = &pair[0];
+
+        if (entry->len) {
+            pair[1] = *entry;
+        }
     }
 
     OPENSSL_cleanse(entry->input, entry->len);
@@ -90,23 +104,39 @@ ngx_mcp_memo_forget(ngx_str_t *parts, ngx_uint_t n)
 {
     u_char                 input[NGX_MCP_MEMO_MAX_INPUT];
     size_t                 len;
-    ngx_mcp_memo_entry_t  *entry;
+    ngx_mcp_memo_entry_t  *pair, *entry;
 
-    entry = ngx_mcp_memo_find(parts, n, input, &len);
+    pair = ngx_mcp_memo_pair(parts, n, input, &len);
+    entry = pair ? ngx_mcp_memo_find(pair, input, len) : NULL;
 
-    if (entry && ngx_mcp_memo_is(entry, input, len)) {
+    if (entry) {
         OPENSSL_cleanse(entry, sizeof(ngx_mcp_memo_entry_t));
     }
 }
 
 
 /*
- * Fills "input" with the strings, and *len with their length.  Returns the
- * entry for them, which may be that of others, or NULL if they are too long.
+ * Returns the entry of the pair that has the strings, or NULL.
  */
 
 static ngx_mcp_memo_entry_t *
-ngx_mcp_memo_find(ngx_str_t *parts, ngx_uint_t n, u_char *input, size_t *len)
+ngx_mcp_memo_find(ngx_mcp_memo_entry_t *pair, u_char *input, size_t len)
+{
+    if (ngx_mcp_memo_is(&pair[0], input, len)) {
+        return &pair[0];
+    }
+
+    return ngx_mcp_memo_is(&pair[1], input, len) ? &pair[1] : NULL;
+}
+
+
+/*
+ * Fills "input" with the strings, and *len with their length.  Returns the
+ * pair for them, or NULL if they are too long.
+ */
+
+static ngx_mcp_memo_entry_t *
+ngx_mcp_memo_pair(ngx_str_t *parts, ngx_uint_t n, u_char *input, size_t *len)
 {
     *len = ngx_mcp_memo_input(input, parts, n);
 
@@ -114,7 +144,7 @@ ngx_mcp_memo_find(ngx_str_t *parts, ngx_uint_t n, u_char *input, size_t *len)
         return NULL;
     }
 
-    return &ngx_mcp_memo_entries[ngx_mcp_memo_hash(input, *len)];
+    return ngx_mcp_memo_pairs[ngx_mcp_memo_hash(input, *len)];
 }
 
 
@@ -156,7 +186,7 @@ ngx_mcp_memo_input(u_char *input, ngx_str_t *parts, ngx_uint_t n)
 
 
 /*
- * Returns the number of an entry.  The strings are long, and this takes a fifth
+ * Returns the number of a pair.  The strings are long, and this takes a fifth
  * of the instructions of ngx_murmur_hash2(): a multiplication for each word, by
  * 2^64 / 1.618, whose upper bits depend on all bits below.
  */

@@ -32,9 +32,9 @@
 ngx_uint_t ngx_mcp_memo_get(ngx_str_t *parts, ngx_uint_t n, u_char *value);
 
 /*
- * Keeps "value" for n strings, in place of an older entry.  Does nothing if
- * they are too long.  Call it for what was found to be genuine only: who sends
- * something else does not evict it.
+ * Keeps "value" for n strings, in place of the oldest of two entries.  Does
+ * nothing if they are too long.  Call it for what was found to be genuine only:
+ * who sends something else does not evict it.
  */
 
 void ngx_mcp_memo_put(ngx_str_t *parts, ngx_uint_t n, u_char *value);

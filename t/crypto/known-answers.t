@@ -478,4 +478,47 @@ is(ask('random', 1 << 31), 'error', 'there are no 2 GB of random bytes');
 isnt(ask('random', 32), ask('random', 32), 'random bytes are other ones');
 like(ask('random', 32), qr/\Aok [0-9a-f]{64}\z/, 'as many as were asked for');
 
+# two entries of a worker have the same hash, the oldest one goes for the third
+
+my ($mine, @other) = map { hex_of("pair $_") } 0 .. 20_000;
+
+
+# The first of the others with which "mine" has lost its place, put after those
+# given.
+
+sub displaces {
+    my @before = @_;
+
+    ask('forget', $_) for $mine, @before;
+    ask('put', '61', $_) for $mine, @before;
+
+    for my $other (@other) {
+        ask('put', '62', $other);
+        return $other if ask('get', $mine) eq 'none';
+    }
+
+    return;
+}
+
+
+my $second = displaces();
+my $first  = displaces($second);
+
+ask('forget', $_) for $mine, $first, $second;
+ask('put', '61', $mine);
+ask('put', '62', $first);
+is(ask('get', $mine), ' 61', 'a pair of entries: the older one stays');
+is(ask('get', $first), ' 62', 'beside the newer one');
+ask('put', '63', $mine);
+is(ask('get', $first), ' 62', 'the older one changes: the newer one stays');
+ask('put', '64', $second);
+is(ask('get', $mine), 'none', 'a third one takes the place of the oldest');
+is(ask('get', $first), ' 62', 'and not of the other one');
+is(ask('get', $second), ' 64', 'and is known');
+ask('forget', $second);
+is(ask('get', $second), 'none', 'one is forgotten');
+is(ask('get', $first), ' 62', 'the other one is not');
+ask('put', '65', $mine);
+is(ask('get', $first), ' 62', 'and stays, as there is room');
+
 finish();

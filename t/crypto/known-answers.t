@@ -501,24 +501,24 @@ sub displaces {
 }
 
 
-my $second = displaces();
-my $first  = displaces($second);
+my $newest = displaces();
+my $newer  = displaces($newest);
 
-ask('forget', $_) for $mine, $first, $second;
+ask('forget', $_) for $mine, $newer, $newest;
 ask('put', '61', $mine);
-ask('put', '62', $first);
+ask('put', '62', $newer);
 is(ask('get', $mine), ' 61', 'a pair of entries: the older one stays');
-is(ask('get', $first), ' 62', 'beside the newer one');
+is(ask('get', $newer), ' 62', 'beside the newer one');
 ask('put', '63', $mine);
-is(ask('get', $first), ' 62', 'the older one changes: the newer one stays');
-ask('put', '64', $second);
+is(ask('get', $newer), ' 62', 'the older one changes: the newer one stays');
+ask('put', '64', $newest);
 is(ask('get', $mine), 'none', 'a third one takes the place of the oldest');
-is(ask('get', $first), ' 62', 'and not of the other one');
-is(ask('get', $second), ' 64', 'and is known');
-ask('forget', $second);
-is(ask('get', $second), 'none', 'one is forgotten');
-is(ask('get', $first), ' 62', 'the other one is not');
+is(ask('get', $newer), ' 62', 'and not of the other one');
+is(ask('get', $newest), ' 64', 'and is known');
+ask('forget', $newest);
+is(ask('get', $newest), 'none', 'one is forgotten');
+is(ask('get', $newer), ' 62', 'the other one is not');
 ask('put', '65', $mine);
-is(ask('get', $first), ' 62', 'and stays, as there is room');
+is(ask('get', $newer), ' 62', 'and stays, as there is room');
 
 finish();

@@ -100,9 +100,13 @@ sub is_held { my ($id, $key) = @_; return tool($id, 'hold',
             "$key ends: another one starts");
     }
 
-    # the calls of a user that wait in several workers have no order
+    # the calls of a user that wait in several workers have no order, nor have
+    # the three that ran at once
 
-    is(keys_run() =~ s/\d//gr, 'a a b a b c b', 'users in turn');
+    my @run = split ' ', keys_run() =~ s/\d//gr;
+
+    is(join(' ', sort(@run[0 .. 2]), @run[3 .. 6]), 'a a b a b c b',
+        'users in turn');
 
     $frappe->open_gate(qw(b2 c1 b3 c2));
     ok(run_until(sub { !grep { !$_->ended } @all }), 'all are answered');

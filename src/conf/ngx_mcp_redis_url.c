@@ -472,7 +472,6 @@ ngx_mcp_redis_url_resolve(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
     ngx_memzero(&u, sizeof(ngx_url_t));
 
     u.url = rcf->name;
-    u.default_port = NGX_MCP_REDIS_PORT;
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

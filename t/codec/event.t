@@ -71,6 +71,13 @@ alloc($_, 5 * $MIB) for 'a' .. 'c';
 cmp_ok($sizes[2], '<', 11 * $MIB, 'of three blocks of 5 MB two are kept');
 cmp_ok($sizes[2], '>=', 10 * $MIB, 'but no fewer');
 
+alloc('a', 6 * $MIB);
+alloc('b', 6 * $MIB);
+release('a');
+cmp_ok(release('b'), '>=', 12 * $MIB, '12 MB in two blocks are kept');
+alloc('c', 6 * $MIB + 1);
+cmp_ok(release('c'), '<', 12 * $MIB, 'one byte more is not');
+
 alloc('d', 12 * $MIB);
 cmp_ok(release('d'), '<', 13 * $MIB, 'one of 12 MB is kept alone');
 is(alloc('e', 12 * $MIB), 'd', 'and used again');

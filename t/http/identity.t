@@ -299,8 +299,11 @@ called();
     my $before = $nginx->audit(0, 'stream.log');
 
     $stream->close;
-    is(($nginx->audit($before + 1, 'stream.log'))[-1]{client},
-        'claude-code/2.1.5', 'the line of the stream has the client');
+
+    my ($line) = reverse $nginx->audit($before + 1, 'stream.log');
+
+    is("$line->{client} $line->{version}", 'claude-code/2.1.5 2025-06-18',
+        'the line of the stream has the client');
 }
 
 finish();

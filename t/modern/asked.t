@@ -101,6 +101,7 @@ for my $method ('server/discover', 'initialize') {
     run_until(sub { $answer->ended });
     is_unavailable_answer($answer, 8,
         "$method: the worker stops, it is 200, -32603");
+    $answer->{conn}->close;
     $held{$method} = 0;
     is(discover($nginx, 9)->status, 200, "$method: the new worker answers");
     is($asked{$method}, 2, "$method: it asks for itself");

@@ -37,9 +37,10 @@ static const char  *forward_headers_never[] = {
     "content-encoding", "content-length", "content-type", "cookie", "expect",
     "frappe-authorization-source", "host", "http2-settings", "keep-alive",
     "mcp-session-id", "proxy-authorization", "proxy-connection", "te",
-    "trailer", "transfer-encoding", "upgrade", "x-forwarded-for",
-    "x-forwarded-host", "x-forwarded-proto", "x-frappe-csrf-token",
-    "x-frappe-site-name", "x-real-ip", "x-use-x-accel-redirect", NULL
+    "trailer", "transfer-encoding", "upgrade", "x-assistant-client-id",
+    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+    "x-frappe-csrf-token", "x-frappe-site-name", "x-real-ip",
+    "x-use-x-accel-redirect", NULL
 };
 
 static const char  *forward_headers_always[] = {

@@ -52,6 +52,7 @@ static void modern_check_id(modern_model_t *m, ngx_uint_t response);
 static void modern_check_result(modern_model_t *m, size_t i, size_t k);
 static void modern_check_error(modern_model_t *m, size_t i, size_t k);
 static ngx_uint_t modern_is_error(modern_model_t *m, size_t i, long *code);
+static long modern_number(const uint8_t *text, strict_value_t *v);
 static void modern_same(modern_model_t *m, size_t i, size_t k,
     modern_added_t *added, const char *except, const char *except2);
 static size_t modern_next(strict_json_t *j, size_t object, size_t i);
@@ -388,8 +389,7 @@ modern_check_error(modern_model_t *m, size_t i, size_t k)
     j = strict_json_member(&m->out, k, "code", &n);
 
     if (n != 1
-        || strtol((char *) m->out.text + m->out.values[j].start, NULL, 10)
-           != expected
+        || modern_number(m->out.text, &m->out.values[j]) != expected
         || (m->code != expected && expected > -100000 && expected < 100000))
     {
         fuzz_fail("%ld becomes %ld: %ld", code, expected, (long) m->code);
@@ -466,9 +466,29 @@ modern_is_error(modern_model_t *m, size_t i, long *code)
         }
     }
 
-    *code = strtol((char *) m->src.text + v->start, NULL, 10);
+    *code = modern_number(m->src.text, v);
 
     return 1;
+}
+
+
+/*
+ * An integer; the text has no NUL.  Of one that is too long strtol() makes the
+ * largest or the smallest.
+ */
+
+static long
+modern_number(const uint8_t *text, strict_value_t *v)
+{
+    char    number[32];
+    size_t  len;
+
+    len = ngx_min(v->end - v->start, sizeof(number) - 1);
+
+    ngx_memcpy(number, text + v->start, len);
+    number[len] = '\0';
+
+    return strtol(number, NULL, 10);
 }
 
 

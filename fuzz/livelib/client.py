@@ -168,13 +168,15 @@ class Canary:
     def wanted(self, body):
         """An expression for the answer to a call.
 
-        It is the backend's, or says truly that nothing was sent: the backend
-        may just have closed the connection that nginx has kept.
+        It is the backend's, or says that there was none: the backend may just
+        have closed the connection that nginx has kept, before the call was
+        sent on it or while it was.
         """
 
         return re.escape(self.backend.exact_answer(self.name, body)) \
             + rb'|\{"jsonrpc":"2\.0","id":(\d+),"error":\{"code":-32003,"mess' \
-              rb'age":"Backend unavailable","data":\{"executed":"no"\}\}\}'
+              rb'age":"Backend unavailable","data":\{"executed":' \
+              rb'"(?:no|unknown)"\}\}\}'
 
     def is_wanted(self, want, got):
         found = re.fullmatch(want, got)

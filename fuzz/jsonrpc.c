@@ -3,7 +3,7 @@
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
  * Messages of clients: the scan (codec/ngx_mcp_jsonrpc.c), the envelope, and
- * the message that is built for Frappe (session/ngx_mcp_task_call.c), against the
+ * the message that session/ngx_mcp_task_call.c builds for Frappe, against the
  * strict parser.
  *
  * The scan accepts what the rules in message_model() accept, and finds the same

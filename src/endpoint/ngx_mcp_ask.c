@@ -5,9 +5,10 @@
  * What the module itself asks a backend: one message, sent as a call of the
  * user whose request needs to know the answer.
  *
- * A question is the sink of its task.  It lives in a pool of its own, from the
- * call until its task has ended, and goes on if nobody waits for it any more:
- * the next request needs the answer.  It does not own the requests that wait.
+ * A question is the sink of its task and has a pool of its own, which is
+ * destroyed when the task has ended.  The task also runs to its end if all
+ * requests that waited have left, since the next request needs the answer.  A
+ * question does not own the requests that wait.
  */
 
 #include "ngx_mcp_ask.h"

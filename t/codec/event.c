@@ -5,8 +5,8 @@
  *     alloc SLOT SIZE    an event with room for SIZE bytes
  *     free SLOT
  *
- * The answer has the slot whose freed event is the new one, or "-", and how many
- * bytes of malloc() are in use, less those at the first command.
+ * The answer has the slot whose freed event is the new one, or "-", and the
+ * number of bytes of malloc() in use, less those at the first command.
  */
 
 #include <ngx_config.h>

@@ -471,7 +471,7 @@ openssl_free(void *p, const char *file, int line)
 }
 
 
-/* The exit status: 0, 1 if errors are left, 2 if it makes no N-th allocation. */
+/* The exit status: 0; 1 if errors are left; 2 if there is no N-th allocation */
 
 static int
 fail_at(ngx_uint_t from, ngx_uint_t n)

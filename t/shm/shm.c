@@ -15,8 +15,8 @@
  * waited has got a place.
  *
  * Replaced are: the sockets of workers, the timers, the clocks, the mutex,
- * usleep(), sched_yield() and malloc(), which counts blocks and can refuse large
- * ones.
+ * usleep(), sched_yield() and malloc(), which counts blocks and can refuse
+ * large ones.
  */
 
 #include <errno.h>

@@ -123,6 +123,12 @@ challenge_check(ngx_str_t *given, ngx_str_t *value, ngx_str_t *url,
         return;
     }
 
+    /* the module adds a scheme and parameters of its own */
+
+    if (in.n > CHALLENGE_MAX - 8) {
+        return;
+    }
+
     fuzz_check(challenge_parse(value, &out) && out.n,
                "the challenge is well-formed");
 

@@ -468,10 +468,9 @@ $nginx->quit;
 
     $names->delay(undef);
     $clock->advance(2);
-    $redis->cut;
-    wait_failure($nginx, 'cmd');
     my $asked = $names->asked('redis.test');
-    $clock->advance(3);
+    $redis->cut;
+    wait_failure($nginx, $_) for qw(cmd sub);
     run_until(sub { $names->asked('redis.test') > $asked });
     settle($nginx);
     $clock->advance(15);

@@ -20,6 +20,7 @@
 
 #include "ngx_mcp_backend_era.h"
 #include "ngx_mcp_discover_result.h"
+#include "ngx_mcp_outcome.h"
 #include "ngx_mcp_protocol_version.h"
 #include "ngx_mcp_response.h"
 #include "ngx_mcp_session_timers.h"
@@ -270,22 +271,7 @@ ngx_mcp_backend_era_keep(u_char *key, u_char *site,
 static ngx_uint_t
 ngx_mcp_backend_era_conclusive(ngx_mcp_ask_answer_t *answer)
 {
-    if (answer->response.len) {
-        return 1;
-    }
-
-    switch (answer->status) {
-
-    case NGX_HTTP_UNAUTHORIZED:
-    case NGX_HTTP_FORBIDDEN:
-    case NGX_HTTP_REQUEST_TIME_OUT:
-    case NGX_HTTP_TOO_MANY_REQUESTS:
-        return 0;
-
-    default:
-        return answer->status >= NGX_HTTP_BAD_REQUEST
-               && answer->status < NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    return answer->response.len || ngx_mcp_outcome_unknown(answer->status);
 }
 
 

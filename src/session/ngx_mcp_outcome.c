@@ -516,3 +516,21 @@ ngx_mcp_outcome_executed(ngx_mcp_task_t *task)
 
     return "unknown";
 }
+
+
+ngx_uint_t
+ngx_mcp_outcome_unknown(ngx_uint_t status)
+{
+    switch (status) {
+
+    case NGX_HTTP_UNAUTHORIZED:
+    case NGX_HTTP_FORBIDDEN:
+    case NGX_HTTP_REQUEST_TIME_OUT:
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+        return 0;
+
+    default:
+        return status >= NGX_HTTP_BAD_REQUEST
+               && status < NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}

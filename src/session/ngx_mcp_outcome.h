@@ -39,6 +39,13 @@ typedef enum {
 void ngx_mcp_outcome_classify(ngx_mcp_call_t *call);
 
 /*
+ * Returns whether a backend that answers with this status does not know what
+ * it was asked: a 4xx that says nothing of the user or of its load.
+ */
+
+ngx_uint_t ngx_mcp_outcome_unknown(ngx_uint_t status);
+
+/*
  * Notes for /health whether Frappe has given a usable answer; a call that was
  * cancelled says nothing.
  */

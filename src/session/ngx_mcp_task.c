@@ -335,20 +335,10 @@ ngx_mcp_task_over(ngx_mcp_session_t *s)
 static ngx_uint_t
 ngx_mcp_task_unknown(ngx_mcp_task_t *task)
 {
-    ngx_uint_t  status;
-
-    if (task->sink == NULL || !task->sink->probe || !task->call->answered) {
-        return 0;
-    }
-
-    status = task->call->status;
-
-    return status >= NGX_HTTP_BAD_REQUEST
-           && status < NGX_HTTP_INTERNAL_SERVER_ERROR
-           && status != NGX_HTTP_UNAUTHORIZED
-           && status != NGX_HTTP_FORBIDDEN
-           && status != NGX_HTTP_REQUEST_TIME_OUT
-           && status != NGX_HTTP_TOO_MANY_REQUESTS;
+    return task->sink
+           && task->sink->probe
+           && task->call->answered
+           && ngx_mcp_outcome_unknown(task->call->status);
 }
 
 

@@ -27,6 +27,7 @@ use MCPTest::Metrics;
 use MCPTest::Nginx;
 use MCPTest::Proxy;
 use MCPTest::Redis;
+use MCPTest::RedisCluster;
 use MCPTest::Stream;
 
 our @EXPORT = qw(

@@ -90,7 +90,8 @@ sub free_port {
 #   call, user     further directives of the internal locations
 #   settings       instead of the mcp_sse_ lines of the http level
 #   locations      whole locations
-#   redis          an MCPTest::Redis, or a URL: mcp_sse_redis and mcp_sse_key
+#   redis          an MCPTest::Redis, an object of another class with url() and
+#                  parameters(), or a URL: mcp_sse_redis and mcp_sse_key
 #   redis_opt      further parameters of mcp_sse_redis; its two time-outs are 5s
 #                  unless they are here
 #   key_file       of mcp_sse_key (redis: the same one for all instances)
@@ -189,7 +190,9 @@ sub _redis {
 
     if (defined $redis) {
         my $url = ref $redis ? $redis->url : $redis;
-        my $parameters = defined $opt->{redis_opt} ? " $opt->{redis_opt}" : '';
+        my $parameters = join '', map { " $_" } grep { defined }
+            ref $redis && $redis->can('parameters') ? $redis->parameters : (),
+            $opt->{redis_opt};
 
         # long time-outs: a busy machine must not make Redis count as lost
 

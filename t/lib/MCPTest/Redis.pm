@@ -61,6 +61,11 @@ sub need {
 }
 
 
+# Whether tests of faults run fewer cases: sanitizers make nginx slow.
+
+sub short { return $ENV{MCP_SSE_SANITIZE} }
+
+
 # Starts a server on a port and on a Unix socket.  Options, all of them
 # optional:
 #
@@ -240,7 +245,7 @@ sub _gone {
     my $gone = run_until(sub { waitpid($pid, WNOHANG) != 0 }, $timeout);
 
     if ($gone) {
-        delete $self->{pid};
+        delete @{$self}{qw(pid paused)};
         $self->_forget;
     }
 
@@ -307,8 +312,29 @@ sub forget_data {
 
 # Stops the process (SIGSTOP): it does not answer, but its connections stay.
 
-sub pause { my ($self) = @_; kill STOP => $self->{pid}; return }
-sub cont  { my ($self) = @_; kill CONT => $self->{pid}; return }
+sub pause {
+    my ($self) = @_;
+
+    kill STOP => $self->{pid};
+    $self->{paused} = 1;
+
+    return;
+}
+
+
+sub cont {
+    my ($self) = @_;
+
+    kill CONT => $self->{pid};
+    delete $self->{paused};
+
+    return;
+}
+
+
+# Whether it runs and is not paused.
+
+sub answers { return $_[0]{pid} && !$_[0]{paused} }
 
 
 # ---- commands

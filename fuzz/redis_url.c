@@ -46,7 +46,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         /* to nginx, "unix:" with a port is a socket */
 
-        if (rcf && !fuzz_request_is(&rcf->host, "unix")) {
+        if (rcf && ngx_strncasecmp(rcf->name.data, (u_char *) "unix", 4) != 0) {
 
             fuzz_conf(&redis_url_in, &cf, "mcp_sse_redis");
             redis_url_print(&cf, rcf);
@@ -81,20 +81,23 @@ redis_url_read(ngx_conf_t *cf)
 static void
 redis_url_values(ngx_mcp_redis_conf_t *rcf, ngx_str_t *url)
 {
-    u_char  *p;
+    u_char                  *p;
+    ngx_mcp_redis_server_t  *server;
 
-    fuzz_check((rcf->host.len != 0) == (rcf->path.len == 0),
-               "there is a host or a path");
-    fuzz_check(rcf->port && rcf->database >= 0
-               && rcf->timeout && rcf->connect_timeout
+    server = rcf->servers->elts;
+
+    fuzz_check(rcf->servers->nelts == 1 && server->name.len
+               && (server->host.len ? server->port != 0
+                                    : server->naddrs == 1),
+               "there is a server");
+    fuzz_check(rcf->database >= 0 && rcf->timeout && rcf->connect_timeout
                && rcf->timeout <= NGX_MAX_INT_T_VALUE
                && rcf->prefix.len <= NGX_MCP_REDIS_MAX_PREFIX_LEN,
                "values are in their ranges");
-    fuzz_check(rcf->host.len
+    fuzz_check(server->host.len
                ? ngx_strncasecmp(url->data, (u_char *) "redis://", 8) == 0
                : ngx_strncasecmp(url->data, (u_char *) "unix:", 5) == 0
-                 && rcf->path.data[0] == '/'
-                 && rcf->path.data[rcf->path.len] == '\0',
+                 && server->name.data[0] == '/',
                "the scheme tells which");
 
     /* what follows the last "@", if there is a password */
@@ -106,9 +109,9 @@ redis_url_values(ngx_mcp_redis_conf_t *rcf, ngx_str_t *url)
             p--;
         }
 
-        fuzz_check(rcf->name.data >= p || rcf->path.len,
+        fuzz_check(rcf->name.data >= p || server->host.len == 0,
                    "the name for logs has no password");
-        fuzz_check(rcf->path.len == 0
+        fuzz_check(server->host.len
                    || ngx_strncmp(p, rcf->name.data, rcf->name.len) == 0,
                    "the name for logs has no password");
     }
@@ -118,21 +121,24 @@ redis_url_values(ngx_mcp_redis_conf_t *rcf, ngx_str_t *url)
 static void
 redis_url_print(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 {
-    ngx_str_t  user, password;
+    ngx_str_t                user, password;
+    ngx_mcp_redis_server_t  *server;
+
+    server = rcf->servers->elts;
 
     user = redis_url_encode(&rcf->user);
     password = redis_url_encode(&rcf->password);
 
-    if (rcf->host.len) {
-        fuzz_conf_format(cf, "redis://%V%s%V%s%V:%ui/%i", &user,
+    if (server->host.len) {
+        fuzz_conf_format(cf, "redis://%V%s%V%s%V/%i", &user,
                          password.len ? ":" : "", &password,
-                         password.len ? "@" : "", &rcf->host,
-                         (ngx_uint_t) rcf->port, rcf->database);
+                         password.len ? "@" : "", &server->name,
+                         rcf->database);
 
     } else {
         fuzz_conf_format(cf, "unix://%V%s%V%s%V?db=%i",
                          &user, password.len ? ":" : "", &password,
-                         password.len ? "@" : "", &rcf->path, rcf->database);
+                         password.len ? "@" : "", &rcf->name, rcf->database);
     }
 
     fuzz_conf_format(cf, "prefix=%V", &rcf->prefix);
@@ -164,12 +170,17 @@ redis_url_encode(ngx_str_t *s)
 static void
 redis_url_same(ngx_mcp_redis_conf_t *a, ngx_mcp_redis_conf_t *b)
 {
-    fuzz_check(fuzz_same(&a->host, &b->host)
-               && fuzz_same(&a->path, &b->path)
+    ngx_mcp_redis_server_t  *x, *y;
+
+    x = a->servers->elts;
+    y = b->servers->elts;
+
+    fuzz_check(fuzz_same(&x->name, &y->name)
+               && fuzz_same(&x->host, &y->host)
+               && x->port == y->port
                && fuzz_same(&a->user, &b->user)
                && fuzz_same(&a->password, &b->password)
                && fuzz_same(&a->prefix, &b->prefix)
-               && a->port == b->port
                && a->database == b->database
                && a->timeout == b->timeout
                && a->connect_timeout == b->connect_timeout,

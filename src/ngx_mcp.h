@@ -108,23 +108,53 @@ typedef enum {
 #define NGX_MCP_REDIS_MAX_PREFIX_LEN  128
 
 
+/* a Redis, a sentinel, or a node of a cluster */
+
+typedef struct {
+    ngx_str_t                    name;         /* for logs: HOST:PORT, or the
+                                                  path of a socket */
+    ngx_str_t                    host;         /* no port, no brackets; empty:
+                                                  unix socket */
+    in_port_t                    port;
+    ngx_addr_t                  *addrs;        /* NULL: by the resolver, at run
+                                                  time */
+    ngx_uint_t                   naddrs;
+} ngx_mcp_redis_server_t;
+
+
+typedef enum {
+    NGX_MCP_REDIS_PLAIN = 0,     /* the server is the master */
+    NGX_MCP_REDIS_SENTINEL,      /* the servers are sentinels */
+    NGX_MCP_REDIS_CLUSTER        /* they are nodes of a cluster */
+} ngx_mcp_redis_mode_e;
+
+
 /* mcp_sse_redis; in the pool of the cycle */
 
 typedef struct {
     ngx_str_t                    name;         /* for logs, without secrets */
-    ngx_str_t                    host;         /* empty: unix socket */
-    in_port_t                    port;
-    ngx_str_t                    path;         /* of the socket, with a NUL */
-    ngx_array_t                 *addresses;    /* of ngx_str_t, with a NUL; not
-                                                  used with a resolver */
+    ngx_mcp_redis_mode_e         mode;
+    ngx_array_t                 *servers;      /* of ngx_mcp_redis_server_t, at
+                                                  least one */
+    ngx_str_t                    master;       /* name of the sentinels' set */
     ngx_str_t                    user;
     ngx_str_t                    password;
+    ngx_str_t                    sentinel_user;
+    ngx_str_t                    sentinel_password;
     ngx_int_t                    database;
     ngx_str_t                    prefix;
+    ngx_uint_t                   slot;         /* of the prefix's {tag}: in a
+                                                  cluster */
     ngx_msec_t                   timeout;
     ngx_msec_t                   connect_timeout;
     ngx_resolver_t              *resolver;     /* or NULL */
     ngx_msec_t                   resolver_timeout;
+
+    unsigned                     tls:1;
+    ngx_ssl_t                   *ssl;          /* or NULL: no TLS */
+    ngx_flag_t                   ssl_verify;
+    ngx_str_t                    ssl_name;     /* of the certificate, and SNI;
+                                                  empty: the host */
 } ngx_mcp_redis_conf_t;
 
 

@@ -8,6 +8,7 @@
  */
 
 #include "ngx_mcp_redis_url.h"
+#include "ngx_mcp_redis_server.h"
 
 
 #define NGX_MCP_REDIS_PORT  6379       /* the default of Redis */
@@ -39,11 +40,6 @@ static const char *ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf,
     ngx_str_t *value);
 static const char *ngx_mcp_redis_url_time(ngx_msec_t *time, u_char *p,
     u_char *last);
-static ngx_uint_t ngx_mcp_redis_url_servers(ngx_resolver_t *resolver);
-static ngx_int_t ngx_mcp_redis_url_resolve(ngx_conf_t *cf,
-    ngx_mcp_redis_conf_t *rcf);
-static ngx_int_t ngx_mcp_redis_url_addresses(ngx_conf_t *cf,
-    ngx_mcp_redis_conf_t *rcf, ngx_url_t *u);
 
 
 char *
@@ -67,7 +63,6 @@ ngx_mcp_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rcf->timeout = NGX_CONF_UNSET_MSEC;
     rcf->connect_timeout = NGX_CONF_UNSET_MSEC;
-    rcf->port = NGX_MCP_REDIS_PORT;
 
     value = cf->args->elts;
 
@@ -281,22 +276,10 @@ ngx_mcp_redis_url_path(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
         last = query;
     }
 
-    rcf->path.len = last - rest->data;
+    rcf->name.data = rest->data;
+    rcf->name.len = last - rest->data;
 
-    if (rcf->path.len == 0 || rest->data[0] != '/') {
-        return "the path of a unix socket must begin with \"/\"";
-    }
-
-    rcf->path.data = ngx_pnalloc(cf->pool, rcf->path.len + 1);
-    if (rcf->path.data == NULL) {
-        return "no memory";
-    }
-
-    ngx_cpystrn(rcf->path.data, rest->data, rcf->path.len + 1);
-
-    rcf->name = rcf->path;
-
-    return NULL;
+    return ngx_mcp_redis_server_add_unix(cf, rcf, &rcf->name);
 }
 
 
@@ -309,7 +292,6 @@ ngx_mcp_redis_url_host(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     ngx_str_t *rest)
 {
     u_char      *slash, *last;
-    ngx_url_t    u;
     const char  *error;
 
     last = rest->data + rest->len;
@@ -326,31 +308,10 @@ ngx_mcp_redis_url_host(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
         last = slash;
     }
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
+    rcf->name.data = rest->data;
+    rcf->name.len = last - rest->data;
 
-    u.url.len = last - rest->data;
-    u.url.data = rest->data;
-    u.default_port = NGX_MCP_REDIS_PORT;
-    u.no_resolve = 1;
-
-    if (u.url.len == 0) {
-        return "it must have a host, \"redis://HOST[:PORT]\"";
-    }
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
-        return u.err ? u.err : "no memory";
-    }
-
-    if (u.family == AF_UNIX) {
-        return "a unix socket must be given as \"unix:/PATH\"";
-    }
-
-    rcf->name = u.url;
-    rcf->host = u.host;
-    rcf->port = u.port;
-
-    return ngx_mcp_redis_url_addresses(cf, rcf, &u) == NGX_OK
-           ? NULL : "no memory";
+    return ngx_mcp_redis_server_add(cf, rcf, &rcf->name, NGX_MCP_REDIS_PORT);
 }
 
 
@@ -430,92 +391,5 @@ ngx_mcp_redis_url_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    return ngx_mcp_redis_url_resolve(cf, mcf->redis);
-}
-
-
-/*
- * Returns whether the resolver has name servers: without the directive there
- * is one that has none.
- */
-
-static ngx_uint_t
-ngx_mcp_redis_url_servers(ngx_resolver_t *resolver)
-{
-#if (defined angie_version && angie_version >= 1012000)
-    return resolver->connections != NULL;
-#else
-    return resolver->connections.nelts != 0;
-#endif
-}
-
-
-static ngx_int_t
-ngx_mcp_redis_url_resolve(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
-{
-    ngx_url_t                  u;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    if (rcf->host.len == 0 || rcf->addresses->nelts) {
-        return NGX_OK;
-    }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (clcf->resolver && ngx_mcp_redis_url_servers(clcf->resolver)) {
-        rcf->resolver = clcf->resolver;
-        rcf->resolver_timeout = (clcf->resolver_timeout == NGX_CONF_UNSET_MSEC)
-                                ? 30000 : clcf->resolver_timeout;
-        return NGX_OK;
-    }
-
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    u.url = rcf->name;
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "%s in \"mcp_sse_redis\" \"%V\", a \"resolver\" at the "
-                      "http level would look it up at run time",
-                      u.err ? u.err : "no memory", &rcf->name);
-        return NGX_ERROR;
-    }
-
-    return ngx_mcp_redis_url_addresses(cf, rcf, &u);
-}
-
-
-/*
- * hiredis takes an address as a text without a port.
- */
-
-static ngx_int_t
-ngx_mcp_redis_url_addresses(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
-    ngx_url_t *u)
-{
-    ngx_str_t   *address;
-    ngx_uint_t   i;
-
-    rcf->addresses = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
-    if (rcf->addresses == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < u->naddrs; i++) {
-
-        address = ngx_array_push(rcf->addresses);
-        if (address == NULL) {
-            return NGX_ERROR;
-        }
-
-        address->data = ngx_pcalloc(cf->pool, NGX_SOCKADDR_STRLEN + 1);
-        if (address->data == NULL) {
-            return NGX_ERROR;
-        }
-
-        address->len = ngx_sock_ntop(u->addrs[i].sockaddr, u->addrs[i].socklen,
-                                     address->data, NGX_SOCKADDR_STRLEN, 0);
-    }
-
-    return NGX_OK;
+    return ngx_mcp_redis_server_resolve(cf, mcf->redis, "mcp_sse_redis");
 }

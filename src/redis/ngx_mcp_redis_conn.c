@@ -34,10 +34,11 @@
 
 
 static void ngx_mcp_redis_conn_start(void *data);
-static ngx_int_t ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn);
+static ngx_int_t ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn,
+    ngx_mcp_redis_server_t *server);
 static void ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx);
 static void ngx_mcp_redis_conn_connect_to(ngx_mcp_redis_conn_t *conn,
-    char *address);
+    ngx_addr_t *addr);
 static void ngx_mcp_redis_conn_connected(const redisAsyncContext *ac,
     int status);
 static void ngx_mcp_redis_conn_disconnected(const redisAsyncContext *ac,
@@ -97,32 +98,22 @@ ngx_mcp_redis_conn_start(void *data)
 {
     ngx_mcp_redis_conn_t  *conn = data;
 
-    ngx_str_t             *address;
-    ngx_mcp_redis_conf_t  *conf;
-
-    conf = conn->conf;
+    ngx_mcp_redis_server_t  *server;
 
     conn->timer.handler = ngx_mcp_redis_conn_timeout_handler;
-    ngx_mcp_timer_set(&conn->timer, conf->connect_timeout);
+    ngx_mcp_timer_set(&conn->timer, conn->conf->connect_timeout);
 
-    if (conf->host.len == 0) {
-        ngx_mcp_redis_conn_connect_to(conn, (char *) conf->path.data);
+    server = conn->conf->servers->elts;
+
+    if (server->addrs) {
+        ngx_mcp_redis_conn_connect_to(conn,
+            &server->addrs[conn->attempts % server->naddrs]);
         return;
     }
 
-    if (conf->resolver) {
-
-        if (ngx_mcp_redis_conn_resolve(conn) != NGX_OK) {
-            ngx_mcp_redis_conn_fail(conn, "no resolver");
-        }
-
-        return;
+    if (ngx_mcp_redis_conn_resolve(conn, server) != NGX_OK) {
+        ngx_mcp_redis_conn_fail(conn, "no resolver");
     }
-
-    address = conf->addresses->elts;
-    address += conn->attempts % conf->addresses->nelts;
-
-    ngx_mcp_redis_conn_connect_to(conn, (char *) address->data);
 }
 
 
@@ -132,7 +123,8 @@ ngx_mcp_redis_conn_start(void *data)
  */
 
 static ngx_int_t
-ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn)
+ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn,
+    ngx_mcp_redis_server_t *server)
 {
     ngx_resolver_ctx_t  *ctx;
 
@@ -142,7 +134,7 @@ ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn)
         return NGX_ERROR;
     }
 
-    ctx->name = conn->conf->host;
+    ctx->name = server->host;
     ctx->handler = ngx_mcp_redis_conn_resolved;
     ctx->data = conn;
     ctx->timeout = conn->conf->resolver_timeout;
@@ -167,9 +159,10 @@ ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
 {
     ngx_mcp_redis_conn_t  *conn = ctx->data;
 
-    u_char       text[NGX_SOCKADDR_STRLEN + 1];
-    ngx_int_t    state;
-    ngx_uint_t   i;
+    ngx_int_t              state;
+    ngx_addr_t             addr;
+    ngx_uint_t             i;
+    ngx_sockaddr_t         sockaddr;
 
     state = ctx->state;
     conn->resolver_ctx = NULL;
@@ -177,9 +170,10 @@ ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
     if (state == NGX_OK) {
         i = conn->attempts % ctx->naddrs;
 
-        ngx_memzero(text, sizeof(text));
-        (void) ngx_sock_ntop(ctx->addrs[i].sockaddr, ctx->addrs[i].socklen,
-                             text, NGX_SOCKADDR_STRLEN, 0);
+        ngx_memcpy(&sockaddr, ctx->addrs[i].sockaddr, ctx->addrs[i].socklen);
+
+        addr.sockaddr = &sockaddr.sockaddr;
+        addr.socklen = ctx->addrs[i].socklen;
     }
 
     ngx_resolve_name_done(ctx);
@@ -189,24 +183,29 @@ ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
         return;
     }
 
-    ngx_mcp_redis_conn_connect_to(conn, (char *) text);
+    ngx_mcp_redis_conn_connect_to(conn, &addr);
 }
 
 
-/*
- * "address" is an IP address or the path of a socket.
- */
-
 static void
-ngx_mcp_redis_conn_connect_to(ngx_mcp_redis_conn_t *conn, char *address)
+ngx_mcp_redis_conn_connect_to(ngx_mcp_redis_conn_t *conn, ngx_addr_t *addr)
 {
-    redisAsyncContext  *ac;
+    u_char                   text[NGX_SOCKADDR_STRLEN + 1];
+    redisAsyncContext       *ac;
+    ngx_mcp_redis_server_t  *server;
+
+    server = conn->conf->servers->elts;
+
+    ngx_memzero(text, sizeof(text));
+    (void) ngx_sock_ntop(addr->sockaddr, addr->socklen, text,
+                         NGX_SOCKADDR_STRLEN, 0);
 
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp redis: %s connects to %s", conn->name, address);
+                   "mcp redis: %s connects to %s", conn->name, text);
 
-    ac = conn->conf->host.len ? redisAsyncConnect(address, conn->conf->port)
-                              : redisAsyncConnectUnix(address);
+    ac = server->host.len
+         ? redisAsyncConnect((char *) text, server->port)
+         : redisAsyncConnectUnix((char *) text + sizeof("unix:") - 1);
 
     if (ac == NULL) {
         ngx_mcp_redis_conn_fail(conn, "no memory");

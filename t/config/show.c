@@ -10,9 +10,10 @@
 
 typedef enum {
     SHOW_NUM,
-    SHOW_PORT,
+    SHOW_ENUM,       /* ngx_mcp_redis_mode_e */
     SHOW_STR,
     SHOW_LIST,       /* ngx_array_t * of ngx_str_t */
+    SHOW_SERVERS,    /* ngx_array_t * of ngx_mcp_redis_server_t */
     SHOW_VALUE       /* ngx_http_complex_value_t * */
 } show_kind_e;
 
@@ -92,12 +93,10 @@ static show_t  show_mains[] = {
 
 static show_t  show_redises[] = {
     show_redis(name, SHOW_STR),
-    show_redis(host, SHOW_STR),
-    show_redis(port, SHOW_PORT),
-    show_redis(path, SHOW_STR),
+    show_redis(mode, SHOW_ENUM),
+    show_redis(servers, SHOW_SERVERS),
     show_redis(user, SHOW_STR),
     show_redis(password, SHOW_STR),
-    show_redis(addresses, SHOW_LIST),
     show_redis(database, SHOW_NUM),
     show_redis(prefix, SHOW_STR),
     show_redis(timeout, SHOW_NUM),
@@ -160,6 +159,32 @@ show_list(ngx_array_t *list)
 }
 
 
+/* each as NAME|HOST|PORT|ADDRESS|ADDRESS... */
+
+static void
+show_servers(ngx_array_t *servers)
+{
+    u_char                   text[NGX_SOCKADDR_STRLEN];
+    size_t                   len;
+    ngx_uint_t               i, n;
+    ngx_mcp_redis_server_t  *s;
+
+    s = servers->elts;
+
+    for (i = 0; i < servers->nelts; i++) {
+        printf("%s%.*s|%.*s|%d", i ? "," : "",
+               (int) s[i].name.len, s[i].name.data,
+               (int) s[i].host.len, s[i].host.data, (int) s[i].port);
+
+        for (n = 0; n < s[i].naddrs; n++) {
+            len = ngx_sock_ntop(s[i].addrs[n].sockaddr, s[i].addrs[n].socklen,
+                                text, NGX_SOCKADDR_STRLEN, 1);
+            printf("|%.*s", (int) len, text);
+        }
+    }
+}
+
+
 static void
 show_member(u_char *p, show_kind_e kind)
 {
@@ -172,8 +197,8 @@ show_member(u_char *p, show_kind_e kind)
         printf("%lld", (long long) *(ngx_int_t *) p);
         return;
 
-    case SHOW_PORT:
-        printf("%d", (int) *(in_port_t *) p);
+    case SHOW_ENUM:
+        printf("%d", (int) *(ngx_mcp_redis_mode_e *) p);
         return;
 
     case SHOW_STR:
@@ -183,6 +208,10 @@ show_member(u_char *p, show_kind_e kind)
 
     case SHOW_LIST:
         show_list(*(ngx_array_t **) p);
+        return;
+
+    case SHOW_SERVERS:
+        show_servers(*(ngx_array_t **) p);
         return;
 
     case SHOW_VALUE:

@@ -331,24 +331,26 @@ for my $row (
 
 # ---- mcp_sse_redis
 
+# a server as NAME|HOST|PORT|ADDRESS...
+
+sub local_server { my $a = "127.0.0.1:$_[0]"; return "$a|127.0.0.1|$_[0]|$a" }
+
 my $keys = "mcp_sse_key $dir/keys;";
-my %tcp  = (host => '127.0.0.1', port => 6379, path => '', user => '',
-    password => '', database => 0, prefix => 'mcp:', timeout => 1000,
-    connect_timeout => 1000, resolver_timeout => 0,
-    name => '127.0.0.1', addresses => '127.0.0.1');
-my %unix = (%tcp, host => '', name => '/r.s', path => '/r.s',
-    addresses => '-');
+my %tcp  = (mode => 0, user => '', password => '', database => 0,
+    prefix => 'mcp:', timeout => 1000, connect_timeout => 1000,
+    resolver_timeout => 0, name => '127.0.0.1', servers => local_server(6379));
+my %unix = (%tcp, name => '/r.s', servers => '/r.s||0|unix:/r.s');
 my $long = 'p' x 128;
 
 for my $row (
     [ 'redis://127.0.0.1', %tcp ],
     [ 'REDIS://127.0.0.1/', %tcp ],
-    [ 'redis://127.0.0.1:1/7', %tcp, port => 1, database => 7,
-        name => '127.0.0.1:1' ],
-    [ 'redis://127.0.0.1:65535', %tcp, port => 65535,
+    [ 'redis://127.0.0.1:1/7', %tcp, servers => local_server(1),
+        database => 7, name => '127.0.0.1:1' ],
+    [ 'redis://127.0.0.1:65535', %tcp, servers => local_server(65535),
         name => '127.0.0.1:65535' ],
-    [ 'redis://[::1]:2/0', %tcp, port => 2, name => '[::1]:2',
-        host => '[::1]', addresses => '::1' ],
+    [ 'redis://[::1]:2/0', %tcp, name => '[::1]:2',
+        servers => '[::1]:2|::1|2|[::1]:2' ],
     [ 'redis://:p@127.0.0.1', %tcp, password => 'p' ],
     [ 'redis://u:p@127.0.0.1', %tcp, user => 'u', password => 'p' ],
     [ 'redis://u%41:p%2f@b:c@127.0.0.1/1', %tcp, user => 'uA',
@@ -364,7 +366,8 @@ for my $row (
     [ 'unix:/r.s', %unix ],
     [ 'unix:///r.s', %unix ],
     [ 'Unix:/r.s?db=9', %unix, database => 9 ],
-    [ 'unix:/a@b.s?db=0', %unix, name => '/a@b.s', path => '/a@b.s' ],
+    [ 'unix:/a@b.s?db=0', %unix, name => '/a@b.s',
+        servers => '/a@b.s||0|unix:/a@b.s' ],
     [ 'unix://u:p@/r.s?db=1', %unix, user => 'u', password => 'p',
         database => 1 ],
     [ 'unix::p@/r.s', %unix, password => 'p' ],
@@ -388,8 +391,7 @@ for my $row ([ 'resolver 127.0.0.1;', 30000 ],
         "$line mcp_sse_redis redis://r.invalid:7; $keys");
 
     is_deeply($shown->{redis}, { %tcp, name => 'r.invalid:7',
-        host => 'r.invalid', port => 7, addresses => '',
-        resolver_timeout => $time }, "a name with $line");
+        servers => 'r.invalid:7|r.invalid|7', resolver_timeout => $time }, "a name with $line");
 }
 
 {

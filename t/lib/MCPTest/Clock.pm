@@ -11,6 +11,8 @@ package MCPTest::Clock;
 # within half a second.  Those of Redis and of the test stay.  Skips all tests
 # of the file where no library can be preloaded; call new() before
 # start_nginx().
+#
+# new(redis => 1) is for a redis-server of its own, in its environment (env).
 
 use strict;
 use warnings;
@@ -21,7 +23,7 @@ use MCPTest::Preload;
 
 
 sub new {
-    my ($class) = @_;
+    my ($class, %opt) = @_;
 
     my $dir = File::Temp->newdir;
 
@@ -31,7 +33,7 @@ sub new {
 
     open my $file, '+>', "$dir/ahead" or die "ahead: $!\n";
 
-    my $library = MCPTest::Preload->new(<<"END");
+    my $library = MCPTest::Preload->new(<<"END", %opt);
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -116,6 +116,11 @@ sub resume {
     @ways = qw(up down) unless @ways;
     @{ $self->{held} }{@ways} = (0) x @ways;
     @{ $self->{lost} }{@ways} = (0) x @ways;
+
+    if (grep { $_ eq 'down' } @ways) {
+        delete $_->{held} for $self->pairs;
+    }
+
     $self->_update;
 
     return;
@@ -154,7 +159,8 @@ sub _update {
     my ($self) = @_;
 
     for my $pair ($self->pairs) {
-        $pair->{$_}{paused} = $self->{held}{$_} for qw(up down);
+        $pair->{up}{paused}   = $self->{held}{up};
+        $pair->{down}{paused} = $self->{held}{down} || $pair->{held};
     }
 
     return;
@@ -236,9 +242,25 @@ sub port {
 }
 
 
+# The port of the client.
+
+sub client_port {
+    my ($self) = @_;
+
+    return (Socket::unpack_sockaddr_in(getpeername $self->{up}{sock}))[0];
+}
+
+
 # Holds what the server sends to this client until the proxy's resume().
 
-sub pause { $_[0]{down}{paused} = 1; return }
+sub pause {
+    my ($self) = @_;
+
+    $self->{held} = 1;
+    $self->{proxy}->_update;
+
+    return;
+}
 
 
 sub end {

@@ -75,6 +75,9 @@ sub short { return $ENV{MCP_SSE_SANITIZE} }
 #   appendonly     true to keep the data over restart(), even kill9()
 #   replicaof      another of these objects
 #   config         a list of further lines for redis.conf
+#   rewritten      true: what CONFIG REWRITE has written counts when the server
+#                  is started again
+#   env            { NAME => value } for the environment of the process
 #   started        0: choose the address, but do not start the server
 
 sub start {
@@ -136,11 +139,17 @@ sub url {
 }
 
 
+sub program { return binary() }
+
+
 sub _configure {
     my ($self) = @_;
 
     my %opt   = %{ $self->{opt} };
     my $dir   = $self->{dir};
+
+    return if $opt{rewritten} && -e "$dir/redis.conf";
+
     my @lines = (
         'bind 127.0.0.1',
         "port $self->{port}",
@@ -185,7 +194,7 @@ sub run {
 
     return 1 if $self->{pid};
 
-    my $server = binary() or die "no redis-server\n";
+    my $server = $self->program or die "no redis-server\n";
 
     chmod 0755, $self->{dir};
     $self->_configure;
@@ -198,6 +207,7 @@ sub run {
         open STDOUT, '>>', "$self->{dir}/log";
         open STDERR, '>&', \*STDOUT;
         MCPTest::Nginx::_end_with_parent();
+        %ENV = (%ENV, %{ $self->{opt}{env} || {} });
         exec $server, "$self->{dir}/redis.conf" or _exit(127);
     }
 

@@ -13,6 +13,9 @@ package MCPTest::FakeRedis;
 #
 # The function returns the bytes of the reply; undef: as Redis would; an empty
 # string: no reply; \'close': the connection is closed.
+#
+# With tls => { cert, key, ... } it speaks TLS (MCPTest::TLS), and heard() has
+# every byte that clients have said after the handshake.
 
 use strict;
 use warnings;
@@ -25,7 +28,7 @@ use MCPTest::Conn;
 
 
 sub new {
-    my ($class) = @_;
+    my ($class, %opt) = @_;
 
     socket(my $sock, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
     setsockopt($sock, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -43,7 +46,14 @@ sub new {
         conns    => [],
         accepted => 0,
         keys     => {},
+        heard    => '',
+        sessions => [],         # of TLS, also of closed connections
     }, $class;
+
+    if ($opt{tls}) {
+        require MCPTest::TLS;
+        $self->{tls} = MCPTest::TLS->new(%{ $opt{tls} });
+    }
 
     MCPTest::Conn::register($self);
 
@@ -52,10 +62,34 @@ sub new {
 
 
 sub port     { return $_[0]{port} }
-sub url      { return "redis://127.0.0.1:$_[0]{port}" }
+sub heard    { return $_[0]{heard} }
+sub sessions { return @{ $_[0]{sessions} } }
 sub name     { return "127.0.0.1:$_[0]{port}" }
 sub keys     { return $_[0]{keys} }
 sub accepted { return $_[0]{accepted} }
+
+
+# The URL for mcp_sse_redis.  Options: user, pass, host.
+
+sub url {
+    my ($self, %opt) = @_;
+
+    my $who = defined $opt{pass} ? ($opt{user} || '') . ":$opt{pass}\@" : '';
+
+    return ($self->{tls} ? 'rediss' : 'redis') . "://$who"
+        . ($opt{host} || '127.0.0.1') . ":$self->{port}";
+}
+
+
+# Another certificate, for connections from now on.
+
+sub use_certificate {
+    my ($self, %tls) = @_;
+
+    $self->{tls} = MCPTest::TLS->new(%tls);
+
+    return;
+}
 
 
 sub answer {
@@ -188,6 +222,12 @@ sub _read {
 
         $self->{accepted}++;
         push @{ $self->{conns} }, $conn;
+
+        if ($self->{tls}) {
+            $conn->{tls} = $self->{tls}->session;
+            push @{ $self->{sessions} }, $conn->{tls};
+        }
+
         MCPTest::Conn::register($conn);
         $conn->close if !$self->{accept}->($conn);
     }
@@ -206,6 +246,11 @@ use Errno qw(EAGAIN EINTR);
 
 sub send {
     my ($self, $bytes) = @_;
+
+    if ($self->{tls}) {
+        $self->{tls}->put($bytes);
+        $bytes = $self->{tls}->take;
+    }
 
     $self->{out} .= $bytes;
     $self->_write;
@@ -253,7 +298,7 @@ sub _write {
 sub _read {
     my ($self) = @_;
 
-    my $n = sysread $self->{sock}, $self->{in}, 262144, length $self->{in};
+    my $n = sysread $self->{sock}, my $bytes, 262144;
 
     if (!defined $n) {
         return if $! == EAGAIN || $! == EINTR;
@@ -261,6 +306,9 @@ sub _read {
     }
 
     return $self->close if $n == 0;
+
+    $bytes = $self->_decrypt($bytes) if $self->{tls};
+    $self->{in} .= $bytes;
 
     while (!$self->{closed} && $self->{in} =~ /\A\*(\d+)\r\n/) {
         my ($left, $at, @words) = ($1, $+[0]);
@@ -280,6 +328,22 @@ sub _read {
     }
 
     return;
+}
+
+
+# Bytes of the network: what the client has said with them.
+
+sub _decrypt {
+    my ($self, $bytes) = @_;
+
+    my $said = $self->{tls}->get($bytes);
+
+    $self->{redis}{heard} .= $said;
+    $self->{out} .= $self->{tls}->take;
+    $self->_write;
+    $self->close if $self->{tls}->error;
+
+    return $said;
 }
 
 

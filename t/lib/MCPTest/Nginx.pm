@@ -91,7 +91,8 @@ sub free_port {
 #   settings       instead of the mcp_sse_ lines of the http level
 #   locations      whole locations
 #   redis          an MCPTest::Redis, an object of another class with url() and
-#                  parameters(), or a URL: mcp_sse_redis and mcp_sse_key
+#                  parameters() or directives(), or a URL: mcp_sse_redis and
+#                  mcp_sse_key
 #   redis_opt      further parameters of mcp_sse_redis; its two time-outs are 5s
 #                  unless they are here
 #   key_file       of mcp_sse_key (redis: the same one for all instances)
@@ -200,7 +201,10 @@ sub _redis {
             $parameters .= " $name=5s" if $parameters !~ /(?:\A| )$name=/;
         }
 
-        $text = "    mcp_sse_redis $url$parameters;\n";
+        my $more = ref $redis && $redis->can('directives')
+            ? $redis->directives : '';
+
+        $text = "    mcp_sse_redis $url$parameters; $more\n";
     }
 
     my $file = defined $opt->{key_file} ? $opt->{key_file}

@@ -16,6 +16,7 @@ use File::Temp ();
 use POSIX qw(WNOHANG _exit);
 use Scalar::Util qw(blessed);
 
+use MCPTest::Certificates;
 use MCPTest::Conn qw(now hang_after run_until);
 use MCPTest::RESP;
 
@@ -78,6 +79,10 @@ sub short { return $ENV{MCP_SSE_SANITIZE} }
 #   rewritten      true: what CONFIG REWRITE has written counts when the server
 #                  is started again
 #   env            { NAME => value } for the environment of the process
+#   tls            1, or a certificate of MCPTest::Certificates->shared->make:
+#                  the port is one of TLS, and there is no other; the test's own
+#                  commands go through the Unix socket
+#   clients        with tls, 1: only clients with a certificate of that CA
 #   started        0: choose the address, but do not start the server
 
 sub start {
@@ -93,6 +98,8 @@ sub start {
             port  => MCPTest::Nginx::free_port(),
             owner => $$,
         }, $class;
+
+        $self->{tls} = _certificate($opt{tls}) if $opt{tls};
 
         push @all, $self;
 
@@ -118,7 +125,58 @@ sub pid  { return $_[0]{pid} }
 sub name { return "127.0.0.1:$_[0]{port}" }
 
 
-# The URL for mcp_sse_redis.  Options: user, pass, db, port (of a proxy),
+# The certificate of a server that tests do not care about is for 127.0.0.1 and
+# two names.
+
+my $usual;
+
+sub _certificate {
+    my ($given) = @_;
+
+    return $given if ref $given;
+
+    return $usual ||= MCPTest::Certificates->shared->make(
+        ip => [ '127.0.0.1' ], dns => [ 'localhost', 'redis.test' ]);
+}
+
+
+# Another certificate, for connections from now on.
+
+sub use_certificate {
+    my ($self, $cert) = @_;
+
+    $self->{tls} = $cert;
+    $self->cmd('CONFIG', 'SET', 'tls-cert-file', $cert->{cert},
+        'tls-key-file', $cert->{key});
+
+    return;
+}
+
+
+# What mcp_sse_redis needs beside url(): the CA of the certificate, and one of
+# the client where the server wants it.
+
+my $client;
+
+sub directives {
+    my ($self) = @_;
+
+    return '' if !$self->{tls};
+
+    my $certs = MCPTest::Certificates->shared;
+    my $lines = 'mcp_sse_redis_ssl_trusted_certificate ' . $certs->ca . ';';
+
+    if ($self->{opt}{clients}) {
+        $client ||= $certs->make(name => 'mcp', usage => 'clientAuth');
+        $lines .= "mcp_sse_redis_ssl_certificate $client->{cert};"
+            . "mcp_sse_redis_ssl_certificate_key $client->{key};";
+    }
+
+    return $lines;
+}
+
+
+# The URL for mcp_sse_redis.  Options: user, pass, db, host, port (of a proxy),
 # unix (true for the socket).
 
 sub url {
@@ -134,7 +192,8 @@ sub url {
     return 'unix:' . ($who eq '' ? '' : "//$who") . $self->unix
         . (defined $opt{db} ? "?db=$opt{db}" : '') if $opt{unix};
 
-    return "redis://${who}127.0.0.1:" . ($opt{port} || $self->{port})
+    return ($self->{tls} ? 'rediss' : 'redis') . "://$who"
+        . ($opt{host} || '127.0.0.1') . ':' . ($opt{port} || $self->{port})
         . (defined $opt{db} ? "/$opt{db}" : '');
 }
 
@@ -152,7 +211,7 @@ sub _configure {
 
     my @lines = (
         'bind 127.0.0.1',
-        "port $self->{port}",
+        $self->_ports,
         "unixsocket $dir/sock",
         'unixsocketperm 777',
         "dir $dir",
@@ -184,6 +243,24 @@ sub _configure {
     close $file or die "redis.conf: $!\n";
 
     return;
+}
+
+
+sub _ports {
+    my ($self) = @_;
+
+    return "port $self->{port}" if !$self->{tls};
+
+    return (
+        'port 0',
+        "tls-port $self->{port}",
+        "tls-cert-file $self->{tls}{cert}",
+        "tls-key-file $self->{tls}{key}",
+        'tls-ca-cert-file ' . MCPTest::Certificates->shared->ca,
+        'tls-auth-clients ' . ($self->{opt}{clients} ? 'yes' : 'no'),
+        'tls-replication yes',
+        'tls-session-caching no',
+    );
 }
 
 
@@ -354,7 +431,8 @@ sub answers { return $_[0]{pid} && !$_[0]{paused} }
 sub connect {
     my ($self, %opt) = @_;
 
-    my $conn = MCPTest::RESP->connect_to($self->{port});
+    my $conn = MCPTest::RESP->connect_to($self->{tls} ? $self->unix
+        : $self->{port});
     my $pass = exists $opt{pass} ? $opt{pass} : $self->{opt}{requirepass};
 
     $conn->cmd('AUTH', defined $opt{user} ? $opt{user} : (), $pass)

@@ -119,7 +119,7 @@ sub said {
 
     return grep { !defined $pattern || $_ =~ $pattern } map {
         my ($conn, @words) = @$_;
-        $words[2] = '...' if $words[0] eq 'PUBLISH';
+        $words[2] = '...' if $words[0] =~ /PUBLISH\z/;
         "@words";
     } splice @{ $self->{commands} };
 }
@@ -180,18 +180,18 @@ sub usual {
         return ':' . (defined delete $keys->{ $args[0] } ? 1 : 0) . "\r\n";
     }
 
-    if ($word eq 'SUBSCRIBE') {
+    if ($word =~ /\AS?SUBSCRIBE\z/) {
         my $n = 0;
 
         $conn->{channels}{$_} = 1 for @args;
-        return join '', map { $n++; "*3\r\n" . bulk('subscribe') . bulk($_)
+        return join '', map { $n++; "*3\r\n" . bulk(lc $word) . bulk($_)
             . ":$n\r\n" } @args;
     }
 
-    if ($word eq 'PUBLISH') {
+    if ($word =~ /\A(S?)PUBLISH\z/) {
         my @to = grep { $_->{channels}{ $args[0] } } @{ $self->{conns} };
 
-        $_->send(array('message', @args)) for @to;
+        $_->send(array(lc "$1message", @args)) for @to;
         return ':' . @to . "\r\n";
     }
 

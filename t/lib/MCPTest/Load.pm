@@ -370,6 +370,9 @@ sub statuses {
 #   lost      true: Redis is lost meanwhile, and /health must say so
 #   quiet     true: no client may notice, all messages are accepted
 #   foreign   statuses that messages for other instances may have (202, 503)
+#   healed    function that waits until Redis itself is well again; the last
+#             message that is refused is sent at most 2 s later (more on a busy
+#             machine)
 #
 # This does not measure how long a worker takes.  A worker that waits for Redis
 # does not answer before the fault ends, so fault() waits for answers first.
@@ -415,6 +418,11 @@ sub fault {
         $opt{end}->();
     }
 
+    if ($opt{healed}) {
+        Test::More::ok($opt{healed}->(), "$name: Redis recovers");
+        $opt{well} = now();
+    }
+
     Test::More::ok(MCPTest::wait_ready(@all)
         && run_until(sub { $self->well }),
         "$name: all instances recover without a restart");
@@ -425,6 +433,7 @@ sub fault {
     $self->stop;
 
     $self->_after($name, $from, $to, \%opt);
+    $self->_recovery($name, $from, $to, \%opt);
     $self->_logs($name, \@lines, now() - $from, \%opt);
 
     return;
@@ -481,6 +490,42 @@ sub _after {
 
     Test::More::is(scalar(grep { $_->ended } $self->streams), 0,
         "$name: no stream ends") if !$self->{reopen};
+
+    return;
+}
+
+
+# Notes what clients have seen, and for how long; with "healed", tests it.
+
+sub _recovery {
+    my ($self, $name, $from, $to, $opt) = @_;
+
+    my $last = $from;
+
+    for my $post ($self->sent($from, $to, 'foreign')) {
+        my $status = $post->{response} && $post->{response}->status || 0;
+
+        $last = $post->{sent} if $status != 202;
+    }
+
+    my $text = sub {
+        my %n = %{ $self->statuses($self->sent($from, $to, $_[0])) };
+
+        return join ' ', map { "$_ x $n{$_}" } sort keys %n;
+    };
+
+    Test::More::note(sprintf '%s: own sessions %s, others %s, Redis is well '
+        . 'after %.1f s, clients after %.1f s', $name, $text->('own'),
+        $text->('foreign'), ($opt->{well} || $from) - $from, $last - $from);
+
+    return if !$opt->{well};
+
+    my $bound = 2 * MCPTest::Conn::hang_after() / 60;
+
+    $bound *= 3 if $ENV{MCP_SSE_SANITIZE};
+
+    Test::More::cmp_ok($last, '<=', $opt->{well} + ($bound < 2 ? 2 : $bound),
+        "$name: no message is refused 2 s after Redis is well");
 
     return;
 }

@@ -58,8 +58,7 @@ sub need {
 #                       replicas and the sentinels, see cut_off()
 #   host                a name that the sentinels give instead of 127.0.0.1; it
 #                       must be in /etc/hosts: "localhost"
-#   tls                 { cert, key, ca }: names of files; servers and sentinels
-#                       speak TLS with others, not with the test
+#   tls                 as of MCPTest::Redis, for servers and sentinels
 #   env                 a list of { NAME => value }, the environment of servers
 #   name                of the set (mymaster)
 
@@ -101,14 +100,13 @@ sub _servers {
 
     my @all = map { MCPTest::Redis->start(started => 0,
         requirepass => $pass, users => $self->{users}, rewritten => 1,
+        tls => $self->{tls},
         env => $self->{env} && $self->{env}[$_]) } 0 .. $self->{replicas};
 
     $self->{servers} = \@all;
 
     for my $server (@all) {
-        $server->{tls_port} = MCPTest::Nginx::free_port() if $self->{tls};
-
-        my $port = $server->{tls_port} || $server->port;
+        my $port = $server->port;
 
         if ($self->{proxied}) {
             my $proxy = MCPTest::Proxy->new(port => $port);
@@ -118,7 +116,7 @@ sub _servers {
         }
 
         $server->{announced} = $port;
-        $server->{opt}{config} = [ $self->_tls($server),
+        $server->{opt}{config} = [ 'bind 127.0.0.1 -::1',
             'shutdown-timeout 0',
             "replica-announce-ip $self->{host}",
             "replica-announce-port $port",
@@ -131,22 +129,12 @@ sub _servers {
 }
 
 
-sub _tls {
-    my ($self, $server) = @_;
-
-    my $tls = $self->{tls} or return;
-
-    return "tls-port $server->{tls_port}", "tls-cert-file $tls->{cert}",
-        "tls-key-file $tls->{key}", "tls-ca-cert-file $tls->{ca}",
-        'tls-auth-clients no', 'tls-replication yes';
-}
-
-
 sub _sentinels {
     my ($self) = @_;
 
     my @all = map { MCPTest::Sentinel::Process->start(started => 0,
-        requirepass => $self->{sentinel_password}) } 1 .. $self->{number};
+        requirepass => $self->{sentinel_password}, tls => $self->{tls}) }
+        1 .. $self->{number};
     my ($master, @replicas) = $self->servers;
     my ($name, $host)       = @{$self}{qw(name host)};
 
@@ -156,13 +144,12 @@ sub _sentinels {
 
     for my $sentinel (@all) {
         $sentinel->{id} = join '', map { sprintf '%02x', rand 256 } 1 .. 20;
-        $sentinel->{tls_port} = MCPTest::Nginx::free_port() if $self->{tls};
     }
 
     for my $sentinel (@all) {
         my $pass = $self->{sentinel_password};
 
-        $sentinel->{opt}{config} = [ $self->_tls($sentinel),
+        $sentinel->{opt}{config} = [
             "sentinel myid $sentinel->{id}",
             $host eq '127.0.0.1' ? () : ('sentinel resolve-hostnames yes',
                 'sentinel announce-hostnames yes'),
@@ -177,9 +164,7 @@ sub _sentinels {
             map({ "sentinel known-replica $name $host $_->{announced}" }
                 @replicas),
             map({ "sentinel known-sentinel $name 127.0.0.1 "
-                . "$_->{announced} $_->{id}" }
-                grep { $_ != $sentinel } map { $_->{announced}
-                = $_->{tls_port} || $_->port; $_ } @all) ];
+                . $_->port . " $_->{id}" } grep { $_ != $sentinel } @all) ];
     }
 
     return !grep({ !$_->run } @all) && $self->agree;
@@ -203,7 +188,7 @@ sub url {
     MCPTest::secret($pass);
 
     my @hosts = $opt{hosts} ? @{ $opt{hosts} }
-        : map { "127.0.0.1:$_->{announced}" } $self->sentinels;
+        : map { $_->name } $self->sentinels;
 
     return 'redis' . ($self->{tls} ? 's' : '') . '://'
         . (defined $pass ? "$user:$pass\@" : '') . join(',', @hosts)
@@ -211,14 +196,44 @@ sub url {
 }
 
 
-# The parameters beside it.  Option: auth, the file of sentinel_auth.
+# The parameters beside it.  Option: auth, the text of the file of
+# sentinel_auth, "" for none, instead of the sentinels' password.
+
+my $files;
 
 sub parameters {
     my ($self, %opt) = @_;
 
-    return "sentinel=$self->{name}"
-        . (defined $opt{auth} ? " sentinel_auth=$opt{auth}" : '');
+    my $auth = defined $opt{auth} ? $opt{auth} : $self->{sentinel_password};
+    my $text = "sentinel=$self->{name}";
+
+    return $text if !defined $auth || $auth eq '';
+
+    my $name = ($self->sentinels)[0]->dir . '/auth' . ++$files;
+
+    write_auth($name, $auth);
+
+    return "$text sentinel_auth=$name";
 }
+
+
+# Writes a file of sentinel_auth.
+
+sub write_auth {
+    my ($name, $text) = @_;
+
+    MCPTest::secret((split /:/, $text)[-1]);
+
+    open my $file, '>', $name or die "$name: $!\n";
+    chmod 0600, $name;
+    print {$file} "$text\n";
+    close $file or die "$name: $!\n";
+
+    return;
+}
+
+
+sub directives { return $_[0]{servers}[0]->directives }
 
 
 # ---- what the sentinels say
@@ -516,8 +531,8 @@ sub _configure {
     my ($self) = @_;
 
     my $dir   = $self->{dir};
-    my @lines = ('bind 127.0.0.1', "port $self->{port}", "dir $dir",
-        "logfile $dir/log", 'daemonize no',
+    my @lines = ('bind 127.0.0.1', $self->_ports, "unixsocket $dir/sock",
+        "dir $dir", "logfile $dir/log", 'daemonize no',
         defined $self->{opt}{requirepass}
             ? "requirepass $self->{opt}{requirepass}" : (),
         @{ $self->{opt}{config} || [] });

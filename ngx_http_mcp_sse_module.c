@@ -11,7 +11,7 @@
 #include "ngx_mcp_backend_calls.h"
 #include "ngx_mcp_conf.h"
 #include "ngx_mcp_conf_merge.h"
-#include "ngx_mcp_redis_url.h"
+#include "ngx_mcp_redis_conf.h"
 #include "ngx_mcp_sse.h"
 #include "ngx_mcp_message.h"
 #include "ngx_mcp_place_queue.h"
@@ -136,7 +136,7 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
 
     { ngx_string("mcp_sse_redis"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
-      ngx_mcp_redis_url,
+      ngx_mcp_redis_conf,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -471,7 +471,7 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    if (ngx_mcp_redis_url_check(cf, mcf) != NGX_OK
+    if (ngx_mcp_redis_conf_check(cf, mcf) != NGX_OK
         || ngx_mcp_zone_conf_add(cf, mcf) != NGX_OK
         || ngx_mcp_request_line_init(cf) != NGX_OK)
     {

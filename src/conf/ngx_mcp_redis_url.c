@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * The directive mcp_sse_redis: its URL and parameters.
+ * The URL of mcp_sse_redis.
  *
  * All values are in the pool of their cycle.
  */
@@ -11,7 +11,8 @@
 #include "ngx_mcp_redis_server.h"
 
 
-#define NGX_MCP_REDIS_PORT  6379       /* the default of Redis */
+#define NGX_MCP_REDIS_PORT           6379     /* the defaults of Redis */
+#define NGX_MCP_REDIS_SENTINEL_PORT  26379
 
 #define NGX_MCP_REDIS_SCHEME   "redis://"
 #define NGX_MCP_REDISS_SCHEME  "rediss://"
@@ -23,11 +24,9 @@
         == 0)
 
 
-static const char *ngx_mcp_redis_url_parse(ngx_conf_t *cf,
-    ngx_mcp_redis_conf_t *rcf, ngx_str_t *url);
 static const char *ngx_mcp_redis_url_path(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *rest);
-static const char *ngx_mcp_redis_url_host(ngx_conf_t *cf,
+static const char *ngx_mcp_redis_url_hosts(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *rest);
 static const char *ngx_mcp_redis_url_user(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *rest);
@@ -36,100 +35,35 @@ static const char *ngx_mcp_redis_url_database(ngx_mcp_redis_conf_t *rcf,
 static ngx_uint_t ngx_mcp_redis_url_encoded(u_char *p, u_char *last);
 static ngx_int_t ngx_mcp_redis_url_decode(ngx_conf_t *cf, ngx_str_t *dst,
     u_char *p, u_char *last);
-static const char *ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf,
-    ngx_str_t *value);
-static const char *ngx_mcp_redis_url_time(ngx_msec_t *time, u_char *p,
-    u_char *last);
 
 
-char *
-ngx_mcp_redis_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_mcp_main_conf_t  *mcf = conf;
-
-    ngx_str_t             *value;
-    ngx_uint_t             i;
-    const char            *error;
-    ngx_mcp_redis_conf_t  *rcf;
-
-    if (mcf->redis) {
-        return "is duplicate";
-    }
-
-    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_mcp_redis_conf_t));
-    if (rcf == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    rcf->timeout = NGX_CONF_UNSET_MSEC;
-    rcf->connect_timeout = NGX_CONF_UNSET_MSEC;
-
-    value = cf->args->elts;
-
-    /* the message does not show the URL, which may have a password */
-
-    error = ngx_mcp_redis_url_parse(cf, rcf, &value[1]);
-
-    if (error) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid URL in \"%V\" directive: %s",
-                           &cmd->name, error);
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        error = ngx_mcp_redis_url_option(rcf, &value[i]);
-
-        if (error) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\" in \"%V\" directive: "
-                               "%s", &value[i], &cmd->name, error);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (rcf->prefix.data == NULL) {
-        ngx_str_set(&rcf->prefix, "mcp:");
-    }
-
-    ngx_conf_init_msec_value(rcf->timeout, 1000);
-    ngx_conf_init_msec_value(rcf->connect_timeout, 1000);
-
-    mcf->redis = rcf;
-
-    return NGX_CONF_OK;
-}
-
-
-/*
- * Returns NULL, or the text of an error.
- */
-
-static const char *
-ngx_mcp_redis_url_parse(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
-    ngx_str_t *url)
+const char *
+ngx_mcp_redis_url(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf, ngx_str_t *url)
 {
     size_t       skip;
     ngx_str_t    rest;
+    ngx_uint_t   socket;
     const char  *error;
 
-    if (ngx_mcp_redis_url_begins(url, NGX_MCP_REDISS_SCHEME)) {
-        return "TLS is not supported, use \"redis://\" in a private network, "
-               "a unix socket or a tunnel";
-    }
+    socket = 0;
 
-    if (ngx_mcp_redis_url_begins(url, NGX_MCP_REDIS_SCHEME)) {
+    if (ngx_mcp_redis_url_begins(url, NGX_MCP_REDISS_SCHEME)) {
+        skip = sizeof(NGX_MCP_REDISS_SCHEME) - 1;
+        rcf->tls = 1;
+
+    } else if (ngx_mcp_redis_url_begins(url, NGX_MCP_REDIS_SCHEME)) {
         skip = sizeof(NGX_MCP_REDIS_SCHEME) - 1;
 
     } else if (ngx_mcp_redis_url_begins(url, NGX_MCP_UNIX_SCHEME "//")) {
         skip = sizeof(NGX_MCP_UNIX_SCHEME "//") - 1;
+        socket = 1;
 
     } else if (ngx_mcp_redis_url_begins(url, NGX_MCP_UNIX_SCHEME)) {
         skip = sizeof(NGX_MCP_UNIX_SCHEME) - 1;
+        socket = 1;
 
     } else {
-        return "it must begin with \"redis://\" or \"unix:\"";
+        return "it must begin with \"redis://\", \"rediss://\" or \"unix:\"";
     }
 
     rest.len = url->len - skip;
@@ -141,9 +75,8 @@ ngx_mcp_redis_url_parse(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
         return error;
     }
 
-    return (url->data[0] == 'u' || url->data[0] == 'U')
-           ? ngx_mcp_redis_url_path(cf, rcf, &rest)
-           : ngx_mcp_redis_url_host(cf, rcf, &rest);
+    return socket ? ngx_mcp_redis_url_path(cf, rcf, &rest)
+                  : ngx_mcp_redis_url_hosts(cf, rcf, &rest);
 }
 
 
@@ -258,6 +191,10 @@ ngx_mcp_redis_url_path(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     u_char      *query, *last;
     const char  *error;
 
+    if (rcf->mode != NGX_MCP_REDIS_PLAIN) {
+        return "sentinels and clusters have no unix sockets";
+    }
+
     last = rest->data + rest->len;
     query = ngx_strlchr(rest->data, last, '?');
 
@@ -284,14 +221,16 @@ ngx_mcp_redis_url_path(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
 
 
 /*
- * HOST[:PORT][/NUMBER]
+ * HOST[:PORT][,HOST[:PORT]...][/NUMBER]
  */
 
 static const char *
-ngx_mcp_redis_url_host(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
+ngx_mcp_redis_url_hosts(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     ngx_str_t *rest)
 {
-    u_char      *slash, *last;
+    u_char      *p, *end, *slash, *last;
+    ngx_str_t    host;
+    in_port_t    port;
     const char  *error;
 
     last = rest->data + rest->len;
@@ -311,7 +250,29 @@ ngx_mcp_redis_url_host(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     rcf->name.data = rest->data;
     rcf->name.len = last - rest->data;
 
-    return ngx_mcp_redis_server_add(cf, rcf, &rcf->name, NGX_MCP_REDIS_PORT);
+    port = (rcf->mode == NGX_MCP_REDIS_SENTINEL) ? NGX_MCP_REDIS_SENTINEL_PORT
+                                                 : NGX_MCP_REDIS_PORT;
+
+    for (p = rest->data; p <= last; p = end + 1) {
+        end = ngx_strlchr(p, last, ',');
+
+        if (end && rcf->mode == NGX_MCP_REDIS_PLAIN) {
+            return "several hosts need \"sentinel=NAME\" or \"cluster\"";
+        }
+
+        end = end ? end : last;
+
+        host.data = p;
+        host.len = end - p;
+
+        error = ngx_mcp_redis_server_add(cf, rcf, &host, port);
+
+        if (error) {
+            return error;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -321,75 +282,4 @@ ngx_mcp_redis_url_database(ngx_mcp_redis_conf_t *rcf, u_char *p, u_char *last)
     rcf->database = ngx_atoi(p, last - p);
 
     return rcf->database == NGX_ERROR ? "the database must be a number" : NULL;
-}
-
-
-static const char *
-ngx_mcp_redis_url_option(ngx_mcp_redis_conf_t *rcf, ngx_str_t *value)
-{
-    u_char  *p, *last;
-
-    p = value->data;
-    last = p + value->len;
-
-    if (ngx_strncmp(p, "prefix=", 7) == 0) {
-
-        if (rcf->prefix.data) {
-            return "it is duplicate";
-        }
-
-        rcf->prefix.data = p + 7;
-        rcf->prefix.len = value->len - 7;
-
-        return rcf->prefix.len > NGX_MCP_REDIS_MAX_PREFIX_LEN
-               ? "the prefix is longer than 128 bytes" : NULL;
-    }
-
-    if (ngx_strncmp(p, "timeout=", 8) == 0) {
-        return ngx_mcp_redis_url_time(&rcf->timeout, p + 8, last);
-    }
-
-    if (ngx_strncmp(p, "connect_timeout=", 16) == 0) {
-        return ngx_mcp_redis_url_time(&rcf->connect_timeout, p + 16, last);
-    }
-
-    return "it must be \"prefix=TEXT\", \"timeout=TIME\" or "
-           "\"connect_timeout=TIME\"";
-}
-
-
-static const char *
-ngx_mcp_redis_url_time(ngx_msec_t *time, u_char *p, u_char *last)
-{
-    ngx_str_t  s;
-
-    if (*time != NGX_CONF_UNSET_MSEC) {
-        return "it is duplicate";
-    }
-
-    s.data = p;
-    s.len = last - p;
-
-    *time = ngx_parse_time(&s, 0);
-
-    return (*time == (ngx_msec_t) NGX_ERROR || *time == 0)
-           ? "it must be a time longer than 0" : NULL;
-}
-
-
-ngx_int_t
-ngx_mcp_redis_url_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
-{
-    if (mcf->redis == NULL) {
-        return NGX_OK;
-    }
-
-    if (mcf->keys == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"mcp_sse_redis\" needs \"mcp_sse_key\" with the same "
-                      "secrets in all instances");
-        return NGX_ERROR;
-    }
-
-    return ngx_mcp_redis_server_resolve(cf, mcf->redis, "mcp_sse_redis");
 }

@@ -105,13 +105,14 @@ ngx_mcp_redis_conn_start(void *data)
 
     server = conn->conf->servers->elts;
 
-    if (server->addrs) {
+    if (conn->conf->tls || conn->conf->mode != NGX_MCP_REDIS_PLAIN) {
+        ngx_mcp_redis_conn_fail(conn, "not supported");
+
+    } else if (server->addrs) {
         ngx_mcp_redis_conn_connect_to(conn,
             &server->addrs[conn->attempts % server->naddrs]);
-        return;
-    }
 
-    if (ngx_mcp_redis_conn_resolve(conn, server) != NGX_OK) {
+    } else if (ngx_mcp_redis_conn_resolve(conn, server) != NGX_OK) {
         ngx_mcp_redis_conn_fail(conn, "no resolver");
     }
 }

@@ -116,7 +116,12 @@ bad($_, $value) for '', '""', '127.0.0.1:6379', 'http://127.0.0.1:6379',
     'unix:', 'unix:relative', 'unix:/run/redis.sock?db=x',
     'unix:/run/redis.sock?x=y',
     'redis://user:pass-of-redis@127.0.0.1:x/0',
-    'redis://user:pass-of-redis@/0', 'redis://user:@127.0.0.1';
+    'redis://user:pass-of-redis@/0', 'redis://user:@127.0.0.1',
+    'redis://user:pass-of-redis@127.0.0.1,127.0.0.2/0',
+    'redis://user:pass-of-redis@127.0.0.1,:1/0 cluster',
+    'redis://user:pass-of-redis@127.0.0.1/1 cluster',
+    'redis://127.0.0.1 redis://user:pass-of-redis@127.0.0.1',
+    'unix:user:pass-of-redis@/run/redis.sock cluster';
 
 # nginx would leave out a "%" that begins no byte
 
@@ -128,10 +133,31 @@ bad("redis://user$_\@127.0.0.1:6379", qr/must be written as "%25"/)
 
 bad("redis://127.0.0.1:6379/$_", $value) for 'x', '-1', '0x', '0/1';
 
-# TLS is not supported: rediss must not become a connection without TLS
+# several hosts, sentinels, a cluster
 
-bad('rediss://127.0.0.1:6379/0', qr/rediss|TLS/);
-bad('rediss://user:pass-of-redis@127.0.0.1:6379/0', qr/rediss|TLS/);
+good($_) for 'redis://127.0.0.1,localhost:1,[::1] sentinel=mymaster',
+    'redis://user:secret@127.0.0.1,localhost:1,[::1]:2/15 sentinel=mymaster',
+    'redis://127.0.0.1,127.0.0.2:7001/0 cluster',
+    'redis://127.0.0.1 cluster "prefix=a{b}c"';
+
+bad($_, qr/mcp_sse_redis" directive: /) for
+    'redis://127.0.0.1,127.0.0.2', 'redis://127.0.0.1/1 cluster',
+    'redis://127.0.0.1 cluster prefix=mcp:',
+    'redis://127.0.0.1 cluster sentinel=mymaster',
+    'unix:/run/redis/redis.sock sentinel=mymaster';
+
+# each name is looked up
+
+bad("redis://127.0.0.1,$_ cluster", qr/host not found in "mcp_sse_redis" "b\./)
+    for 'b.invalid', 'localhost,b.invalid:1';
+
+{
+    my ($status, $text) = check('resolver 127.0.0.1; mcp_sse_redis '
+        . "redis://127.0.0.1,b.invalid cluster; mcp_sse_key $key;");
+
+    ok($status == 0, 'accepted: a name that the resolver is to look up')
+        or diag($text);
+}
 
 # parameters
 

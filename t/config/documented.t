@@ -283,15 +283,18 @@ for my $name (sort keys %section) {
 
 {
     my ($text) = $directives =~ /^### mcp_sse_redis\n(.*?)(?=^##|\z)/ms;
-    my %said   = $text =~ /`(\w+)` \(default `([^`]*)`\)/g;
+    my %said   = $text =~ /`(\w+)` \(default `([^`]*)`[,)]/g;
 
-    same('mcp_sse_redis: each option has a default', [ keys %said ],
-        [ $section{mcp_sse_redis}{syntax} =~ /\[(\w+)=/g ]);
+    same('mcp_sse_redis: each option is described', [ $text =~ /^\* `(\w+)`/mg ],
+        [ $section{mcp_sse_redis}{syntax} =~ /\[(\w+)(?=[=\]])/g ]);
 
-    my ($prefix) = $code =~ /ngx_str_set\(&\w+->prefix, "([^"]*)"\)/;
+    my ($prefix, $tagged)
+        = $code =~ /ngx_str_set\(&\w+->prefix, "([^"]*)"\)/g;
 
     is($said{prefix}, $prefix,
         'mcp_sse_redis: the default prefix is that of the code');
+    is(($text =~ /with `cluster` `([^`]*)`/)[0], $tagged,
+        'mcp_sse_redis: the default prefix of a cluster is that of the code');
 
     for my $option (qw(timeout connect_timeout)) {
         my ($kind, $value) = default_of($option);

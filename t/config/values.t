@@ -337,10 +337,17 @@ sub local_server { my $a = "127.0.0.1:$_[0]"; return "$a|127.0.0.1|$_[0]|$a" }
 
 my $keys = "mcp_sse_key $dir/keys;";
 my %tcp  = (mode => 0, user => '', password => '', database => 0,
-    prefix => 'mcp:', timeout => 1000, connect_timeout => 1000,
-    resolver_timeout => 0, name => '127.0.0.1', servers => local_server(6379));
+    prefix => 'mcp:', slot => 0, timeout => 1000, connect_timeout => 1000,
+    resolver_timeout => 0, name => '127.0.0.1', servers => local_server(6379),
+    master => '', sentinel_user => '', sentinel_password => '');
+my %sentinel = (%tcp, mode => 1, master => 'm', servers => local_server(26379));
+my %cluster = (%tcp, mode => 2, prefix => '{mcp}:', slot => 14804);
 my %unix = (%tcp, name => '/r.s', servers => '/r.s||0|unix:/r.s');
 my $long = 'p' x 128;
+my %auth = map { $_ => file("auth$_", "# sentinels\n$_\n") } 'p', 'u:p:q',
+    ':p:q', 'u:', '';
+
+file('auth2', "p\nq\n");
 
 for my $row (
     [ 'redis://127.0.0.1', %tcp ],
@@ -363,6 +370,35 @@ for my $row (
         connect_timeout => 2000 ],
     [ 'redis://127.0.0.1 connect_timeout=1ms prefix=a: timeout=2s', %tcp,
         timeout => 2000, connect_timeout => 1, prefix => 'a:' ],
+    [ 'redis://127.0.0.1 sentinel=m', %sentinel ],
+    [ 'redis://u:p@127.0.0.1,127.0.0.1:1/2 sentinel=m', %sentinel, user => 'u',
+        password => 'p', database => 2, name => '127.0.0.1,127.0.0.1:1',
+        servers => local_server(26379) . ',' . local_server(1) ],
+    [ 'redis://127.0.0.1 prefix=a sentinel=a.b-c', %sentinel,
+        master => 'a.b-c', prefix => 'a' ],
+    [ "redis://127.0.0.1 sentinel_auth=$auth{p} sentinel=m", %sentinel,
+        sentinel_password => 'p' ],
+    [ "redis://127.0.0.1 sentinel=m sentinel_auth=$auth{'u:p:q'}", %sentinel,
+        sentinel_user => 'u', sentinel_password => 'p:q' ],
+    [ "redis://127.0.0.1 sentinel=m sentinel_auth=$auth{':p:q'}", %sentinel,
+        sentinel_password => 'p:q' ],
+    [ 'redis://127.0.0.1 cluster', %cluster ],
+    [ 'redis://127.0.0.1,[::1]:7,127.0.0.1:8/0 cluster', %cluster,
+        name => '127.0.0.1,[::1]:7,127.0.0.1:8',
+        servers => join ',', local_server(6379), '[::1]:7|::1|7|[::1]:7',
+        local_server(8) ],
+
+    # the tag is from the first "{" to the next "}"; the slots are Redis' own
+
+    [ 'redis://127.0.0.1 cluster "prefix={foo}"', %cluster, slot => 12182,
+        prefix => '{foo}' ],
+    [ 'redis://127.0.0.1 "prefix=a}{bar}{foo}" cluster', %cluster,
+        slot => 5061, prefix => 'a}{bar}{foo}' ],
+    [ 'redis://127.0.0.1 cluster "prefix=x{{hello}"', %cluster, slot => 1372,
+        prefix => 'x{{hello}' ],
+    [ 'redis://127.0.0.1 cluster "prefix={123456789}:"', %cluster,
+        slot => 0x31c3, prefix => '{123456789}:' ],
+
     [ 'unix:/r.s', %unix ],
     [ 'unix:///r.s', %unix ],
     [ 'Unix:/r.s?db=9', %unix, database => 9 ],
@@ -469,7 +505,55 @@ for my $row (
         [ "redis://127.0.0.1 prefix=p$long", 'the prefix is longer than 128' ],
         [ 'redis://127.0.0.1 timeout=0', 'it must be a time longer than 0' ],
         [ 'redis://127.0.0.1 timeout=1s timeout=1s', 'it is duplicate' ],
-        [ 'redis://127.0.0.1 x', 'it must be "prefix=TEXT", "timeout=TIME"' ],
+        map({ [ "redis://127.0.0.1 $_",
+            'it must be "prefix=TEXT", "timeout=TIME"' ] } 'x', 'cluster=',
+            'cluster=on', 'clusters', 'sentinel', 'Sentinel=m', 'prefix',
+            'sentinel_auth', 'sentinelx=m'),
+        map({ [ "redis://127.0.0.1$_", 'invalid parameter "..." in' ] }
+            ' redis://u:p@127.0.0.1', ' rediss://:p@127.0.0.1/0'),
+        [ 'redis://127.0.0.1 sentinel=', 'the name by which the sentinels' ],
+        [ 'redis://127.0.0.1 sentinel=m sentinel=m', 'it is duplicate' ],
+        [ 'redis://127.0.0.1 cluster cluster', 'it is duplicate' ],
+        [ 'redis://127.0.0.1 cluster sentinel=m', 'has no sentinels' ],
+        [ 'redis://127.0.0.1 sentinel=m cluster', 'has no sentinels' ],
+        [ 'redis://127.0.0.1 sentinel=m sentinel_auth=',
+            'it must be the name of a file' ],
+        [ "redis://127.0.0.1 sentinel=m sentinel_auth=$dir/nofile",
+            'open() "' ],
+        [ "redis://127.0.0.1 sentinel=m sentinel_auth=$auth{''}",
+            'no secret in' ],
+        [ "redis://127.0.0.1 sentinel=m sentinel_auth=$auth{'u:'}",
+            'the file must have one line, "[USER:]PASSWORD"' ],
+        [ "redis://127.0.0.1 sentinel=m sentinel_auth=$dir/auth2",
+            'the file must have one line, "[USER:]PASSWORD"' ],
+        [ "redis://127.0.0.1 sentinel=m sentinel_auth=$auth{p} "
+            . "sentinel_auth=$auth{p}", 'it is duplicate' ],
+        [ "redis://127.0.0.1 sentinel_auth=$auth{p}",
+            '"sentinel_auth=FILE" needs "sentinel=NAME"' ],
+        [ "redis://127.0.0.1 cluster sentinel_auth=$auth{p}",
+            '"sentinel_auth=FILE" needs "sentinel=NAME"' ],
+        [ 'redis://127.0.0.1,127.0.0.2', 'several hosts need' ],
+        [ 'redis://127.0.0.1,', 'several hosts need' ],
+        map({ ([ "redis://$_ cluster", 'it must have a host' ],
+            [ "redis://:p\@$_/0 sentinel=m", 'it must have a host' ]) }
+            '127.0.0.1,', ',127.0.0.1', '127.0.0.1,,127.0.0.1', ',',
+            '127.0.0.1,:1'),
+        map({ [ "redis://$_ cluster", 'invalid host' ] } 'a,b?', 'a,b[',
+            'a,b%20', 'a,[::1', 'a,[::1]x', 'a,]'),
+        [ 'redis://127.0.0.1,a:0 cluster', 'invalid port' ],
+        [ 'redis://127.0.0.1,a:1:2 cluster', 'invalid port' ],
+        [ 'redis://127.0.0.1,[1] cluster', 'invalid IPv6 address' ],
+        [ 'redis://127.0.0.1,' . 'a' x 256 . ' cluster',
+            'a host is longer than 255 bytes' ],
+        [ 'redis://127.0.0.1,unix:/a cluster', 'the database must be' ],
+        [ 'redis://127.0.0.1,unix:1 cluster', 'a unix socket must be given' ],
+        [ 'redis://127.0.0.1/1 cluster', 'only the database 0' ],
+        map({ [ "redis://127.0.0.1 cluster \"prefix=$_\"",
+            'must have a hash tag in braces' ] } '', 'mcp:', '{}', '{}{mcp}',
+            '{mcp', 'mcp}', '}{'),
+        [ 'unix:/r.s sentinel=m', 'sentinels and clusters have no unix' ],
+        [ 'unix:/r.s cluster', 'sentinels and clusters have no unix' ],
+        [ 'unix:/' . 'r' x 107, 'the path of a unix socket is too long' ],
         [ 'unix:/r.s?db', 'only "?db=NUMBER" may follow the path' ],
         [ 'unix:/r.s?db=', 'the database must be a number' ],
         [ 'unix:/r.s?dc=1', 'only "?db=NUMBER" may follow the path' ],
@@ -481,8 +565,8 @@ for my $row (
         [ 'redis://u:@127.0.0.1', 'a user must have a password' ],
         [ 'redis://127.0.0.1/x', 'the database must be a number' ],
         [ 'redis:///1', 'it must have a host' ],
-        [ 'rediss://127.0.0.1', 'TLS is not supported' ],
-        [ 'redi://127.0.0.1', 'it must begin with "redis://" or "unix:"' ],
+        [ 'rediss://', 'it must have a host' ],
+        [ 'redi://127.0.0.1', 'it must begin with "redis://", "rediss://" or' ],
         [ 'redis://r.invalid', 'a "resolver" at the http level would' ]),
 ) {
     my ($line, $want) = @$row;

@@ -115,7 +115,7 @@ packet_made(fuzz_input_t *in)
 
     p = fuzz_alloc(&packet_in, in->last - in->pos + 46 + 16);
 
-    p[0] = 1;
+    p[0] = 2;
     p[1] = fuzz_number(in, 255);
     ngx_memcpy(p + 2, packet_ids[secret], 4);
 
@@ -208,7 +208,7 @@ packet_expect(u_char *p, size_t len, u_char *body)
     u_char      *receiver, key[NGX_MCP_CIPHER_KEY_LEN];
     ngx_uint_t   i;
 
-    if (len < 46 || p[0] != 1) {
+    if (len < 46 || p[0] != 2) {
         return NGX_ABORT;
     }
 

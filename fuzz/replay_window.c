@@ -5,7 +5,7 @@
  * The replay window of a sender, compared with a list of all numbers that were
  * ever entered: no number is new twice.
  *
- * Input: steps of 4 bytes: what, number 2, time.
+ * Input: steps of 4 bytes: what, number 2, time.  The clock overflows at 128.
  */
 
 #include "fuzz.h"
@@ -17,13 +17,14 @@
 
 typedef struct {
     uint64_t      number;
-    int64_t       expires;
+    ngx_msec_t    expires;
     ngx_uint_t    ack;
 } replay_window_seen_t;
 
 
-static void replay_window_enter(uint64_t number, int64_t expires);
-static void replay_window_expire(int64_t now);
+static void replay_window_enter(uint64_t number, ngx_msec_t expires);
+static void replay_window_expire(ngx_msec_t now);
+static void replay_window_clear(void);
 static replay_window_seen_t *replay_window_find(uint64_t number);
 
 
@@ -42,8 +43,9 @@ static fuzz_input_t  replay_window_in;
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    ngx_uint_t     step, what, time;
     uint64_t       number;
+    ngx_msec_t     time;
+    ngx_uint_t     step, what;
     fuzz_input_t  *in;
 
     fuzz_begin(&replay_window_in, data, size);
@@ -57,7 +59,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (step = 0; step < REPLAY_WINDOW_MAX && in->pos < in->last; step++) {
         what = fuzz_number(in, 255);
         number = fuzz_number(in, 0xffff);
-        time = fuzz_number(in, 255);
+        time = (ngx_msec_t) fuzz_number(in, 255) - 128;
 
         if (what % 4 == 0) {
             replay_window_expire(time);
@@ -71,12 +73,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         replay_window_enter(number, time);
     }
 
-    replay_window_expire(INT64_MAX);
-
-    fuzz_check(ngx_queue_empty(&replay_window.order)
-               && replay_window.seen.root
-                  == replay_window.seen.sentinel,
-               "all entries expire");
+    replay_window_clear();
 
     fuzz_end(&replay_window_in);
 
@@ -85,7 +82,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 
 static void
-replay_window_enter(uint64_t number, int64_t expires)
+replay_window_enter(uint64_t number, ngx_msec_t expires)
 {
     ngx_int_t                       rc;
     replay_window_seen_t      *known;
@@ -93,6 +90,11 @@ replay_window_enter(uint64_t number, int64_t expires)
 
     seen = NULL;
     known = replay_window_find(number);
+
+    fuzz_check(known == NULL
+               || ngx_mcp_replay_window_find(&replay_window, number) != NULL
+               || number <= replay_window.floor,
+               "a number is known until it expires");
 
     rc = ngx_mcp_replay_window_enter(&replay_window, number, expires,
                                      &seen, replay_window_in.log);
@@ -124,7 +126,7 @@ replay_window_enter(uint64_t number, int64_t expires)
 
 
 static void
-replay_window_expire(int64_t now)
+replay_window_expire(ngx_msec_t now)
 {
     uint64_t                    floor;
     replay_window_seen_t  *list;
@@ -133,7 +135,7 @@ replay_window_expire(int64_t now)
     floor = replay_window.floor;
 
     while (replay_window_first < replay_window_n
-           && list[replay_window_first].expires <= now)
+           && (ngx_msec_int_t) (list[replay_window_first].expires - now) <= 0)
     {
         floor = ngx_max(floor, list[replay_window_first].number);
         replay_window_first++;
@@ -143,6 +145,27 @@ replay_window_expire(int64_t now)
 
     fuzz_check(replay_window.floor == floor,
                "the floor is the largest number that has expired");
+}
+
+
+static void
+replay_window_clear(void)
+{
+    uint64_t  floor;
+
+    floor = replay_window.floor;
+
+    while (replay_window_first < replay_window_n) {
+        floor = ngx_max(floor, replay_window_list[replay_window_first].number);
+        replay_window_first++;
+    }
+
+    ngx_mcp_replay_window_clear(&replay_window);
+
+    fuzz_check(ngx_queue_empty(&replay_window.order)
+               && replay_window.seen.root == replay_window.seen.sentinel,
+               "all entries are removed");
+    fuzz_check(replay_window.floor == floor, "and all numbers are refused");
 }
 
 

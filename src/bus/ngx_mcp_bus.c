@@ -123,12 +123,8 @@ ngx_mcp_bus_packet(ngx_mcp_packet_received_t *received)
 static void
 ngx_mcp_bus_every_second(void)
 {
-    int64_t  now;
-
-    now = ngx_mcp_redis_now();
-
-    ngx_mcp_packet_expire(now);
-    ngx_mcp_remote_recv_expire(now);
+    ngx_mcp_packet_expire(ngx_current_msec);
+    ngx_mcp_remote_recv_expire();
 
     ngx_mcp_worker_lease_every_second();
     ngx_mcp_presence_every_second();

@@ -7,19 +7,24 @@
  *
  * Announcements are passed on at once, and the ended ids are in the zone and
  * in Redis, so that this file has no state.
+ *
+ * The age of an announcement that names another master cannot be told.  An id
+ * that has ended never comes back, so that is taken at any age; what else is
+ * announced holds for a moment only, and is taken for too old.
  */
 
 #include "ngx_mcp_remote_announce.h"
+#include "ngx_mcp_remote_recv.h"
 
 
 /*
  * The body of NGX_MCP_PACKET_ANNOUNCE: expiry 8 (time of Redis, milliseconds),
- * end 8 (unix seconds, or 0), key of the session, sending instance, kind 1,
- * data; of an ended id the key of its user.
+ * master whose time that is 8, end 8 (unix seconds, or 0), key of the session,
+ * sending instance, kind 1, data; of an ended id the key of its user.
  */
 
 #define NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN                                      \
-    (8 + 8 + NGX_MCP_DIGEST_LEN + NGX_MCP_INSTANCE_LEN + 1)
+    (8 + 8 + 8 + NGX_MCP_DIGEST_LEN + NGX_MCP_INSTANCE_LEN + 1)
 
 /* an older one is ignored, which also bounds the replay window */
 
@@ -99,6 +104,7 @@ ngx_mcp_remote_announce_send(ngx_uint_t kind, u_char *key, time_t end,
     expires = ngx_mcp_redis_now() + NGX_MCP_REMOTE_ANNOUNCE_MAX_AGE_MS;
 
     p = ngx_mcp_packet_put(packet->body, (uint64_t) expires);
+    p = ngx_mcp_packet_put(p, ngx_mcp_redis_master());
     p = ngx_mcp_packet_put(p, (uint64_t) end);
     p = ngx_cpymem(p, key, NGX_MCP_DIGEST_LEN);
     p = ngx_cpymem(p, ngx_mcp_zone()->root->instance, NGX_MCP_INSTANCE_LEN);
@@ -136,7 +142,7 @@ ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received)
     u_char                         *p, *key;
     u_char                          user[NGX_MCP_DIGEST_LEN];
     size_t                          len;
-    int64_t                         expires;
+    int64_t                         now, expires;
     time_t                          end;
     ngx_uint_t                      kind;
     ngx_mcp_replay_window_entry_t  *seen;
@@ -149,9 +155,17 @@ ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received)
     len = received->body.len - NGX_MCP_REMOTE_ANNOUNCE_HEAD_LEN;
 
     p = received->body.data;
-    expires = (int64_t) ngx_mcp_packet_get(p);
-    end = (time_t) ngx_mcp_packet_get(p + 8);
-    key = p + 16;
+    now = ngx_mcp_redis_now();
+    end = (time_t) ngx_mcp_packet_get(p + 16);
+
+    if (ngx_mcp_remote_recv_is_other(ngx_mcp_packet_get(p + 8))) {
+        expires = end ? now + NGX_MCP_REMOTE_ANNOUNCE_MAX_AGE_MS : now;
+
+    } else {
+        expires = (int64_t) ngx_mcp_packet_get(p);
+    }
+
+    key = p + 24;
     p = key + NGX_MCP_DIGEST_LEN;
 
     /* workers of this instance have it from the zone */
@@ -165,14 +179,15 @@ ngx_mcp_remote_announce_receive(ngx_mcp_packet_received_t *received)
     kind = p[NGX_MCP_INSTANCE_LEN];
     p += NGX_MCP_INSTANCE_LEN + 1;
 
-    if (ngx_mcp_redis_now() >= expires) {
+    if (now >= expires) {
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
         return;
     }
 
     if (ngx_mcp_replay_window_enter(&received->sender->announce_window,
-                                    received->number, expires, &seen,
-                                    ngx_cycle->log)
+                             received->number,
+                             ngx_current_msec + (ngx_msec_t) (expires - now),
+                             &seen, ngx_cycle->log)
         != NGX_OK)
     {
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_REPLAYED);

@@ -14,6 +14,25 @@
  * was lost, the client is refused when the message expires, so the message
  * must not start after that (ngx_mcp_dispatch.c).
  *
+ * The expiry of a packet is a time of the master that it names, and two masters
+ * are two clocks.  This worker judges it once, when the packet is new and while
+ * it has joined that master itself; whatever it keeps from then on has times of
+ * ngx_current_msec.  A new packet of another master is refused: it enters the
+ * window as STREAM_LOST, so a copy of it that comes later, over whatever
+ * master, has the same answer and never runs, even if its sender sends the
+ * message anew with another number.  Hence
+ *
+ *     - no message runs twice: a number is decided once, and when it leaves the
+ *       window the floor refuses it, whatever time it is;
+ *     - none runs after its refusal: it is accepted only by the clock by which
+ *       it was sealed, and one that waits starts after that only if its sender
+ *       has confirmed that its client gets 202;
+ *     - none that had its 202 is lost: what was accepted stays so when masters
+ *       change, and is acknowledged again, and confirmed, over any of them.
+ *
+ * A master that is not known, since INFO is not permitted, is taken for the
+ * same one.
+ *
  * The packet belongs to hiredis.  The envelope is a copy, which the session
  * owns as soon as it is delivered; an unconfirmed message has a reference.
  */
@@ -23,24 +42,34 @@
 #include "ngx_mcp_places.h"
 
 
+/* for how long the number of a packet of another master is known */
+
+#define NGX_MCP_REMOTE_RECV_OTHER_MS  60000
+
+
 /* an accepted message whose acknowledgement is not confirmed */
 
 typedef struct {
     ngx_queue_t                   queue;
     u_char                        sender[NGX_MCP_PACKET_ID_LEN];
     uint64_t                      number;
-    int64_t                       expires;
+    ngx_msec_t                    expires;
     ngx_mcp_envelope_t           *envelope;
 } ngx_mcp_remote_recv_unconfirmed_t;
 
 
+static ngx_mcp_replay_window_entry_t *ngx_mcp_remote_recv_again(
+    ngx_mcp_packet_received_t *received, ngx_mcp_replay_window_entry_t *seen);
+static ngx_mcp_replay_window_entry_t *ngx_mcp_remote_recv_new(
+    ngx_mcp_packet_received_t *received);
+static void ngx_mcp_remote_recv_expired(ngx_mcp_packet_received_t *received);
 static ngx_uint_t ngx_mcp_remote_recv_deliver(
-    ngx_mcp_packet_received_t *received, u_char *key, int64_t expires);
+    ngx_mcp_packet_received_t *received, u_char *key, ngx_msec_t expires);
 static ngx_uint_t ngx_mcp_remote_recv_waiting(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env);
 static ngx_int_t ngx_mcp_remote_recv_add_unconfirmed(
     ngx_mcp_packet_received_t *received, ngx_mcp_envelope_t *env,
-    int64_t expires);
+    ngx_msec_t expires);
 static void ngx_mcp_remote_recv_remove(
     ngx_mcp_remote_recv_unconfirmed_t *unconfirmed);
 static void ngx_mcp_remote_recv_ack(ngx_mcp_packet_received_t *received,
@@ -55,8 +84,6 @@ static ngx_queue_t  ngx_mcp_remote_recv_queue = {
 void
 ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
 {
-    u_char                         *p;
-    int64_t                         expires;
     ngx_mcp_replay_window_entry_t  *seen;
 
     if (received->body.len < NGX_MCP_REMOTE_HEAD_LEN) {
@@ -64,39 +91,17 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
         return;
     }
 
-    p = received->body.data;
-    expires = (int64_t) ngx_mcp_packet_get(p + 8);
+    /* the time of reading may be long ago: an expired message must not start */
 
-    if (ngx_mcp_redis_now() + NGX_MCP_REMOTE_GUARD_MS >= expires) {
-        ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                       "mcp remote recv: packet %uL expired",
-                       received->number);
+    ngx_time_update();
 
-        ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
-        return;
-    }
+    seen = ngx_mcp_replay_window_find(&received->sender->window,
+                                      received->number);
 
-    switch (ngx_mcp_replay_window_enter(&received->sender->window,
-                                        received->number, expires, &seen,
-                                        ngx_cycle->log))
-    {
+    seen = seen ? ngx_mcp_remote_recv_again(received, seen)
+                : ngx_mcp_remote_recv_new(received);
 
-    case NGX_OK:
-        seen->ack = ngx_mcp_remote_recv_deliver(received, p + 16, expires);
-        break;
-
-    case NGX_DONE:
-        ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                       "mcp remote recv: packet %uL again", received->number);
-
-        ngx_mcp_count(NGX_MCP_COUNT_REDIS_DUPLICATE);
-        break;
-
-    case NGX_DECLINED:
-        ngx_mcp_count(NGX_MCP_COUNT_REDIS_REPLAYED);
-        return;
-
-    default: /* NGX_ERROR */
+    if (seen == NULL) {
         return;
     }
 
@@ -104,7 +109,108 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
                    "mcp remote recv: packet %uL, ack:%ui", received->number,
                    seen->ack);
 
-    ngx_mcp_remote_recv_ack(received, p, seen->ack);
+    ngx_mcp_remote_recv_ack(received, received->body.data, seen->ack);
+}
+
+
+/*
+ * A waiting message may have been given up at its expiry, so it is not
+ * acknowledged after that.
+ */
+
+static ngx_mcp_replay_window_entry_t *
+ngx_mcp_remote_recv_again(ngx_mcp_packet_received_t *received,
+    ngx_mcp_replay_window_entry_t *seen)
+{
+    if ((ngx_msec_int_t) (seen->expires - ngx_current_msec)
+        <= NGX_MCP_REMOTE_GUARD_MS)
+    {
+        ngx_mcp_remote_recv_expired(received);
+        return NULL;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote recv: packet %uL again", received->number);
+
+    ngx_mcp_count(NGX_MCP_COUNT_REDIS_DUPLICATE);
+
+    return seen;
+}
+
+
+/*
+ * Returns NULL if the packet gets no acknowledgement.
+ */
+
+static ngx_mcp_replay_window_entry_t *
+ngx_mcp_remote_recv_new(ngx_mcp_packet_received_t *received)
+{
+    u_char                         *p;
+    int64_t                         now, expires;
+    ngx_int_t                       rc;
+    ngx_uint_t                      other;
+    ngx_mcp_replay_window_entry_t  *seen;
+
+    p = received->body.data;
+
+    now = ngx_mcp_redis_now();
+    other = ngx_mcp_remote_recv_is_other(ngx_mcp_packet_get(p + 16));
+
+    expires = other ? now + NGX_MCP_REMOTE_RECV_OTHER_MS
+                    : (int64_t) ngx_mcp_packet_get(p + 8);
+
+    if (now + NGX_MCP_REMOTE_GUARD_MS >= expires) {
+        ngx_mcp_remote_recv_expired(received);
+        return NULL;
+    }
+
+    rc = ngx_mcp_replay_window_enter(&received->sender->window,
+                          received->number,
+                          ngx_current_msec + (ngx_msec_t) (expires - now),
+                          &seen, ngx_cycle->log);
+
+    if (rc == NGX_DECLINED) {
+        ngx_mcp_count(NGX_MCP_COUNT_REDIS_REPLAYED);
+    }
+
+    if (rc != NGX_OK) {
+        return NULL;
+    }
+
+    if (other) {
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "mcp sse: a message that was sent by another master of "
+                      "redis is not executed");
+
+        seen->ack = NGX_MCP_ACK_STREAM_LOST;
+
+    } else {
+        seen->ack = ngx_mcp_remote_recv_deliver(received, p + 24,
+                                                seen->expires);
+    }
+
+    return seen;
+}
+
+
+static void
+ngx_mcp_remote_recv_expired(ngx_mcp_packet_received_t *received)
+{
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp remote recv: packet %uL expired", received->number);
+
+    ngx_mcp_count(NGX_MCP_COUNT_REDIS_EXPIRED);
+}
+
+
+ngx_uint_t
+ngx_mcp_remote_recv_is_other(uint64_t master)
+{
+    uint64_t  own;
+
+    own = ngx_mcp_redis_master();
+
+    return own && master && own != master;
 }
 
 
@@ -114,7 +220,7 @@ ngx_mcp_remote_recv(ngx_mcp_packet_received_t *received)
 
 static ngx_uint_t
 ngx_mcp_remote_recv_deliver(ngx_mcp_packet_received_t *received, u_char *key,
-    int64_t expires)
+    ngx_msec_t expires)
 {
     size_t               size;
     ngx_str_t           *body;
@@ -181,7 +287,7 @@ ngx_mcp_remote_recv_waiting(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env)
 
 static ngx_int_t
 ngx_mcp_remote_recv_add_unconfirmed(ngx_mcp_packet_received_t *received,
-    ngx_mcp_envelope_t *env, int64_t expires)
+    ngx_mcp_envelope_t *env, ngx_msec_t expires)
 {
     ngx_mcp_remote_recv_unconfirmed_t  *unconfirmed;
 
@@ -199,8 +305,7 @@ ngx_mcp_remote_recv_add_unconfirmed(ngx_mcp_packet_received_t *received,
 
     env->refs++;
     env->unconfirmed = 1;
-    env->start_before = ngx_current_msec
-                        + (ngx_msec_t) (expires - ngx_mcp_redis_now());
+    env->start_before = expires;
 
     ngx_queue_insert_tail(&ngx_mcp_remote_recv_queue, &unconfirmed->queue);
 
@@ -246,7 +351,7 @@ ngx_mcp_remote_recv_confirmed(ngx_mcp_packet_received_t *received)
 
 
 void
-ngx_mcp_remote_recv_expire(int64_t now)
+ngx_mcp_remote_recv_expire(void)
 {
     ngx_queue_t                        *q, *next;
     ngx_mcp_remote_recv_unconfirmed_t  *unconfirmed;
@@ -260,7 +365,7 @@ ngx_mcp_remote_recv_expire(int64_t now)
         unconfirmed = ngx_queue_data(q, ngx_mcp_remote_recv_unconfirmed_t,
                                      queue);
 
-        if (unconfirmed->expires <= now) {
+        if ((ngx_msec_int_t) (unconfirmed->expires - ngx_current_msec) <= 0) {
             ngx_mcp_remote_recv_remove(unconfirmed);
         }
     }

@@ -18,6 +18,20 @@
  *
  * The packet expires before the deadline.  A message that was not acknowledged
  * by the deadline is therefore not started later.
+ *
+ * The expiry is the time of the master that this worker has joined when it
+ * seals the packet, and the packet names that master.  This worker may join
+ * another one while it waits: it sends the same bytes there, never others,
+ * since the owner may have the packet.  An owner that has it acknowledges it
+ * as before.  One that does not have it cannot judge the expiry, notes the
+ * number so that it does not run later, and says STREAM_LOST.  A new attempt
+ * then has another number and names the new master.
+ *
+ * That Redis counts no receivers proves that the packet was not received, if it
+ * was sent once: it is then sent to the master that it names, whose channels
+ * have no other listeners than those counted.  Subscribers of a replica, or of
+ * another node of a cluster, hear it uncounted, but have joined another master,
+ * so they refuse it.
  */
 
 #include "ngx_mcp_remote_send.h"
@@ -280,6 +294,7 @@ ngx_mcp_remote_send_seal(ngx_mcp_remote_send_t *attempt)
 
     p = ngx_mcp_packet_put(packet->body, attempt->node.key);
     p = ngx_mcp_packet_put(p, (uint64_t) expires);
+    p = ngx_mcp_packet_put(p, ngx_mcp_redis_master());
     p = ngx_cpymem(p, attempt->key, NGX_MCP_DIGEST_LEN);
     p = ngx_mcp_packet_put(p, env->nmessages);
     ngx_memcpy(p, env->data, env->size);

@@ -15,10 +15,11 @@
 
 /*
  * The body of NGX_MCP_PACKET_MESSAGE: number of the attempt 8, expiry 8 (time
- * of Redis, milliseconds), key of the session, number of messages 8, envelope.
+ * of Redis, milliseconds), master whose time that is 8, key of the session,
+ * number of messages 8, envelope.
  */
 
-#define NGX_MCP_REMOTE_HEAD_LEN  (3 * 8 + NGX_MCP_DIGEST_LEN)
+#define NGX_MCP_REMOTE_HEAD_LEN  (4 * 8 + NGX_MCP_DIGEST_LEN)
 
 /*
  * The body of NGX_MCP_PACKET_ACK: number of the attempt 8, number of the

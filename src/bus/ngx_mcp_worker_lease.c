@@ -39,6 +39,11 @@ static ngx_int_t ngx_mcp_worker_lease_delete(u_char *id);
 
 static ngx_uint_t  ngx_mcp_worker_lease_exists;    /* when last seen */
 
+/* of the last time that Redis was up */
+
+static ngx_uint_t  ngx_mcp_worker_lease_was_up;
+static uint64_t    ngx_mcp_worker_lease_master;
+
 
 void
 ngx_mcp_worker_lease_join(void)
@@ -51,21 +56,31 @@ ngx_mcp_worker_lease_join(void)
 
 /*
  * If no worker of this instance was connected, Redis may have lost its data in
- * the meantime, and other instances may not have written theirs again.
+ * the meantime, and other instances may not have written theirs again.  Another
+ * master may lack what was written last, even if other workers have been there
+ * before.
  */
 
 void
 ngx_mcp_worker_lease_up(void)
 {
+    uint64_t                  master;
     ngx_mcp_workers_gauges_t  gauges;
 
     ngx_mcp_workers_gauges(&gauges);
+    master = ngx_mcp_redis_master();
 
     /* this worker is counted */
 
-    if (gauges.redis[NGX_MCP_REDIS_READY] == 1) {
+    if (gauges.redis[NGX_MCP_REDIS_READY] == 1
+        || (ngx_mcp_worker_lease_was_up
+            && master != ngx_mcp_worker_lease_master))
+    {
         ngx_mcp_worker_lease_set_lost();
     }
+
+    ngx_mcp_worker_lease_was_up = 1;
+    ngx_mcp_worker_lease_master = master;
 
     ngx_mcp_worker_lease_delete_dead();
     ngx_mcp_worker_lease_ask_policy();

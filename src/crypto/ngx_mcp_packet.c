@@ -13,7 +13,7 @@
 #include "ngx_mcp_packet.h"
 
 
-#define NGX_MCP_PACKET_VERSION      1      /* first byte, on the wire */
+#define NGX_MCP_PACKET_VERSION      2      /* first byte, on the wire */
 #define NGX_MCP_PACKET_MAX_SENDERS  4096   /* bounds the memory of windows */
 
 /* offsets of the fields of a packet, bytes */
@@ -377,8 +377,8 @@ ngx_mcp_packet_add(u_char *id, ngx_log_t *log)
 static void
 ngx_mcp_packet_remove(ngx_mcp_packet_sender_t *sender)
 {
-    ngx_mcp_replay_window_expire(&sender->window, INT64_MAX);
-    ngx_mcp_replay_window_expire(&sender->announce_window, INT64_MAX);
+    ngx_mcp_replay_window_clear(&sender->window);
+    ngx_mcp_replay_window_clear(&sender->announce_window);
 
     ngx_rbtree_delete(&ngx_mcp_senders, &sender->node);
     ngx_queue_remove(&sender->queue);
@@ -389,7 +389,7 @@ ngx_mcp_packet_remove(ngx_mcp_packet_sender_t *sender)
 
 
 void
-ngx_mcp_packet_expire(int64_t now)
+ngx_mcp_packet_expire(ngx_msec_t now)
 {
     ngx_queue_t              *q;
     ngx_mcp_packet_sender_t  *sender;

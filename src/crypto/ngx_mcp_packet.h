@@ -124,10 +124,11 @@ ngx_int_t ngx_mcp_packet_open(ngx_mcp_packet_received_t *received,
     ngx_str_t *data, ngx_log_t *log);
 
 /*
- * Removes expired numbers from the windows of all senders.
+ * Removes the numbers that have expired at "now" (as ngx_current_msec) from the
+ * windows of all senders.
  */
 
-void ngx_mcp_packet_expire(int64_t now);
+void ngx_mcp_packet_expire(ngx_msec_t now);
 
 /*
  * Write and read a number of 8 bytes, big-endian, in a body.  The first

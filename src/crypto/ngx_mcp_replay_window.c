@@ -12,8 +12,8 @@
 #include "ngx_mcp_replay_window.h"
 
 
-static ngx_mcp_replay_window_entry_t *ngx_mcp_replay_window_find(
-    ngx_mcp_replay_window_t *window, uint64_t number);
+static void ngx_mcp_replay_window_remove(ngx_mcp_replay_window_t *window,
+    ngx_mcp_replay_window_entry_t *seen);
 
 
 void
@@ -29,7 +29,7 @@ ngx_mcp_replay_window_init(ngx_mcp_replay_window_t *window)
 
 ngx_int_t
 ngx_mcp_replay_window_enter(ngx_mcp_replay_window_t *window, uint64_t number,
-    int64_t expires, ngx_mcp_replay_window_entry_t **seen, ngx_log_t *log)
+    ngx_msec_t expires, ngx_mcp_replay_window_entry_t **seen, ngx_log_t *log)
 {
     ngx_mcp_replay_window_entry_t  *s;
 
@@ -63,7 +63,7 @@ ngx_mcp_replay_window_enter(ngx_mcp_replay_window_t *window, uint64_t number,
 
 
 void
-ngx_mcp_replay_window_expire(ngx_mcp_replay_window_t *window, int64_t now)
+ngx_mcp_replay_window_expire(ngx_mcp_replay_window_t *window, ngx_msec_t now)
 {
     ngx_queue_t                    *q;
     ngx_mcp_replay_window_entry_t  *s;
@@ -73,20 +73,43 @@ ngx_mcp_replay_window_expire(ngx_mcp_replay_window_t *window, int64_t now)
         q = ngx_queue_head(&window->order);
         s = ngx_queue_data(q, ngx_mcp_replay_window_entry_t, queue);
 
-        if (s->expires > now) {
+        if ((ngx_msec_int_t) (s->expires - now) > 0) {
             return;
         }
 
-        window->floor = ngx_max(window->floor, (uint64_t) s->node.key);
-
-        ngx_queue_remove(q);
-        ngx_rbtree_delete(&window->seen, &s->node);
-        ngx_free(s);
+        ngx_mcp_replay_window_remove(window, s);
     }
 }
 
 
-static ngx_mcp_replay_window_entry_t *
+void
+ngx_mcp_replay_window_clear(ngx_mcp_replay_window_t *window)
+{
+    ngx_queue_t  *q;
+
+    while (!ngx_queue_empty(&window->order)) {
+
+        q = ngx_queue_head(&window->order);
+
+        ngx_mcp_replay_window_remove(window,
+                     ngx_queue_data(q, ngx_mcp_replay_window_entry_t, queue));
+    }
+}
+
+
+static void
+ngx_mcp_replay_window_remove(ngx_mcp_replay_window_t *window,
+    ngx_mcp_replay_window_entry_t *seen)
+{
+    window->floor = ngx_max(window->floor, (uint64_t) seen->node.key);
+
+    ngx_queue_remove(&seen->queue);
+    ngx_rbtree_delete(&window->seen, &seen->node);
+    ngx_free(seen);
+}
+
+
+ngx_mcp_replay_window_entry_t *
 ngx_mcp_replay_window_find(ngx_mcp_replay_window_t *window, uint64_t number)
 {
     ngx_rbtree_node_t  *node;

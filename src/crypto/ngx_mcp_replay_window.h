@@ -7,7 +7,8 @@
  *
  * A number is decided once; a repeated one gets the same acknowledgement.  An
  * expired number is removed, and the floor, the lower edge of the window,
- * rises to it: numbers at or below the floor are refused.
+ * rises to it: numbers at or below the floor are refused.  Times are those of
+ * this process, since the clock that a sender names may be replaced.
  */
 
 #ifndef _NGX_MCP_REPLAY_WINDOW_H_INCLUDED_
@@ -29,7 +30,7 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t    node;         /* key: number */
     ngx_queue_t          queue;        /* in window->order */
-    int64_t              expires;      /* ms, in the clock of expire() */
+    ngx_msec_t           expires;      /* of ngx_current_msec */
     ngx_uint_t           ack;          /* set by the caller; 0: none */
 } ngx_mcp_replay_window_entry_t;
 
@@ -41,24 +42,33 @@ typedef struct {
 void ngx_mcp_replay_window_init(ngx_mcp_replay_window_t *window);
 
 /*
- * Enters a number that expires at "expires" (ms, in the clock of
- * ngx_mcp_replay_window_expire()).  Returns NGX_OK if it is new: the caller
- * sets (*seen)->ack before it enters another; NGX_DONE if it was seen:
- * *seen has what was decided; NGX_DECLINED if it is below the window and
- * unknown; NGX_ERROR if memory is short.  *seen is owned by the window.
+ * Enters a number that expires at "expires" (as ngx_current_msec).  Returns
+ * NGX_OK if it is new: the caller sets (*seen)->ack before it enters another;
+ * NGX_DONE if it was seen: *seen has what was decided; NGX_DECLINED if it is
+ * below the window and unknown; NGX_ERROR if memory is short.  *seen is owned
+ * by the window.
  */
 
 ngx_int_t ngx_mcp_replay_window_enter(ngx_mcp_replay_window_t *window,
-    uint64_t number, int64_t expires, ngx_mcp_replay_window_entry_t **seen,
+    uint64_t number, ngx_msec_t expires, ngx_mcp_replay_window_entry_t **seen,
     ngx_log_t *log);
 
 /*
- * Removes the entries that have expired at "now" (ms), in the order of their
- * arrival.
+ * Returns what was decided of a number, owned by the window; NULL if it is not
+ * known.
+ */
+
+ngx_mcp_replay_window_entry_t *ngx_mcp_replay_window_find(
+    ngx_mcp_replay_window_t *window, uint64_t number);
+
+/*
+ * Removes the entries that have expired at "now" (as ngx_current_msec), in the
+ * order of their arrival; removes all.
  */
 
 void ngx_mcp_replay_window_expire(ngx_mcp_replay_window_t *window,
-    int64_t now);
+    ngx_msec_t now);
+void ngx_mcp_replay_window_clear(ngx_mcp_replay_window_t *window);
 
 
 #endif /* _NGX_MCP_REPLAY_WINDOW_H_INCLUDED_ */

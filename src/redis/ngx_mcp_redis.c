@@ -16,6 +16,7 @@
  */
 
 #include "ngx_mcp_redis.h"
+#include "ngx_mcp_redis_master.h"
 
 
 /* of probes, and of the bus's handler "second" */
@@ -221,6 +222,7 @@ ngx_mcp_redis_cmd_ready(ngx_mcp_redis_conn_t *conn)
     ngx_mcp_count(NGX_MCP_COUNT_REDIS_CONNECTS);
 
     ngx_mcp_redis_has_clock = 0;
+    ngx_mcp_redis_master_ask(conn);
     ngx_mcp_redis_request_time();
 
     ngx_mcp_redis_probe_sent = 0;
@@ -559,22 +561,19 @@ ngx_mcp_redis_ignore(redisAsyncContext *ac, void *reply, void *data)
 static void
 ngx_mcp_redis_timer_handler(void *data)
 {
-    ngx_mcp_redis_conn_t  *sub;
-
-    sub = &ngx_mcp_redis_sub;
-
     ngx_mcp_timer_set(&ngx_mcp_redis_timer, NGX_MCP_REDIS_CHECK_INTERVAL_MS);
 
     /* twice: the probe takes one time-out on each connection */
 
     if (ngx_mcp_redis_probe_sent
-        && sub->is_ready
+        && ngx_mcp_redis_sub.is_ready
         && ngx_mcp_redis_cmd.is_ready
         && ngx_current_msec - ngx_mcp_redis_probed_at
            > 2 * ngx_mcp_redis_conf->timeout)
     {
         ngx_mcp_redis_probe_sent = 0;
-        ngx_mcp_redis_conn_fail(sub, "published messages do not come back");
+        ngx_mcp_redis_conn_fail(&ngx_mcp_redis_sub,
+                                "published messages do not come back");
     }
 
     if (ngx_mcp_redis_down() > 2 * NGX_MCP_REDIS_CHECK_INTERVAL_MS) {

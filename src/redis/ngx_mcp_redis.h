@@ -83,6 +83,14 @@ ngx_msec_t ngx_mcp_redis_down(void);
 int64_t ngx_mcp_redis_now(void);
 
 /*
+ * Returns the master that this worker has joined, a hash of its run_id; 0: it
+ * is not known, INFO is not permitted.  The time of Redis is that of this
+ * master.
+ */
+
+uint64_t ngx_mcp_redis_master(void);
+
+/*
  * Sends a command on the command connection: see ngx_mcp_redis_conn_command().
  */
 

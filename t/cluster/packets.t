@@ -131,8 +131,8 @@ is(as($me), 'ok', 'the test is a worker');
 # ---- lengths of bodies
 
 for my $case (
-    [ MESSAGE,  39 ], [ MESSAGE, 0 ], [ ACK, 16 ], [ ACK, 18 ], [ ACK, 0 ],
-    [ REPLACED, 15 ], [ REPLACED, 17 ], [ ANNOUNCE, 36 ], [ CONFIRM, 7 ],
+    [ MESSAGE,  47 ], [ MESSAGE, 0 ], [ ACK, 16 ], [ ACK, 18 ], [ ACK, 0 ],
+    [ REPLACED, 15 ], [ REPLACED, 17 ], [ ANNOUNCE, 44 ], [ CONFIRM, 7 ],
     [ CONFIRM, 9 ], [ 6, 40 ], [ 200, 0 ],
 ) {
     my ($type, $length) = @$case;
@@ -169,7 +169,7 @@ my $ping = pack('LL', 0, 1) . join '', map { string($_) } '"p"', 'ping',
 sub message {
     my ($attempt, $to, $ms, $data) = @_;
 
-    return packet(MESSAGE, pack('Q>Q>', $attempt, ms() + $ms)
+    return packet(MESSAGE, pack('Q>Q>Q>', $attempt, ms() + $ms, 0)
         . pack('H*', $to) . pack('Q>', 1) . (defined $data ? $data : $ping));
 }
 
@@ -272,7 +272,7 @@ $stream->forget('"p"');
 sub announcement {
     my ($ms, $end, $kind, $data) = @_;
 
-    return packet(ANNOUNCE, pack('q>Q>', ms() + $ms, $end) . 'k' x 16 . 'inst'
+    return packet(ANNOUNCE, pack('q>Q>Q>', ms() + $ms, 0, $end) . 'k' x 16 . 'inst'
         . chr($kind) . $data);
 }
 

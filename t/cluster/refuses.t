@@ -108,7 +108,7 @@ sub refused {
 {
     my $redis = start_redis(users => [ 'user mcp on >another-password '
         . '~mcp:* &mcp:* -@all +publish +subscribe +set +getex +mget '
-        . '+exists +del +zadd +zrangebyscore +zremrangebyscore +time +role '
+        . '+exists +del +zadd +zrangebyscore +zremrangebyscore +time +role +info '
         . '+client|setname' ]);
     my @nginx = start_instances(2, redis => $redis->url(user => 'mcp',
         pass => 'another-password'));

@@ -208,7 +208,7 @@ command_receive(void)
                      received.type == NGX_MCP_PACKET_ANNOUNCE
                          ? &received.sender->announce_window
                          : &received.sender->window,
-                     received.number, strtoll(texts[2], NULL, 10), &seen,
+                     received.number, strtoull(texts[2], NULL, 10), &seen,
                      &quiet));
     }
 }
@@ -251,7 +251,7 @@ command_enter(void)
     number = strtoull(texts[1], NULL, 10);
 
     rc = ngx_mcp_replay_window_enter(&window, number,
-                                     strtoll(texts[2], NULL, 10), &seen,
+                                     strtoull(texts[2], NULL, 10), &seen,
                                      &quiet);
 
     print_rc(rc);
@@ -557,9 +557,9 @@ static void
 run(void)
 {
     char    *command = texts[0];
-    int64_t  now;
+    ngx_msec_t  now;
 
-    now = nwords > 1 ? strtoll(texts[1], NULL, 10) : 0;
+    now = nwords > 1 ? strtoull(texts[1], NULL, 10) : 0;
 
     if (strcmp(command, "derive") == 0) {
         command_derive();
@@ -587,6 +587,9 @@ run(void)
 
     } else if (strcmp(command, "expire-all") == 0) {
         ngx_mcp_packet_expire(now);
+
+    } else if (strcmp(command, "last-time") == 0) {
+        printf("%llu", (unsigned long long) (ngx_msec_t) -1);
 
     } else if (strcmp(command, "window") == 0) {
         ngx_mcp_replay_window_init(&window);

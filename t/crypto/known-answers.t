@@ -140,7 +140,7 @@ for my $case ([ 1, 1, $there, 'one' ], [ 2, 4, "\0" x 16, 'two' ],
 {
     my ($number, $type, $receiver, $text) = @$case;
 
-    my $head = hex_of("\1" . chr($type) . $key_id->($new) . $here . $receiver
+    my $head = hex_of("\2" . chr($type) . $key_id->($new) . $here . $receiver
         . pack 'Q>', $number);
 
     is($sent[$number - 1], $head . (ask('seal',
@@ -150,7 +150,7 @@ for my $case ([ 1, 1, $there, 'one' ], [ 2, 4, "\0" x 16, 'two' ],
         . 'sealed body');
 }
 
-is(ask('probe'), 'ok 01' . '00' x 45, 'a probe is version and type');
+is(ask('probe'), 'ok 02' . '00' x 45, 'a probe is version and type');
 
 is(ask('worker', hex_of($there), hex_of($old), hex_of($new)), 'ok',
     'the receiver has the secrets in another order');
@@ -163,10 +163,10 @@ is(ask('receive', $sent[2]), 'ok 5 3 - ' . hex_of($here),
 
 my $head  = sub { my ($at, $byte) = @_; my $copy = $sent[0];
     substr($copy, 2 * $at, 2) = $byte; return $copy };
-my $probe = '01' . '00' x 45;
+my $probe = '02' . '00' x 45;
 
 for my $case (
-    [ 'of another version',            'abort',    $head->(0, '02') ],
+    [ 'of another version',            'abort',    $head->(0, '01') ],
     [ 'of 45 bytes',                   'abort',    substr $sent[0], 0, 90 ],
     [ 'without bytes',                 'abort',    '-' ],
     [ 'of 46 bytes',                   'declined', substr $sent[0], 0, 92 ],

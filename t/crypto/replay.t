@@ -89,6 +89,23 @@ steps('a number behind one that lives longer goes with it',
     'enter 2 300'  => 'declined',
 );
 
+my $last = ask('last-time');
+
+steps('a clock that overflows',
+    'window'                    => '',
+    "enter 1 $last"             => 'ok 0',
+    'enter 2 100'               => 'ok 0',
+    'expire ' . ($last - 1)     => '',
+    "enter 1 $last"             => 'done 1',
+    "expire $last"              => '',
+    "enter 1 $last"             => 'declined',
+    'enter 2 100'               => 'done 2',
+    'expire 99'                 => '',
+    'enter 2 100'               => 'done 2',
+    'expire 100'                => '',
+    'enter 2 100'               => 'declined',
+);
+
 {
     ask('window');
 

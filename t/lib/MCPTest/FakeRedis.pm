@@ -14,14 +14,16 @@ package MCPTest::FakeRedis;
 # The function returns the bytes of the reply; undef: as Redis would; an empty
 # string: no reply; \'close': the connection is closed.
 #
+#     $redis->become('b' x 40, 2);      # another master, 2 seconds ahead
+#
 # With tls => { cert, key, ... } it speaks TLS (MCPTest::TLS), and heard() has
 # every byte that clients have said after the handshake.
 
 use strict;
 use warnings;
 
-use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_REUSEADDR pack_sockaddr_in
-    unpack_sockaddr_in inet_aton SOMAXCONN);
+use Socket qw(PF_INET SOCK_STREAM SOL_SOCKET SO_REUSEADDR IPPROTO_TCP
+    TCP_NODELAY pack_sockaddr_in unpack_sockaddr_in inet_aton SOMAXCONN);
 use Time::HiRes ();
 
 use MCPTest::Conn;
@@ -48,6 +50,8 @@ sub new {
         keys     => {},
         heard    => '',
         sessions => [],         # of TLS, also of closed connections
+        run_id   => 'a' x 40,
+        ahead    => 0,          # seconds, of its clock
     }, $class;
 
     if ($opt{tls}) {
@@ -145,6 +149,20 @@ sub push_bytes {
 }
 
 
+# Another master takes its place, as behind an address that does not change: it
+# has a run_id and a clock of its own, and the keys.
+
+sub become {
+    my ($self, $run_id, $ahead) = @_;
+
+    $self->{run_id} = $run_id;
+    $self->{ahead}  = $ahead || 0;
+    $self->cut;
+
+    return;
+}
+
+
 sub cut { my @conns = @{ $_[0]{conns} }; $_->close for @conns; return }
 
 
@@ -198,10 +216,12 @@ sub usual {
     if ($word eq 'TIME') {
         my ($sec, $usec) = Time::HiRes::gettimeofday();
 
-        return array($sec, $usec);
+        return array($sec + $self->{ahead}, $usec);
     }
 
     return "*3\r\n" . bulk('master') . ":0\r\n*0\r\n" if $word eq 'ROLE';
+    return bulk("# Server\r\nredis_version:7.0.15\r\nrun_id:$self->{run_id}"
+        . "\r\ntcp_port:6379\r\n") if $word eq 'INFO';
     return array('maxmemory-policy', 'noeviction') if $word eq 'CONFIG';
     return "*0\r\n" if $word eq 'ZRANGEBYSCORE';
     return ":1\r\n" if $word =~ /\AZ/;
@@ -217,6 +237,11 @@ sub _read {
     my ($self) = @_;
 
     while (CORE::accept(my $sock, $self->{sock})) {
+
+        # as Redis: the reply to TIME is not held back
+
+        setsockopt($sock, IPPROTO_TCP, TCP_NODELAY, 1);
+
         my $conn = bless { sock => $sock, in => '', out => '',
             redis => $self, channels => {} }, 'MCPTest::FakeRedis::Conn';
 

@@ -19,38 +19,22 @@
 #include "ngx_mcp_health.h"
 #include "ngx_mcp_metrics.h"
 #include "ngx_mcp_resource_metadata.h"
+#include "ngx_mcp_shutdown.h"
 #include "ngx_mcp_auth_session.h"
-#include "ngx_mcp_auth_lookup.h"
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_session_http.h"
-#include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_call_filter.h"
-#include "ngx_mcp_call_linger.h"
 #include "ngx_mcp_json_only.h"
 #include "ngx_mcp_request_line.h"
-#include "ngx_mcp_suspend.h"
 #include "ngx_mcp_variables.h"
 #include "ngx_mcp_zone_conf.h"
-
-
-/*
- * The time before the end of worker_shutdown_timeout, at which nginx closes all
- * connections, in which clients get their last answers.
- */
-
-#define NGX_MCP_BEFORE_END_MS  1000
 
 
 static ngx_int_t ngx_http_mcp_sse_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_mcp_sse_init_process(ngx_cycle_t *cycle);
 static void ngx_http_mcp_sse_exit_process(ngx_cycle_t *cycle);
-static void ngx_http_mcp_sse_exiting(void);
-static void ngx_http_mcp_sse_stop(void *data);
-
-
-static ngx_mcp_timer_t  ngx_http_mcp_sse_stop_timer;
 
 
 static ngx_mcp_endpoint_t  ngx_http_mcp_sse_stream_endpoint =
@@ -511,7 +495,7 @@ ngx_http_mcp_sse_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_mcp_event_init(cycle->log);
-    ngx_mcp_timer_init(cycle, ngx_http_mcp_sse_exiting);
+    ngx_mcp_timer_init(cycle, ngx_mcp_shutdown);
     ngx_mcp_auth_session_init();
     ngx_mcp_session_http_init();
     ngx_mcp_place_queue_init();
@@ -524,71 +508,4 @@ static void
 ngx_http_mcp_sse_exit_process(ngx_cycle_t *cycle)
 {
     ngx_mcp_session_exit();
-}
-
-
-/*
- * Runs once when the worker has begun to shut down: a reload, or a graceful
- * stop.  The worker goes on as before while its streams are drained within
- * mcp_sse_drain.  What is left is ended before nginx closes the connections at
- * worker_shutdown_timeout; without that directive, after the longest call.
- */
-
-static void
-ngx_http_mcp_sse_exiting(void)
-{
-    ngx_msec_t            end;
-    ngx_core_conf_t      *ccf;
-    ngx_mcp_main_conf_t  *mcf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
-                                           ngx_core_module);
-    mcf = ngx_mcp_zone()->conf;
-
-    end = mcf->longest_call;
-
-    if (ccf->shutdown_timeout) {
-        end = (ccf->shutdown_timeout > 2 * NGX_MCP_BEFORE_END_MS)
-              ? ccf->shutdown_timeout - NGX_MCP_BEFORE_END_MS
-              : ccf->shutdown_timeout / 2;
-    }
-
-    ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp worker exits: drain %M ms, stop in %M ms",
-                   ngx_min(mcf->drain, end), end);
-
-    ngx_mcp_session_timers_drain(ngx_min(mcf->drain, end));
-
-    ngx_http_mcp_sse_stop_timer.handler = ngx_http_mcp_sse_stop;
-    ngx_mcp_timer_set(&ngx_http_mcp_sse_stop_timer, end);
-}
-
-
-/*
- * Ends all that is left in the worker.  Calls do not linger after that.  The
- * order matters:
- *
- *  1. Sessions with a stream: each open request gets an answer on the stream.
- *     From here on ngx_mcp_session_timers_stopped() is true: new streams and
- *     messages are refused, and resumed requests do not wait again.
- *  2. Sessions of POSTs of Streamable HTTP: waiting and running tasks end, and
- *     their POSTs get the answers.
- *  3. Suspended requests.  POSTs respond with the answers that 1 and 2 have
- *     given them, so they are resumed after these.  Requests that wait for a
- *     look-up or a delivery are refused with 503.
- *  4. Look-ups: no request needs a result after 3, so that those in the queue
- *     are not started, and those that run are cancelled.
- */
-
-static void
-ngx_http_mcp_sse_stop(void *data)
-{
-    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp worker stops: ending sessions and requests");
-
-    ngx_mcp_call_linger_stop();
-    ngx_mcp_session_timers_stop();
-    ngx_mcp_session_http_stop();
-    ngx_mcp_resume_all();
-    ngx_mcp_auth_lookup_stop();
 }

@@ -12,6 +12,7 @@
 #include "ngx_mcp_conf.h"
 #include "ngx_mcp_conf_merge.h"
 #include "ngx_mcp_redis_conf.h"
+#include "ngx_mcp_redis_ssl_conf.h"
 #include "ngx_mcp_sse.h"
 #include "ngx_mcp_message.h"
 #include "ngx_mcp_place_queue.h"
@@ -123,6 +124,41 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       ngx_mcp_redis_conf,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("mcp_sse_redis_ssl_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_mcp_redis_ssl_flag,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_mcp_main_conf_t, redis_ssl.verify),
+      NULL },
+
+    { ngx_string("mcp_sse_redis_ssl_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_mcp_redis_ssl_str,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_mcp_main_conf_t, redis_ssl.trusted_certificate),
+      NULL },
+
+    { ngx_string("mcp_sse_redis_ssl_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_mcp_redis_ssl_str,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_mcp_main_conf_t, redis_ssl.certificate),
+      NULL },
+
+    { ngx_string("mcp_sse_redis_ssl_certificate_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_mcp_redis_ssl_str,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_mcp_main_conf_t, redis_ssl.certificate_key),
+      NULL },
+
+    { ngx_string("mcp_sse_redis_ssl_name"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_mcp_redis_ssl_str,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_mcp_main_conf_t, redis_ssl.name),
       NULL },
 
     { ngx_string("mcp_sse_max_inbox"),

@@ -158,6 +158,19 @@ typedef struct {
 } ngx_mcp_redis_conf_t;
 
 
+/* mcp_sse_redis_ssl_* */
+
+typedef struct {
+    ngx_flag_t                   verify;
+    ngx_str_t                    trusted_certificate;
+    ngx_str_t                    certificate;
+    ngx_str_t                    certificate_key;
+    ngx_str_t                    name;
+    ngx_ssl_t                   *ssl;          /* made of these; NULL: there is
+                                                  no "rediss://" */
+} ngx_mcp_redis_ssl_conf_t;
+
+
 /*
  * The last URI that nginx -t has warned of, so that a URI inherited by several
  * locations of a server is reported once.  Used while configurations merge.
@@ -177,6 +190,7 @@ typedef struct {
     ngx_array_t                 *keys;         /* of ngx_str_t, or NULL */
 
     ngx_mcp_redis_conf_t        *redis;        /* or NULL */
+    ngx_mcp_redis_ssl_conf_t     redis_ssl;
 
     ngx_int_t                    max_inbox;
     ngx_int_t                    auth_lookups; /* of all workers */

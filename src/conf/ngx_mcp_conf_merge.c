@@ -40,6 +40,11 @@ ngx_mcp_create_main_conf(ngx_conf_t *cf)
      *     mcf->zone = NULL;
      *     mcf->keys = NULL;
      *     mcf->redis = NULL;
+     *     mcf->redis_ssl.trusted_certificate = { 0, NULL };
+     *     mcf->redis_ssl.certificate = { 0, NULL };
+     *     mcf->redis_ssl.certificate_key = { 0, NULL };
+     *     mcf->redis_ssl.name = { 0, NULL };
+     *     mcf->redis_ssl.ssl = NULL;
      *     mcf->backend_calls = 0;
      *     mcf->backend_calls_per_user = 0;
      *     mcf->used = 0;
@@ -48,6 +53,7 @@ ngx_mcp_create_main_conf(ngx_conf_t *cf)
      *     mcf->nameless = NULL;
      */
 
+    mcf->redis_ssl.verify = NGX_CONF_UNSET;
     mcf->max_inbox = NGX_CONF_UNSET;
     mcf->auth_lookups = NGX_CONF_UNSET;
     mcf->max_message = NGX_CONF_UNSET_SIZE;

@@ -10,6 +10,7 @@
 #include "ngx_mcp_redis_conf.h"
 #include "ngx_mcp_redis_server.h"
 #include "ngx_mcp_redis_slot.h"
+#include "ngx_mcp_redis_ssl_conf.h"
 #include "ngx_mcp_redis_url.h"
 #include "ngx_mcp_secret_file.h"
 
@@ -374,6 +375,12 @@ ngx_mcp_redis_conf_fits(ngx_mcp_redis_conf_t *rcf)
 ngx_int_t
 ngx_mcp_redis_conf_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
 {
+    if (mcf->redis == NULL || !mcf->redis->tls) {
+        ngx_mcp_redis_ssl_conf_unused(cf, &mcf->redis_ssl);
+    }
+
+    ngx_conf_init_value(mcf->redis_ssl.verify, 1);
+
     if (mcf->redis == NULL) {
         return NGX_OK;
     }
@@ -382,6 +389,10 @@ ngx_mcp_redis_conf_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"mcp_sse_redis\" needs \"mcp_sse_key\" with the same "
                       "secrets in all instances");
+        return NGX_ERROR;
+    }
+
+    if (ngx_mcp_redis_ssl_conf_set(cf, &mcf->redis_ssl, mcf->redis) != NGX_OK) {
         return NGX_ERROR;
     }
 

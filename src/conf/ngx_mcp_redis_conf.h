@@ -27,8 +27,9 @@ ngx_int_t ngx_mcp_redis_conf_read(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf);
 
 /*
  * In postconfiguration, when the resolver of the http level is known: finds
- * the addresses of the servers, or leaves them to the resolver.  Returns
- * NGX_OK, also without the directive, or NGX_ERROR after a message.
+ * the addresses of the servers, or leaves them to the resolver, and makes the
+ * context for TLS.  Returns NGX_OK, also without the directive, or NGX_ERROR
+ * after a message.
  */
 
 ngx_int_t ngx_mcp_redis_conf_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf);

@@ -48,6 +48,9 @@ ngx_mcp_redis_url(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf, ngx_str_t *url)
     socket = 0;
 
     if (ngx_mcp_redis_url_begins(url, NGX_MCP_REDISS_SCHEME)) {
+#if !(NGX_SSL)
+        return "TLS is not supported, nginx has been built without SSL";
+#endif
         skip = sizeof(NGX_MCP_REDISS_SCHEME) - 1;
         rcf->tls = 1;
 

@@ -146,6 +146,40 @@ bad($_, qr/mcp_sse_redis" directive: /) for
     'redis://127.0.0.1 cluster sentinel=mymaster',
     'unix:/run/redis/redis.sock sentinel=mymaster';
 
+# TLS.  util/test-builds runs this file with an nginx without SSL, too
+
+my $ssl = `'@{[ MCPTest::Nginx::binary() ]}' -V 2>&1` =~ /^built with .*SSL/m;
+
+for my $redis ('rediss://127.0.0.1', 'RedisS://user:pass-of-redis@localhost:1/2',
+    'rediss://127.0.0.1,[::1]:7 sentinel=mymaster',
+    'rediss://127.0.0.1:7000,127.0.0.1:7001 cluster')
+{
+    if ($ssl) {
+        good($redis);
+
+    } else {
+        bad($redis, qr/TLS is not supported, nginx has been built without SSL/);
+    }
+}
+
+for my $line ('verify off', 'name a', 'trusted_certificate a', 'certificate a',
+    'certificate_key a')
+{
+    my ($status, $text) = check("mcp_sse_redis_ssl_$line;");
+
+    if ($ssl) {
+        ok($status == 0 && $text =~ /\[warn\].*ignored without/,
+            "mcp_sse_redis_ssl_$line is ignored without TLS") or diag($text);
+
+    } else {
+        like($text, qr/\[emerg\].*_ssl_\w+" directive is not supported, nginx/,
+            "refused without SSL: mcp_sse_redis_ssl_$line");
+    }
+}
+
+bad("rediss://$_", $value) for '', '127.0.0.1:x', '/run/redis.sock',
+    '127.0.0.1,127.0.0.2', 'user:pass-of-redis@127.0.0.1:x/0';
+
 # each name is looked up
 
 bad("redis://127.0.0.1,$_ cluster", qr/host not found in "mcp_sse_redis" "b\./)

@@ -13,6 +13,7 @@ typedef enum {
     SHOW_ENUM,       /* ngx_mcp_redis_mode_e */
     SHOW_STR,
     SHOW_LIST,       /* ngx_array_t * of ngx_str_t */
+    SHOW_SSL,        /* ngx_ssl_t * */
     SHOW_SERVERS,    /* ngx_array_t * of ngx_mcp_redis_server_t */
     SHOW_VALUE       /* ngx_http_complex_value_t * */
 } show_kind_e;
@@ -106,6 +107,9 @@ static show_t  show_redises[] = {
     show_redis(timeout, SHOW_NUM),
     show_redis(connect_timeout, SHOW_NUM),
     show_redis(resolver_timeout, SHOW_NUM),
+    show_redis(ssl, SHOW_SSL),
+    show_redis(ssl_verify, SHOW_NUM),
+    show_redis(ssl_name, SHOW_STR),
     { NULL, 0, SHOW_NUM }
 };
 
@@ -189,6 +193,44 @@ show_servers(ngx_array_t *servers)
 }
 
 
+/*
+ * The depth of verification, whether there is a certificate of this client, and
+ * the versions that are not spoken.
+ */
+
+static void
+show_ssl(ngx_ssl_t *ssl)
+{
+    static struct {
+        uint64_t     option;
+        const char  *name;
+    } versions[] = {
+        { SSL_OP_NO_SSLv3, "SSLv3" },
+        { SSL_OP_NO_TLSv1, "TLSv1" },
+        { SSL_OP_NO_TLSv1_1, "TLSv1.1" },
+        { SSL_OP_NO_TLSv1_2, "TLSv1.2" },
+        { SSL_OP_NO_TLSv1_3, "TLSv1.3" },
+    };
+
+    ngx_uint_t  i;
+
+    if (ssl == NULL) {
+        printf("-");
+        return;
+    }
+
+    printf("%d|%d", SSL_CTX_get_verify_depth(ssl->ctx),
+           SSL_CTX_get0_certificate(ssl->ctx) != NULL);
+
+    for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+
+        if (SSL_CTX_get_options(ssl->ctx) & versions[i].option) {
+            printf("|%s", versions[i].name);
+        }
+    }
+}
+
+
 static void
 show_member(u_char *p, show_kind_e kind)
 {
@@ -216,6 +258,10 @@ show_member(u_char *p, show_kind_e kind)
 
     case SHOW_SERVERS:
         show_servers(*(ngx_array_t **) p);
+        return;
+
+    case SHOW_SSL:
+        show_ssl(*(ngx_ssl_t **) p);
         return;
 
     case SHOW_VALUE:

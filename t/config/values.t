@@ -8,6 +8,7 @@ use warnings;
 use lib 't/lib';
 use File::Temp ();
 use MCPTest;
+use MCPTest::Certificates;
 use MCPTest::Unit;
 use Test::More;
 
@@ -339,7 +340,8 @@ my $keys = "mcp_sse_key $dir/keys;";
 my %tcp  = (mode => 0, user => '', password => '', database => 0,
     prefix => 'mcp:', slot => 0, timeout => 1000, connect_timeout => 1000,
     resolver_timeout => 0, name => '127.0.0.1', servers => local_server(6379),
-    master => '', sentinel_user => '', sentinel_password => '');
+    master => '', sentinel_user => '', sentinel_password => '',
+    ssl => '-', ssl_verify => 0, ssl_name => '');
 my %sentinel = (%tcp, mode => 1, master => 'm', servers => local_server(26379));
 my %cluster = (%tcp, mode => 2, prefix => '{mcp}:', slot => 14804);
 my %unix = (%tcp, name => '/r.s', servers => '/r.s||0|unix:/r.s');
@@ -435,6 +437,56 @@ for my $row ([ 'resolver 127.0.0.1;', 30000 ],
         . "mcp_sse_redis redis://127.0.0.1; $keys");
 
     is($shown->{redis}{resolver_timeout}, 0, 'an address needs no resolver');
+}
+
+# ---- mcp_sse_redis_ssl_*
+
+my $certs = MCPTest::Certificates->new;
+my $cert  = $certs->make;
+my $ssl   = 'mcp_sse_redis_ssl';
+my $tls   = "mcp_sse_redis rediss://127.0.0.1; $keys";
+my %tls   = (%tcp, ssl => '100|0|SSLv3|TLSv1|TLSv1.1', ssl_verify => 1);
+my $pair  = "${ssl}_certificate $cert->{cert}; "
+    . "${ssl}_certificate_key $cert->{key};";
+
+file('cert', 'no certificate');
+
+for my $row (
+    [ $tls, %tls ],
+    [ 'mcp_sse_redis Rediss://127.0.0.1:1/2;' . $keys, %tls, database => 2,
+        name => '127.0.0.1:1', servers => local_server(1) ],
+    [ "mcp_sse_redis rediss://127.0.0.1 sentinel=m; $keys", %tls, mode => 1,
+        master => 'm', servers => local_server(26379) ],
+    [ "mcp_sse_redis rediss://127.0.0.1 cluster; $keys", %tls, mode => 2,
+        prefix => '{mcp}:', slot => 14804 ],
+    [ "${ssl}_verify off; $tls", %tls, ssl_verify => 0 ],
+    [ "${ssl}_verify on; ${ssl}_name redis.test; $tls", %tls,
+        ssl_name => 'redis.test' ],
+    [ "$tls ${ssl}_trusted_certificate " . $certs->ca . '; ' . $pair, %tls,
+        ssl => $tls{ssl} =~ s/0\|0/0|1/r ],
+) {
+    my ($line, %want) = @$row;
+
+    my ($text, $shown) = shown(http => $line);
+
+    is_deeply($shown->{redis}, \%want, $line)
+        or diag($text, explain($shown->{redis}));
+    unlike($text, qr/\[/, "$line: no message");
+}
+
+for my $line ("${ssl}_verify on;", "${ssl}_verify off;", "${ssl}_name a;",
+    "${ssl}_trusted_certificate nofile;", "${ssl}_certificate nofile;",
+    "${ssl}_certificate_key nofile;")
+{
+    for my $redis ('', "mcp_sse_redis redis://127.0.0.1; $keys",
+        "mcp_sse_redis unix:/r.s; $keys")
+    {
+        my ($text) = shown(http => "$line $redis");
+
+        like($text, qr/\[warn\].* "mcp_sse_redis_ssl_\.\.\." is ignored without/,
+            "$line $redis warns");
+        unlike($text, qr/\[(?:emerg|error|alert)\]/, "$line $redis: no error");
+    }
 }
 
 # ---- lines of invalid values
@@ -568,6 +620,22 @@ for my $row (
         [ 'rediss://', 'it must have a host' ],
         [ 'redi://127.0.0.1', 'it must begin with "redis://", "rediss://" or' ],
         [ 'redis://r.invalid', 'a "resolver" at the http level would' ]),
+    map({ [ "$tls ${ssl}_$_->[0]", $_->[1] ] }
+        [ 'verify x', 'invalid value "x" in "mcp_sse_redis_ssl_verify"' ],
+        [ 'verify on; mcp_sse_redis_ssl_verify on', 'is duplicate' ],
+        [ 'name ' . 'a' x 256, '"mcp_sse_redis_ssl_name" is longer than 255' ],
+        [ "trusted_certificate $dir/nofile", "$dir/nofile" ],
+        [ "trusted_certificate $dir/cert", "$dir/cert" ],
+        [ "certificate $cert->{cert}", 'no "mcp_sse_redis_ssl_certificate_key" '
+            . 'is defined for certificate' ],
+        [ "certificate_key $cert->{key}", 'no "mcp_sse_redis_ssl_certificate" '
+            . 'is defined for key' ],
+        [ "certificate $dir/nofile; ${ssl}_certificate_key $cert->{key}",
+            "cannot load certificate \"$dir/nofile\"" ],
+        [ "certificate $cert->{cert}; ${ssl}_certificate_key $dir/cert",
+            "cannot load certificate key \"$dir/cert\"" ],
+        [ "certificate $cert->{cert}; ${ssl}_certificate_key "
+            . $certs->make->{key}, 'key values mismatch' ]),
 ) {
     my ($line, $want) = @$row;
 

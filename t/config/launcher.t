@@ -65,6 +65,20 @@ sub launch {
 sub config { return (launch({ %plain, @_ }, '--print-config'))[1] }
 
 
+# Writes a program of sh; returns its name.
+
+sub script {
+    my ($name, $text) = @_;
+
+    open my $out, '>', "$dir/$name" or die;
+    print {$out} "#!/bin/sh\n$text\n";
+    close $out;
+    chmod 0755, "$dir/$name";
+
+    return "$dir/$name";
+}
+
+
 sub refuses {
     my ($name, $pattern, %env) = @_;
 
@@ -303,6 +317,92 @@ refuses("FRAPPE_METHOD $_", qr/FRAPPE_METHOD/, FRAPPE_METHOD => $_)
 refuses('a short MCP_SSE_KEY', qr/MCP_SSE_KEY/, MCP_SSE_KEY => 'short');
 refuses('REDIS_URL without a key', qr/MCP_SSE_KEY/,
     REDIS_URL => 'redis://127.0.0.1');
+refuses("REDIS_URL $_", qr/REDIS_URL/, MCP_SSE_KEY => 'K' x 40,
+    REDIS_URL => $_) for '127.0.0.1', 'http://a', 'redis://', 'rediss://',
+    'redis://a b', 'redis://a;', 'rediss://a{';
+refuses("REDIS_SENTINEL $_", qr/REDIS_SENTINEL/, REDIS_SENTINEL => $_)
+    for 'a b', 'a;', '$a', 'a';
+refuses("REDIS_CLUSTER $_", qr/REDIS_CLUSTER/, REDIS_CLUSTER => $_)
+    for 'x', 'true';
+refuses('REDIS_SENTINEL_AUTH without REDIS_SENTINEL', qr/REDIS_SENTINEL_AUTH/,
+    REDIS_SENTINEL_AUTH => 'p');
+
+# what the launcher writes for Redis, shown by a program instead of nginx
+
+{
+    my %redis = (%plain, MCP_SSE_KEY => 'K' x 40, MCP_SSE_NGINX =>
+        script('show', 'case "$*" in *" -t"* | -h) ;; *) cat redis.conf; '
+        . 'cat sentinel_auth 2> /dev/null ;; esac'));
+
+    my %file = map { $_ => "$dir/cwd/$_.pem" } qw(ca cert key);
+
+    for my $path (values %file) {
+        open my $out, '>', $path or die;
+        close $out;
+    }
+
+    for my $row (
+        [ [ 'redis://127.0.0.1' ], 'mcp_sse_redis  redis://127.0.0.1;' ],
+        [ [ 'redis://:p@a,b:1,[::1]/2', REDIS_SENTINEL => 'my-master.1' ],
+            'mcp_sse_redis  redis://:p@a,b:1,[::1]/2 sentinel=my-master.1;' ],
+        [ [ 'redis://a', REDIS_SENTINEL => 'm', REDIS_SENTINEL_AUTH => 'u:p;' ],
+            "mcp_sse_redis  redis://a sentinel=m sentinel_auth=sentinel_auth;\n"
+            . 'u:p;' ],
+        [ [ 'redis://a,b', REDIS_CLUSTER => 'True' ],
+            'mcp_sse_redis  redis://a,b cluster;' ],
+        [ [ 'redis://a', REDIS_CLUSTER => 'off' ], 'mcp_sse_redis  redis://a;' ],
+        [ [ 'rediss://a', REDIS_CA_FILE => 'ca.pem' ],
+            qq(mcp_sse_redis  rediss://a;\n)
+            . qq(mcp_sse_redis_ssl_trusted_certificate  "$file{ca}";) ],
+        [ [ 'rediss://a', REDIS_CA_FILE => $file{ca}, REDIS_CERT_FILE =>
+                $file{cert}, REDIS_CERT_KEY_FILE => $file{key} ],
+            qq(mcp_sse_redis  rediss://a;\n)
+            . qq(mcp_sse_redis_ssl_trusted_certificate  "$file{ca}";\n)
+            . qq(mcp_sse_redis_ssl_certificate  "$file{cert}";\n)
+            . qq(mcp_sse_redis_ssl_certificate_key  "$file{key}";) ],
+    ) {
+        my ($env, $want) = @$row;
+        my ($status, $out) = launch({ %redis, PORT =>
+            MCPTest::Nginx::free_port(), REDIS_URL => @$env });
+
+        is($out, "$want\n", "REDIS_URL=@$env");
+    }
+
+    for my $row (
+        [ 'REDIS_CA_FILE', REDIS_CA_FILE => "$dir/none" ],
+        [ 'REDIS_CA_FILE', REDIS_CA_FILE => $file{ca}, REDIS_URL => 'redis://a' ],
+        [ 'need each other', REDIS_CERT_FILE => $file{cert} ],
+        [ 'need each other', REDIS_CERT_KEY_FILE => $file{key} ],
+        [ 'REDIS_CERT_KEY_FILE', REDIS_CERT_FILE => $file{cert},
+            REDIS_CERT_KEY_FILE => "$dir/none" ],
+    ) {
+        my ($want, @env) = @$row;
+
+        refuses("@env", qr/$want/, MCP_SSE_KEY => 'K' x 40, REDIS_URL =>
+            'rediss://a', REDIS_CA_FILE => $file{ca}, @env);
+    }
+
+    # nginx's own refusal is passed on, without the password
+
+    for my $row (
+        [ [ 'redis://:secret-of-redis@127.0.0.1,127.0.0.2' ],
+            qr/REDIS_URL: several hosts need "sentinel=NAME" or "cluster"$/ ],
+        [ [ 'redis://:secret-of-redis@127.0.0.1/1', REDIS_CLUSTER => 1 ],
+            qr/REDIS_URL: a cluster has only the database 0$/ ],
+        [ [ 'redis://:secret-of-redis@host.invalid' ],
+            qr/REDIS_URL: host not found$/ ],
+    ) {
+        my ($env, $want) = @$row;
+        my ($status, undef, $errors) = launch({ %plain, MCP_SSE_KEY => 'K' x 40,
+            MCP_SSE_MODULE => $module, MCP_SSE_NGINX => MCPTest::Nginx::binary(),
+            PORT => MCPTest::Nginx::free_port(), REDIS_URL => @$env });
+
+        is($status, 1, "REDIS_URL=@$env is refused");
+        like($errors, qr/\Afrappe-sse-bridge: $want/, "REDIS_URL=@$env: why");
+        unlike($errors, qr/secret-of-redis/, "REDIS_URL=@$env: no password");
+    }
+}
+
 refuses('a secret with a blank', qr/FRAPPE_API_SECRET/,
     FRAPPE_API_SECRET => 'a b');
 

@@ -2,48 +2,61 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Replies of Redis, in any pieces, through the guard and hiredis: whatever the
- * bytes are, the process lives; a reply that a second, strict parser of RESP2
- * accepts within the limits reaches its handler with the same value; nothing
- * reaches a handler that it does not expect.
+ * Replies of Redis, in any pieces, on a connection: whatever the bytes are, the
+ * process lives; a reply that a second, strict parser of RESP2 accepts within
+ * the limits reaches its handler, or the subscription, with the same value;
+ * nothing else reaches one.
  *
  * Input: flags, the size of pieces, the bytes that Redis sends.
  */
 
 #include "resp.h"
 #include "ngx_mcp_redis_key.h"
-#include "ngx_mcp_redis_reader.h"
+#include "ngx_mcp_redis_reply.h"
 
 
 typedef struct {
     u_char       *out;
     u_char       *printed;
     ngx_uint_t    n;
-    ngx_uint_t    refused;
-    ngx_uint_t    freed;
-    ngx_uint_t    subscribed;
 } redis_reader_t;
 
 
-void redisProcessCallbacks(redisAsyncContext *ac);
+/* what the replies are for */
 
-static redisAsyncContext *redis_reader_context(ngx_uint_t commands);
-static void redis_reader_feed(redisAsyncContext *ac, ngx_str_t *bytes,
-    ngx_uint_t piece);
-static void redis_reader_freed(const redisAsyncContext *ac, int status);
-static void redis_reader_checked(void *data, ngx_uint_t valid);
-static void redis_reader_handler(redisAsyncContext *ac, void *reply,
+typedef struct {
+    ngx_uint_t    commands;
+    ngx_uint_t    channels;          /* not confirmed; after the commands */
+    ngx_uint_t    subscribed;
+    ngx_uint_t    n;                 /* that must reach a handler */
+} redis_reader_model_t;
+
+
+static void redis_reader_open(ngx_uint_t commands, ngx_uint_t subscribed);
+static void redis_reader_close(void);
+static void redis_reader_feed(ngx_str_t *bytes, ngx_uint_t piece);
+static void redis_reader_handler(ngx_mcp_redis_conn_t *conn, redisReply *reply,
     void *data);
-static void redis_reader_message(redisReply *reply);
+static void redis_reader_message(ngx_mcp_redis_conn_t *conn,
+    ngx_str_t *channel, ngx_str_t *bytes);
 static void redis_reader_print(redisReply *reply);
 static void redis_reader_id(redisReply *reply);
-static void redis_reader_compare(ngx_str_t *bytes, ngx_uint_t commands);
+static void redis_reader_compare(ngx_str_t *bytes,
+    redis_reader_model_t *model);
 static fuzz_resp_e redis_reader_expect(fuzz_resp_t *resp,
-    ngx_uint_t *commands, ngx_uint_t *n);
-static int redis_reader_wanted(ngx_str_t *printed);
+    redis_reader_model_t *model);
+static ngx_uint_t redis_reader_expects(redis_reader_model_t *model,
+    ngx_str_t *printed);
+static ngx_uint_t redis_reader_push(redis_reader_model_t *model,
+    ngx_str_t *printed, ngx_uint_t *wanted);
+static u_char *redis_reader_item(u_char *p, u_char *last, u_char type,
+    ngx_str_t *item);
+static ngx_uint_t redis_reader_is(ngx_str_t *item, const char *word);
 
 
 static redis_reader_t  redis_reader;
+
+static ngx_mcp_redis_conn_t  redis_reader_conn;
 
 static fuzz_input_t  redis_reader_in;
 
@@ -51,16 +64,20 @@ static fuzz_input_t  redis_reader_in;
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    ngx_str_t           bytes;
-    ngx_uint_t          flags, piece, commands;
-    redisAsyncContext  *ac;
+    ngx_str_t             bytes;
+    ngx_uint_t            flags, piece;
+    redis_reader_model_t  model;
 
     fuzz_begin(&redis_reader_in, data, size);
 
     flags = fuzz_number(&redis_reader_in, 255);
     piece = fuzz_number(&redis_reader_in, 255);
-    commands = (flags & 1) ? 0 : (flags >> 1) % 4;
     bytes = fuzz_rest(&redis_reader_in);
+
+    model.subscribed = flags & 1;
+    model.commands = (flags >> 1) % 4;
+    model.channels = model.subscribed ? 2 : 0;
+    model.n = 0;
 
     ngx_memzero(&redis_reader, sizeof(redis_reader_t));
 
@@ -68,16 +85,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     redis_reader.printed = fuzz_alloc(&redis_reader_in, 16 * bytes.len + 64);
     redis_reader.out = redis_reader.printed;
-    redis_reader.subscribed = flags & 1;
 
-    ac = redis_reader_context(commands);
-
-    redis_reader_feed(ac, &bytes, piece);
-    redis_reader_compare(&bytes, commands);
-
-    if (!redis_reader.freed) {
-        redisAsyncFree(ac);
-    }
+    redis_reader_open(model.commands, model.subscribed);
+    redis_reader_feed(&bytes, piece);
+    redis_reader_compare(&bytes, &model);
+    redis_reader_close();
 
     fuzz_end(&redis_reader_in);
 
@@ -86,120 +98,121 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 
 /*
- * A context without a socket, on which commands wait for replies, or which has
- * subscribed.
+ * A connection without a socket, on which commands wait for replies, and which
+ * may have subscribed.
  */
 
-static redisAsyncContext *
-redis_reader_context(ngx_uint_t commands)
+static void
+redis_reader_open(ngx_uint_t commands, ngx_uint_t subscribed)
 {
-    ngx_uint_t          i;
-    redisAsyncContext  *ac;
+    ngx_str_t              argv[2];
+    ngx_uint_t             i;
+    ngx_mcp_redis_conn_t  *conn;
 
-    ac = redisAsyncConnectUnix("/");
+    static ngx_event_t       write;
+    static ngx_connection_t  c;
 
-    fuzz_check(ac != NULL && ac->err, "\"/\" is no socket");
+    c.write = &write;
 
-    ac->err = 0;
-    ac->errstr = NULL;
-    ac->c.err = 0;
-    ac->c.errstr[0] = '\0';
-    ac->c.flags |= REDIS_CONNECTED;
-    ac->data = &redis_reader;
+    ngx_queue_init(&ngx_posted_events);
 
-    ngx_mcp_redis_reader(ac, redis_reader_checked);
+    conn = &redis_reader_conn;
 
-    (void) redisAsyncSetDisconnectCallback(ac, redis_reader_freed);
+    ngx_memzero(conn, sizeof(ngx_mcp_redis_conn_t));
+
+    ngx_queue_init(&conn->waiting);
+
+    conn->name = "fuzz";
+    conn->state = NGX_MCP_REDIS_CONN_READY;
+    conn->message = redis_reader_message;
+    conn->posted.log = ngx_cycle->log;
+    conn->io.data = conn;
+    conn->io.connection = &c;
+    conn->io.is_connected = 1;
+
+    fuzz_check(ngx_mcp_redis_reader_open(&conn->reader) == NGX_OK,
+               "there is memory");
+
+    ngx_str_set(&argv[0], "PING");
 
     for (i = 0; i < commands; i++) {
-        fuzz_check(redisAsyncCommand(ac, redis_reader_handler, ac, "PING")
-                   == REDIS_OK, "a command can be sent");
+        fuzz_check(ngx_mcp_redis_conn_command(conn, redis_reader_handler, NULL,
+                                              1, argv)
+                   == NGX_OK, "a command can be sent");
     }
 
-    if (redis_reader.subscribed) {
-        fuzz_check(redisAsyncCommand(ac, redis_reader_handler, ac,
-                                     "SUBSCRIBE all own")
-                   == REDIS_OK, "a command can be sent");
+    ngx_str_set(&argv[0], "all");
+    ngx_str_set(&argv[1], "own");
+
+    if (subscribed) {
+        fuzz_check(ngx_mcp_redis_conn_subscribe(conn, "SUBSCRIBE",
+                                                redis_reader_handler, NULL, 2,
+                                                argv)
+                   == NGX_OK, "a command can be sent");
     }
-
-    return ac;
 }
 
 
 static void
-redis_reader_freed(const redisAsyncContext *ac, int status)
+redis_reader_close(void)
 {
-    redis_reader.freed = 1;
+    redis_reader_conn.io.connection = NULL;
+    redis_reader_conn.io.is_connected = 0;
+
+    ngx_free(redis_reader_conn.io.out);
+
+    ngx_mcp_redis_conn_close(&redis_reader_conn);
 }
 
 
 static void
-redis_reader_checked(void *data, ngx_uint_t valid)
-{
-    fuzz_check(data == &redis_reader && !redis_reader.refused,
-               "nothing follows a reply that is refused");
-
-    redis_reader.refused = !valid;
-}
-
-
-/*
- * As hiredis reads from a socket.
- */
-
-static void
-redis_reader_feed(redisAsyncContext *ac, ngx_str_t *bytes,
-    ngx_uint_t piece)
+redis_reader_feed(ngx_str_t *bytes, ngx_uint_t piece)
 {
     size_t  n, sent;
 
-    for (sent = 0; sent < bytes->len && !redis_reader.freed; sent += n) {
+    for (sent = 0;
+         sent < bytes->len
+         && redis_reader_conn.state == NGX_MCP_REDIS_CONN_READY;
+         sent += n)
+    {
         n = piece ? ngx_min(piece, bytes->len - sent) : bytes->len;
 
-        fuzz_check(redisReaderFeed(ac->c.reader, (char *) bytes->data + sent,
-                                   n)
-                   == REDIS_OK, "there is memory");
-
-        redisProcessCallbacks(ac);
+        ngx_mcp_redis_reply_received(&redis_reader_conn.io, bytes->data + sent,
+                                     n);
     }
 }
 
 
 static void
-redis_reader_handler(redisAsyncContext *ac, void *reply, void *data)
+redis_reader_handler(ngx_mcp_redis_conn_t *conn, redisReply *reply, void *data)
 {
     if (reply == NULL) {
         return;
     }
 
-    fuzz_check(!redis_reader.refused,
-               "a reply that is refused reaches no handler");
-
-    if (redis_reader.subscribed) {
-        redis_reader_message(reply);
-    }
+    fuzz_check(conn->state == NGX_MCP_REDIS_CONN_READY,
+               "nothing reaches a handler after a failure");
 
     redis_reader_print(reply);
     redis_reader.n++;
 }
 
 
-/*
- * What ngx_mcp_redis_message_handler() may rely on.
- */
-
 static void
-redis_reader_message(redisReply *reply)
+redis_reader_message(ngx_mcp_redis_conn_t *conn, ngx_str_t *channel,
+    ngx_str_t *bytes)
 {
-    fuzz_check(reply->type == REDIS_REPLY_ARRAY
-               && reply->elements == 3
-               && reply->element[0]->type == REDIS_REPLY_STRING
-               && reply->element[1]->type == REDIS_REPLY_STRING
-               && (reply->element[2]->type == REDIS_REPLY_STRING
-                   || reply->element[2]->type == REDIS_REPLY_INTEGER)
-               && (ngx_strcmp(reply->element[0]->str, "message") == 0
-                   || ngx_strcmp(reply->element[0]->str, "subscribe") == 0),
-               "a subscription gets messages");
+    u_char  *p;
+
+    fuzz_check(conn->state == NGX_MCP_REDIS_CONN_READY,
+               "no message comes after a failure");
+
+    p = redis_reader.out;
+    p = fuzz_resp_put(p, '$', channel->data, channel->len);
+    p = fuzz_resp_put(p, '$', bytes->data, bytes->len);
+
+    redis_reader.out = p;
+    redis_reader.n++;
 }
 
 
@@ -298,10 +311,10 @@ redis_reader_id(redisReply *reply)
  */
 
 static void
-redis_reader_compare(ngx_str_t *bytes, ngx_uint_t commands)
+redis_reader_compare(ngx_str_t *bytes, redis_reader_model_t *model)
 {
     u_char       *printed;
-    ngx_uint_t    n;
+    ngx_uint_t    failed;
     fuzz_resp_e   rc;
     fuzz_resp_t   resp;
 
@@ -311,41 +324,49 @@ redis_reader_compare(ngx_str_t *bytes, ngx_uint_t commands)
     resp.last = bytes->data + bytes->len;
     resp.out = printed;
 
-    n = 0;
-    rc = redis_reader_expect(&resp, &commands, &n);
+    rc = redis_reader_expect(&resp, model);
 
-    fuzz_check(redis_reader.n >= n
+    fuzz_check(redis_reader.n >= model->n
                && ngx_memcmp(redis_reader.printed, printed,
                              resp.out - printed)
                   == 0,
                "a reply reaches its handler as it is");
 
-    if (rc == FUZZ_RESP_LIMIT) {
-        fuzz_check(redis_reader.freed,
-                   "a reply beyond the limits ends the connection");
-    }
+    /* hiredis takes some of what is not valid */
 
-    if (rc == FUZZ_RESP_END && commands) {
-        fuzz_check(!redis_reader.freed,
-                   "a reply that has begun does not end the connection");
-    }
+    fuzz_check(rc == FUZZ_RESP_INVALID || redis_reader.n == model->n,
+               "nothing else reaches a handler");
 
-    if (rc != FUZZ_RESP_INVALID) {
-        fuzz_check(redis_reader.n == n, "nothing else reaches a handler");
+    failed = (redis_reader_conn.state == NGX_MCP_REDIS_CONN_FAILED);
+
+    switch (rc) {
+
+    case FUZZ_RESP_OK:
+        fuzz_check(failed, "what nothing waits for ends the connection");
+        return;
+
+    case FUZZ_RESP_LIMIT:
+        fuzz_check(failed, "a reply beyond the limits ends the connection");
+        return;
+
+    case FUZZ_RESP_END:
+        fuzz_check(!failed, "a reply that has begun does not end it");
+        return;
+
+    default:
+        return;
     }
 }
 
 
 /*
- * Prints the replies that must reach a handler, and counts them in "n".
- * Returns why there are no more: FUZZ_RESP_OK if nothing waits for the last
- * one.  "commands" is left of those that wait for a reply.
+ * Prints the replies that must reach a handler, and counts them.  Returns why
+ * there are no more: FUZZ_RESP_OK if nothing waits for the last one.
  */
 
 static fuzz_resp_e
-redis_reader_expect(fuzz_resp_t *resp, ngx_uint_t *commands, ngx_uint_t *n)
+redis_reader_expect(fuzz_resp_t *resp, redis_reader_model_t *model)
 {
-    int           wanted;
     ngx_str_t     printed;
     fuzz_resp_e   rc;
 
@@ -361,75 +382,136 @@ redis_reader_expect(fuzz_resp_t *resp, ngx_uint_t *commands, ngx_uint_t *n)
             return rc;
         }
 
-        if (*commands) {
-            --*commands;
-            ++*n;
-            continue;
-        }
-
-        wanted = redis_reader.subscribed ? redis_reader_wanted(&printed) : -1;
-
-        if (wanted == 1) {
-            ++*n;
-            continue;
-        }
-
-        resp->out = printed.data;
-
-        if (wanted < 0) {
-            fuzz_check(redis_reader.freed,
-                       "what nothing waits for ends the connection");
+        if (!redis_reader_expects(model, &printed)) {
+            resp->out = printed.data;
             return FUZZ_RESP_OK;
         }
+
+        resp->out = printed.data + printed.len;
     }
 }
 
 
 /*
- * Whether a printed reply is a message of a subscription: 1 for a channel that
- * has a handler, 0 for another one, -1 if it is no message.
+ * Returns whether a printed reply is expected; "printed" is left of it that
+ * reaches a handler.
  */
 
-static int
-redis_reader_wanted(ngx_str_t *printed)
+static ngx_uint_t
+redis_reader_expects(redis_reader_model_t *model, ngx_str_t *printed)
 {
-    u_char      *p, *last;
-    size_t       len;
-    ngx_uint_t   i;
-    ngx_str_t    item[4];
-    u_char       type[4];
+    ngx_uint_t  wanted;
 
-    p = printed->data;
-    last = p + printed->len;
+    if (model->subscribed && redis_reader_push(model, printed, &wanted)) {
+        return wanted;
+    }
 
-    for (i = 0; i < 4; i++) {
+    if (model->commands) {
+        model->commands--;
+        model->n++;
+        return 1;
+    }
+
+    if (model->channels && printed->data[0] == '-') {
+        model->channels = 0;
+        model->n++;
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/*
+ * Returns whether a printed reply belongs to the subscription, and in "wanted"
+ * whether it may.
+ */
+
+static ngx_uint_t
+redis_reader_push(redis_reader_model_t *model, ngx_str_t *printed,
+    ngx_uint_t *wanted)
+{
+    u_char     *p, *rest, *last;
+    ngx_str_t   count, word, item;
+
+    last = printed->data + printed->len;
+    *wanted = 0;
+
+    p = redis_reader_item(printed->data, last, '*', &count);
+    rest = redis_reader_item(p, last, '$', &word);
+
+    if (rest == NULL || !redis_reader_is(&count, "3")) {
+        return 0;
+    }
+
+    if (redis_reader_is(&word, "message") || redis_reader_is(&word, "smessage"))
+    {
+        p = redis_reader_item(rest, last, '$', &item);
+        p = redis_reader_item(p, last, '$', &item);
 
         if (p == last) {
-            return -1;
+            *wanted = 1;
+            model->n++;
+
+            printed->len = last - rest;
+            ngx_memmove(printed->data, rest, printed->len);
         }
 
-        type[i] = *p++;
-        len = 0;
-
-        while (*p != ' ') {
-            len = 10 * len + *p++ - '0';
-        }
-
-        item[i].data = p + 1;
-        item[i].len = len;
-        p += 1 + len;
+        return 1;
     }
 
-    if (p != last || type[0] != '*' || item[0].len != 1
-        || item[0].data[0] != '3' || type[1] != '$' || type[2] != '$'
-        || (type[3] != '$' && type[3] != ':')
-        || !((item[1].len == 7 && ngx_memcmp(item[1].data, "message", 7) == 0)
-             || (item[1].len == 9
-                 && ngx_memcmp(item[1].data, "subscribe", 9) == 0)))
+    if (redis_reader_is(&word, "subscribe")
+        || redis_reader_is(&word, "ssubscribe"))
     {
-        return -1;
+        if (model->commands == 0 && model->channels) {
+            *wanted = 1;
+
+            if (--model->channels) {
+                printed->len = 0;
+
+            } else {
+                model->n++;
+            }
+        }
+
+        return 1;
     }
 
-    return item[2].len == 3 && (ngx_memcmp(item[2].data, "all", 3) == 0
-                                || ngx_memcmp(item[2].data, "own", 3) == 0);
+    return redis_reader_is(&word, "unsubscribe")
+           || redis_reader_is(&word, "sunsubscribe");
+}
+
+
+/*
+ * Reads a printed item of that type, at "p" or after NULL.  Returns its end, or
+ * NULL if it is another one.
+ */
+
+static u_char *
+redis_reader_item(u_char *p, u_char *last, u_char type, ngx_str_t *item)
+{
+    size_t  len;
+
+    if (p == NULL || p == last || *p++ != type) {
+        return NULL;
+    }
+
+    len = 0;
+
+    while (*p != ' ') {
+        len = 10 * len + *p++ - '0';
+    }
+
+    item->data = p + 1;
+    item->len = len;
+
+    return p + 1 + len;
+}
+
+
+static ngx_uint_t
+redis_reader_is(ngx_str_t *item, const char *word)
+{
+    return item->len == ngx_strlen(word)
+           && ngx_memcmp(item->data, word, item->len) == 0;
 }

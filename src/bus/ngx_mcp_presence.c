@@ -29,16 +29,16 @@
 static void ngx_mcp_presence_renew_due(void *data);
 static ngx_int_t ngx_mcp_presence_renew(ngx_mcp_session_t *s);
 static ngx_int_t ngx_mcp_presence_set(ngx_mcp_session_t *s, const char *option,
-    redisCallbackFn *handler);
+    ngx_mcp_redis_reply_pt handler);
 static ngx_int_t ngx_mcp_presence_command(u_char *key,
-    redisCallbackFn *handler, ngx_uint_t argc, ngx_str_t *argv);
-static void ngx_mcp_presence_set_reply(redisAsyncContext *ac, void *reply,
-    void *data);
+    ngx_mcp_redis_reply_pt handler, ngx_uint_t argc, ngx_str_t *argv);
+static void ngx_mcp_presence_set_reply(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static void ngx_mcp_presence_retry(ngx_mcp_session_t *s);
-static void ngx_mcp_presence_renew_reply(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_mcp_presence_restored(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_mcp_presence_renew_reply(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
+static void ngx_mcp_presence_restored(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static ngx_uint_t ngx_mcp_presence_is_other(u_char *id, redisReply *reply);
 static void ngx_mcp_presence_notify(u_char *id, u_char *key);
 
@@ -179,7 +179,7 @@ ngx_mcp_presence_renew(ngx_mcp_session_t *s)
 
 static ngx_int_t
 ngx_mcp_presence_set(ngx_mcp_session_t *s, const char *option,
-    redisCallbackFn *handler)
+    ngx_mcp_redis_reply_pt handler)
 {
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     u_char     hex[NGX_MCP_REDIS_ID_LEN];
@@ -208,7 +208,7 @@ ngx_mcp_presence_set(ngx_mcp_session_t *s, const char *option,
  */
 
 static ngx_int_t
-ngx_mcp_presence_command(u_char *key, redisCallbackFn *handler,
+ngx_mcp_presence_command(u_char *key, ngx_mcp_redis_reply_pt handler,
     ngx_uint_t argc, ngx_str_t *argv)
 {
     u_char     *copy;
@@ -232,16 +232,16 @@ ngx_mcp_presence_command(u_char *key, redisCallbackFn *handler,
 
 
 static void
-ngx_mcp_presence_set_reply(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_presence_set_reply(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
     u_char             *key = data;
     u_char              id[NGX_MCP_WORKER_ID_LEN];
-    redisReply         *r = reply;
     ngx_mcp_session_t  *s;
 
     s = ngx_mcp_sessions_find(key);
 
-    if (ngx_mcp_worker_lease_failed(ac, r)) {
+    if (ngx_mcp_worker_lease_failed(reply)) {
 
         if (s) {
             ngx_mcp_presence_retry(s);
@@ -257,7 +257,7 @@ ngx_mcp_presence_set_reply(redisAsyncContext *ac, void *reply, void *data)
                            (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
         }
 
-        if (ngx_mcp_presence_is_other(id, r)) {
+        if (ngx_mcp_presence_is_other(id, reply)) {
             ngx_mcp_presence_notify(id, key);
         }
     }
@@ -278,14 +278,14 @@ ngx_mcp_presence_retry(ngx_mcp_session_t *s)
 
 
 static void
-ngx_mcp_presence_renew_reply(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_presence_renew_reply(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
     u_char             *key = data;
     u_char              id[NGX_MCP_WORKER_ID_LEN];
-    redisReply         *r = reply;
     ngx_mcp_session_t  *s;
 
-    s = ngx_mcp_worker_lease_failed(ac, r) ? NULL : ngx_mcp_sessions_find(key);
+    s = ngx_mcp_worker_lease_failed(reply) ? NULL : ngx_mcp_sessions_find(key);
 
     ngx_free(key);
 
@@ -295,7 +295,7 @@ ngx_mcp_presence_renew_reply(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    if (r->type == REDIS_REPLY_NIL) {
+    if (reply->type == REDIS_REPLY_NIL) {
 
         /*
          * The key has expired.  If another worker writes it first, the next
@@ -310,7 +310,7 @@ ngx_mcp_presence_renew_reply(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    if (ngx_mcp_presence_is_other(id, r)) {
+    if (ngx_mcp_presence_is_other(id, reply)) {
         ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
                        "mcp presence: session %*s has another owner",
                        (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
@@ -321,9 +321,10 @@ ngx_mcp_presence_renew_reply(redisAsyncContext *ac, void *reply, void *data)
 
 
 static void
-ngx_mcp_presence_restored(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_presence_restored(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
-    ngx_mcp_worker_lease_ignore(ac, reply, NULL);
+    ngx_mcp_worker_lease_ignore(conn, reply, NULL);
 
     ngx_free(data);
 }

@@ -56,14 +56,14 @@ static void ngx_mcp_remote_announce_send(ngx_uint_t kind, u_char *key,
 static void ngx_mcp_remote_announce_publish(ngx_mcp_packet_t *packet);
 static void ngx_mcp_remote_announce_restore(u_char *key, u_char *user,
     time_t end);
-static void ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_mcp_remote_announce_added(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static ngx_int_t ngx_mcp_remote_announce_add(u_char *key, u_char *user,
-    time_t end, redisCallbackFn *handler, void *data);
+    time_t end, ngx_mcp_redis_reply_pt handler, void *data);
 static void ngx_mcp_remote_announce_trim(ngx_str_t *name, ngx_str_t *now);
 static void ngx_mcp_remote_announce_ask(uintptr_t offset);
-static void ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_mcp_remote_announce_read(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static ngx_int_t ngx_mcp_remote_announce_member(redisReply *reply, u_char *key,
     u_char *user);
 static void ngx_mcp_remote_announce_user(u_char *user, u_char *data,
@@ -287,21 +287,21 @@ ngx_mcp_remote_announce_restore(u_char *key, u_char *user, time_t end)
  */
 
 static void
-ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_remote_announce_added(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
-    redisReply                    *r = reply;
     ngx_mcp_remote_announce_id_t  *id = data;
 
-    if (r
-        && r->type == REDIS_REPLY_INTEGER
-        && r->integer
+    if (reply
+        && reply->type == REDIS_REPLY_INTEGER
+        && reply->integer
         && ngx_mcp_redis_is_up())
     {
         ngx_mcp_remote_announce_send(NGX_MCP_ANNOUNCE_ENDED, id->key, id->end,
                                      id->user, NGX_MCP_DIGEST_LEN);
     }
 
-    ngx_mcp_redis_ignore(ac, reply, NULL);
+    ngx_mcp_redis_ignore(conn, reply, NULL);
 
     ngx_free(id);
 }
@@ -309,7 +309,7 @@ ngx_mcp_remote_announce_added(redisAsyncContext *ac, void *reply, void *data)
 
 static ngx_int_t
 ngx_mcp_remote_announce_add(u_char *key, u_char *user, time_t end,
-    redisCallbackFn *handler, void *data)
+    ngx_mcp_redis_reply_pt handler, void *data)
 {
     u_char    *p;
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN], time[NGX_TIME_T_LEN];
@@ -349,29 +349,30 @@ ngx_mcp_remote_announce_trim(ngx_str_t *name, ngx_str_t *now)
 
 
 static void
-ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_remote_announce_read(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
     u_char       key[NGX_MCP_DIGEST_LEN], user[NGX_MCP_DIGEST_LEN];
     time_t       end;
     uintptr_t    offset;
     ngx_uint_t   i;
-    redisReply  *r = reply, *score;
+    redisReply  *score;
 
-    if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
-        ngx_mcp_redis_ignore(ac, reply, data);
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+        ngx_mcp_redis_ignore(conn, reply, data);
         return;
     }
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
                    "mcp remote announce: %ui ended ids in redis",
-                   (ngx_uint_t) r->elements / 2);
+                   (ngx_uint_t) reply->elements / 2);
 
-    for (i = 0; i + 1 < r->elements; i += 2) {
+    for (i = 0; i + 1 < reply->elements; i += 2) {
 
-        score = r->element[i + 1];
+        score = reply->element[i + 1];
 
         if (score->type != REDIS_REPLY_STRING
-            || ngx_mcp_remote_announce_member(r->element[i], key, user)
+            || ngx_mcp_remote_announce_member(reply->element[i], key, user)
                != NGX_OK)
         {
             continue;
@@ -386,7 +387,7 @@ ngx_mcp_remote_announce_read(redisAsyncContext *ac, void *reply, void *data)
 
     offset = (uintptr_t) data + NGX_MCP_REMOTE_ANNOUNCE_PAGE;
 
-    if (r->elements == 2 * NGX_MCP_REMOTE_ANNOUNCE_PAGE
+    if (reply->elements == 2 * NGX_MCP_REMOTE_ANNOUNCE_PAGE
         && offset < NGX_MCP_REMOTE_ANNOUNCE_MAX)
     {
         ngx_mcp_remote_announce_ask(offset);

@@ -22,8 +22,8 @@ typedef struct {
 static ngx_mcp_remote_question_t *ngx_mcp_remote_ask_redis(u_char *key);
 static ngx_mcp_remote_question_t *ngx_mcp_remote_ask_find(
     ngx_rbtree_key_t number);
-static void ngx_mcp_remote_ask_replied(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_mcp_remote_ask_replied(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static ngx_mcp_delivery_e ngx_mcp_remote_ask_owner(redisReply *r,
     u_char *owner);
 
@@ -138,7 +138,8 @@ ngx_mcp_remote_ask_leave(ngx_mcp_remote_asker_t *asker)
  */
 
 static void
-ngx_mcp_remote_ask_replied(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_remote_ask_replied(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
     u_char                      owner[NGX_MCP_WORKER_ID_LEN];
     ngx_queue_t                *q;

@@ -74,11 +74,11 @@ static ngx_mcp_delivery_e ngx_mcp_remote_send_seal(
     ngx_mcp_remote_send_t *attempt);
 static ngx_mcp_delivery_e ngx_mcp_remote_send_publish(
     ngx_mcp_remote_send_t *attempt);
-static void ngx_mcp_remote_send_published(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_mcp_remote_send_published(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static ngx_int_t ngx_mcp_remote_send_ask_lease(ngx_mcp_remote_send_t *attempt);
-static void ngx_mcp_remote_send_lease_reply(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_mcp_remote_send_lease_reply(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static void ngx_mcp_remote_send_confirm(ngx_mcp_remote_send_t *attempt);
 static void ngx_mcp_remote_send_timer(void *data);
 static void ngx_mcp_remote_send_wait(ngx_mcp_remote_send_t *attempt);
@@ -338,9 +338,9 @@ ngx_mcp_remote_send_publish(ngx_mcp_remote_send_t *attempt)
  */
 
 static void
-ngx_mcp_remote_send_published(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_remote_send_published(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
-    redisReply             *r = reply;
     ngx_mcp_remote_send_t  *attempt;
 
     attempt = ngx_mcp_remote_send_find(data);
@@ -351,14 +351,15 @@ ngx_mcp_remote_send_published(redisAsyncContext *ac, void *reply, void *data)
 
     /* no reply, or one of another type, proves nothing */
 
-    if (r == NULL
-        || (r->type == REDIS_REPLY_INTEGER && r->integer)
-        || (r->type != REDIS_REPLY_INTEGER && r->type != REDIS_REPLY_ERROR))
+    if (reply == NULL
+        || (reply->type == REDIS_REPLY_INTEGER && reply->integer)
+        || (reply->type != REDIS_REPLY_INTEGER
+            && reply->type != REDIS_REPLY_ERROR))
     {
         return;
     }
 
-    ngx_mcp_redis_refused(r);
+    ngx_mcp_redis_refused(reply);
 
     /* an earlier one may have been received */
 
@@ -398,9 +399,9 @@ ngx_mcp_remote_send_ask_lease(ngx_mcp_remote_send_t *attempt)
 
 
 static void
-ngx_mcp_remote_send_lease_reply(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_remote_send_lease_reply(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
-    redisReply             *r = reply;
     ngx_mcp_remote_send_t  *attempt;
 
     attempt = ngx_mcp_remote_send_find(data);
@@ -409,7 +410,7 @@ ngx_mcp_remote_send_lease_reply(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    if (r && r->type == REDIS_REPLY_INTEGER && r->integer == 0
+    if (reply && reply->type == REDIS_REPLY_INTEGER && reply->integer == 0
         && !ngx_mcp_worker_lease_maybe_lost())
     {
         ngx_mcp_remote_send_end(attempt, NGX_MCP_DELIVERY_STREAM_LOST);

@@ -25,14 +25,14 @@
 
 
 static void ngx_mcp_worker_lease_renew(void);
-static void ngx_mcp_worker_lease_renewed(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_mcp_worker_lease_created(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_mcp_worker_lease_renewed(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
+static void ngx_mcp_worker_lease_created(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static void ngx_mcp_worker_lease_set_lost(void);
 static void ngx_mcp_worker_lease_ask_policy(void);
-static void ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_mcp_worker_lease_policy(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static void ngx_mcp_worker_lease_delete_dead(void);
 static ngx_int_t ngx_mcp_worker_lease_delete(u_char *id);
 
@@ -105,17 +105,17 @@ ngx_mcp_worker_lease_ask_policy(void)
 
 
 static void
-ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_worker_lease_policy(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
-    redisReply  *r = reply;
 
     /* users without the permission for CONFIG get no warning */
 
-    if (r == NULL
-        || r->type != REDIS_REPLY_ARRAY
-        || r->elements != 2
-        || r->element[1]->type != REDIS_REPLY_STRING
-        || ngx_strcmp(r->element[1]->str, "noeviction") == 0)
+    if (reply == NULL
+        || reply->type != REDIS_REPLY_ARRAY
+        || reply->elements != 2
+        || reply->element[1]->type != REDIS_REPLY_STRING
+        || ngx_strcmp(reply->element[1]->str, "noeviction") == 0)
     {
         return;
     }
@@ -127,7 +127,7 @@ ngx_mcp_worker_lease_policy(redisAsyncContext *ac, void *reply, void *data)
                       "mcp sse: redis \"%V\" has maxmemory-policy \"%s\" and "
                       "may evict sessions, use \"noeviction\"",
                       &ngx_mcp_zone()->conf->redis->name,
-                      r->element[1]->str);
+                      reply->element[1]->str);
     }
 }
 
@@ -160,17 +160,17 @@ ngx_mcp_worker_lease_renew(void)
 
 
 static void
-ngx_mcp_worker_lease_renewed(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_worker_lease_renewed(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
     u_char       buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t    argv[5];
-    redisReply  *r = reply;
 
-    if (ngx_mcp_worker_lease_failed(ac, r)) {
+    if (ngx_mcp_worker_lease_failed(reply)) {
         return;
     }
 
-    if (r->type == REDIS_REPLY_STRING) {
+    if (reply->type == REDIS_REPLY_STRING) {
         ngx_mcp_worker_lease_exists = 1;
         ngx_mcp_redis_joined();
         return;
@@ -191,11 +191,11 @@ ngx_mcp_worker_lease_renewed(redisAsyncContext *ac, void *reply, void *data)
 
 
 static void
-ngx_mcp_worker_lease_created(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_worker_lease_created(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
-    redisReply  *r = reply;
 
-    if (!ngx_mcp_worker_lease_failed(ac, r)) {
+    if (!ngx_mcp_worker_lease_failed(reply)) {
         ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
                        "mcp worker lease: created");
 
@@ -206,14 +206,14 @@ ngx_mcp_worker_lease_created(redisAsyncContext *ac, void *reply, void *data)
 
     /* a Redis out of memory still publishes messages */
 
-    if (r && ngx_strncmp(r->str, "OOM", 3) == 0) {
+    if (reply && ngx_strncmp(reply->str, "OOM", 3) == 0) {
         ngx_mcp_redis_joined();
     }
 }
 
 
 ngx_uint_t
-ngx_mcp_worker_lease_failed(redisAsyncContext *ac, redisReply *reply)
+ngx_mcp_worker_lease_failed(redisReply *reply)
 {
     if (reply == NULL) {
         return 1;
@@ -227,7 +227,7 @@ ngx_mcp_worker_lease_failed(redisAsyncContext *ac, redisReply *reply)
         ngx_mcp_redis_refused(reply);
 
     } else {
-        ngx_mcp_redis_conn_fail(ac->data, reply->str);
+        ngx_mcp_redis_failed(reply);
     }
 
     return 1;
@@ -325,7 +325,8 @@ ngx_mcp_worker_lease_delete(u_char *id)
 
 
 void
-ngx_mcp_worker_lease_ignore(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_worker_lease_ignore(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
-    (void) ngx_mcp_worker_lease_failed(ac, reply);
+    (void) ngx_mcp_worker_lease_failed(reply);
 }

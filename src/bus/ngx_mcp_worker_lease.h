@@ -46,14 +46,13 @@ ngx_uint_t ngx_mcp_worker_lease_maybe_lost(void);
  * of memory, the connection is closed.
  */
 
-ngx_uint_t ngx_mcp_worker_lease_failed(redisAsyncContext *ac,
-    redisReply *reply);
+ngx_uint_t ngx_mcp_worker_lease_failed(redisReply *reply);
 
 /*
  * The same as the handler of a command whose reply is not used.
  */
 
-void ngx_mcp_worker_lease_ignore(redisAsyncContext *ac, void *reply,
+void ngx_mcp_worker_lease_ignore(ngx_mcp_redis_conn_t *conn, redisReply *reply,
     void *data);
 
 

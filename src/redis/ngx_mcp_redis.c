@@ -6,9 +6,9 @@
  *
  * There are two connections, since one that has subscribed takes no commands:
  * "cmd", and "sub" for the channels of this worker and of all workers.  This
- * file owns both; each connects again by itself.  The "data" of a command is a
- * number or a static object, never a request, which may be gone before the
- * reply comes.
+ * file owns both and their target, which connects both again if one is lost.
+ * The "data" of a command is a number or a static object, never a request,
+ * which may be gone before the reply comes.
  *
  * Once a second the worker publishes a probe to itself.  It comes back only if
  * both connections work.  Every 10 seconds it asks for the time of Redis, by
@@ -16,7 +16,6 @@
  */
 
 #include "ngx_mcp_redis.h"
-#include "ngx_mcp_redis_master.h"
 
 
 /* of probes, and of the bus's handler "second" */
@@ -37,23 +36,25 @@
 #define NGX_MCP_REDIS_LOG_INTERVAL       10     /* seconds */
 
 
-static void ngx_mcp_redis_cmd_ready(ngx_mcp_redis_conn_t *conn);
-static void ngx_mcp_redis_sub_ready(ngx_mcp_redis_conn_t *conn);
-static void ngx_mcp_redis_conn_lost(ngx_mcp_redis_conn_t *conn);
-static void ngx_mcp_redis_message_handler(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_mcp_redis_receive(ngx_str_t *bytes);
+static void ngx_mcp_redis_ready(ngx_mcp_redis_target_t *target);
+static void ngx_mcp_redis_subscribe(void);
+static void ngx_mcp_redis_subscribed(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
+static void ngx_mcp_redis_lost(ngx_mcp_redis_target_t *target);
+static void ngx_mcp_redis_message_handler(ngx_mcp_redis_conn_t *conn,
+    ngx_str_t *channel, ngx_str_t *bytes);
 static void ngx_mcp_redis_probe(void);
 static void ngx_mcp_redis_request_time(void);
-static void ngx_mcp_redis_time_handler(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_mcp_redis_time_handler(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static void ngx_mcp_redis_check_join(void);
 static void ngx_mcp_redis_timer_handler(void *data);
 static void ngx_mcp_redis_log_error(void);
 
 
-static ngx_mcp_redis_conn_t  ngx_mcp_redis_cmd;
-static ngx_mcp_redis_conn_t  ngx_mcp_redis_sub;
+static ngx_mcp_redis_target_t  ngx_mcp_redis_target;
+static ngx_mcp_redis_conn_t    ngx_mcp_redis_cmd;
+static ngx_mcp_redis_conn_t    ngx_mcp_redis_sub;
 
 static ngx_mcp_redis_conf_t  *ngx_mcp_redis_conf;
 static ngx_mcp_redis_user_t  *ngx_mcp_redis_handlers;
@@ -78,8 +79,8 @@ ngx_int_t
 ngx_mcp_redis_init(ngx_mcp_worker_t *self, ngx_mcp_redis_user_t *user,
     ngx_log_t *log)
 {
-    ngx_mcp_zone_t        *zone;
-    ngx_mcp_redis_conn_t  *cmd, *sub;
+    ngx_mcp_zone_t          *zone;
+    ngx_mcp_redis_target_t  *target;
 
     zone = ngx_mcp_zone();
 
@@ -94,20 +95,20 @@ ngx_mcp_redis_init(ngx_mcp_worker_t *self, ngx_mcp_redis_user_t *user,
 
     self->redis = NGX_MCP_REDIS_NEVER;
 
-    cmd = &ngx_mcp_redis_cmd;
-    cmd->conf = ngx_mcp_redis_conf;
-    cmd->name = "mcp-sse-cmd";
-    cmd->ready = ngx_mcp_redis_cmd_ready;
-    cmd->lost = ngx_mcp_redis_conn_lost;
+    ngx_mcp_redis_cmd.name = "mcp-sse-cmd";
 
-    sub = &ngx_mcp_redis_sub;
-    sub->conf = ngx_mcp_redis_conf;
-    sub->name = "mcp-sse-sub";
-    sub->ready = ngx_mcp_redis_sub_ready;
-    sub->lost = ngx_mcp_redis_conn_lost;
+    ngx_mcp_redis_sub.name = "mcp-sse-sub";
+    ngx_mcp_redis_sub.message = ngx_mcp_redis_message_handler;
 
-    ngx_mcp_redis_conn_open(cmd);
-    ngx_mcp_redis_conn_open(sub);
+    target = &ngx_mcp_redis_target;
+    target->conf = ngx_mcp_redis_conf;
+    target->conns[0] = &ngx_mcp_redis_cmd;
+    target->conns[1] = &ngx_mcp_redis_sub;
+    target->nconns = 2;
+    target->ready = ngx_mcp_redis_ready;
+    target->lost = ngx_mcp_redis_lost;
+
+    ngx_mcp_redis_target_open(target);
 
     ngx_mcp_redis_timer.handler = ngx_mcp_redis_timer_handler;
     ngx_mcp_timer_set(&ngx_mcp_redis_timer, NGX_MCP_REDIS_CHECK_INTERVAL_MS);
@@ -121,9 +122,7 @@ ngx_mcp_redis_exit(void)
 {
     if (ngx_mcp_redis_conf) {
         ngx_mcp_redis_up = 0;
-
-        ngx_mcp_redis_conn_close(&ngx_mcp_redis_cmd);
-        ngx_mcp_redis_conn_close(&ngx_mcp_redis_sub);
+        ngx_mcp_redis_target_close(&ngx_mcp_redis_target);
     }
 }
 
@@ -160,9 +159,16 @@ ngx_mcp_redis_now(void)
 }
 
 
+uint64_t
+ngx_mcp_redis_master(void)
+{
+    return ngx_mcp_redis_has_clock ? ngx_mcp_redis_target.master : 0;
+}
+
+
 ngx_int_t
-ngx_mcp_redis_command(redisCallbackFn *handler, void *data, ngx_uint_t argc,
-    ngx_str_t *argv)
+ngx_mcp_redis_command(ngx_mcp_redis_reply_pt handler, void *data,
+    ngx_uint_t argc, ngx_str_t *argv)
 {
     return ngx_mcp_redis_conn_command(&ngx_mcp_redis_cmd,
                                       handler, data, argc, argv);
@@ -170,8 +176,8 @@ ngx_mcp_redis_command(redisCallbackFn *handler, void *data, ngx_uint_t argc,
 
 
 ngx_int_t
-ngx_mcp_redis_publish(u_char *id, ngx_str_t *bytes, redisCallbackFn *handler,
-    void *data)
+ngx_mcp_redis_publish(u_char *id, ngx_str_t *bytes,
+    ngx_mcp_redis_reply_pt handler, void *data)
 {
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[3];
@@ -185,7 +191,7 @@ ngx_mcp_redis_publish(u_char *id, ngx_str_t *bytes, redisCallbackFn *handler,
 
 
 ngx_int_t
-ngx_mcp_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
+ngx_mcp_redis_publish_all(ngx_str_t *bytes, ngx_mcp_redis_reply_pt handler,
     void *data)
 {
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
@@ -201,7 +207,7 @@ ngx_mcp_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
 
 void
 ngx_mcp_redis_send(ngx_mcp_packet_t *packet, ngx_uint_t type, u_char *id,
-    redisCallbackFn *handler)
+    ngx_mcp_redis_reply_pt handler)
 {
     ngx_str_t  bytes;
 
@@ -217,59 +223,69 @@ ngx_mcp_redis_send(ngx_mcp_packet_t *packet, ngx_uint_t type, u_char *id,
 
 
 static void
-ngx_mcp_redis_cmd_ready(ngx_mcp_redis_conn_t *conn)
+ngx_mcp_redis_ready(ngx_mcp_redis_target_t *target)
 {
+    /* for each connection */
+
+    ngx_mcp_count(NGX_MCP_COUNT_REDIS_CONNECTS);
     ngx_mcp_count(NGX_MCP_COUNT_REDIS_CONNECTS);
 
     ngx_mcp_redis_has_clock = 0;
-    ngx_mcp_redis_master_ask(conn);
     ngx_mcp_redis_request_time();
 
+    ngx_mcp_redis_probed = 0;
     ngx_mcp_redis_probe_sent = 0;
+    ngx_mcp_redis_subscribe();
+}
+
+
+static void
+ngx_mcp_redis_subscribe(void)
+{
+    u_char     own[NGX_MCP_REDIS_MAX_KEY_LEN];
+    u_char     all[NGX_MCP_REDIS_MAX_KEY_LEN];
+    ngx_str_t  channels[2];
+
+    ngx_mcp_redis_word(&channels[0], all, "all");
+    ngx_mcp_redis_key(&channels[1], own, 'w', ngx_mcp_redis_self->id);
+
+    if (ngx_mcp_redis_conn_subscribe(&ngx_mcp_redis_sub, "SUBSCRIBE",
+                                     ngx_mcp_redis_subscribed, NULL, 2,
+                                     channels)
+        != NGX_OK)
+    {
+        ngx_mcp_redis_target_fail(&ngx_mcp_redis_target, "no memory");
+    }
+}
+
+
+static void
+ngx_mcp_redis_subscribed(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
+{
+    if (reply == NULL) {
+        return;
+    }
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        ngx_mcp_redis_failed(reply);
+        return;
+    }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp redis: subscribed");
+
     ngx_mcp_redis_probe();
 }
 
 
-/*
- * "sub" gets no other command: with hiredis 0.14, the reply to another command
- * is lost while subscribed, and a message after UNSUBSCRIBE aborts the process.
- */
-
 static void
-ngx_mcp_redis_sub_ready(ngx_mcp_redis_conn_t *conn)
+ngx_mcp_redis_lost(ngx_mcp_redis_target_t *target)
 {
-    u_char     own[NGX_MCP_REDIS_MAX_KEY_LEN];
-    u_char     all[NGX_MCP_REDIS_MAX_KEY_LEN];
-    ngx_str_t  argv[3];
-
-    ngx_mcp_count(NGX_MCP_COUNT_REDIS_CONNECTS);
+    ngx_mcp_redis_reason = target->reason;
 
     ngx_mcp_redis_probed = 0;
-
-    ngx_str_set(&argv[0], "SUBSCRIBE");
-    ngx_mcp_redis_word(&argv[1], all, "all");
-    ngx_mcp_redis_key(&argv[2], own, 'w', ngx_mcp_redis_self->id);
-
-    if (ngx_mcp_redis_conn_command(conn, ngx_mcp_redis_message_handler, NULL,
-                                   3, argv)
-        != NGX_OK)
-    {
-        ngx_mcp_redis_conn_fail(conn, "no memory");
-    }
-}
-
-
-static void
-ngx_mcp_redis_conn_lost(ngx_mcp_redis_conn_t *conn)
-{
-    ngx_mcp_redis_reason = conn->reason;
-
-    if (conn == &ngx_mcp_redis_sub) {
-        ngx_mcp_redis_probed = 0;
-
-    } else {
-        ngx_mcp_redis_has_clock = 0;
-    }
+    ngx_mcp_redis_has_clock = 0;
 
     if (ngx_mcp_redis_up) {
         ngx_mcp_redis_up = 0;
@@ -284,41 +300,8 @@ ngx_mcp_redis_conn_lost(ngx_mcp_redis_conn_t *conn)
 
 
 static void
-ngx_mcp_redis_message_handler(redisAsyncContext *ac, void *reply, void *data)
-{
-    redisReply            *r = reply;
-    ngx_str_t              bytes;
-    ngx_mcp_redis_conn_t  *conn = ac->data;
-
-    if (conn->ac != ac
-        || r == NULL
-        || r->type != REDIS_REPLY_ARRAY
-        || r->elements != 3
-        || r->element[0]->type != REDIS_REPLY_STRING)
-    {
-        return;
-    }
-
-    if (ngx_strcmp(r->element[0]->str, "subscribe") == 0) {
-        ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                       "mcp redis: subscribed");
-
-        ngx_mcp_redis_probe_sent = 0;
-        ngx_mcp_redis_probe();
-        return;
-    }
-
-    if (r->element[2]->type == REDIS_REPLY_STRING) {
-        bytes.len = r->element[2]->len;
-        bytes.data = (u_char *) r->element[2]->str;
-
-        ngx_mcp_redis_receive(&bytes);
-    }
-}
-
-
-static void
-ngx_mcp_redis_receive(ngx_str_t *bytes)
+ngx_mcp_redis_message_handler(ngx_mcp_redis_conn_t *conn, ngx_str_t *channel,
+    ngx_str_t *bytes)
 {
     ngx_uint_t                 which;
     ngx_mcp_packet_received_t  received;
@@ -414,24 +397,27 @@ ngx_mcp_redis_request_time(void)
 
 
 static void
-ngx_mcp_redis_time_handler(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_time_handler(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
 {
-    int64_t                now, sec, usec;
-    ngx_msec_t             trip;
-    redisReply            *r = reply;
-    ngx_mcp_redis_conn_t  *conn = ac->data;
+    int64_t     now, sec, usec;
+    ngx_msec_t  trip;
 
-    if (conn->ac != ac || r == NULL) {
+    if (reply == NULL) {
         return;
     }
 
-    if (r->type != REDIS_REPLY_ARRAY
-        || r->elements != 2
-        || r->element[0]->type != REDIS_REPLY_STRING
-        || r->element[1]->type != REDIS_REPLY_STRING)
+    if (reply->type == REDIS_REPLY_ERROR) {
+        ngx_mcp_redis_failed(reply);
+        return;
+    }
+
+    if (reply->type != REDIS_REPLY_ARRAY
+        || reply->elements != 2
+        || reply->element[0]->type != REDIS_REPLY_STRING
+        || reply->element[1]->type != REDIS_REPLY_STRING)
     {
-        ngx_mcp_redis_conn_fail(conn, r->type == REDIS_REPLY_ERROR
-                                      ? r->str : "invalid reply to TIME");
+        ngx_mcp_redis_conn_fail(conn, "invalid reply to TIME");
         return;
     }
 
@@ -445,8 +431,8 @@ ngx_mcp_redis_time_handler(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    sec = ngx_atoi((u_char *) r->element[0]->str, r->element[0]->len);
-    usec = ngx_atoi((u_char *) r->element[1]->str, r->element[1]->len);
+    sec = ngx_atoi((u_char *) reply->element[0]->str, reply->element[0]->len);
+    usec = ngx_atoi((u_char *) reply->element[1]->str, reply->element[1]->len);
 
     now = sec * 1000 + usec / 1000;
 
@@ -486,8 +472,7 @@ ngx_mcp_redis_joined(void)
     root->redis_reached = 1;
     ngx_mcp_redis_self->redis = NGX_MCP_REDIS_READY;
 
-    ngx_mcp_redis_cmd.attempts = 0;
-    ngx_mcp_redis_sub.attempts = 0;
+    ngx_mcp_redis_target_joined(&ngx_mcp_redis_target);
 
     /* once for all workers: not if the last state logged is "ready" */
 
@@ -535,25 +520,43 @@ ngx_mcp_redis_log_error(void)
 void
 ngx_mcp_redis_refused(redisReply *reply)
 {
-    if (reply->type != REDIS_REPLY_ERROR
-        || !ngx_mcp_zone_log_once(
-                              &ngx_mcp_zone()->root->redis_refused_logged_at,
-                              NGX_MCP_REDIS_LOG_INTERVAL))
-    {
+    if (reply->type != REDIS_REPLY_ERROR) {
         return;
     }
 
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "mcp sse: redis \"%V\" refuses a command: %s",
-                  &ngx_mcp_redis_conf->name, reply->str);
+    (void) ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply);
+
+    if (ngx_mcp_zone_log_once(&ngx_mcp_zone()->root->redis_refused_logged_at,
+                              NGX_MCP_REDIS_LOG_INTERVAL))
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "mcp sse: redis \"%V\" refuses a command: %s",
+                      &ngx_mcp_redis_conf->name, reply->str);
+    }
 }
 
 
 void
-ngx_mcp_redis_ignore(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_ignore(ngx_mcp_redis_conn_t *conn, redisReply *reply, void *data)
 {
     if (reply) {
         ngx_mcp_redis_refused(reply);
+    }
+}
+
+
+void
+ngx_mcp_redis_failed(redisReply *reply)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply);
+
+    if (rc == NGX_AGAIN) {
+        ngx_mcp_redis_refused(reply);
+
+    } else if (rc == NGX_DECLINED) {
+        ngx_mcp_redis_target_fail(&ngx_mcp_redis_target, reply->str);
     }
 }
 
@@ -566,14 +569,13 @@ ngx_mcp_redis_timer_handler(void *data)
     /* twice: the probe takes one time-out on each connection */
 
     if (ngx_mcp_redis_probe_sent
-        && ngx_mcp_redis_sub.is_ready
-        && ngx_mcp_redis_cmd.is_ready
+        && ngx_mcp_redis_target.is_ready
         && ngx_current_msec - ngx_mcp_redis_probed_at
            > 2 * ngx_mcp_redis_conf->timeout)
     {
         ngx_mcp_redis_probe_sent = 0;
-        ngx_mcp_redis_conn_fail(&ngx_mcp_redis_sub,
-                                "published messages do not come back");
+        ngx_mcp_redis_target_fail(&ngx_mcp_redis_target,
+                                  "published messages do not come back");
     }
 
     if (ngx_mcp_redis_down() > 2 * NGX_MCP_REDIS_CHECK_INTERVAL_MS) {

@@ -6,7 +6,7 @@
  *
  * Redis is up while
  *
- *     - both connections are ready,
+ *     - both connections are ready, and of the same master,
  *     - a probe that this worker has published to itself has come back,
  *     - the time of Redis is known,
  *     - the bus has called ngx_mcp_redis_joined().
@@ -18,7 +18,7 @@
 
 #include "ngx_mcp_zone.h"
 #include "ngx_mcp_packet.h"
-#include "ngx_mcp_redis_conn.h"
+#include "ngx_mcp_redis_target.h"
 #include "ngx_mcp_redis_key.h"
 
 
@@ -94,7 +94,7 @@ uint64_t ngx_mcp_redis_master(void);
  * Sends a command on the command connection: see ngx_mcp_redis_conn_command().
  */
 
-ngx_int_t ngx_mcp_redis_command(redisCallbackFn *handler, void *data,
+ngx_int_t ngx_mcp_redis_command(ngx_mcp_redis_reply_pt handler, void *data,
     ngx_uint_t argc, ngx_str_t *argv);
 
 /*
@@ -103,14 +103,14 @@ ngx_int_t ngx_mcp_redis_command(redisCallbackFn *handler, void *data,
  */
 
 ngx_int_t ngx_mcp_redis_publish(u_char *id, ngx_str_t *bytes,
-    redisCallbackFn *handler, void *data);
+    ngx_mcp_redis_reply_pt handler, void *data);
 
 /*
  * The same, to all workers of all instances, including this one.
  */
 
-ngx_int_t ngx_mcp_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
-    void *data);
+ngx_int_t ngx_mcp_redis_publish_all(ngx_str_t *bytes,
+    ngx_mcp_redis_reply_pt handler, void *data);
 
 /*
  * Seals a packet for the worker with that id, publishes it, and frees it.  The
@@ -118,7 +118,7 @@ ngx_int_t ngx_mcp_redis_publish_all(ngx_str_t *bytes, redisCallbackFn *handler,
  */
 
 void ngx_mcp_redis_send(ngx_mcp_packet_t *packet, ngx_uint_t type, u_char *id,
-    redisCallbackFn *handler);
+    ngx_mcp_redis_reply_pt handler);
 
 /*
  * Log an error reply, at most once in 10 seconds; the same, as the handler of a
@@ -126,7 +126,15 @@ void ngx_mcp_redis_send(ngx_mcp_packet_t *packet, ngx_uint_t type, u_char *id,
  */
 
 void ngx_mcp_redis_refused(redisReply *reply);
-void ngx_mcp_redis_ignore(redisAsyncContext *ac, void *reply, void *data);
+void ngx_mcp_redis_ignore(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data);
+
+/*
+ * An error reply that shows that Redis cannot be used: its connections end and
+ * are made again, unless a cluster says "not now".
+ */
+
+void ngx_mcp_redis_failed(redisReply *reply);
 
 
 #endif /* _NGX_MCP_REDIS_H_INCLUDED_ */

@@ -2,312 +2,148 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * A connection to Redis: resolve, connect, greet, time-outs, back-off.
+ * A connection that speaks Redis: greeting, commands and their replies,
+ * messages of subscriptions, time-outs.
  *
- * A connection is owned by its user and never freed.  Its context is owned by
- * hiredis from redisAsyncConnect() on, and freed by redisAsyncFree() or by
- * hiredis itself; conn->ac is cleared before, or by the callback that reports
- * it.
+ * A connection is owned by its user and never freed.  It owns what waits for a
+ * reply: one struct for each command, in the order in which they were sent,
+ * freed by ngx_mcp_redis_reply_to_first() before its handler runs.
  *
- * Facts about hiredis that the code rests on:
- *
- *     - it resolves names by getaddrinfo(), which blocks: it gets addresses
- *     - 0.14 has no time-outs for asynchronous contexts: conn->timer has them
- *     - before 1.1, a connect callback must not free or disconnect the context
- *     - a context whose connection fails is freed without a disconnect callback
- *     - redisAsyncFree() in a callback is deferred until the callback returns
+ * A connection that fails ends in a posted event, so that the handlers of other
+ * commands never run inside a call of its user, who may still use what they
+ * free.
  */
 
 #include "ngx_mcp_redis_conn.h"
+#include "ngx_mcp_redis_greet.h"
+#include "ngx_mcp_redis_reply.h"
 
-
-/* back-off: doubles from the first to the second, +- 20% */
-
-#define NGX_MCP_REDIS_RECONNECT_MIN_MS  50
-#define NGX_MCP_REDIS_RECONNECT_MAX_MS  2000
 
 /* bytes to write, beyond which commands are refused: Redis does not read */
 
-#define NGX_MCP_REDIS_MAX_QUEUED        (8 * 1024 * 1024)
-
-#define NGX_MCP_REDIS_MAX_ARGS          8
+#define NGX_MCP_REDIS_CONN_MAX_QUEUED  (8 * 1024 * 1024)
 
 
-static void ngx_mcp_redis_conn_start(void *data);
-static ngx_int_t ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn,
-    ngx_mcp_redis_server_t *server);
-static void ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx);
-static void ngx_mcp_redis_conn_connect_to(ngx_mcp_redis_conn_t *conn,
-    ngx_addr_t *addr);
-static void ngx_mcp_redis_conn_connected(const redisAsyncContext *ac,
-    int status);
-static void ngx_mcp_redis_conn_disconnected(const redisAsyncContext *ac,
-    int status);
-static void ngx_mcp_redis_conn_freed(ngx_mcp_redis_conn_t *conn,
-    const redisAsyncContext *ac);
-static ngx_int_t ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn);
-static void ngx_mcp_redis_conn_setname_handler(redisAsyncContext *ac,
-    void *reply, void *data);
-static void ngx_mcp_redis_conn_role_handler(redisAsyncContext *ac, void *reply,
-    void *data);
-static ngx_int_t ngx_mcp_redis_conn_send(ngx_mcp_redis_conn_t *conn,
-    redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv);
-static void ngx_mcp_redis_conn_replied(void *data, ngx_uint_t valid);
+static void ngx_mcp_redis_conn_posted(ngx_event_t *ev);
+static void ngx_mcp_redis_conn_start(ngx_mcp_redis_conn_t *conn);
+static void ngx_mcp_redis_conn_connected(ngx_mcp_redis_io_t *io);
+static void ngx_mcp_redis_conn_failed(ngx_mcp_redis_io_t *io);
+static void ngx_mcp_redis_conn_end(ngx_mcp_redis_conn_t *conn);
+static void ngx_mcp_redis_conn_stop(ngx_mcp_redis_conn_t *conn);
+static ngx_int_t ngx_mcp_redis_conn_queue(ngx_mcp_redis_conn_t *conn,
+    ngx_mcp_redis_waiting_t *waiting, ngx_str_t *word, ngx_uint_t argc,
+    ngx_str_t *argv);
+static u_char *ngx_mcp_redis_conn_argument(u_char *p, ngx_str_t *argument);
 static void ngx_mcp_redis_conn_timeout_handler(void *data);
-static void ngx_mcp_redis_conn_reconnect(ngx_mcp_redis_conn_t *conn,
-    ngx_uint_t was_ready);
 
 
 void
-ngx_mcp_redis_conn_open(ngx_mcp_redis_conn_t *conn)
+ngx_mcp_redis_conn_open(ngx_mcp_redis_conn_t *conn,
+    ngx_mcp_redis_address_t *address)
 {
+    conn->address = *address;
+    conn->state = NGX_MCP_REDIS_CONN_OPENING;
+    conn->master = 0;
+    conn->subscribed = 0;
+
+    if (conn->waiting.next == NULL) {
+        ngx_queue_init(&conn->waiting);
+    }
+
     conn->timer.data = conn;
-    conn->timer.handler = ngx_mcp_redis_conn_start;
-
-    ngx_mcp_timer_set(&conn->timer, 0);
-}
-
-
-void
-ngx_mcp_redis_conn_close(ngx_mcp_redis_conn_t *conn)
-{
-    redisAsyncContext  *ac;
-
-    conn->closed = 1;
-    conn->is_ready = 0;
-
-    ngx_mcp_timer_del(&conn->timer);
-
-    if (conn->resolver_ctx) {
-        ngx_resolve_name_done(conn->resolver_ctx);
-        conn->resolver_ctx = NULL;
-    }
-
-    ac = conn->ac;
-
-    if (ac) {
-        conn->ac = NULL;
-        ngx_mcp_redis_event_flush(ac);
-        redisAsyncFree(ac);
-    }
-}
-
-
-static void
-ngx_mcp_redis_conn_start(void *data)
-{
-    ngx_mcp_redis_conn_t  *conn = data;
-
-    ngx_mcp_redis_server_t  *server;
-
     conn->timer.handler = ngx_mcp_redis_conn_timeout_handler;
-    ngx_mcp_timer_set(&conn->timer, conn->conf->connect_timeout);
 
-    server = conn->conf->servers->elts;
+    conn->posted.data = conn;
+    conn->posted.handler = ngx_mcp_redis_conn_posted;
+    conn->posted.log = ngx_cycle->log;
 
-    if (conn->conf->tls || conn->conf->mode != NGX_MCP_REDIS_PLAIN) {
-        ngx_mcp_redis_conn_fail(conn, "not supported");
-
-    } else if (server->addrs) {
-        ngx_mcp_redis_conn_connect_to(conn,
-            &server->addrs[conn->attempts % server->naddrs]);
-
-    } else if (ngx_mcp_redis_conn_resolve(conn, server) != NGX_OK) {
-        ngx_mcp_redis_conn_fail(conn, "no resolver");
-    }
-}
-
-
-/*
- * Resolves the name before each connection: in containers the address changes
- * with a restart of Redis.
- */
-
-static ngx_int_t
-ngx_mcp_redis_conn_resolve(ngx_mcp_redis_conn_t *conn,
-    ngx_mcp_redis_server_t *server)
-{
-    ngx_resolver_ctx_t  *ctx;
-
-    ctx = ngx_resolve_start(conn->conf->resolver, NULL);
-
-    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
-        return NGX_ERROR;
-    }
-
-    ctx->name = server->host;
-    ctx->handler = ngx_mcp_redis_conn_resolved;
-    ctx->data = conn;
-    ctx->timeout = conn->conf->resolver_timeout;
-
-    /* the timer of the resolver must not keep an exiting worker alive */
-
-    ctx->cancelable = 1;
-
-    conn->resolver_ctx = ctx;
-
-    if (ngx_resolve_name(ctx) != NGX_OK) {
-        conn->resolver_ctx = NULL;
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    ngx_post_event(&conn->posted, &ngx_posted_events);
 }
 
 
 static void
-ngx_mcp_redis_conn_resolved(ngx_resolver_ctx_t *ctx)
+ngx_mcp_redis_conn_posted(ngx_event_t *ev)
 {
-    ngx_mcp_redis_conn_t  *conn = ctx->data;
+    ngx_mcp_redis_conn_t  *conn = ev->data;
 
-    ngx_int_t              state;
-    ngx_addr_t             addr;
-    ngx_uint_t             i;
-    ngx_sockaddr_t         sockaddr;
+    if (conn->state == NGX_MCP_REDIS_CONN_FAILED) {
+        ngx_mcp_redis_conn_end(conn);
 
-    state = ctx->state;
-    conn->resolver_ctx = NULL;
-
-    if (state == NGX_OK) {
-        i = conn->attempts % ctx->naddrs;
-
-        ngx_memcpy(&sockaddr, ctx->addrs[i].sockaddr, ctx->addrs[i].socklen);
-
-        addr.sockaddr = &sockaddr.sockaddr;
-        addr.socklen = ctx->addrs[i].socklen;
+    } else {
+        ngx_mcp_redis_conn_start(conn);
     }
-
-    ngx_resolve_name_done(ctx);
-
-    if (state != NGX_OK) {
-        ngx_mcp_redis_conn_fail(conn, ngx_resolver_strerror(state));
-        return;
-    }
-
-    ngx_mcp_redis_conn_connect_to(conn, &addr);
 }
 
 
 static void
-ngx_mcp_redis_conn_connect_to(ngx_mcp_redis_conn_t *conn, ngx_addr_t *addr)
+ngx_mcp_redis_conn_start(ngx_mcp_redis_conn_t *conn)
 {
-    u_char                   text[NGX_SOCKADDR_STRLEN + 1];
-    redisAsyncContext       *ac;
-    ngx_mcp_redis_server_t  *server;
-
-    server = conn->conf->servers->elts;
-
-    ngx_memzero(text, sizeof(text));
-    (void) ngx_sock_ntop(addr->sockaddr, addr->socklen, text,
-                         NGX_SOCKADDR_STRLEN, 0);
+    ngx_mcp_redis_io_t  *io;
 
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp redis: %s connects to %s", conn->name, text);
+                   "mcp redis: %s connects to %s",
+                   conn->name, conn->address.host);
 
-    ac = server->host.len
-         ? redisAsyncConnect((char *) text, server->port)
-         : redisAsyncConnectUnix((char *) text + sizeof("unix:") - 1);
+    ngx_mcp_timer_set(&conn->timer, conn->conf->connect_timeout);
 
-    if (ac == NULL) {
+    if (ngx_mcp_redis_reader_open(&conn->reader) != NGX_OK) {
         ngx_mcp_redis_conn_fail(conn, "no memory");
         return;
     }
 
-    conn->ac = ac;
-    ac->data = conn;
+    io = &conn->io;
+    io->conf = conn->conf;
+    io->data = conn;
+    io->connected = ngx_mcp_redis_conn_connected;
+    io->received = ngx_mcp_redis_reply_received;
+    io->failed = ngx_mcp_redis_conn_failed;
 
-    if (ac->err) {
-        ngx_mcp_redis_conn_fail(conn, ac->errstr);
-        return;
-    }
-
-    if (ngx_mcp_redis_event_attach(ac, ngx_cycle->log) != NGX_OK) {
-        ngx_mcp_redis_conn_fail(conn, "no free worker_connections");
-        return;
-    }
-
-    conn->invalid_reply = 0;
-    ngx_mcp_redis_reader(ac, ngx_mcp_redis_conn_replied);
-
-    redisAsyncSetDisconnectCallback(ac, ngx_mcp_redis_conn_disconnected);
-
-    /* this call adds the write event, on which hiredis connects */
-
-    redisAsyncSetConnectCallback(ac, ngx_mcp_redis_conn_connected);
-}
-
-
-static void
-ngx_mcp_redis_conn_connected(const redisAsyncContext *ac, int status)
-{
-    ngx_mcp_redis_conn_t  *conn = ac->data;
-
-    if (conn->ac != ac) {
-        return;
-    }
-
-    if (status != REDIS_OK) {
-
-        /* hiredis frees the context, without a disconnect callback */
-
-        ngx_mcp_redis_conn_freed(conn, ac);
-        return;
-    }
-
-    /* on an error, the connection times out: hiredis before 1.1, see above */
-
-    (void) ngx_mcp_redis_conn_greet(conn);
-
-    /* hiredis would write it, see ngx_mcp_redis_event_send() */
-
-    if (conn->ac == ac) {
-        ngx_mcp_redis_event_flush(conn->ac);
+    if (ngx_mcp_redis_io_open(io, &conn->address) != NGX_OK) {
+        ngx_mcp_redis_conn_failed(io);
     }
 }
 
 
 static void
-ngx_mcp_redis_conn_disconnected(const redisAsyncContext *ac, int status)
+ngx_mcp_redis_conn_connected(ngx_mcp_redis_io_t *io)
 {
-    ngx_mcp_redis_conn_t  *conn = ac->data;
+    ngx_mcp_redis_conn_t  *conn = io->data;
 
-    if (conn->ac == ac) {
-        ngx_mcp_redis_conn_freed(conn, ac);
+    if (ngx_mcp_redis_greet(conn) != NGX_OK) {
+        ngx_mcp_redis_conn_fail(conn, "no memory");
     }
 }
 
 
 static void
-ngx_mcp_redis_conn_freed(ngx_mcp_redis_conn_t *conn,
-    const redisAsyncContext *ac)
+ngx_mcp_redis_conn_failed(ngx_mcp_redis_io_t *io)
 {
-    ngx_uint_t   was_ready;
-    const char  *reason;
+    ngx_mcp_redis_conn_fail(io->data, (char *) io->reason);
+}
 
-    was_ready = conn->is_ready;
 
-    /* hiredis reports a reply that the reader refused as "Out of memory" */
+void
+ngx_mcp_redis_conn_greeted(ngx_mcp_redis_conn_t *conn)
+{
+    conn->state = NGX_MCP_REDIS_CONN_READY;
 
-    reason = conn->invalid_reply ? "unexpected reply"
-             : ac->errstr && ac->errstr[0] ? ac->errstr : "connection lost";
+    ngx_mcp_timer_set(&conn->timer, conn->conf->timeout / 4 + 1);
 
-    (void) ngx_cpystrn(conn->reason, (u_char *) reason, sizeof(conn->reason));
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "mcp redis: %s is ready", conn->name);
 
-    conn->ac = NULL;
-    conn->is_ready = 0;
-
-    ngx_mcp_redis_conn_reconnect(conn, was_ready);
+    conn->ready(conn);
 }
 
 
 void
 ngx_mcp_redis_conn_fail(ngx_mcp_redis_conn_t *conn, const char *reason)
 {
-    u_char             *p;
-    ngx_uint_t          was_ready;
-    redisAsyncContext  *ac;
+    u_char  *p;
 
-    if (conn->closed) {
+    if (conn->state == NGX_MCP_REDIS_CONN_CLOSED
+        || conn->state == NGX_MCP_REDIS_CONN_FAILED)
+    {
         return;
     }
 
@@ -321,194 +157,88 @@ ngx_mcp_redis_conn_fail(ngx_mcp_redis_conn_t *conn, const char *reason)
         *p = '\0';
     }
 
-    was_ready = conn->is_ready;
-    conn->is_ready = 0;
+    conn->state = NGX_MCP_REDIS_CONN_FAILED;
 
-    ac = conn->ac;
-
-    if (ac) {
-
-        /* runs the handlers of all commands with NULL */
-
-        conn->ac = NULL;
-        redisAsyncFree(ac);
-    }
-
-    ngx_mcp_redis_conn_reconnect(conn, was_ready);
+    ngx_post_event(&conn->posted, &ngx_posted_events);
 }
 
 
 static void
-ngx_mcp_redis_conn_reconnect(ngx_mcp_redis_conn_t *conn, ngx_uint_t was_ready)
+ngx_mcp_redis_conn_end(ngx_mcp_redis_conn_t *conn)
 {
-    ngx_msec_t  wait;
+    ngx_mcp_redis_conn_stop(conn);
+    ngx_mcp_redis_conn_finish(conn);
 
-    wait = NGX_MCP_REDIS_RECONNECT_MIN_MS << ngx_min(conn->attempts, 6);
-    wait = ngx_min(wait, NGX_MCP_REDIS_RECONNECT_MAX_MS);
+    /* a handler may have closed it */
 
-    /* 20% more or less, so that workers do not connect at the same time */
-
-    wait = wait * 4 / 5 + ngx_random() % (wait * 2 / 5);
-
-    conn->attempts++;
-
-    if (conn->resolver_ctx) {
-        ngx_resolve_name_done(conn->resolver_ctx);
-        conn->resolver_ctx = NULL;
-    }
-
-    conn->timer.handler = ngx_mcp_redis_conn_start;
-    ngx_mcp_timer_set(&conn->timer, wait);
-
-    ngx_log_debug4(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp redis: %s failed: %s, attempt %ui, next in %M ms",
-                   conn->name, conn->reason, conn->attempts, wait);
-
-    if (was_ready || conn->attempts == 1) {
+    if (conn->state == NGX_MCP_REDIS_CONN_FAILED) {
+        conn->state = NGX_MCP_REDIS_CONN_CLOSED;
         conn->lost(conn);
     }
 }
 
 
-static ngx_int_t
-ngx_mcp_redis_conn_greet(ngx_mcp_redis_conn_t *conn)
+void
+ngx_mcp_redis_conn_close(ngx_mcp_redis_conn_t *conn)
 {
-    u_char                 number[NGX_INT_T_LEN];
-    ngx_int_t              rc;
-    ngx_str_t              argv[3];
-    ngx_uint_t             n;
-    ngx_mcp_redis_conf_t  *conf;
-
-    conf = conn->conf;
-
-    if (conf->password.len) {
-        ngx_str_set(&argv[0], "AUTH");
-        n = 1;
-
-        if (conf->user.len) {
-            argv[n++] = conf->user;
-        }
-
-        argv[n++] = conf->password;
-
-        rc = ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_check, NULL, n,
-                                     argv);
-        if (rc != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (conf->database) {
-        ngx_str_set(&argv[0], "SELECT");
-        argv[1].data = number;
-        argv[1].len = ngx_sprintf(number, "%i", conf->database) - number;
-
-        rc = ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_check, NULL, 2,
-                                     argv);
-        if (rc != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    ngx_str_set(&argv[0], "CLIENT");
-    ngx_str_set(&argv[1], "SETNAME");
-    argv[2].data = (u_char *) conn->name;
-    argv[2].len = ngx_strlen(conn->name);
-
-    rc = ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_setname_handler,
-                                 NULL, 3, argv);
-    if (rc != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_str_set(&argv[0], "ROLE");
-
-    return ngx_mcp_redis_conn_send(conn, ngx_mcp_redis_conn_role_handler, NULL,
-                                   1, argv);
-}
-
-
-/*
- * The name is for CLIENT LIST only, so that a missing right is ignored.  Other
- * errors fail the connection: this may be the first command, which Redis
- * answers with NOAUTH if a password is missing.
- */
-
-static void
-ngx_mcp_redis_conn_setname_handler(redisAsyncContext *ac, void *reply,
-    void *data)
-{
-    redisReply  *r = reply;
-
-    if (r && r->type == REDIS_REPLY_ERROR
-        && ngx_strncmp(r->str, "NOPERM", 6) == 0)
-    {
+    if (conn->state == NGX_MCP_REDIS_CONN_CLOSED) {
         return;
     }
 
-    ngx_mcp_redis_conn_check(ac, reply, data);
+    if (conn->state == NGX_MCP_REDIS_CONN_READY) {
+        ngx_mcp_redis_io_flush(&conn->io);
+    }
+
+    conn->state = NGX_MCP_REDIS_CONN_CLOSED;
+
+    ngx_mcp_redis_conn_stop(conn);
+
+    if (conn->busy) {
+        conn->ending = 1;
+
+    } else {
+        ngx_mcp_redis_conn_finish(conn);
+    }
+}
+
+
+static void
+ngx_mcp_redis_conn_stop(ngx_mcp_redis_conn_t *conn)
+{
+    ngx_mcp_timer_del(&conn->timer);
+
+    if (conn->posted.posted) {
+        ngx_delete_posted_event(&conn->posted);
+    }
+
+    ngx_mcp_redis_io_close(&conn->io);
 }
 
 
 void
-ngx_mcp_redis_conn_check(redisAsyncContext *ac, void *reply, void *data)
+ngx_mcp_redis_conn_finish(ngx_mcp_redis_conn_t *conn)
 {
-    redisReply            *r = reply;
-    ngx_mcp_redis_conn_t  *conn = ac->data;
+    ngx_mcp_redis_reader_close(&conn->reader);
 
-    if (conn->ac == ac && r && r->type == REDIS_REPLY_ERROR) {
-        ngx_mcp_redis_conn_fail(conn, r->str);
+    while (!ngx_queue_empty(&conn->waiting)) {
+        ngx_mcp_redis_reply_to_first(conn, NULL);
     }
 }
 
 
-/*
- * Ends the greeting.  A replica is refused, since it takes no writes; without
- * the right to call ROLE this is found out later.
- */
-
-static void
-ngx_mcp_redis_conn_role_handler(redisAsyncContext *ac, void *reply, void *data)
+ngx_uint_t
+ngx_mcp_redis_conn_is_ready(ngx_mcp_redis_conn_t *conn)
 {
-    redisReply            *r = reply;
-    ngx_mcp_redis_conn_t  *conn = ac->data;
-
-    if (conn->ac != ac || r == NULL) {
-        return;
-    }
-
-    if (r->type == REDIS_REPLY_ARRAY
-        && r->elements
-        && r->element[0]->type == REDIS_REPLY_STRING
-        && ngx_strcmp(r->element[0]->str, "master") != 0)
-    {
-        ngx_mcp_redis_conn_fail(conn, "it is a replica");
-        return;
-    }
-
-    if (r->type == REDIS_REPLY_ERROR
-        && ngx_strncmp(r->str, "NOPERM", 6) != 0)
-    {
-        ngx_mcp_redis_conn_fail(conn, r->str);
-        return;
-    }
-
-    conn->is_ready = 1;
-
-    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp redis: %s is ready", conn->name);
-
-    conn->ready(conn);
+    return conn->state == NGX_MCP_REDIS_CONN_READY;
 }
 
 
 ngx_int_t
 ngx_mcp_redis_conn_command(ngx_mcp_redis_conn_t *conn,
-    redisCallbackFn *handler, void *data, ngx_uint_t argc, ngx_str_t *argv)
+    ngx_mcp_redis_reply_pt handler, void *data, ngx_uint_t argc,
+    ngx_str_t *argv)
 {
-    if (!conn->is_ready
-        || ngx_mcp_redis_event_queued(conn->ac) > NGX_MCP_REDIS_MAX_QUEUED)
-    {
+    if (conn->state != NGX_MCP_REDIS_CONN_READY) {
         return NGX_DECLINED;
     }
 
@@ -516,57 +246,131 @@ ngx_mcp_redis_conn_command(ngx_mcp_redis_conn_t *conn,
 }
 
 
-static ngx_int_t
-ngx_mcp_redis_conn_send(ngx_mcp_redis_conn_t *conn, redisCallbackFn *handler,
-    void *data, ngx_uint_t argc, ngx_str_t *argv)
+ngx_int_t
+ngx_mcp_redis_conn_send(ngx_mcp_redis_conn_t *conn,
+    ngx_mcp_redis_reply_pt handler, void *data, ngx_uint_t argc,
+    ngx_str_t *argv)
 {
-    size_t          len[NGX_MCP_REDIS_MAX_ARGS];
-    ngx_uint_t      i;
-    const char     *args[NGX_MCP_REDIS_MAX_ARGS];
-    redisCallback  *last;
+    ngx_mcp_redis_waiting_t  waiting;
 
-    for (i = 0; i < argc; i++) {
-        args[i] = (char *) argv[i].data;
-        len[i] = argv[i].len;
+    waiting.handler = handler;
+    waiting.data = data;
+    waiting.channels = 0;
+
+    return ngx_mcp_redis_conn_queue(conn, &waiting, &argv[0], argc - 1,
+                                    &argv[1]);
+}
+
+
+ngx_int_t
+ngx_mcp_redis_conn_subscribe(ngx_mcp_redis_conn_t *conn, const char *command,
+    ngx_mcp_redis_reply_pt handler, void *data, ngx_uint_t n,
+    ngx_str_t *channels)
+{
+    ngx_str_t                word;
+    ngx_mcp_redis_waiting_t  waiting;
+
+    if (conn->state != NGX_MCP_REDIS_CONN_READY) {
+        return NGX_DECLINED;
     }
 
-    last = conn->ac->replies.tail;
+    waiting.handler = handler;
+    waiting.data = data;
+    waiting.channels = n;
 
-    if (last == NULL) {
-        conn->waiting_since = ngx_current_msec;
-    }
+    word.data = (u_char *) command;
+    word.len = ngx_strlen(command);
 
-    if (redisAsyncCommandArgv(conn->ac, handler, data, (int) argc, args, len)
-        != REDIS_OK)
+    if (ngx_mcp_redis_conn_queue(conn, &waiting, &word, n, channels)
+        != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    /* sent, but hiredis has no memory to keep the handler */
-
-    if (conn->ac->replies.tail == last
-        && ngx_strcmp(args[0], "SUBSCRIBE") != 0)
-    {
-        ngx_mcp_redis_event_no_memory(conn->ac);
-        return NGX_DECLINED;
-    }
+    conn->subscribed = 1;
 
     return NGX_OK;
 }
 
 
 /*
- * Called by the reader for each reply, and for each element of one.  Bytes do
- * not count as progress: a reply without an end may have any number of them.
+ * Queues a command: a word and its arguments, and a copy of "waiting" for its
+ * reply.
  */
 
-static void
-ngx_mcp_redis_conn_replied(void *data, ngx_uint_t valid)
+static ngx_int_t
+ngx_mcp_redis_conn_queue(ngx_mcp_redis_conn_t *conn,
+    ngx_mcp_redis_waiting_t *waiting, ngx_str_t *word, ngx_uint_t argc,
+    ngx_str_t *argv)
 {
-    ngx_mcp_redis_conn_t  *conn = data;
+    u_char                   *p;
+    size_t                    size;
+    ngx_uint_t                i;
+    ngx_mcp_redis_waiting_t  *w;
 
-    conn->waiting_since = ngx_current_msec;
-    conn->invalid_reply = !valid;
+    if (ngx_mcp_redis_io_queued(&conn->io) > NGX_MCP_REDIS_CONN_MAX_QUEUED) {
+        return NGX_DECLINED;
+    }
+
+    size = word->len;
+
+    for (i = 0; i < argc; i++) {
+        size += argv[i].len;
+    }
+
+    size += (argc + 2) * (sizeof("$" CRLF CRLF) + NGX_INT_T_LEN);
+
+    w = ngx_alloc(sizeof(ngx_mcp_redis_waiting_t), ngx_cycle->log);
+    if (w == NULL) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_mcp_redis_io_room(&conn->io, size);
+    if (p == NULL) {
+        ngx_free(w);
+        return NGX_DECLINED;
+    }
+
+    p = ngx_sprintf(p, "*%ui" CRLF, argc + 1);
+    p = ngx_mcp_redis_conn_argument(p, word);
+
+    for (i = 0; i < argc; i++) {
+        p = ngx_mcp_redis_conn_argument(p, &argv[i]);
+    }
+
+    ngx_mcp_redis_io_queue(&conn->io, p);
+
+    if (ngx_queue_empty(&conn->waiting)) {
+        conn->waiting_since = ngx_current_msec;
+    }
+
+    *w = *waiting;
+    ngx_queue_insert_tail(&conn->waiting, &w->queue);
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_mcp_redis_conn_argument(u_char *p, ngx_str_t *argument)
+{
+    p = ngx_sprintf(p, "$%uz" CRLF, argument->len);
+    p = ngx_cpymem(p, argument->data, argument->len);
+
+    *p++ = CR;
+    *p++ = LF;
+
+    return p;
+}
+
+
+void
+ngx_mcp_redis_conn_check(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
+{
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        ngx_mcp_redis_conn_fail(conn, reply->str);
+    }
 }
 
 
@@ -584,12 +388,12 @@ ngx_mcp_redis_conn_timeout_handler(void *data)
 
     timeout = conn->conf->timeout;
 
-    if (!conn->is_ready) {
+    if (conn->state != NGX_MCP_REDIS_CONN_READY) {
         ngx_mcp_redis_conn_fail(conn, "connect timed out");
         return;
     }
 
-    if (conn->ac->replies.head
+    if (!ngx_queue_empty(&conn->waiting)
         && ngx_current_msec - conn->waiting_since >= timeout)
     {
         ngx_mcp_redis_conn_fail(conn, "reply timed out");

@@ -2,23 +2,14 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Validates replies while hiredis parses them.
- *
- * DESIGN
- *
- * hiredis takes the kind of a reply for granted.  If no command waits for a
- * reply, redisProcessCallbacks() asserts that the context is subscribed, and
- * __redisGetSubscribeCallback() asserts that the reply is an array whose
- * elements are strings (0.14 and 1.x).  Debian builds hiredis with assertions,
- * so that a reply which no Redis sends, from a proxy or another server at that
- * port, would abort the worker.
+ * Replies of Redis, read by hiredis, within limits.
  *
  * hiredis creates the object of each reply by functions that its user may
- * replace: redisReplyObjectFunctions.  The functions of this file check a
- * reply and call those of hiredis.  If a function returns NULL, the reader of
- * hiredis reports "Out of memory" and the connection is given up.
+ * replace: redisReplyObjectFunctions.  Those of this file check a reply and
+ * call those of hiredis.  If one returns NULL, the reader of hiredis fails with
+ * "Out of memory".
  *
- * Objects are owned by hiredis.
+ * A reader is owned by its connection.
  */
 
 #include "ngx_mcp_redis_reader.h"
@@ -28,6 +19,18 @@
 
 #define NGX_MCP_REDIS_MAX_ELEMENTS  32768
 
+/* arrays in arrays; hiredis 0.14 has this limit, 1.1 has none */
+
+#define NGX_MCP_REDIS_MAX_DEPTH     7
+
+/* more than the largest message (NGX_MCP_ZONE_CONF_MAX_MESSAGE) */
+
+#define NGX_MCP_REDIS_MAX_REPLY     (1025 * 1024 * 1024)
+
+/* what was larger is given back when it is empty */
+
+#define NGX_MCP_REDIS_KEEP_BUFFER   (64 * 1024)
+
 
 #if (HIREDIS_MAJOR >= 1)
 typedef size_t  ngx_mcp_redis_reader_elements_t;
@@ -36,6 +39,7 @@ typedef int     ngx_mcp_redis_reader_elements_t;
 #endif
 
 
+static ngx_int_t ngx_mcp_redis_reader_renew(ngx_mcp_redis_reader_t *reader);
 static void *ngx_mcp_redis_reader_string(const redisReadTask *task, char *text,
     size_t len);
 static void *ngx_mcp_redis_reader_array(const redisReadTask *task,
@@ -48,27 +52,29 @@ static void *ngx_mcp_redis_reader_double(const redisReadTask *task,
     double value, char *text, size_t len);
 static void *ngx_mcp_redis_reader_bool(const redisReadTask *task, int value);
 #endif
-static ngx_uint_t ngx_mcp_redis_reader_check(const redisReadTask *task,
-    ngx_uint_t valid);
-static ngx_uint_t ngx_mcp_redis_reader_expected(const redisReadTask *task);
+static ngx_mcp_redis_reader_t *ngx_mcp_redis_reader_check(
+    const redisReadTask *task, ngx_uint_t valid);
 
 
-static redisReplyObjectFunctions  ngx_mcp_redis_reader_default;
-static redisReplyObjectFunctions  ngx_mcp_redis_reader_fn;
-static ngx_mcp_redis_reader_pt    ngx_mcp_redis_reader_handler;
-
-
-void
-ngx_mcp_redis_reader(redisAsyncContext *ac, ngx_mcp_redis_reader_pt handler)
+ngx_int_t
+ngx_mcp_redis_reader_open(ngx_mcp_redis_reader_t *reader)
 {
+    redisReader                *r;
     redisReplyObjectFunctions  *fn;
 
-    ngx_mcp_redis_reader_handler = handler;
-    ngx_mcp_redis_reader_default = *ac->c.reader->fn;
+    ngx_memzero(reader, sizeof(ngx_mcp_redis_reader_t));
 
-    fn = &ngx_mcp_redis_reader_fn;
+    r = redisReaderCreate();
+    if (r == NULL) {
+        return NGX_ERROR;
+    }
 
-    *fn = ngx_mcp_redis_reader_default;
+    reader->reader = r;
+    reader->usual = r->fn;
+
+    fn = &reader->fn;
+
+    *fn = *r->fn;
 
     fn->createString = ngx_mcp_redis_reader_string;
     fn->createArray = ngx_mcp_redis_reader_array;
@@ -80,39 +86,118 @@ ngx_mcp_redis_reader(redisAsyncContext *ac, ngx_mcp_redis_reader_pt handler)
     fn->createBool = ngx_mcp_redis_reader_bool;
 #endif
 
-    ac->c.reader->fn = fn;
-    ac->c.reader->privdata = ac;
+    r->fn = fn;
+    r->privdata = reader;
+
+    /* hiredis would replace a large buffer, and abort without memory */
+
+    r->maxbuf = 0;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_mcp_redis_reader_close(ngx_mcp_redis_reader_t *reader)
+{
+    if (reader->reader) {
+        redisReaderFree(reader->reader);
+        reader->reader = NULL;
+    }
+}
+
+
+ngx_int_t
+ngx_mcp_redis_reader_feed(ngx_mcp_redis_reader_t *reader, u_char *bytes,
+    size_t len)
+{
+    if (reader->size > NGX_MCP_REDIS_MAX_REPLY) {
+        reader->refused = 1;
+        return NGX_ERROR;
+    }
+
+    reader->size += len;
+
+    return redisReaderFeed(reader->reader, (char *) bytes, len) == REDIS_OK
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_mcp_redis_reader_next(ngx_mcp_redis_reader_t *reader, redisReply **reply)
+{
+    void  *object;
+
+    object = NULL;
+
+    if (redisReaderGetReply(reader->reader, &object) != REDIS_OK) {
+        return NGX_ERROR;
+    }
+
+    if (object) {
+        *reply = object;
+        reader->large |= reader->size > NGX_MCP_REDIS_KEEP_BUFFER;
+        reader->size = reader->reader->len - reader->reader->pos;
+        return NGX_OK;
+    }
+
+    if (reader->large && reader->size == 0) {
+        return ngx_mcp_redis_reader_renew(reader);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/*
+ * Gives the buffer of a large reply back.
+ */
+
+static ngx_int_t
+ngx_mcp_redis_reader_renew(ngx_mcp_redis_reader_t *reader)
+{
+    ngx_uint_t  progress;
+
+    progress = reader->progress;
+
+    ngx_mcp_redis_reader_close(reader);
+
+    if (ngx_mcp_redis_reader_open(reader) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    reader->progress = progress;
+
+    return NGX_AGAIN;
+}
+
+
+const char *
+ngx_mcp_redis_reader_reason(ngx_mcp_redis_reader_t *reader)
+{
+    if (reader->reader == NULL) {
+        return "no memory";
+    }
+
+    /* hiredis reports what was refused as "Out of memory" */
+
+    return reader->refused ? "unexpected reply" : reader->reader->errstr;
 }
 
 
 static void *
 ngx_mcp_redis_reader_string(const redisReadTask *task, char *text, size_t len)
 {
-    ngx_uint_t  valid;
+    ngx_uint_t               valid;
+    ngx_mcp_redis_reader_t  *reader;
 
-    if (ngx_mcp_redis_reader_expected(task)) {
-        valid = 1;
+    valid = (task->type == REDIS_REPLY_STRING
+             || task->type == REDIS_REPLY_STATUS
+             || task->type == REDIS_REPLY_ERROR);
 
-    } else if (task->parent == NULL) {
+    reader = ngx_mcp_redis_reader_check(task, valid);
 
-        /* an error that Redis sends before it closes the connection */
-
-        valid = (task->type == REDIS_REPLY_ERROR);
-
-    } else if (task->idx == 0) {
-        valid = task->type == REDIS_REPLY_STRING
-               && ((len == sizeof("message") - 1
-                    && ngx_strncmp(text, "message", len) == 0)
-                   || (len == sizeof("subscribe") - 1
-                       && ngx_strncmp(text, "subscribe", len) == 0));
-
-    } else {
-        valid = (task->type == REDIS_REPLY_STRING);
-    }
-
-    return ngx_mcp_redis_reader_check(task, valid)
-           ? ngx_mcp_redis_reader_default.createString(task, text, len)
-           : NULL;
+    return reader ? reader->usual->createString(task, text, len) : NULL;
 }
 
 
@@ -120,49 +205,47 @@ static void *
 ngx_mcp_redis_reader_array(const redisReadTask *task,
     ngx_mcp_redis_reader_elements_t n)
 {
-    ngx_uint_t          valid;
-    redisAsyncContext  *ac;
+    ngx_uint_t               depth;
+    const redisReadTask     *t;
+    ngx_mcp_redis_reader_t  *reader;
 
-    ac = task->privdata;
+    depth = 0;
 
-    if (ngx_mcp_redis_reader_expected(task)) {
-        valid = (n <= NGX_MCP_REDIS_MAX_ELEMENTS);
-
-    } else {
-        valid = task->parent == NULL && (ac->c.flags & REDIS_SUBSCRIBED)
-               && n == 3;
+    for (t = task->parent; t; t = t->parent) {
+        depth++;
     }
 
-    /* of RESP3: maps, sets, push messages */
+    /* other types: of RESP3, maps, sets, push messages */
 
-    valid = valid && task->type == REDIS_REPLY_ARRAY;
+    reader = ngx_mcp_redis_reader_check(task,
+                                        task->type == REDIS_REPLY_ARRAY
+                                        && depth <= NGX_MCP_REDIS_MAX_DEPTH
+                                        && n <= NGX_MCP_REDIS_MAX_ELEMENTS);
 
-    return ngx_mcp_redis_reader_check(task, valid)
-           ? ngx_mcp_redis_reader_default.createArray(task, n) : NULL;
+    return reader ? reader->usual->createArray(task, n) : NULL;
 }
 
 
 static void *
 ngx_mcp_redis_reader_integer(const redisReadTask *task, long long value)
 {
-    ngx_uint_t  valid;
+    ngx_mcp_redis_reader_t  *reader;
 
-    /* the third element of a "subscribe" message: the number of channels */
+    reader = ngx_mcp_redis_reader_check(task,
+                                        task->type == REDIS_REPLY_INTEGER);
 
-    valid = ngx_mcp_redis_reader_expected(task)
-            || (task->parent && task->idx == 2);
-
-    return ngx_mcp_redis_reader_check(task, valid)
-           ? ngx_mcp_redis_reader_default.createInteger(task, value)
-           : NULL;
+    return reader ? reader->usual->createInteger(task, value) : NULL;
 }
 
 
 static void *
 ngx_mcp_redis_reader_nil(const redisReadTask *task)
 {
-    return ngx_mcp_redis_reader_check(task, ngx_mcp_redis_reader_expected(task))
-           ? ngx_mcp_redis_reader_default.createNil(task) : NULL;
+    ngx_mcp_redis_reader_t  *reader;
+
+    reader = ngx_mcp_redis_reader_check(task, 1);
+
+    return reader ? reader->usual->createNil(task) : NULL;
 }
 
 
@@ -192,36 +275,26 @@ ngx_mcp_redis_reader_bool(const redisReadTask *task, int value)
 
 
 /*
- * Calls the handler for a reply, for each of its elements, since a long reply
- * may take longer than the time-out, and for anything refused.
+ * Returns the reader, or NULL if the reply is refused.  Counts replies and
+ * their elements, since a long reply may take longer than the time-out.  Bytes
+ * are no progress: a reply without an end may have any number of them.
  */
 
-static ngx_uint_t
+static ngx_mcp_redis_reader_t *
 ngx_mcp_redis_reader_check(const redisReadTask *task, ngx_uint_t valid)
 {
-    redisAsyncContext  *ac;
+    ngx_mcp_redis_reader_t  *reader;
 
-    ac = task->privdata;
+    reader = task->privdata;
 
-    if (task->parent == NULL || task->parent->parent == NULL || !valid) {
-        ngx_mcp_redis_reader_handler(ac->data, valid);
+    if (!valid) {
+        reader->refused = 1;
+        return NULL;
     }
 
-    return valid;
-}
+    if (task->parent == NULL || task->parent->parent == NULL) {
+        reader->progress++;
+    }
 
-
-/*
- * Returns whether a command waits for a reply.  Otherwise hiredis takes the
- * reply for a message of a subscription.
- */
-
-static ngx_uint_t
-ngx_mcp_redis_reader_expected(const redisReadTask *task)
-{
-    redisAsyncContext  *ac;
-
-    ac = task->privdata;
-
-    return ac->replies.head != NULL;
+    return reader;
 }

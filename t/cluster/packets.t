@@ -281,7 +281,7 @@ sub announcement {
     my $one     = announcement(5000, 0, 1, '"x"');
     my $again   = refused('replayed');
 
-    publish(announcement(-1, 0, 1, '"x"'));
+    publish(announcement(-60, 0, 1, '"x"'));
     is(refused('expired') - $expired, 1, 'an announcement that is late');
     publish($one);
     is(refused('replayed') - $again, 0, 'one that is not');

@@ -20,8 +20,8 @@ my $clock = MCPTest::Clock->new;
 my $redis = MCPTest::FakeRedis->new;
 
 
-# An instance whose clock the test moves, at level debug: each failure of a
-# connection has a line.  No credential is sent.
+# An instance whose clock the test moves, at level debug: each failure of the
+# connections, which end together, has a line.  No credential is sent.
 
 sub instance {
     my ($opt) = @_;
@@ -34,36 +34,34 @@ sub instance {
 }
 
 
-# The reasons of failures of a connection since the last call, in order.
+# The reasons of failures since the last call, in order.
 
 my %read;
 
 
 sub failures {
-    my ($nginx, $name) = @_;
+    my ($nginx) = @_;
 
     my $log = $nginx->error_log;
-    my @all = $log =~ /mcp redis: mcp-sse-$name failed: (.*), attempt \d+,/g;
-    my @new = @all[$read{$nginx}{$name} || 0 .. $#all];
+    my @all = $log =~ /mcp redis: \S+ failed: (.*), attempt \d+,/g;
+    my @new = @all[$read{$nginx} || 0 .. $#all];
 
-    $read{$nginx}{$name} = @all;
+    $read{$nginx} = @all;
 
     return @new;
 }
 
 
 sub wait_failure {
-    my ($nginx, $name) = @_;
+    my ($nginx) = @_;
 
     my @new;
 
-    run_until(sub { @new = failures($nginx, $name) });
+    run_until(sub { @new = failures($nginx) });
 
     return $new[0];
 }
 
-
-sub down { return wait_ready_is($_[0], 503) }
 
 sub wait_ready_is {
     my ($nginx, $status) = @_;
@@ -83,7 +81,7 @@ sub recover {
     $clock->advance(3);
     my $well = wait_ready_is($nginx, 200);
 
-    failures($nginx, $_) for qw(cmd sub);
+    failures($nginx);
     $redis->said;
 
     return $well;
@@ -105,7 +103,7 @@ sub settle {
 my $nginx = instance('timeout=3h connect_timeout=3h');
 
 ok(wait_ready_is($nginx, 200), 'the instance is ready');
-is_deeply([ failures($nginx, 'cmd'), failures($nginx, 'sub') ], [],
+is_deeply([ failures($nginx) ], [],
     'no connection has failed');
 is($redis->accepted, 2, 'there are two');
 
@@ -123,6 +121,12 @@ for my $case (
     [ 'ROLE', "-NOPERM no permissions\r\n", undef ],
     [ 'ROLE', "-LOADING the dataset\r\n", 'LOADING the dataset' ],
     [ 'ROLE', "*1\r\n\$5\r\nslave\r\n", 'it is a replica' ],
+    [ 'INFO', "-NOPERM no permissions\r\n", undef ],
+    [ 'INFO', "-ERR unknown command\r\n", undef ],
+    [ 'INFO', "*0\r\n", undef ],
+    [ 'INFO', MCPTest::FakeRedis::bulk('run_id'), undef ],
+    [ 'SUBSCRIBE', "-NOPERM no permissions\r\n", 'NOPERM no permissions' ],
+    [ 'SUBSCRIBE', "+OK\r\n", 'unexpected reply' ],
     [ 'TIME', "-ERR no time\r\n", 'ERR no time' ],
     [ 'TIME', ":1\r\n", $invalid ],
     [ 'TIME', MCPTest::FakeRedis::array(1), $invalid ],
@@ -146,17 +150,17 @@ for my $case (
     %{ $redis->keys } = ();
     $redis->answer(sub { return $_[1] eq $word ? $reply : undef });
     $redis->cut;
-    wait_failure($nginx, 'cmd');
+    wait_failure($nginx);
     $clock->advance(3);
 
     if ($reason) {
-        is(wait_failure($nginx, 'cmd'), $reason, "$name: the connection ends");
+        is(wait_failure($nginx), $reason, "$name: the connection ends");
         isnt(get($nginx, '/health?ready=strict')->status, 200,
             'and is not ready');
 
     } else {
         ok(wait_ready_is($nginx, 200), "$name: the instance is ready");
-        is_deeply([ failures($nginx, 'cmd') ], [], 'no connection ends');
+        is_deeply([ failures($nginx) ], [], 'no connection ends');
         next;
     }
 
@@ -175,7 +179,7 @@ for my $word (qw(GETEX TIME PUBLISH SUBSCRIBE)) {
     $redis->answer(sub { return $held && $_[1] eq $word
         ? $word eq 'PUBLISH' ? ":1\r\n" : '' : undef });
     $redis->cut;
-    wait_failure($nginx, 'cmd');
+    wait_failure($nginx);
     $clock->advance(3);
     run_until(sub { $redis->has_said(qr/\A$word/) });
     settle($nginx);
@@ -194,13 +198,11 @@ for my $word (qw(GETEX TIME PUBLISH SUBSCRIBE)) {
 
 {
     my $wait = sub {
-        my ($name) = @_;
-        my $log = $nginx->error_log;
-
-        return $log =~ /mcp-sse-$name failed: .*, attempt (\d+), next in (\d+)/g;
+        return $nginx->error_log
+            =~ /mcp redis: \S+ failed: .*, attempt (\d+), next in (\d+)/g;
     };
 
-    my %before = map { $_ => scalar(my @x = $wait->($_)) } qw(cmd sub);
+    my $before = () = $wait->();
 
     $redis->accept(sub { return 0 });
     $redis->cut;
@@ -208,36 +210,90 @@ for my $word (qw(GETEX TIME PUBLISH SUBSCRIBE)) {
     run_until(sub {
         $clock->advance(3);
         settle($nginx) if $redis->accepted % 2 == 0;
-        return !grep { my @x = $wait->($_); @x - $before{$_} < 18 }
-            qw(cmd sub);
+        return $before + 32 <= (() = $wait->());
     });
 
     my %seen;
+    my @pairs = $wait->();
 
-    for my $name (qw(cmd sub)) {
-        my @pairs = $wait->($name);
+    splice @pairs, 0, $before;
 
-        splice @pairs, 0, $before{$name};
+    for my $n (1 .. 16) {
+        my ($attempt, $ms) = splice @pairs, 0, 2;
+        my $base = $n > 6 ? 2000 : 50 * 2 ** ($n - 1);
 
-        for my $n (1 .. 9) {
-            my ($attempt, $ms) = splice @pairs, 0, 2;
-            my $base = $n > 6 ? 2000 : 50 * 2 ** ($n - 1);
-
-            is($attempt, $n, "$name: attempt $n");
-            cmp_ok($ms, '>=', 0.8 * $base, "at least 80% of $base ms");
-            cmp_ok($ms, '<', 1.2 * $base, "less than 120% of $base ms");
-            $seen{ $ms / $base > 1 ? 'more' : 'less' } = 1;
-        }
+        is($attempt, $n, "attempt $n");
+        cmp_ok($ms, '>=', 0.8 * $base, "at least 80% of $base ms");
+        cmp_ok($ms, '<', 1.2 * $base, "less than 120% of $base ms");
+        $seen{ $ms / $base > 1 ? 'more' : 'less' } = 1;
     }
 
     is(scalar keys %seen, 2, 'some are longer, some are shorter');
     ok(recover($nginx), 'it is ready again');
 
-    my $count = scalar(my @x = $wait->('cmd'));
+    my $count = () = $wait->();
 
     $redis->cut;
-    wait_failure($nginx, 'cmd');
-    is(($wait->('cmd'))[$count], 1, 'then the next one is the first');
+    wait_failure($nginx);
+    is(($wait->())[$count], 1, 'then the next one is the first');
+    ok(recover($nginx), 'it is ready again');
+}
+
+# ---- both connections are of one server
+
+{
+    my $other = MCPTest::FakeRedis::bulk("# Server\r\nrun_id:" . 'f' x 40
+        . "\r\n");
+
+    $redis->answer(sub { return $_[1] eq 'INFO'
+        && $_[0]{name} eq 'mcp-sse-sub' ? $other : undef });
+    $redis->cut;
+    wait_failure($nginx);
+    $clock->advance(3);
+    is(wait_failure($nginx), 'connections to different servers',
+        'two servers at one address');
+    ok(recover($nginx), 'it is ready again');
+
+    # of one of them that is not known
+
+    $redis->answer(sub { return $_[1] eq 'INFO'
+        && $_[0]{name} eq 'mcp-sse-sub' ? "-NOPERM no\r\n" : undef });
+    $redis->cut;
+    wait_failure($nginx);
+    $clock->advance(3);
+    ok(wait_ready_is($nginx, 200), 'a server that is not known may be the same');
+    ok(recover($nginx), 'it is ready again');
+}
+
+# ---- what is sent without a command
+
+for my $case (
+    [ 'cmd', "+OK\r\n", 'unexpected reply' ],
+    [ 'cmd', MCPTest::FakeRedis::array('message', 'mcp:all', 'x'),
+        'unexpected reply' ],
+    [ 'cmd', "-ERR max number of clients reached\r\n",
+        'ERR max number of clients reached' ],
+    [ 'sub', ":1\r\n", 'unexpected reply' ],
+    [ 'sub', MCPTest::FakeRedis::array('message', 'mcp:all'),
+        'unexpected reply' ],
+    [ 'sub', MCPTest::FakeRedis::array('pmessage', 'mcp:all', 'x'),
+        'unexpected reply' ],
+    [ 'sub', "*3\r\n\$7\r\nmessage\r\n\$1\r\na\r\n:1\r\n",
+        'unexpected reply' ],
+    [ 'sub', "*3\r\n\$9\r\nsubscribe\r\n\$1\r\na\r\n:3\r\n",
+        'unexpected reply' ],
+    [ 'sub', "*3\r\n\$11\r\nunsubscribe\r\n\$1\r\na\r\n:0\r\n",
+        'Server ended the subscription' ],
+    [ 'sub', "*3\r\n\$12\r\nsunsubscribe\r\n\$1\r\na\r\n:0\r\n",
+        'Server ended the subscription' ],
+) {
+    my ($name, $bytes, $reason) = @$case;
+
+    # a command that waits would take it for its reply
+
+    $redis->push_bytes("mcp-sse-$name", $bytes);
+    is(wait_failure($nginx), $reason,
+        "$name: " . ($bytes =~ s/\r\n/ /gr) . 'ends the connections');
     ok(recover($nginx), 'it is ready again');
 }
 
@@ -258,7 +314,7 @@ for my $case (
 
     $redis->answer(sub { return $_[1] eq 'TIME' ? $reply->() : undef });
     $clock->advance(11);
-    is(wait_failure($nginx, 'cmd'), $reason, "$name: the reason");
+    is(wait_failure($nginx), $reason, "$name: the reason");
     ok(recover($nginx), 'it is ready again');
 }
 
@@ -295,7 +351,7 @@ is($redis->keys->{$key}, $me, 'with the id of the worker');
     run_until(sub { $redis->has_said(qr/\ASET/) });
     is(scalar(my @one = $redis->said(qr/\ASET/)), 1,
         'a session that Redis has no memory for is written once');
-    is_deeply([ failures($nginx, 'cmd') ], [], 'the connection stays');
+    is_deeply([ failures($nginx) ], [], 'the connection stays');
     $full = 0;
     $clock->advance(1);
     ok(run_until(sub { $redis->has_said(qr/\ASET .* GET\z/) }),
@@ -330,11 +386,11 @@ for my $case (
     run_until(sub { $redis->has_said(qr/\A$word \S*:s:/) });
 
     if ($reason) {
-        is(wait_failure($nginx, 'cmd'), $reason, "$name: the connection ends");
+        is(wait_failure($nginx), $reason, "$name: the connection ends");
 
     } else {
         settle($nginx);
-        is_deeply([ failures($nginx, 'cmd') ], [], "$name: it stays");
+        is_deeply([ failures($nginx) ], [], "$name: it stays");
     }
 
     ok(!$stream->ended, 'the stream is open');
@@ -393,16 +449,16 @@ $nginx->quit;
 
     $redis->answer(sub { return $_[1] eq 'ROLE' ? '' : undef });
     $redis->cut;
-    wait_failure($nginx, $_) for qw(cmd sub);
+    wait_failure($nginx);
     $clock->advance(3);
     run_until(sub { $redis->has_said(qr/\AROLE/) });
     settle($nginx);
     $clock->advance(25);
     settle($nginx);
-    is_deeply([ failures($nginx, 'cmd') ], [], 'after 25 of 30 seconds the '
+    is_deeply([ failures($nginx) ], [], 'after 25 of 30 seconds the '
         . 'greeting may go on');
     $clock->advance(6);
-    is(wait_failure($nginx, 'cmd'), 'connect timed out',
+    is(wait_failure($nginx), 'connect timed out',
         'after 30 it has failed');
     ok(recover($nginx), 'it is ready again');
 
@@ -415,10 +471,10 @@ $nginx->quit;
     run_until(sub { $silent });
     $clock->advance(35);
     settle($nginx);
-    is_deeply([ failures($nginx, 'cmd') ], [], 'after 35 of 40 seconds the '
+    is_deeply([ failures($nginx) ], [], 'after 35 of 40 seconds the '
         . 'reply may come');
     $clock->advance(16);
-    is(wait_failure($nginx, 'cmd'), 'reply timed out',
+    is(wait_failure($nginx), 'reply timed out',
         'a quarter later it has failed');
     ok(recover($nginx), 'it is ready again');
 
@@ -429,10 +485,10 @@ $nginx->quit;
     run_until(sub { $redis->has_said(qr/\APUBLISH/) });
     $clock->advance(75);
     settle($nginx);
-    is_deeply([ failures($nginx, 'sub') ], [], 'after 75 of 80 seconds the '
+    is_deeply([ failures($nginx) ], [], 'after 75 of 80 seconds the '
         . 'probe may come back');
     $clock->advance(8);
-    is(wait_failure($nginx, 'sub'), 'published messages do not come back',
+    is(wait_failure($nginx), 'published messages do not come back',
         'after 80 it has failed');
     ok(recover($nginx), 'it is ready again');
     like($nginx->error_log, qr/\[error\].*mcp sse: redis "\Q@{[
@@ -457,10 +513,10 @@ $nginx->quit;
             server => 'mcp_sse_principal alice@example.com;');
     }
 
-    is(wait_failure($nginx, 'cmd'), 'Host not found',
+    is(wait_failure($nginx), 'Host not found',
         'a name that does not exist fails at once');
     $clock->advance(3);
-    is(wait_failure($nginx, 'cmd'), 'Host not found', 'and again');
+    is(wait_failure($nginx), 'Host not found', 'and again');
     $names->set('redis.test', '127.0.0.1');
     ok(recover($nginx), 'it is ready once the name exists');
 
@@ -470,15 +526,15 @@ $nginx->quit;
     $clock->advance(2);
     my $asked = $names->asked('redis.test');
     $redis->cut;
-    wait_failure($nginx, $_) for qw(cmd sub);
+    wait_failure($nginx);
     run_until(sub { $names->asked('redis.test') > $asked });
     settle($nginx);
     $clock->advance(15);
     settle($nginx);
-    is_deeply([ failures($nginx, 'cmd') ], [],
+    is_deeply([ failures($nginx) ], [],
         'after 15 of 20 seconds the name server may answer');
     $clock->advance(6);
-    is(wait_failure($nginx, 'cmd'), 'Operation timed out',
+    is(wait_failure($nginx), 'Operation timed out',
         'after 20 it has failed');
     $names->delay(0);
     ok(recover($nginx), 'it is ready again');

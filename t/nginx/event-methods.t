@@ -1,7 +1,7 @@
 # nginx's event methods: poll, select, epoll with accept_mutex, and
-# "master_process off".  Fake connections of calls have no descriptor, and the
-# descriptors of connections to Redis belong to hiredis: each event method must
-# work with both.  docs/PROTOCOL.md 13.4.
+# "master_process off".  Fake connections of calls have no descriptor, and
+# connections to Redis write from posted events: each event method must work
+# with both.  docs/PROTOCOL.md 13.4.
 
 use strict;
 use warnings;

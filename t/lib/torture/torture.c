@@ -98,7 +98,7 @@ static ngx_uint_t torture_fails(const char *what, size_t size);
 static ngx_uint_t torture_draw(const char *what, size_t size)
     __attribute__((noinline));
 static torture_place_t *torture_place(void);
-static ngx_uint_t torture_excused(const char *what) __attribute__((noinline));
+static ngx_uint_t torture_excused(void) __attribute__((noinline));
 static ngx_uint_t torture_is(void *address, const char *name);
 static uint64_t torture_random(void);
 static void torture_log(const char *what, size_t size, uint32_t n)
@@ -291,7 +291,7 @@ torture_draw(const char *what, size_t size)
         return 0;
     }
 
-    if (torture_excused(what)) {
+    if (torture_excused()) {
         return 0;
     }
 
@@ -362,74 +362,28 @@ torture_place(void)
  * Whether the allocation is that of ngx_http_subrequest() for a posted request:
  * if it fails, nginx keeps the reference to the request that it has taken, and
  * the connection stays open for ever (ngx_http_mirror_module).
- *
- * Or one after which hiredis 0.14 ends the worker, which
- * the module cannot keep from it: hi_malloc() and its like call abort(); the
- * name of a channel, which sdsnewlen() copies, and the table of channels, of
- * dictExpand(), are not checked.  hiredis 1.0 does none of it.
  */
 
 static ngx_uint_t
-torture_excused(const char *what)
+torture_excused(void)
 {
-    int          i, n;
-    void        *frame[10];
-    Dl_info      info;
-    const char  *name, *caller;
+    int         i, n;
+    void       *frame[10];
+    ngx_uint_t  excused;
 
     torture_armed = 0;
 
     n = backtrace(frame, 10);
+    excused = 0;
 
-    for (i = 0; i < n; i++) {
-        if (dladdr(frame[i], &info) && info.dli_fname
-            && strstr(info.dli_fname, "libhiredis.so.0."))
-        {
-            break;
-        }
-
-        if (i + 1 < n
-            && torture_is(frame[i], "ngx_http_post_request")
-            && torture_is(frame[i + 1], "ngx_http_subrequest"))
-        {
-            torture_armed = 1;
-            return 1;
-        }
+    for (i = 0; i + 1 < n && !excused; i++) {
+        excused = torture_is(frame[i], "ngx_http_post_request")
+                  && torture_is(frame[i + 1], "ngx_http_subrequest");
     }
 
     torture_armed = 1;
 
-    if (i == n) {
-        return 0;
-    }
-
-    name = info.dli_sname;
-
-    if (name && strncmp(name, "hi_", 3) == 0) {
-        return 1;
-    }
-
-    if (name && strcmp(name, "sdsnewlen") == 0) {
-        caller = i + 1 < n && dladdr(frame[i + 1], &info) ? info.dli_sname
-                                                          : NULL;
-        return caller == NULL || strcmp(caller, "sdsempty") != 0;
-    }
-
-    /* no name: a static function; of a command only dictExpand() */
-
-    if (name || strcmp(what, "calloc") != 0) {
-        return 0;
-    }
-
-    while (++i < n) {
-        if (dladdr(frame[i], &info) && info.dli_sname
-            && strcmp(info.dli_sname, "redisAsyncCommandArgv") == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
+    return excused;
 }
 
 

@@ -137,6 +137,10 @@ ngx_mcp_redis_ssl_conf_trusted(ngx_conf_t *cf, ngx_mcp_redis_ssl_conf_t *sscf,
         return NGX_ERROR;
     }
 
+    /* a file that is not there is no failure, but leaves an error */
+
+    ERR_clear_error();
+
     return NGX_OK;
 }
 

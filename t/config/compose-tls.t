@@ -96,6 +96,18 @@ ok(run_until(sub { (run(@check))[1] eq "PONG\n" }),
 is((run(grep { $_ ne '--tls' } @check))[1] =~ /PONG/ ? 1 : 0, 0,
     'it does not speak without TLS');
 
+# an instance, whose Redis has another address than in the container
+
+{
+    my $nginx = start_nginx(redis => "rediss://127.0.0.1:$port",
+        http => "mcp_sse_redis_ssl_trusted_certificate $dir/redis.crt; "
+        . "mcp_sse_redis_ssl_name $host;");
+
+    ok($nginx->wait_log(MCPTest::Redis::pattern('ready')),
+        'an instance with this certificate as its CA is connected');
+    $nginx->quit;
+}
+
 kill 'TERM', $pid;
 waitpid $pid, 0;
 

@@ -305,8 +305,9 @@ is_deeply([ acks() ], [ '5 ' . ACCEPTED ],
     is(refused('expired') - $expired, 1, 'but expired');
 
     frappe()->open_gate('first');
-    ok($stream->wait_answer('"11"'),
-        'the one that was confirmed over the other master runs');
+    ok($stream->wait_answer('"11"'), 'the one that was confirmed is answered');
+    like(($stream->answers('"11"'))[0], qr/"result"/,
+        'it has run, by a confirmation over the other master');
     ok($stream->wait_answer('"12"'), 'the other one is answered');
     like(($stream->answers('"12"'))[0], qr/"executed":"no"/, 'and has not run');
 }

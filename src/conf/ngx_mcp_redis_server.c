@@ -200,20 +200,20 @@ ngx_mcp_redis_server_resolve(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    if (clcf->resolver && ngx_mcp_redis_server_resolver(clcf->resolver)) {
+        rcf->resolver = clcf->resolver;
+        rcf->resolver_timeout = (clcf->resolver_timeout == NGX_CONF_UNSET_MSEC)
+                                ? 30000 : clcf->resolver_timeout;
+
+        return NGX_OK;
+    }
+
     server = rcf->servers->elts;
 
     for (i = 0; i < rcf->servers->nelts; i++) {
 
         if (server[i].addrs) {
             continue;
-        }
-
-        if (clcf->resolver && ngx_mcp_redis_server_resolver(clcf->resolver)) {
-            rcf->resolver = clcf->resolver;
-            rcf->resolver_timeout =
-                (clcf->resolver_timeout == NGX_CONF_UNSET_MSEC)
-                ? 30000 : clcf->resolver_timeout;
-            return NGX_OK;
         }
 
         ngx_memzero(&u, sizeof(ngx_url_t));

@@ -23,9 +23,10 @@ const char *ngx_mcp_redis_server_add_unix(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *path);
 
 /*
- * In postconfiguration, when the resolver of the http level is known: finds
- * the addresses of all servers, or sets rcf->resolver.  Returns NGX_OK, or
- * NGX_ERROR after a message that names the directive.
+ * In postconfiguration, when the resolver of the http level is known: sets
+ * rcf->resolver, which is also for names that sentinels or nodes of a cluster
+ * tell, or finds the addresses of all servers.  Returns NGX_OK, or NGX_ERROR
+ * after a message that names the directive.
  */
 
 ngx_int_t ngx_mcp_redis_server_resolve(ngx_conf_t *cf,

@@ -432,11 +432,14 @@ for my $row ([ 'resolver 127.0.0.1;', 30000 ],
         servers => 'r.invalid:7|r.invalid|7', resolver_timeout => $time }, "a name with $line");
 }
 
-{
-    my (undef, $shown) = shown(http => 'resolver 127.0.0.1; '
-        . "mcp_sse_redis redis://127.0.0.1; $keys");
+# sentinels and nodes of a cluster may tell names, whatever they are called
 
-    is($shown->{redis}{resolver_timeout}, 0, 'an address needs no resolver');
+for my $mode ('', 'sentinel=m', 'cluster') {
+    my (undef, $shown) = shown(http => 'resolver 127.0.0.1; '
+        . "mcp_sse_redis redis://127.0.0.1:1 $mode; $keys");
+
+    is($shown->{redis}{servers}, local_server(1), "$mode: an address is known");
+    is($shown->{redis}{resolver_timeout}, 30000, "$mode: the resolver is, too");
 }
 
 # ---- mcp_sse_redis_ssl_*

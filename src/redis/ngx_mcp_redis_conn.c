@@ -389,7 +389,9 @@ ngx_mcp_redis_conn_timeout_handler(void *data)
     timeout = conn->conf->timeout;
 
     if (conn->state != NGX_MCP_REDIS_CONN_READY) {
-        ngx_mcp_redis_conn_fail(conn, "connect timed out");
+        ngx_mcp_redis_conn_fail(conn, ngx_mcp_redis_io_shakes_hands(&conn->io)
+                                      ? "TLS handshake timed out"
+                                      : "connect timed out");
         return;
     }
 

@@ -28,7 +28,7 @@ ngx_mcp_redis_find(ngx_mcp_redis_find_t *find)
     resolve->data = find;
     resolve->handler = ngx_mcp_redis_find_resolved;
 
-    if (conf->mode != NGX_MCP_REDIS_PLAIN || (conf->tls && conf->ssl == NULL)) {
+    if (conf->mode != NGX_MCP_REDIS_PLAIN) {
         ngx_mcp_redis_resolve_refuse(resolve, "not supported");
         return;
     }

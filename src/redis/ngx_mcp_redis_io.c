@@ -369,9 +369,22 @@ ngx_mcp_redis_io_write_handler(ngx_event_t *wev)
     c = wev->data;
     io = c->data;
 
-    if (ngx_mcp_redis_io_send(io) != NGX_OK
-        || ngx_handle_write_event(wev, 0) != NGX_OK)
-    {
+    if (ngx_mcp_redis_io_send(io) != NGX_OK) {
+
+        /* a server may have said why it closed the connection */
+
+        c->read->ready = 1;
+        ngx_mcp_redis_io_read_handler(c->read);
+
+        if (io->connection == NULL) {
+            return;
+        }
+
+        ngx_mcp_redis_io_fail(io, NULL);
+        return;
+    }
+
+    if (ngx_handle_write_event(wev, 0) != NGX_OK) {
         ngx_mcp_redis_io_fail(io, NULL);
     }
 }
@@ -498,6 +511,17 @@ ngx_mcp_redis_io_queue(ngx_mcp_redis_io_t *io, u_char *last)
     if (io->connection->write->ready) {
         ngx_post_event(io->connection->write, &ngx_posted_events);
     }
+}
+
+
+ngx_uint_t
+ngx_mcp_redis_io_shakes_hands(ngx_mcp_redis_io_t *io)
+{
+#if (NGX_SSL)
+    return io->connection && io->connection->ssl && !io->is_connected;
+#else
+    return 0;
+#endif
 }
 
 

@@ -105,6 +105,12 @@ u_char *ngx_mcp_redis_io_room(ngx_mcp_redis_io_t *io, size_t len);
 void ngx_mcp_redis_io_queue(ngx_mcp_redis_io_t *io, u_char *last);
 
 /*
+ * Returns whether it is in the handshake of TLS.
+ */
+
+ngx_uint_t ngx_mcp_redis_io_shakes_hands(ngx_mcp_redis_io_t *io);
+
+/*
  * Returns the number of bytes that are not written yet.
  */
 

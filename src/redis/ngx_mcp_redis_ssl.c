@@ -150,8 +150,8 @@ ngx_mcp_redis_ssl_check_name(ngx_mcp_redis_io_t *io, X509 *cert)
          : X509_check_host(cert, (char *) name.data, name.len, 0, NULL);
 
     if (rc != 1) {
-        return ngx_mcp_redis_ssl_fail(io, "its certificate is not for \"%s\"",
-                                      (char *) name.data);
+        return ngx_mcp_redis_ssl_fail(io, "its certificate is for another name "
+                                      "than \"%s\"", (char *) name.data);
     }
 
     return NGX_OK;

@@ -16,6 +16,7 @@
  */
 
 #include "ngx_mcp_redis.h"
+#include "ngx_mcp_redis_log.h"
 
 
 /* of probes, and of the bus's handler "second" */
@@ -33,8 +34,6 @@
 
 #define NGX_MCP_REDIS_MAX_ROUND_TRIP_MS  100
 
-#define NGX_MCP_REDIS_LOG_INTERVAL       10     /* seconds */
-
 
 static void ngx_mcp_redis_ready(ngx_mcp_redis_target_t *target);
 static void ngx_mcp_redis_subscribe(void);
@@ -49,7 +48,7 @@ static void ngx_mcp_redis_time_handler(ngx_mcp_redis_conn_t *conn,
     redisReply *reply, void *data);
 static void ngx_mcp_redis_check_join(void);
 static void ngx_mcp_redis_timer_handler(void *data);
-static void ngx_mcp_redis_log_error(void);
+static const u_char *ngx_mcp_redis_reason(void);
 
 
 static ngx_mcp_redis_target_t  ngx_mcp_redis_target;
@@ -63,8 +62,6 @@ static ngx_mcp_worker_t      *ngx_mcp_redis_self;
 static ngx_mcp_timer_t  ngx_mcp_redis_timer;
 static ngx_uint_t       ngx_mcp_redis_up;
 static ngx_msec_t       ngx_mcp_redis_down_since;
-static const u_char    *ngx_mcp_redis_reason =
-                              (u_char *) "it takes more than 100 ms to answer";
 
 static ngx_msec_t  ngx_mcp_redis_probed_at;
 static ngx_uint_t  ngx_mcp_redis_probe_sent;       /* and not received yet */
@@ -282,8 +279,6 @@ ngx_mcp_redis_subscribed(ngx_mcp_redis_conn_t *conn, redisReply *reply,
 static void
 ngx_mcp_redis_lost(ngx_mcp_redis_target_t *target)
 {
-    ngx_mcp_redis_reason = target->reason;
-
     ngx_mcp_redis_probed = 0;
     ngx_mcp_redis_has_clock = 0;
 
@@ -295,7 +290,7 @@ ngx_mcp_redis_lost(ngx_mcp_redis_target_t *target)
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_LOST);
     }
 
-    ngx_mcp_redis_log_error();
+    ngx_mcp_redis_log_lost(target->reason);
 }
 
 
@@ -341,16 +336,7 @@ ngx_mcp_redis_message_handler(ngx_mcp_redis_conn_t *conn, ngx_str_t *channel,
     }
 
     ngx_mcp_count(which);
-
-    if (ngx_mcp_zone_log_once(&ngx_mcp_zone()->root->forged_logged_at,
-                              NGX_MCP_REDIS_LOG_INTERVAL))
-    {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "mcp sse: redis \"%V\" delivered a message that is not "
-                      "sealed for this worker with a known key, check that all "
-                      "instances have the same \"mcp_sse_key\"",
-                      &ngx_mcp_redis_conf->name);
-    }
+    ngx_mcp_redis_log_forged();
 }
 
 
@@ -474,46 +460,9 @@ ngx_mcp_redis_joined(void)
 
     ngx_mcp_redis_target_joined(&ngx_mcp_redis_target);
 
-    /* once for all workers: not if the last state logged is "ready" */
-
-    if (ngx_atomic_cmp_set(&root->redis_state_logged, 0, 2)
-        || ngx_atomic_cmp_set(&root->redis_state_logged, 1, 2))
-    {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "mcp sse: redis \"%V\" is ready",
-                      &ngx_mcp_redis_conf->name);
-    }
+    ngx_mcp_redis_log_ready();
 
     ngx_mcp_redis_handlers->up();
-}
-
-
-/*
- * root->redis_state_logged is the last state that a worker has logged: 0, none;
- * 1, Redis is lost; 2, Redis is ready.
- */
-
-static void
-ngx_mcp_redis_log_error(void)
-{
-    ngx_mcp_zone_root_t  *root;
-
-    root = ngx_mcp_zone()->root;
-
-    if (root->redis_state_logged == 1
-        || !ngx_mcp_zone_log_once(&root->redis_state_logged_at,
-                                  NGX_MCP_REDIS_LOG_INTERVAL))
-    {
-        return;
-    }
-
-    root->redis_state_logged = 1;
-
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "mcp sse: redis \"%V\" is lost: %s; sessions of this "
-                  "instance go on, messages for sessions of other instances "
-                  "are answered 503 until it is back",
-                  &ngx_mcp_redis_conf->name, ngx_mcp_redis_reason);
 }
 
 
@@ -526,13 +475,7 @@ ngx_mcp_redis_refused(redisReply *reply)
 
     (void) ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply);
 
-    if (ngx_mcp_zone_log_once(&ngx_mcp_zone()->root->redis_refused_logged_at,
-                              NGX_MCP_REDIS_LOG_INTERVAL))
-    {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "mcp sse: redis \"%V\" refuses a command: %s",
-                      &ngx_mcp_redis_conf->name, reply->str);
-    }
+    ngx_mcp_redis_log_refused(reply->str);
 }
 
 
@@ -561,6 +504,22 @@ ngx_mcp_redis_failed(redisReply *reply)
 }
 
 
+/*
+ * Why Redis is not up.
+ */
+
+static const u_char *
+ngx_mcp_redis_reason(void)
+{
+    if (ngx_mcp_redis_target.is_ready) {
+        return (u_char *) "it takes more than 100 ms to answer";
+    }
+
+    return ngx_mcp_redis_target.attempts ? ngx_mcp_redis_target.reason
+                                         : (u_char *) "it does not answer";
+}
+
+
 static void
 ngx_mcp_redis_timer_handler(void *data)
 {
@@ -579,7 +538,7 @@ ngx_mcp_redis_timer_handler(void *data)
     }
 
     if (ngx_mcp_redis_down() > 2 * NGX_MCP_REDIS_CHECK_INTERVAL_MS) {
-        ngx_mcp_redis_log_error();
+        ngx_mcp_redis_log_lost(ngx_mcp_redis_reason());
     }
 
     ngx_mcp_redis_probe();

@@ -349,7 +349,8 @@ typedef struct {
     ngx_atomic_t           redis_empty_logged_at;
     ngx_atomic_t           redis_policy_logged_at;
     ngx_atomic_t           redis_state_logged_at;
-    ngx_atomic_t           redis_state_logged;  /* ngx_mcp_redis.c */
+    ngx_atomic_t           redis_state_logged;  /* ngx_mcp_redis_log.c */
+    ngx_atomic_t           redis_reason_logged;
 
     ngx_atomic_t           redis_maybe_lost_at; /* when Redis may have lost its
                                                    data; ngx_current_msec */

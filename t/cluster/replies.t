@@ -318,6 +318,53 @@ for my $case (
     ok(recover($nginx), 'it is ready again');
 }
 
+# ---- what a server says before it closes counts, whatever the greeting meets
+
+{
+    my $full = 'ERR max number of clients reached';
+
+    $redis->accept(sub { $_[0]->send("-$full\r\n"); return 0 });
+    $redis->cut;
+    wait_failure($nginx);
+
+    for (1 .. 5) {
+        $clock->advance(3);
+        is(wait_failure($nginx), $full, 'Redis takes no more clients');
+    }
+
+    ok(recover($nginx), 'it is ready again');
+}
+
+# ---- the log says why it was lost, later why it does not come back, both once
+
+{
+    my $lines = sub { my @l = $nginx->error_log =~ /is lost: $_[0];/g; @l };
+    my $replica = "*1\r\n\$5\r\nslave\r\n";
+
+    $clock->advance(11);
+    ok(wait_ready_is($nginx, 200), 'it is ready');
+
+    my $before = $lines->('it is a replica');
+
+    $redis->answer(sub { return $_[1] eq 'ROLE' ? $replica : undef });
+    $redis->cut;
+
+    for my $times (1, 2) {
+        run_until(sub {
+            $clock->advance(3);
+            settle($nginx);
+            return $lines->('it is a replica') > $before;
+        });
+
+        is($lines->('it is a replica'), $before + 1,
+            $times == 1 ? 'the reason has a line' : 'and no other one');
+        $clock->advance(11);
+        settle($nginx);
+    }
+
+    ok(recover($nginx), 'it is ready again');
+}
+
 # ---- sessions: the reply to SET with GET, to GETEX, to SET with NX
 
 my $other  = 'ab' x 16;

@@ -1,0 +1,37 @@
+
+/*
+ * Copyright (C) ngx_http_mcp_sse_module authors
+ *
+ * What the log says of Redis: once for all workers, and not too often.
+ */
+
+#ifndef _NGX_MCP_REDIS_LOG_H_INCLUDED_
+#define _NGX_MCP_REDIS_LOG_H_INCLUDED_
+
+
+#include "ngx_mcp_zone.h"
+
+
+/*
+ * Redis is lost, or not reached for a while.  A line for each loss; another one
+ * if the reason has changed since, which tells why it does not come back.
+ */
+
+void ngx_mcp_redis_log_lost(const u_char *reason);
+
+/*
+ * Redis is up again, or for the first time.
+ */
+
+void ngx_mcp_redis_log_ready(void);
+
+/*
+ * Redis has answered a command with an error; has delivered what is not sealed
+ * for this worker.
+ */
+
+void ngx_mcp_redis_log_refused(const char *error);
+void ngx_mcp_redis_log_forged(void);
+
+
+#endif /* _NGX_MCP_REDIS_LOG_H_INCLUDED_ */

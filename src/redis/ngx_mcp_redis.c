@@ -35,6 +35,9 @@
 #define NGX_MCP_REDIS_MAX_ROUND_TRIP_MS  100
 
 
+static ngx_int_t ngx_mcp_redis_publish_to(ngx_str_t *argv,
+    ngx_mcp_redis_reply_pt handler, void *data);
+static ngx_uint_t ngx_mcp_redis_is_sharded(void);
 static void ngx_mcp_redis_ready(ngx_mcp_redis_target_t *target);
 static void ngx_mcp_redis_subscribe(void);
 static void ngx_mcp_redis_subscribed(ngx_mcp_redis_conn_t *conn,
@@ -179,11 +182,10 @@ ngx_mcp_redis_publish(u_char *id, ngx_str_t *bytes,
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[3];
 
-    ngx_str_set(&argv[0], "PUBLISH");
     ngx_mcp_redis_key(&argv[1], buf, 'w', id);
     argv[2] = *bytes;
 
-    return ngx_mcp_redis_command(handler, data, 3, argv);
+    return ngx_mcp_redis_publish_to(argv, handler, data);
 }
 
 
@@ -194,11 +196,42 @@ ngx_mcp_redis_publish_all(ngx_str_t *bytes, ngx_mcp_redis_reply_pt handler,
     u_char     buf[NGX_MCP_REDIS_MAX_KEY_LEN];
     ngx_str_t  argv[3];
 
-    ngx_str_set(&argv[0], "PUBLISH");
     ngx_mcp_redis_word(&argv[1], buf, "all");
     argv[2] = *bytes;
 
+    return ngx_mcp_redis_publish_to(argv, handler, data);
+}
+
+
+/*
+ * Publishes argv[2] to the channel argv[1].
+ */
+
+static ngx_int_t
+ngx_mcp_redis_publish_to(ngx_str_t *argv, ngx_mcp_redis_reply_pt handler,
+    void *data)
+{
+    if (ngx_mcp_redis_is_sharded()) {
+        ngx_str_set(&argv[0], "SPUBLISH");
+
+    } else {
+        ngx_str_set(&argv[0], "PUBLISH");
+    }
+
     return ngx_mcp_redis_command(handler, data, 3, argv);
+}
+
+
+/*
+ * Returns whether channels belong to their slot.  Otherwise a cluster passes
+ * each message to all of its nodes.
+ */
+
+static ngx_uint_t
+ngx_mcp_redis_is_sharded(void)
+{
+    return ngx_mcp_redis_conf->mode == NGX_MCP_REDIS_CLUSTER
+           && ngx_mcp_redis_cmd.version >= 7;
 }
 
 
@@ -239,14 +272,17 @@ ngx_mcp_redis_ready(ngx_mcp_redis_target_t *target)
 static void
 ngx_mcp_redis_subscribe(void)
 {
-    u_char     own[NGX_MCP_REDIS_MAX_KEY_LEN];
-    u_char     all[NGX_MCP_REDIS_MAX_KEY_LEN];
-    ngx_str_t  channels[2];
+    u_char       own[NGX_MCP_REDIS_MAX_KEY_LEN];
+    u_char       all[NGX_MCP_REDIS_MAX_KEY_LEN];
+    ngx_str_t    channels[2];
+    const char  *command;
+
+    command = ngx_mcp_redis_is_sharded() ? "SSUBSCRIBE" : "SUBSCRIBE";
 
     ngx_mcp_redis_word(&channels[0], all, "all");
     ngx_mcp_redis_key(&channels[1], own, 'w', ngx_mcp_redis_self->id);
 
-    if (ngx_mcp_redis_conn_subscribe(&ngx_mcp_redis_sub, "SUBSCRIBE",
+    if (ngx_mcp_redis_conn_subscribe(&ngx_mcp_redis_sub, command,
                                      ngx_mcp_redis_subscribed, NULL, 2,
                                      channels)
         != NGX_OK)
@@ -461,6 +497,7 @@ ngx_mcp_redis_joined(void)
     ngx_mcp_redis_target_joined(&ngx_mcp_redis_target);
 
     ngx_mcp_redis_log_ready();
+    ngx_mcp_redis_log_master(&ngx_mcp_redis_target);
 
     ngx_mcp_redis_handlers->up();
 }
@@ -469,13 +506,12 @@ ngx_mcp_redis_joined(void)
 void
 ngx_mcp_redis_refused(redisReply *reply)
 {
-    if (reply->type != REDIS_REPLY_ERROR) {
-        return;
+    if (reply->type == REDIS_REPLY_ERROR
+        && ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply)
+           != NGX_DONE)
+    {
+        ngx_mcp_redis_log_refused(reply->str);
     }
-
-    (void) ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply);
-
-    ngx_mcp_redis_log_refused(reply->str);
 }
 
 
@@ -496,7 +532,7 @@ ngx_mcp_redis_failed(redisReply *reply)
     rc = ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply);
 
     if (rc == NGX_AGAIN) {
-        ngx_mcp_redis_refused(reply);
+        ngx_mcp_redis_log_refused(reply->str);
 
     } else if (rc == NGX_DECLINED) {
         ngx_mcp_redis_target_fail(&ngx_mcp_redis_target, reply->str);

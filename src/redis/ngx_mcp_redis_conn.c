@@ -44,6 +44,7 @@ ngx_mcp_redis_conn_open(ngx_mcp_redis_conn_t *conn,
     conn->address = *address;
     conn->state = NGX_MCP_REDIS_CONN_OPENING;
     conn->master = 0;
+    conn->version = 0;
     conn->subscribed = 0;
 
     if (conn->waiting.next == NULL) {

@@ -78,6 +78,7 @@ struct ngx_mcp_redis_conn_s {
 
     uint64_t                     master;     /* hash of the server's run_id; 0:
                                                 unknown */
+    ngx_uint_t                   version;    /* of the server: 7; 0: unknown */
     u_char                       reason[NGX_MCP_REDIS_MAX_REASON_LEN];
                                              /* of its last end, with a NUL */
 

@@ -2,14 +2,17 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Where the master is: the server of the configuration.
+ * Where the master is: the server of the configuration, or one that sentinels
+ * or nodes of a cluster tell.
  */
 
 #ifndef _NGX_MCP_REDIS_FIND_H_INCLUDED_
 #define _NGX_MCP_REDIS_FIND_H_INCLUDED_
 
 
+#include "ngx_mcp_redis_cluster.h"
 #include "ngx_mcp_redis_resolve.h"
+#include "ngx_mcp_redis_sentinel.h"
 
 
 typedef struct ngx_mcp_redis_find_s  ngx_mcp_redis_find_t;
@@ -46,6 +49,9 @@ struct ngx_mcp_redis_find_s {
     u_char                       told[256];  /* the host of the next answer,
                                                 with a NUL; empty: none */
     in_port_t                    told_port;
+    unsigned                     busy:1;     /* the handler is to run */
+    ngx_mcp_redis_cluster_t      cluster;
+    ngx_mcp_redis_sentinel_t     sentinel;
 };
 
 

@@ -21,6 +21,8 @@ static void ngx_mcp_redis_greet_role_handler(ngx_mcp_redis_conn_t *conn,
 static void ngx_mcp_redis_greet_info_handler(ngx_mcp_redis_conn_t *conn,
     redisReply *reply, void *data);
 static uint64_t ngx_mcp_redis_greet_run_id(redisReply *reply);
+static ngx_uint_t ngx_mcp_redis_greet_version(redisReply *reply);
+static u_char *ngx_mcp_redis_greet_value(redisReply *reply, char *name);
 static ngx_uint_t ngx_mcp_redis_greet_may_not(ngx_mcp_redis_conn_t *conn,
     redisReply *reply);
 
@@ -208,6 +210,7 @@ ngx_mcp_redis_greet_info_handler(ngx_mcp_redis_conn_t *conn, redisReply *reply,
     }
 
     conn->master = ngx_mcp_redis_greet_run_id(reply);
+    conn->version = ngx_mcp_redis_greet_version(reply);
 
     if (conn->master == 0 && conn->conf->mode != NGX_MCP_REDIS_PLAIN) {
         ngx_mcp_redis_conn_fail(conn, reply->type == REDIS_REPLY_ERROR
@@ -231,22 +234,58 @@ ngx_mcp_redis_greet_run_id(redisReply *reply)
     u_char    *p;
     uint64_t   hash;
 
-    if (reply->type != REDIS_REPLY_STRING) {
-        return 0;
-    }
-
-    p = ngx_strnstr((u_char *) reply->str, "run_id:", reply->len);
+    p = ngx_mcp_redis_greet_value(reply, "run_id:");
     if (p == NULL) {
         return 0;
     }
 
-    hash = 0xcbf29ce484222325ULL;
-
-    for (p += sizeof("run_id:") - 1; *p > ' '; p++) {
+    for (hash = 0xcbf29ce484222325ULL; *p > ' '; p++) {
         hash = (hash ^ *p) * 0x100000001b3ULL;
     }
 
     return hash ? hash : 1;
+}
+
+
+/*
+ * Returns the first number of the version of the server; 0 if it is not told.
+ */
+
+static ngx_uint_t
+ngx_mcp_redis_greet_version(redisReply *reply)
+{
+    u_char     *p, *last;
+    ngx_int_t   n;
+
+    p = ngx_mcp_redis_greet_value(reply, "redis_version:");
+    if (p == NULL) {
+        return 0;
+    }
+
+    for (last = p; *last >= '0' && *last <= '9'; last++) { /* void */ }
+
+    n = ngx_atoi(p, last - p);
+
+    return n == NGX_ERROR ? 0 : (ngx_uint_t) n;
+}
+
+
+/*
+ * Returns what follows a name in the reply to INFO, up to its NUL; or NULL.
+ */
+
+static u_char *
+ngx_mcp_redis_greet_value(redisReply *reply, char *name)
+{
+    u_char  *p;
+
+    if (reply->type != REDIS_REPLY_STRING) {
+        return NULL;
+    }
+
+    p = ngx_strnstr((u_char *) reply->str, name, reply->len);
+
+    return p ? p + ngx_strlen(name) : NULL;
 }
 
 

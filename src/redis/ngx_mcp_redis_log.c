@@ -6,7 +6,8 @@
  *
  * root->redis_state_logged is the last state that a worker has logged: 0, none;
  * 1, Redis is lost; 2, Redis is ready; root->redis_reason_logged is a hash of
- * the reason that was logged with 1.
+ * the reason that was logged with 1, root->redis_master_logged one of the
+ * master that was logged last.
  */
 
 #include "ngx_mcp_redis_log.h"
@@ -62,6 +63,53 @@ ngx_mcp_redis_log_ready(void)
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "mcp sse: redis \"%V\" is ready",
                       ngx_mcp_redis_log_name());
+    }
+}
+
+
+void
+ngx_mcp_redis_log_master(ngx_mcp_redis_target_t *target)
+{
+    u_char                    text[NGX_MCP_REDIS_MAX_HOST_LEN + 16];
+    ngx_str_t                 name;
+    ngx_atomic_uint_t         hash, logged;
+    ngx_mcp_zone_root_t      *root;
+    ngx_mcp_redis_conf_t     *conf;
+    ngx_mcp_redis_address_t  *address;
+
+    conf = target->conf;
+
+    if (conf->mode == NGX_MCP_REDIS_PLAIN) {
+        return;
+    }
+
+    root = ngx_mcp_zone()->root;
+    address = &target->find.address;
+
+    name.data = text;
+    name.len = ngx_sprintf(text, ngx_strchr(address->host, ':') ? "[%s]:%ui"
+                                                                : "%s:%ui",
+                           address->host, (ngx_uint_t) address->port)
+               - text;
+
+    hash = ngx_crc32_long(name.data, name.len);
+    logged = root->redis_master_logged;
+
+    if (hash == logged
+        || !ngx_atomic_cmp_set(&root->redis_master_logged, logged, hash))
+    {
+        return;
+    }
+
+    if (conf->mode == NGX_MCP_REDIS_SENTINEL) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "mcp sse: redis master \"%V\" is at %V",
+                      &conf->master, &name);
+
+    } else {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "mcp sse: redis slot %ui of \"%V\" is at %V",
+                      conf->slot, &conf->prefix, &name);
     }
 }
 

@@ -10,6 +10,7 @@
 
 
 #include "ngx_mcp_zone.h"
+#include "ngx_mcp_redis_target.h"
 
 
 /*
@@ -24,6 +25,13 @@ void ngx_mcp_redis_log_lost(const u_char *reason);
  */
 
 void ngx_mcp_redis_log_ready(void);
+
+/*
+ * Where the master is, which sentinels or a cluster have told, if it is not
+ * where it was.
+ */
+
+void ngx_mcp_redis_log_master(ngx_mcp_redis_target_t *target);
 
 /*
  * Redis has answered a command with an error; has delivered what is not sealed

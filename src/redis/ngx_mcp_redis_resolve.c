@@ -13,9 +13,10 @@
 
 static void ngx_mcp_redis_resolve_begin(ngx_mcp_redis_resolve_t *resolve,
     ngx_str_t *host, in_port_t port, ngx_uint_t choice);
-static void ngx_mcp_redis_resolve_init(ngx_mcp_redis_resolve_t *resolve);
 static ngx_int_t ngx_mcp_redis_resolve_literal(
     ngx_mcp_redis_resolve_t *resolve, ngx_str_t *host);
+static ngx_int_t ngx_mcp_redis_resolve_known(ngx_mcp_redis_resolve_t *resolve,
+    ngx_str_t *host);
 static const char *ngx_mcp_redis_resolve_ask(ngx_mcp_redis_resolve_t *resolve);
 static void ngx_mcp_redis_resolve_answer(ngx_resolver_ctx_t *ctx);
 static void ngx_mcp_redis_resolve_set(ngx_mcp_redis_resolve_t *resolve,
@@ -59,7 +60,9 @@ ngx_mcp_redis_resolve_host(ngx_mcp_redis_resolve_t *resolve, ngx_str_t *host,
 
     ngx_mcp_redis_resolve_begin(resolve, host, port, choice);
 
-    if (ngx_mcp_redis_resolve_literal(resolve, host) == NGX_OK) {
+    if (ngx_mcp_redis_resolve_literal(resolve, host) == NGX_OK
+        || ngx_mcp_redis_resolve_known(resolve, host) == NGX_OK)
+    {
         return;
     }
 
@@ -75,9 +78,10 @@ static void
 ngx_mcp_redis_resolve_begin(ngx_mcp_redis_resolve_t *resolve, ngx_str_t *host,
     in_port_t port, ngx_uint_t choice)
 {
+    ngx_event_t              *ev;
     ngx_mcp_redis_address_t  *address;
 
-    ngx_mcp_redis_resolve_init(resolve);
+    ngx_mcp_redis_resolve_cancel(resolve);
 
     resolve->choice = choice;
 
@@ -86,29 +90,11 @@ ngx_mcp_redis_resolve_begin(ngx_mcp_redis_resolve_t *resolve, ngx_str_t *host,
     (void) ngx_cpystrn(address->host, host->data,
                        ngx_min(host->len + 1, sizeof(address->host)));
     address->port = port;
-}
-
-
-static void
-ngx_mcp_redis_resolve_init(ngx_mcp_redis_resolve_t *resolve)
-{
-    ngx_event_t  *ev;
-
-    ngx_mcp_redis_resolve_cancel(resolve);
 
     ev = &resolve->posted;
     ev->data = resolve;
     ev->handler = ngx_mcp_redis_resolve_posted;
     ev->log = ngx_cycle->log;
-}
-
-
-void
-ngx_mcp_redis_resolve_refuse(ngx_mcp_redis_resolve_t *resolve,
-    const char *reason)
-{
-    ngx_mcp_redis_resolve_init(resolve);
-    ngx_mcp_redis_resolve_failed(resolve, reason);
 }
 
 
@@ -151,6 +137,36 @@ ngx_mcp_redis_resolve_literal(ngx_mcp_redis_resolve_t *resolve,
     }
 
 #endif
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * A name whose address is known, since the configuration has it.
+ */
+
+static ngx_int_t
+ngx_mcp_redis_resolve_known(ngx_mcp_redis_resolve_t *resolve, ngx_str_t *host)
+{
+    ngx_addr_t              *addr;
+    ngx_uint_t               i;
+    ngx_mcp_redis_server_t  *server;
+
+    server = resolve->conf->servers->elts;
+
+    for (i = 0; i < resolve->conf->servers->nelts; i++) {
+
+        if (server[i].addrs
+            && server[i].host.len == host->len
+            && ngx_strncasecmp(server[i].host.data, host->data, host->len)
+               == 0)
+        {
+            addr = &server[i].addrs[resolve->choice % server[i].naddrs];
+            ngx_mcp_redis_resolve_set(resolve, addr->sockaddr, addr->socklen);
+            return NGX_OK;
+        }
+    }
 
     return NGX_DECLINED;
 }

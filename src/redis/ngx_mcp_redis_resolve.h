@@ -55,13 +55,6 @@ void ngx_mcp_redis_resolve_host(ngx_mcp_redis_resolve_t *resolve,
     ngx_str_t *host, in_port_t port, ngx_uint_t choice);
 
 /*
- * Answers in the same way, with a failure.
- */
-
-void ngx_mcp_redis_resolve_refuse(ngx_mcp_redis_resolve_t *resolve,
-    const char *reason);
-
-/*
  * The handler does not run any more.
  */
 

@@ -23,6 +23,11 @@
 
 #define NGX_MCP_REDIS_TARGET_ASK_PAUSE_MS   800
 
+/* of a cluster that is down, and between its errors */
+
+#define NGX_MCP_REDIS_TARGET_MAX_DOWN_MS    3000
+#define NGX_MCP_REDIS_TARGET_DOWN_GAP_MS    2000
+
 
 static void ngx_mcp_redis_target_start(void *data);
 static void ngx_mcp_redis_target_found(ngx_mcp_redis_find_t *find,
@@ -34,6 +39,8 @@ static void ngx_mcp_redis_target_conn_lost(ngx_mcp_redis_conn_t *conn);
 static void ngx_mcp_redis_target_end(ngx_mcp_redis_target_t *target,
     const char *name, u_char *reason);
 static ngx_msec_t ngx_mcp_redis_target_pause(ngx_mcp_redis_target_t *target);
+static ngx_int_t ngx_mcp_redis_target_not_now(ngx_mcp_redis_target_t *target,
+    redisReply *reply);
 static void ngx_mcp_redis_target_go(ngx_mcp_redis_target_t *target,
     redisReply *reply);
 
@@ -112,7 +119,16 @@ ngx_mcp_redis_target_found(ngx_mcp_redis_find_t *find, ngx_int_t rc)
 static void
 ngx_mcp_redis_target_moved(ngx_mcp_redis_find_t *find)
 {
-    ngx_mcp_redis_target_fail(find->data, "there is another master");
+    ngx_mcp_redis_target_t  *target = find->data;
+
+    target->attempts = 0;
+
+    if (target->timer.set) {
+        ngx_mcp_timer_set(&target->timer, 0);
+        return;
+    }
+
+    ngx_mcp_redis_target_fail(target, "there is another master");
 }
 
 
@@ -260,7 +276,7 @@ ngx_mcp_redis_target_error(ngx_mcp_redis_target_t *target, redisReply *reply)
             if (ngx_strncmp(reply->str, not_now[i], ngx_strlen(not_now[i]))
                 == 0)
             {
-                return NGX_AGAIN;
+                return ngx_mcp_redis_target_not_now(target, reply);
             }
         }
     }
@@ -274,6 +290,43 @@ ngx_mcp_redis_target_error(ngx_mcp_redis_target_t *target, redisReply *reply)
     }
 
     return NGX_DECLINED;
+}
+
+
+/*
+ * A node whose cluster stays down counts as lost.  The worker's lease is
+ * renewed each second, so that errors which belong together are no further
+ * apart than twice that.
+ */
+
+static ngx_int_t
+ngx_mcp_redis_target_not_now(ngx_mcp_redis_target_t *target, redisReply *reply)
+{
+    ngx_msec_t  now;
+
+    if (ngx_strncmp(reply->str, "CLUSTERDOWN", 11) != 0) {
+        return NGX_AGAIN;
+    }
+
+    now = ngx_current_msec;
+
+    if (target->down == 0
+        || now - target->down_at > NGX_MCP_REDIS_TARGET_DOWN_GAP_MS)
+    {
+        target->down = 1;
+        target->down_since = now;
+    }
+
+    target->down_at = now;
+
+    if (now - target->down_since < NGX_MCP_REDIS_TARGET_MAX_DOWN_MS) {
+        return NGX_AGAIN;
+    }
+
+    target->down = 0;
+    ngx_mcp_redis_target_fail(target, reply->str);
+
+    return NGX_DONE;
 }
 
 

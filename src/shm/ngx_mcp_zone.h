@@ -24,7 +24,7 @@
  * module of another layout is refused.
  */
 
-#define NGX_MCP_ZONE_MAGIC  0x4d435040
+#define NGX_MCP_ZONE_MAGIC  0x4d435041
 
 /*
  * The progress of recovery after a worker died while it held the mutex.  Each
@@ -351,6 +351,7 @@ typedef struct {
     ngx_atomic_t           redis_state_logged_at;
     ngx_atomic_t           redis_state_logged;  /* ngx_mcp_redis_log.c */
     ngx_atomic_t           redis_reason_logged;
+    ngx_atomic_t           redis_master_logged;
 
     ngx_atomic_t           redis_maybe_lost_at; /* when Redis may have lost its
                                                    data; ngx_current_msec */

@@ -10,6 +10,7 @@ use File::Temp ();
 use lib 't/lib';
 use MCPTest;
 use MCPTest::HTTP;
+use MCPTest::Sentinel;
 use Test::More;
 
 my $root = MCPTest::root();
@@ -214,7 +215,10 @@ sub try_nginx {
     my $key  = write_file('key', 'k' x 40 . "\n");
     my $all  = '';
 
+    my $auth = write_file('auth', "mcp:a-long-password\n");
+
     $text =~ s{/etc/nginx/mcp_sse\.key}{$key};
+    $text =~ s{/etc/nginx/sentinel\.auth}{$auth};
 
     my $begin = "load_module x;\nerror_log $dir/logs/error.log;\n"
         . "pid $dir/nginx.pid;\n";
@@ -442,7 +446,10 @@ sub try_commands {
             SKIP: {
                 skip 'no redis-server', 1 unless MCPTest::Redis::binary();
 
-                my $redis = start_redis();
+                # a sentinel knows other commands
+
+                my $redis = $command =~ /\+sentinel\|/
+                    ? MCPTest::Sentinel::Process->start : start_redis();
 
                 is($redis->cmd(split ' ', $command), 'OK', $name);
             }

@@ -27,6 +27,10 @@
 
 #define NGX_MCP_REDIS_MAX_REPLY     (1025 * 1024 * 1024)
 
+/* a status, an error, a number; hiredis searches for its end from its begin */
+
+#define NGX_MCP_REDIS_MAX_LINE      (64 * 1024)
+
 /* what was larger is given back when it is empty */
 
 #define NGX_MCP_REDIS_KEEP_BUFFER   (64 * 1024)
@@ -39,6 +43,7 @@ typedef int     ngx_mcp_redis_reader_elements_t;
 #endif
 
 
+static ngx_uint_t ngx_mcp_redis_reader_endless(redisReader *r);
 static ngx_int_t ngx_mcp_redis_reader_renew(ngx_mcp_redis_reader_t *reader);
 static void *ngx_mcp_redis_reader_string(const redisReadTask *task, char *text,
     size_t len);
@@ -141,11 +146,36 @@ ngx_mcp_redis_reader_next(ngx_mcp_redis_reader_t *reader, redisReply **reply)
         return NGX_OK;
     }
 
+    if (ngx_mcp_redis_reader_endless(reader->reader)) {
+        reader->refused = 1;
+        return NGX_ERROR;
+    }
+
     if (reader->large && reader->size == 0) {
         return ngx_mcp_redis_reader_renew(reader);
     }
 
     return NGX_AGAIN;
+}
+
+
+/*
+ * Returns whether what is not read yet begins with a line that is too long; a
+ * string of any length begins with the line of its length.
+ */
+
+static ngx_uint_t
+ngx_mcp_redis_reader_endless(redisReader *r)
+{
+    u_char  *p;
+
+    if (r->len - r->pos <= NGX_MCP_REDIS_MAX_LINE) {
+        return 0;
+    }
+
+    p = (u_char *) r->buf + r->pos;
+
+    return ngx_strlchr(p, p + NGX_MCP_REDIS_MAX_LINE, LF) == NULL;
 }
 
 

@@ -306,6 +306,8 @@ for my $case (
         'Protocol error, got "%" as reply type byte' ],
     [ 'an array that is too long', sub { return "*32769\r\n" },
         'unexpected reply' ],
+    [ 'a line without an end', sub { return '+' . 'x' x 200_000 },
+        'unexpected reply' ],
     [ 'an error with arguments', sub { return "-ERR unknown command 'TIME', "
         . "with args beginning with: 'secret'\r\n" },
         "ERR unknown command 'TIME'" ],

@@ -422,7 +422,7 @@ static void
 ngx_mcp_redis_time_handler(ngx_mcp_redis_conn_t *conn, redisReply *reply,
     void *data)
 {
-    int64_t     now, sec, usec;
+    int64_t     now;
     ngx_msec_t  trip;
 
     if (reply == NULL) {
@@ -434,11 +434,7 @@ ngx_mcp_redis_time_handler(ngx_mcp_redis_conn_t *conn, redisReply *reply,
         return;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY
-        || reply->elements != 2
-        || reply->element[0]->type != REDIS_REPLY_STRING
-        || reply->element[1]->type != REDIS_REPLY_STRING)
-    {
+    if (ngx_mcp_redis_time(&now, reply) != NGX_OK) {
         ngx_mcp_redis_conn_fail(conn, "invalid reply to TIME");
         return;
     }
@@ -452,11 +448,6 @@ ngx_mcp_redis_time_handler(ngx_mcp_redis_conn_t *conn, redisReply *reply,
     if (trip > NGX_MCP_REDIS_MAX_ROUND_TRIP_MS) {
         return;
     }
-
-    sec = ngx_atoi((u_char *) reply->element[0]->str, reply->element[0]->len);
-    usec = ngx_atoi((u_char *) reply->element[1]->str, reply->element[1]->len);
-
-    now = sec * 1000 + usec / 1000;
 
     ngx_mcp_redis_clock_offset = now - (int64_t) (ngx_current_msec - trip / 2);
     ngx_mcp_redis_clock_at = ngx_current_msec;

@@ -2,12 +2,17 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Names of Redis keys and channels, and ids of workers in replies.
+ * Names of Redis keys and channels; ids of workers and times in replies.
  *
  * docs/history.md lists the names.
  */
 
 #include "ngx_mcp_redis_key.h"
+
+
+/* digits of seconds or microseconds, until the year 5138 */
+
+#define NGX_MCP_REDIS_TIME_LEN  11
 
 
 void
@@ -73,6 +78,37 @@ ngx_mcp_redis_hex(u_char *id, u_char *hex)
 
         id[i] = (u_char) n;
     }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mcp_redis_time(int64_t *time, redisReply *reply)
+{
+    int64_t      n[2];
+    ngx_uint_t   i;
+    redisReply  *r;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < 2; i++) {
+        r = reply->element[i];
+
+        if (r->type != REDIS_REPLY_STRING || r->len > NGX_MCP_REDIS_TIME_LEN) {
+            return NGX_DECLINED;
+        }
+
+        n[i] = ngx_atoi((u_char *) r->str, r->len);
+
+        if (n[i] == NGX_ERROR) {
+            return NGX_DECLINED;
+        }
+    }
+
+    *time = n[0] * 1000 + n[1] / 1000;
 
     return NGX_OK;
 }

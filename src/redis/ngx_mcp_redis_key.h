@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Names of Redis keys and channels, and ids of workers in replies.
+ * Names of Redis keys and channels; ids of workers and times in replies.
  */
 
 #ifndef _NGX_MCP_REDIS_KEY_H_INCLUDED_
@@ -48,6 +48,13 @@ ngx_int_t ngx_mcp_redis_hex(u_char *id, u_char *hex);
  */
 
 ngx_int_t ngx_mcp_redis_id(u_char *id, redisReply *reply);
+
+/*
+ * Reads the reply to TIME, in unix milliseconds.  Returns NGX_OK, or
+ * NGX_DECLINED if the reply is not a time.
+ */
+
+ngx_int_t ngx_mcp_redis_time(int64_t *time, redisReply *reply);
 
 
 #endif /* _NGX_MCP_REDIS_KEY_H_INCLUDED_ */

@@ -47,6 +47,7 @@ static fuzz_resp_e redis_reader_expect(fuzz_resp_t *resp,
     redis_reader_model_t *model);
 static ngx_uint_t redis_reader_expects(redis_reader_model_t *model,
     ngx_str_t *printed);
+static void redis_reader_error(ngx_str_t *printed);
 static ngx_uint_t redis_reader_push(redis_reader_model_t *model,
     ngx_str_t *printed, ngx_uint_t *wanted);
 static u_char *redis_reader_item(u_char *p, u_char *last, u_char type,
@@ -402,6 +403,10 @@ redis_reader_expects(redis_reader_model_t *model, ngx_str_t *printed)
 {
     ngx_uint_t  wanted;
 
+    if (printed->data[0] == '-') {
+        redis_reader_error(printed);
+    }
+
     if (model->subscribed && redis_reader_push(model, printed, &wanted)) {
         return wanted;
     }
@@ -419,6 +424,35 @@ redis_reader_expects(redis_reader_model_t *model, ngx_str_t *printed)
     }
 
     return 0;
+}
+
+
+/*
+ * An error is for the log: without control characters, and without what it
+ * quotes of a command.
+ */
+
+static void
+redis_reader_error(ngx_str_t *printed)
+{
+    u_char     *p, *text;
+    ngx_str_t   item;
+
+    (void) redis_reader_item(printed->data, printed->data + printed->len, '-',
+                             &item);
+
+    text = fuzz_alloc(&redis_reader_in, item.len + 1);
+    ngx_memcpy(text, item.data, item.len);
+
+    for (p = text; p < text + item.len; p++) {
+        *p = iscntrl(*p) ? ' ' : *p;
+    }
+
+    p = ngx_strnstr(text, ", with args", item.len);
+
+    printed->len = fuzz_resp_put(printed->data, '-', text,
+                                 p ? (size_t) (p - text) : item.len)
+                   - printed->data;
 }
 
 

@@ -140,8 +140,6 @@ ngx_mcp_redis_conn_greeted(ngx_mcp_redis_conn_t *conn)
 void
 ngx_mcp_redis_conn_fail(ngx_mcp_redis_conn_t *conn, const char *reason)
 {
-    u_char  *p;
-
     if (conn->state == NGX_MCP_REDIS_CONN_CLOSED
         || conn->state == NGX_MCP_REDIS_CONN_FAILED)
     {
@@ -149,14 +147,6 @@ ngx_mcp_redis_conn_fail(ngx_mcp_redis_conn_t *conn, const char *reason)
     }
 
     (void) ngx_cpystrn(conn->reason, (u_char *) reason, sizeof(conn->reason));
-
-    /* "unknown command" quotes the arguments; that of AUTH is the password */
-
-    p = (u_char *) ngx_strstr(conn->reason, ", with args");
-
-    if (p) {
-        *p = '\0';
-    }
 
     conn->state = NGX_MCP_REDIS_CONN_FAILED;
 

@@ -18,6 +18,7 @@ static ngx_int_t ngx_mcp_redis_reply_next(ngx_mcp_redis_conn_t *conn,
     redisReply **reply);
 static void ngx_mcp_redis_reply_take(ngx_mcp_redis_conn_t *conn,
     redisReply *reply);
+static void ngx_mcp_redis_reply_error(redisReply *reply);
 static ngx_uint_t ngx_mcp_redis_reply_push(ngx_mcp_redis_conn_t *conn,
     redisReply *reply);
 static void ngx_mcp_redis_reply_message(ngx_mcp_redis_conn_t *conn,
@@ -102,6 +103,10 @@ ngx_mcp_redis_reply_take(ngx_mcp_redis_conn_t *conn, redisReply *reply)
     w = ngx_mcp_redis_reply_first(conn);
     is_error = (reply->type == REDIS_REPLY_ERROR);
 
+    if (is_error) {
+        ngx_mcp_redis_reply_error(reply);
+    }
+
     if (w && (is_error || w->channels == 0)) {
         ngx_mcp_redis_reply_to_first(conn, reply);
         return;
@@ -110,6 +115,34 @@ ngx_mcp_redis_reply_take(ngx_mcp_redis_conn_t *conn, redisReply *reply)
     /* an error that Redis sends before it closes the connection */
 
     ngx_mcp_redis_conn_fail(conn, is_error ? reply->str : "unexpected reply");
+}
+
+
+/*
+ * Makes an error fit for the log.
+ */
+
+static void
+ngx_mcp_redis_reply_error(redisReply *reply)
+{
+    u_char  *p, *last;
+
+    last = (u_char *) reply->str + reply->len;
+
+    for (p = (u_char *) reply->str; p < last; p++) {
+        if (*p < ' ' || *p == 0x7f) {
+            *p = ' ';
+        }
+    }
+
+    /* "unknown command" quotes the arguments; that of AUTH is the password */
+
+    p = (u_char *) ngx_strstr(reply->str, ", with args");
+
+    if (p) {
+        *p = '\0';
+        reply->len = p - (u_char *) reply->str;
+    }
 }
 
 

@@ -311,6 +311,8 @@ for my $case (
         'unexpected reply' ],
     [ 'a line without an end', sub { return '+' . 'x' x 200_000 },
         'unexpected reply' ],
+    [ 'an error of two lines', sub { return "-ERR one\ntwo\e[m\r\n" },
+        'ERR one two [m' ],
     [ 'an error with arguments', sub { return "-ERR unknown command 'TIME', "
         . "with args beginning with: 'secret'\r\n" },
         "ERR unknown command 'TIME'" ],

@@ -12,7 +12,7 @@ package MCPTest::Sentinel;
 #
 # The sentinels know each other and the replicas from the start, so that they
 # can fail over at once.  They look at the servers more often than by default,
-# and make a master that comes back a replica after about 2 s, not 8.
+# and make a master that comes back a replica after about 1 s, not 8.
 
 use strict;
 use warnings;
@@ -380,25 +380,32 @@ sub events {
 
 # Waits until one of the sentinels says +switch-master and all living ones name
 # the new master; returns the time of the first.  Options: since, a time; from,
-# a server that must not be the master any more.
+# the old master, since it became the master.
 
 sub wait_switch {
     my ($self, %opt) = @_;
 
-    my $since = $opt{since} || 0;
     my $first;
 
     run_until(sub {
-        ($first) = grep { $_->{time} > $since
-            && (!$opt{from} || $_->{text} !~ / $opt{from}{announced}\z/) }
+        my @said = map { { time => $_->{time}, ports =>
+            [ $_->{text} =~ / (\d+) \S+ (\d+)\z/ ] } }
             $self->events(qr/\A\+switch-master\z/);
 
-        return unless $first;
+        @said = grep { $_->{time} > $opt{since} } @said if $opt{since};
 
-        my ($port) = $first->{text} =~ /(\d+)\z/;
+        if (my $from = $opt{from} && $opt{from}{announced}) {
+            my ($n) = grep { $said[$_]{ports}[1] == $from } reverse 0 .. $#said;
 
-        return !grep { my $said = $self->ask($_, 'master');
-            !$said || $said->{port} != $port } _alive($self->sentinels);
+            splice @said, 0, $n + 1 if defined $n;
+            @said = grep { $_->{ports}[0] == $from } @said;
+        }
+
+        ($first) = @said or return;
+
+        return !grep { my $of = $self->ask($_, 'master');
+            !$of || $of->{port} != $first->{ports}[1] }
+            _alive($self->sentinels);
     });
 
     return $first ? $first->{time} : undef;
@@ -557,7 +564,7 @@ sub run {
     # no rest after the machine was busy for 2 s (tilt-trigger)
 
     $self->debug('tilt-trigger' => 60_000, 'info-period' => 1000,
-        'publish-period' => 500);
+        'publish-period' => 250);
     push @{ $self->{subscribed} }, $self->subscribe('*');
 
     return 1;

@@ -199,7 +199,7 @@ ngx_mcp_redis_node_endpoint(ngx_mcp_redis_node_t *node, redisReply *entry)
     }
 
     if (host->type == REDIS_REPLY_NIL) {
-        return ngx_mcp_redis_node_host(node, NULL, 0);
+        return ngx_mcp_redis_node_host(node, (u_char *) "", 0);
     }
 
     if (host->type != REDIS_REPLY_STRING) {

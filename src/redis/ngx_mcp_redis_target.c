@@ -19,7 +19,9 @@
 #define NGX_MCP_REDIS_TARGET_MIN_PAUSE_MS   50
 #define NGX_MCP_REDIS_TARGET_MAX_PAUSE_MS   2000
 
-/* of those who must be asked where the master is: each second */
+/*
+ * those who know the master are asked each second: from one attempt to the next
+ */
 
 #define NGX_MCP_REDIS_TARGET_ASK_PAUSE_MS   800
 
@@ -85,6 +87,7 @@ ngx_mcp_redis_target_start(void *data)
     ngx_mcp_redis_target_t  *target = data;
 
     target->generation++;
+    target->started = ngx_current_msec;
     target->find.attempt = target->attempts;
 
     ngx_mcp_redis_find(&target->find);
@@ -232,7 +235,7 @@ ngx_mcp_redis_target_end(ngx_mcp_redis_target_t *target, const char *name,
 static ngx_msec_t
 ngx_mcp_redis_target_pause(ngx_mcp_redis_target_t *target)
 {
-    ngx_msec_t  pause, longest;
+    ngx_msec_t  pause, longest, elapsed;
 
     longest = (target->conf->mode == NGX_MCP_REDIS_PLAIN)
               ? NGX_MCP_REDIS_TARGET_MAX_PAUSE_MS
@@ -243,7 +246,21 @@ ngx_mcp_redis_target_pause(ngx_mcp_redis_target_t *target)
 
     /* 20% more or less, so that workers do not connect at the same time */
 
-    return pause * 4 / 5 + ngx_random() % (pause * 2 / 5);
+    pause = pause * 4 / 5 + ngx_random() % (pause * 2 / 5);
+
+    if (target->conf->mode == NGX_MCP_REDIS_PLAIN) {
+        return pause;
+    }
+
+    /* a master that hangs is known as dead only to those who are asked */
+
+    elapsed = ngx_current_msec - target->started;
+
+    if (pause < elapsed + NGX_MCP_REDIS_TARGET_MIN_PAUSE_MS) {
+        return NGX_MCP_REDIS_TARGET_MIN_PAUSE_MS;
+    }
+
+    return pause - elapsed;
 }
 
 

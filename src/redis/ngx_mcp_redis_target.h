@@ -59,6 +59,7 @@ struct ngx_mcp_redis_target_s {
 
     ngx_mcp_redis_find_t         find;
     ngx_mcp_timer_t              timer;
+    ngx_msec_t                   started;    /* this generation */
     ngx_msec_t                   down_since; /* of a cluster: if "down" */
     ngx_msec_t                   down_at;    /* the last error that says so */
     unsigned                     is_ready:1;

@@ -369,7 +369,9 @@ sub statuses {
 #   during    function with tests, called when /health shows the fault
 #   seconds   how long it lasts at least (2)
 #   end       function that ends it, unless it ends by itself
-#   lost      true: Redis is lost meanwhile, and /health must say so
+#   lost      true: Redis is lost meanwhile, and /health and the log must say so
+#   degraded  true: the same, but the log need not say it: it has said it less
+#             than ten seconds before
 #   quiet     true: no client may notice, all messages are accepted
 #   foreign   statuses that messages for other instances may have (202, 503)
 #   healed    function that waits until Redis itself is well again, and returns
@@ -395,12 +397,15 @@ sub fault {
 
     $opt{begin}->();
 
-    if ($opt{lost}) {
+    if ($opt{lost} || $opt{degraded}) {
         Test::More::ok(run_until(sub {
             return !grep { my $nginx = $_; !grep {
                 ($_->[3]{status} || '') eq 'degraded' }
                 $self->health_since($from, $nginx) } @all;
         }), "$name: /health is degraded");
+    }
+
+    if ($opt{lost}) {
 
         run_until(sub { !grep { substr($all[$_]->error_log, $lines[$_])
             !~ MCPTest::Redis::pattern('lost') } 0 .. $#all }) if $opt{logged};

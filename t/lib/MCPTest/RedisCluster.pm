@@ -22,7 +22,8 @@ my $masters = 3;
 # Starts the nodes; returns when the cluster is well.  Options, all of them
 # optional:
 #
-#   requirepass, users, config    as of MCPTest::Redis, for each node
+#   requirepass, users, config, tls, clients    as of MCPTest::Redis, for each
+#                   node
 #   node_timeout    milliseconds after which a node counts as dead (1500, more
 #                   on a busy machine)
 
@@ -74,10 +75,11 @@ sub _node {
     );
 
     push @lines, "masterauth $opt{requirepass}" if defined $opt{requirepass};
+    push @lines, 'tls-cluster yes' if $opt{tls};
 
     my $node = MCPTest::Redis->start(started => 0, config => \@lines,
         map { exists $opt{$_} ? ($_ => $opt{$_}) : () }
-            qw(requirepass users));
+            qw(requirepass users tls clients));
 
     $node->{bus} = $bus;
     $node->{id}  = sprintf '%040x', $number + 1;
@@ -141,12 +143,13 @@ sub url {
     my @nodes = map { ref $_ ? $_->name : /:/ ? $_ : "127.0.0.1:$_" }
         @{ $opt{nodes} || $self->{nodes} };
 
-    return 'redis://' . (defined $pass ? "$user:$pass\@" : '')
-        . join ',', @nodes;
+    return ($self->{opt}{tls} ? 'rediss' : 'redis') . '://'
+        . (defined $pass ? "$user:$pass\@" : '') . join ',', @nodes;
 }
 
 
 sub parameters { return 'cluster' }
+sub directives { return $_[0]{nodes}[0]->directives }
 
 
 # ---- nodes and slots

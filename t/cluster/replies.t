@@ -305,8 +305,11 @@ for my $case (
 for my $case (
     [ 'it closes', sub { return \'close' }, 'Server closed the connection' ],
     [ 'a status in place of an array', sub { return "+OK\r\n" }, $invalid ],
-    [ 'no protocol of Redis', sub { return "%1\r\n+a\r\n+b\r\n" },
-        'Protocol error, got "%" as reply type byte' ],
+    [ 'no protocol of Redis', sub { return "?1\r\n" },
+        'Protocol error, got "?" as reply type byte' ],
+    [ 'a map, which some versions of hiredis know',
+        sub { return "%1\r\n+a\r\n+b\r\n" },
+        qr/\A(?:unexpected reply|Protocol error, got "%" as reply type byte)\z/ ],
     [ 'an array that is too long', sub { return "*32769\r\n" },
         'unexpected reply' ],
     [ 'a line without an end', sub { return '+' . 'x' x 200_000 },
@@ -321,7 +324,8 @@ for my $case (
 
     $redis->answer(sub { return $_[1] eq 'TIME' ? $reply->() : undef });
     $clock->advance(11);
-    is(wait_failure($nginx), $reason, "$name: the reason");
+    like(wait_failure($nginx), ref $reason ? $reason : qr/\A\Q$reason\E\z/,
+        "$name: the reason");
     ok(recover($nginx), 'it is ready again');
 }
 

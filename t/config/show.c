@@ -26,6 +26,15 @@ typedef struct {
 } show_t;
 
 
+/* Angie keeps what a location matches in an object of its own */
+
+#ifdef angie_version
+#define show_conf(location)  (location)->conf
+#else
+#define show_conf(location)  (location)
+#endif
+
+
 #define show_loc(name, kind)                                                  \
     { #name, offsetof(ngx_mcp_loc_conf_t, name), kind }
 #define show_main(name, kind)                                                 \
@@ -318,13 +327,13 @@ show_tree(ngx_http_location_tree_node_t *node)
     }
 
     if (node->exact) {
-        show_location(node->exact);
-        show_tree(node->exact->static_locations);
+        show_location(show_conf(node->exact));
+        show_tree(show_conf(node->exact)->static_locations);
     }
 
     if (node->inclusive) {
-        show_location(node->inclusive);
-        show_tree(node->inclusive->static_locations);
+        show_location(show_conf(node->inclusive));
+        show_tree(show_conf(node->inclusive)->static_locations);
     }
 
     show_tree(node->left);

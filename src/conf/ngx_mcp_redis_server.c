@@ -239,15 +239,16 @@ ngx_mcp_redis_server_resolve(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
 
 
 /*
- * Returns whether the resolver has name servers: without the directive there
- * is one that has none.
+ * Returns whether the directive "resolver" names servers: without it there is
+ * a resolver that has none, and in Angie one that asks those of
+ * /etc/resolv.conf, but does not know the names of /etc/hosts.
  */
 
 static ngx_uint_t
 ngx_mcp_redis_server_resolver(ngx_resolver_t *resolver)
 {
 #if (defined angie_version && angie_version >= 1012000)
-    return resolver->connections != NULL;
+    return resolver->connections != NULL && resolver->resolv_conf.len == 0;
 #else
     return resolver->connections.nelts != 0;
 #endif

@@ -11,6 +11,7 @@
 
 #include "fuzz.h"
 #include "ngx_mcp_redis_node.h"
+#include "ngx_mcp_redis_reader.h"
 
 
 #define REDIS_NODE_HOST  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"\
@@ -202,19 +203,15 @@ redis_node_compare(ngx_mcp_redis_node_t *node, ngx_int_t rc,
 static void
 redis_node_reply(ngx_str_t *bytes, ngx_uint_t slot)
 {
-    ngx_int_t              rc;
-    redisReply            *reply;
-    redisReader           *reader;
-    ngx_mcp_redis_node_t   node;
+    ngx_int_t                rc;
+    redisReply              *reply;
+    ngx_mcp_redis_node_t     node;
+    ngx_mcp_redis_reader_t   reader;
 
-    reply = NULL;
-    reader = redisReaderCreate();
+    fuzz_check(ngx_mcp_redis_reader_open(&reader) == NGX_OK, "there is memory");
 
-    fuzz_check(reader != NULL, "there is memory");
-
-    if (redisReaderFeed(reader, (char *) bytes->data, bytes->len) == REDIS_OK
-        && redisReaderGetReply(reader, (void **) &reply) == REDIS_OK
-        && reply)
+    if (ngx_mcp_redis_reader_feed(&reader, bytes->data, bytes->len) == NGX_OK
+        && ngx_mcp_redis_reader_next(&reader, &reply) == NGX_OK)
     {
         rc = ngx_mcp_redis_node_master(&node, reply);
         redis_node_check(&node, rc);
@@ -231,7 +228,7 @@ redis_node_reply(ngx_str_t *bytes, ngx_uint_t slot)
         freeReplyObject(reply);
     }
 
-    redisReaderFree(reader);
+    ngx_mcp_redis_reader_close(&reader);
 }
 
 

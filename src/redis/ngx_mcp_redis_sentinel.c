@@ -200,6 +200,13 @@ ngx_mcp_redis_sentinel_message(ngx_mcp_redis_conn_t *conn, ngx_str_t *channel,
     ngx_mcp_redis_node_t       node;
     ngx_mcp_redis_sentinel_t  *sentinel = ask->data;
 
+    /* before the subscription is confirmed; told() has not run yet */
+
+    if (sentinel->asking) {
+        ngx_mcp_redis_conn_fail(conn, "unexpected reply");
+        return;
+    }
+
     rc = ngx_mcp_redis_node_switch(&node, bytes, &sentinel->conf->master);
 
     if (rc == NGX_ERROR) {

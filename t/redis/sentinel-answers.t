@@ -262,4 +262,37 @@ ok(wait_ready_is($nginx, 200), 'sentinels that do not answer do not hold us');
 
 $nginx->stop;
 
+# a message that comes before the subscription is confirmed, as no Redis sends
+# it: only one master is connected to
+
+{
+    my $early = $sentinels[2];
+    my $text  = switch_text('m1', $one, $two);
+    my @said;
+
+    $two->answer(undef);
+    $early->answer(sub {
+        my ($conn, $word) = @_;
+
+        return MCPTest::FakeRedis::array('127.0.0.1', $one->port)
+            if $word eq 'SENTINEL';
+        return if $word ne 'SUBSCRIBE' || @said;
+
+        push @said, $conn;
+        return MCPTest::FakeRedis::array('message', '+switch-master', $text);
+    });
+
+    my $nginx = instance('', $early);
+
+    ok(run_until(sub { @said }), 'a message comes too early');
+    ok(run_until(sub { @{ $two->{conns} } || $said[0]{closed} }),
+        'it has been read');
+    $said[0]->send("*3\r\n" . bulk('subscribe') . bulk('+switch-master')
+        . ":1\r\n") if !$said[0]{closed};
+    ok(wait_ready_is($nginx, 200), 'then the instance is ready');
+    is(scalar @{ $two->{conns} }, 0, 'and has no connection to another server');
+    is(scalar @{ $one->{conns} }, 2, 'and two to its master');
+    $nginx->stop;
+}
+
 finish();

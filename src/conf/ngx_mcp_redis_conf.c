@@ -146,6 +146,8 @@ ngx_mcp_redis_conf_options(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
+        shown = value[i];
+
         error = ngx_mcp_redis_conf_option(cf, rcf, &value[i]);
 
         if (error == NULL) {
@@ -155,8 +157,6 @@ ngx_mcp_redis_conf_options(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
         if (error == NGX_MCP_REDIS_CONF_LOGGED) {
             return NGX_ERROR;
         }
-
-        shown = value[i];
 
         if (ngx_strlchr(shown.data, shown.data + shown.len, '@')) {
 
@@ -176,14 +176,14 @@ ngx_mcp_redis_conf_options(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 
 
 /*
- * These return NULL, the text of an error, or NGX_MCP_REDIS_CONF_LOGGED.
+ * These return NULL, the text of an error, or NGX_MCP_REDIS_CONF_LOGGED.  The
+ * first cuts the name off "arg".
  */
 
 static const char *
 ngx_mcp_redis_conf_option(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
     ngx_str_t *arg)
 {
-    ngx_str_t                value;
     ngx_mcp_redis_option_t  *option;
 
     for (option = ngx_mcp_redis_options; option->read; option++) {
@@ -194,14 +194,14 @@ ngx_mcp_redis_conf_option(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
             continue;
         }
 
-        value.data = arg->data + option->name.len;
-        value.len = arg->len - option->name.len;
+        arg->data += option->name.len;
+        arg->len -= option->name.len;
 
-        if (value.len && value.data[-1] != '=') {
+        if (arg->len && arg->data[-1] != '=') {
             break;
         }
 
-        return option->read(cf, rcf, &value);
+        return option->read(cf, rcf, arg);
     }
 
     return "it must be \"prefix=TEXT\", \"timeout=TIME\", "

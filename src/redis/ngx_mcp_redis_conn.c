@@ -54,6 +54,8 @@ ngx_mcp_redis_conn_open(ngx_mcp_redis_conn_t *conn,
     conn->timer.data = conn;
     conn->timer.handler = ngx_mcp_redis_conn_timeout_handler;
 
+    ngx_memzero(&conn->posted, sizeof(ngx_event_t));
+
     conn->posted.data = conn;
     conn->posted.handler = ngx_mcp_redis_conn_posted;
     conn->posted.log = ngx_cycle->log;

@@ -59,7 +59,7 @@ ngx_mcp_redis_find(ngx_mcp_redis_find_t *find)
         ngx_mcp_redis_find_cluster(find);
         return;
 
-    default: /* NGX_MCP_REDIS_PLAIN */
+    case NGX_MCP_REDIS_PLAIN:
         ngx_mcp_redis_resolve_server(resolve, find->conf->servers->elts,
                                      find->attempt);
     }

@@ -249,10 +249,12 @@ void
 ngx_mcp_redis_reply_to_first(ngx_mcp_redis_conn_t *conn, redisReply *reply)
 {
     void                     *data;
+    ngx_queue_t              *q;
     ngx_mcp_redis_reply_pt    handler;
     ngx_mcp_redis_waiting_t  *w;
 
-    w = ngx_mcp_redis_reply_first(conn);
+    q = ngx_queue_head(&conn->waiting);
+    w = ngx_queue_data(q, ngx_mcp_redis_waiting_t, queue);
 
     handler = w->handler;
     data = w->data;

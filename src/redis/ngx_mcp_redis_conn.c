@@ -46,6 +46,7 @@ ngx_mcp_redis_conn_open(ngx_mcp_redis_conn_t *conn,
     conn->master = 0;
     conn->version = 0;
     conn->subscribed = 0;
+    conn->heard = 0;
 
     if (conn->waiting.next == NULL) {
         ngx_queue_init(&conn->waiting);
@@ -118,10 +119,32 @@ ngx_mcp_redis_conn_connected(ngx_mcp_redis_io_t *io)
 }
 
 
+/*
+ * A server with TLS closes a connection whose first bytes are a command.
+ */
+
 static void
 ngx_mcp_redis_conn_failed(ngx_mcp_redis_io_t *io)
 {
-    ngx_mcp_redis_conn_fail(io->data, (char *) io->reason);
+    ngx_mcp_redis_conn_t  *conn = io->data;
+
+    u_char  *p, reason[NGX_MCP_REDIS_MAX_REASON_LEN];
+
+    if (conn->conf->tls
+        || conn->address.port == 0
+        || ngx_queue_empty(&conn->waiting)
+        || conn->heard)
+    {
+        ngx_mcp_redis_conn_fail(conn, (char *) io->reason);
+        return;
+    }
+
+    p = ngx_snprintf(reason, sizeof(reason) - 1,
+                     "%s before it said anything, it may want TLS (rediss://)",
+                     io->reason);
+    *p = '\0';
+
+    ngx_mcp_redis_conn_fail(conn, (char *) reason);
 }
 
 

@@ -95,6 +95,7 @@ struct ngx_mcp_redis_conn_s {
     unsigned                     busy:1;     /* runs a handler of a reply */
     unsigned                     ending:1;   /* closed by that handler */
     unsigned                     subscribed:1;
+    unsigned                     heard:1;    /* the server said something */
 };
 
 

@@ -40,6 +40,8 @@ ngx_mcp_redis_reply_received(ngx_mcp_redis_io_t *io, u_char *bytes, size_t len)
         return;
     }
 
+    conn->heard = 1;
+
     if (ngx_mcp_redis_reader_feed(&conn->reader, bytes, len) != NGX_OK) {
         ngx_mcp_redis_conn_fail(conn,
                                 ngx_mcp_redis_reader_reason(&conn->reader));

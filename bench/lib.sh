@@ -284,12 +284,32 @@ ask_hold() {
     beats=$(awk 'END { print $2 }' "$dir/held")
 }
 
-# start Redis without persistence; set "redis", its pid, and "socket"
+# start Redis without persistence, on a unix socket, or on a port with TLS;
+# set "redis", its pid, and "url"; with TLS also "certificate"
 
 start_redis() {
-    socket=$dir/redis.sock
+    socket=$dir/redis${1:-}.sock
+    # shellcheck disable=SC2034
+    url=unix:$socket
 
-    "$REDIS" --port 0 --unixsocket "$socket" --unixsocketperm 777 \
+    if [ "${1:-}" = tls ]; then
+        free_port
+        certificate=$dir/redis.pem
+        url=rediss://127.0.0.1:$port
+
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+            -days 2 -subj /CN=redis -addext subjectAltName=IP:127.0.0.1 \
+            -keyout "$dir/redis.key" -out "$certificate" 2> "$dir/openssl" \
+            || fail "openssl: $(tail -n 1 "$dir/openssl")"
+
+        set -- --tls-port "$port" --tls-cert-file "$certificate" \
+            --tls-key-file "$dir/redis.key" \
+            --tls-ca-cert-file "$certificate" --tls-auth-clients no
+    else
+        set --
+    fi
+
+    "$REDIS" --port 0 --unixsocket "$socket" --unixsocketperm 777 "$@" \
         --save '' --appendonly no --dir "$dir" > "$dir/redis.log" 2>&1 &
     redis=$!
     pids="$redis $pids"

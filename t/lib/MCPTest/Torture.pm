@@ -740,7 +740,8 @@ sub _check_nginx {
 
     my ($metrics, @left);
     my %redis = map { $_->port => 1 } MCPTest::Redis::all(),
-        grep { defined && $_->isa('MCPTest::Proxy') } @objects;
+        grep { defined && ($_->isa('MCPTest::Proxy')
+            || $_->isa('MCPTest::FakeRedis')) } @objects;
 
     _wait(sub {
         $metrics = _metrics($nginx);

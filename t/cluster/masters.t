@@ -312,6 +312,46 @@ is_deeply([ acks() ], [ '5 ' . ACCEPTED ],
     like(($stream->answers('"12"'))[0], qr/"executed":"no"/, 'and has not run');
 }
 
+# ---- the clock of the new master is not known yet
+
+{
+    my ($asked, @held, $late);
+
+    ok(joins(FIRST), 'the instance is back at the first master');
+    $redis->answer(sub {
+        my ($conn, @words) = @_;
+
+        return if $words[0] ne 'TIME' && (!$asked || $conn != $asked);
+
+        # replies come in order
+
+        $asked = $conn;
+        push @held, \@words;
+        return '';
+    });
+    $redis->become(SECOND, AHEAD);
+    ok(run_until(sub { $asked && grep { $_->{channels}{"mcp:w:$worker"} }
+        @{ $redis->{conns} } }),
+        'it subscribes at the other one, which does not tell its time');
+
+    my $expired = refused('expired');
+
+    # by the clock of the first one it has not expired
+
+    publish($late = message(15, $second, ms(60)));
+    is_deeply([ acks() ], [], 'a message is not judged');
+
+    @{ $redis->{commands} } = ();
+    $redis->answer(undef);
+    $asked->send($redis->usual($asked, @$_)) for @held;
+    ok(run_until(sub { $redis->has_said(qr/\AZREMRANGEBYSCORE/) }),
+        'it joins when it is told the time');
+    publish($late);
+    is_deeply([ acks() ], [], 'by that the message has expired');
+    is(refused('expired') - $expired, 1, 'it is counted once');
+    is(runs(15), 0, 'and does not run');
+}
+
 # ---- INFO is not permitted: as with one master
 
 {

@@ -23,6 +23,10 @@
 
 #define NGX_MCP_REDIS_CONN_MAX_QUEUED  (8 * 1024 * 1024)
 
+/* without the word of the command */
+
+#define NGX_MCP_REDIS_CONN_MAX_ARGS    7
+
 
 static void ngx_mcp_redis_conn_posted(ngx_event_t *ev);
 static void ngx_mcp_redis_conn_start(ngx_mcp_redis_conn_t *conn);
@@ -33,7 +37,8 @@ static void ngx_mcp_redis_conn_stop(ngx_mcp_redis_conn_t *conn);
 static ngx_int_t ngx_mcp_redis_conn_queue(ngx_mcp_redis_conn_t *conn,
     ngx_mcp_redis_waiting_t *waiting, ngx_str_t *word, ngx_uint_t argc,
     ngx_str_t *argv);
-static u_char *ngx_mcp_redis_conn_argument(u_char *p, ngx_str_t *argument);
+static ngx_int_t ngx_mcp_redis_conn_write(ngx_mcp_redis_conn_t *conn,
+    ngx_mcp_redis_waiting_t *waiting, char *command, size_t len);
 static void ngx_mcp_redis_conn_timeout_handler(void *data);
 
 
@@ -319,42 +324,57 @@ ngx_mcp_redis_conn_queue(ngx_mcp_redis_conn_t *conn,
     ngx_mcp_redis_waiting_t *waiting, ngx_str_t *word, ngx_uint_t argc,
     ngx_str_t *argv)
 {
-    u_char                   *p;
-    size_t                    size;
-    ngx_uint_t                i;
-    ngx_mcp_redis_waiting_t  *w;
+    char        *command;
+    size_t       size[NGX_MCP_REDIS_CONN_MAX_ARGS + 1];
+    ssize_t      len;
+    ngx_int_t    rc;
+    ngx_uint_t   i;
+    const char  *args[NGX_MCP_REDIS_CONN_MAX_ARGS + 1];
 
     if (ngx_mcp_redis_io_queued(&conn->io) > NGX_MCP_REDIS_CONN_MAX_QUEUED) {
         return NGX_DECLINED;
     }
 
-    size = word->len;
+    args[0] = (char *) word->data;
+    size[0] = word->len;
 
     for (i = 0; i < argc; i++) {
-        size += argv[i].len;
+        args[i + 1] = (char *) argv[i].data;
+        size[i + 1] = argv[i].len;
     }
 
-    size += (argc + 2) * (sizeof("$" CRLF CRLF) + NGX_INT_T_LEN);
+    len = redisFormatCommandArgv(&command, argc + 1, args, size);
+    if (len < 0) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_mcp_redis_conn_write(conn, waiting, command, len);
+
+    redisFreeCommand(command);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_mcp_redis_conn_write(ngx_mcp_redis_conn_t *conn,
+    ngx_mcp_redis_waiting_t *waiting, char *command, size_t len)
+{
+    u_char                   *p;
+    ngx_mcp_redis_waiting_t  *w;
 
     w = ngx_alloc(sizeof(ngx_mcp_redis_waiting_t), ngx_cycle->log);
     if (w == NULL) {
         return NGX_DECLINED;
     }
 
-    p = ngx_mcp_redis_io_room(&conn->io, size);
+    p = ngx_mcp_redis_io_room(&conn->io, len);
     if (p == NULL) {
         ngx_free(w);
         return NGX_DECLINED;
     }
 
-    p = ngx_sprintf(p, "*%ui" CRLF, argc + 1);
-    p = ngx_mcp_redis_conn_argument(p, word);
-
-    for (i = 0; i < argc; i++) {
-        p = ngx_mcp_redis_conn_argument(p, &argv[i]);
-    }
-
-    ngx_mcp_redis_io_queue(&conn->io, p);
+    ngx_mcp_redis_io_queue(&conn->io, ngx_cpymem(p, command, len));
 
     if (ngx_queue_empty(&conn->waiting)) {
         conn->waiting_since = ngx_current_msec;
@@ -364,19 +384,6 @@ ngx_mcp_redis_conn_queue(ngx_mcp_redis_conn_t *conn,
     ngx_queue_insert_tail(&conn->waiting, &w->queue);
 
     return NGX_OK;
-}
-
-
-static u_char *
-ngx_mcp_redis_conn_argument(u_char *p, ngx_str_t *argument)
-{
-    p = ngx_sprintf(p, "$%uz" CRLF, argument->len);
-    p = ngx_cpymem(p, argument->data, argument->len);
-
-    *p++ = CR;
-    *p++ = LF;
-
-    return p;
 }
 
 

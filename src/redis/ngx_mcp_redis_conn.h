@@ -123,10 +123,11 @@ void ngx_mcp_redis_conn_close(ngx_mcp_redis_conn_t *conn);
 ngx_uint_t ngx_mcp_redis_conn_is_ready(ngx_mcp_redis_conn_t *conn);
 
 /*
- * Sends a command, which is copied.  "handler" runs once, with the reply and
- * "data", or with NULL if the connection ends before; never before this
- * returns.  Returns NGX_OK, or NGX_DECLINED if the connection is not ready, too
- * much is queued or there is no memory: then "handler" does not run.
+ * Sends a command of at most 8 words, which are copied.  "handler" runs once,
+ * with the reply and "data", or with NULL if the connection ends before; never
+ * before this returns.  Returns NGX_OK, or NGX_DECLINED if the connection is
+ * not ready, too much is queued or there is no memory: then "handler" does not
+ * run.
  */
 
 ngx_int_t ngx_mcp_redis_conn_command(ngx_mcp_redis_conn_t *conn,

@@ -46,6 +46,8 @@ static void ngx_mcp_redis_lost(ngx_mcp_redis_target_t *target);
 static void ngx_mcp_redis_message_handler(ngx_mcp_redis_conn_t *conn,
     ngx_str_t *channel, ngx_str_t *bytes);
 static void ngx_mcp_redis_probe(void);
+static void ngx_mcp_redis_probe_handler(ngx_mcp_redis_conn_t *conn,
+    redisReply *reply, void *data);
 static void ngx_mcp_redis_request_time(void);
 static void ngx_mcp_redis_time_handler(ngx_mcp_redis_conn_t *conn,
     redisReply *reply, void *data);
@@ -393,12 +395,26 @@ ngx_mcp_redis_probe(void)
     ngx_mcp_packet_probe(data);
 
     if (ngx_mcp_redis_publish(ngx_mcp_redis_self->id, &bytes,
-                              ngx_mcp_redis_conn_check, NULL)
+                              ngx_mcp_redis_probe_handler, NULL)
         == NGX_OK
         && !ngx_mcp_redis_probe_sent)
     {
         ngx_mcp_redis_probe_sent = 1;
         ngx_mcp_redis_probed_at = ngx_current_msec;
+    }
+}
+
+
+static void
+ngx_mcp_redis_probe_handler(ngx_mcp_redis_conn_t *conn, redisReply *reply,
+    void *data)
+{
+    if (reply
+        && reply->type == REDIS_REPLY_ERROR
+        && ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply)
+           != NGX_DONE)
+    {
+        ngx_mcp_redis_conn_fail(conn, reply->str);
     }
 }
 
@@ -530,10 +546,6 @@ ngx_mcp_redis_failed(redisReply *reply)
     }
 }
 
-
-/*
- * Why Redis is not up.
- */
 
 static const u_char *
 ngx_mcp_redis_reason(void)

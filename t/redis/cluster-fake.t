@@ -54,7 +54,7 @@ sub node {
             if $word eq 'INFO';
 
         if ($opt{moved} && $word =~ /\A(?:GET|GETEX|SET|DEL|MGET|Z\w+
-            |S?PUBLISH|SSUBSCRIBE)\z/x)
+            |SPUBLISH|SSUBSCRIBE)\z/x)
         {
             return $opt{moved}->();
         }
@@ -113,6 +113,37 @@ for my $version ('6.2.16', '7.0.15', '8.0.2') {
             "$version: and messages pass");
     }
 
+    $stream->close;
+    $_->stop for @nginx;
+}
+
+# MOVED alone says where the slot is: CLUSTER SLOTS still names the old node, and
+# subscriptions there do not end
+
+for my $version ('6.2.16', '7.0.15') {
+    my ($old, $new) = map { node(MCPTest::FakeRedis->new,
+        version => $version) } 1, 2;
+    my @nginx  = map { start($old) } 1, 2;
+    my $stream = open_stream($nginx[0]);
+
+    ok(wait_ready(@nginx), "MOVED, $version: the instances are ready");
+    ok(call($nginx[1], $stream, request(1, 'ping')),
+        "MOVED, $version: a message passes by the old node");
+
+    $old->said;
+
+    node($old, version => $version, moved => sub {
+        return '-MOVED 14804 127.0.0.1:' . $new->port . "\r\n";
+    });
+
+    ok(run_until(sub { @{ $new->{conns} } == 4 && !@{ $old->{conns} } }),
+        "MOVED, $version: all connections are at the new node");
+    ok(!$old->has_said(qr/\ACLUSTER /),
+        "MOVED, $version: without another question");
+    ok(wait_ready(@nginx), "MOVED, $version: then the instances are ready");
+    ok(call($nginx[1], $stream, request(2, 'ping')),
+        "MOVED, $version: and a message passes");
+    ok($new->has_said(qr/\AS?PUBLISH /), "MOVED, $version: by the new node");
     $stream->close;
     $_->stop for @nginx;
 }
@@ -197,15 +228,15 @@ my @slots = (
 my @moved = (
     [ 'no words', "-MOVED\r\n" ],
     [ 'blanks', "-MOVED  \r\n" ],
-    [ 'no node', "-MOVED 12739\r\n" ],
-    [ 'no port', "-MOVED 12739 127.0.0.1\r\n" ],
-    [ 'port 0', "-MOVED 12739 127.0.0.1:0\r\n" ],
-    [ 'a large port', "-MOVED 12739 127.0.0.1:99999999999999999999\r\n" ],
-    [ 'a dead port', "-MOVED 12739 127.0.0.1:$dead\r\n" ],
-    [ 'an unknown host', "-MOVED 12739 no-such.test:6379\r\n" ],
-    [ 'a long host', '-MOVED 12739 ' . 'a' x 5000 . ":6379\r\n" ],
-    [ 'IPv6', "-MOVED 12739 ::1:$dead\r\n" ],
-    [ 'a bracket', "-MOVED 12739 [::1:6379\r\n" ],
+    [ 'no node', "-MOVED 14804\r\n" ],
+    [ 'no port', "-MOVED 14804 127.0.0.1\r\n" ],
+    [ 'port 0', "-MOVED 14804 127.0.0.1:0\r\n" ],
+    [ 'a large port', "-MOVED 14804 127.0.0.1:99999999999999999999\r\n" ],
+    [ 'a dead port', "-MOVED 14804 127.0.0.1:$dead\r\n" ],
+    [ 'an unknown host', "-MOVED 14804 no-such.test:6379\r\n" ],
+    [ 'a long host', '-MOVED 14804 ' . 'a' x 5000 . ":6379\r\n" ],
+    [ 'IPv6', "-MOVED 14804 ::1:$dead\r\n" ],
+    [ 'a bracket', "-MOVED 14804 [::1:6379\r\n" ],
     [ 'another slot', "-MOVED 1 127.0.0.1:$dead\r\n" ],
 );
 
@@ -226,7 +257,7 @@ for my $case (@moved) {
 {
     my ($self, @two) = map { MCPTest::FakeRedis->new } 1 .. 3;
     my $to = sub { my ($fake) = @_;
-        sub { '-MOVED 12739 127.0.0.1:' . $fake->port . "\r\n" } };
+        sub { '-MOVED 14804 127.0.0.1:' . $fake->port . "\r\n" } };
 
     node($self, moved => $to->($self));
     node($two[0], moved => $to->($two[1]));

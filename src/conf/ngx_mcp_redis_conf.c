@@ -29,8 +29,8 @@ typedef struct {
 
 static ngx_int_t ngx_mcp_redis_conf_options(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf);
-static const char *ngx_mcp_redis_conf_option(ngx_conf_t *cf,
-    ngx_mcp_redis_conf_t *rcf, ngx_str_t *arg);
+static ngx_mcp_redis_option_t *ngx_mcp_redis_conf_option(ngx_str_t *arg,
+    ngx_str_t *value);
 static const char *ngx_mcp_redis_conf_prefix(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *value);
 static const char *ngx_mcp_redis_conf_timeout(ngx_conf_t *cf,
@@ -138,17 +138,21 @@ ngx_mcp_redis_conf_read(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 static ngx_int_t
 ngx_mcp_redis_conf_options(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 {
-    ngx_str_t   *value, shown;
-    ngx_uint_t   i;
-    const char  *error;
+    ngx_str_t               *value, rest, shown;
+    ngx_uint_t               i;
+    const char              *error;
+    ngx_mcp_redis_option_t  *option;
 
     value = cf->args->elts;
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        shown = value[i];
+        option = ngx_mcp_redis_conf_option(&value[i], &rest);
 
-        error = ngx_mcp_redis_conf_option(cf, rcf, &value[i]);
+        error = option ? option->read(cf, rcf, &rest)
+                       : "it must be \"prefix=TEXT\", \"timeout=TIME\", "
+                         "\"connect_timeout=TIME\", \"sentinel=NAME\", "
+                         "\"sentinel_auth=FILE\" or \"cluster\"";
 
         if (error == NULL) {
             continue;
@@ -157,6 +161,8 @@ ngx_mcp_redis_conf_options(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
         if (error == NGX_MCP_REDIS_CONF_LOGGED) {
             return NGX_ERROR;
         }
+
+        shown = value[i];
 
         if (ngx_strlchr(shown.data, shown.data + shown.len, '@')) {
 
@@ -176,13 +182,12 @@ ngx_mcp_redis_conf_options(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 
 
 /*
- * These return NULL, the text of an error, or NGX_MCP_REDIS_CONF_LOGGED.  The
- * first cuts the name off "arg".
+ * Returns the parameter that "arg" has the name of, or NULL; "value" is set to
+ * the rest of "arg".
  */
 
-static const char *
-ngx_mcp_redis_conf_option(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
-    ngx_str_t *arg)
+static ngx_mcp_redis_option_t *
+ngx_mcp_redis_conf_option(ngx_str_t *arg, ngx_str_t *value)
 {
     ngx_mcp_redis_option_t  *option;
 
@@ -194,21 +199,19 @@ ngx_mcp_redis_conf_option(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
             continue;
         }
 
-        arg->data += option->name.len;
-        arg->len -= option->name.len;
+        value->data = arg->data + option->name.len;
+        value->len = arg->len - option->name.len;
 
-        if (arg->len && arg->data[-1] != '=') {
-            break;
-        }
-
-        return option->read(cf, rcf, arg);
+        return (value->len && value->data[-1] != '=') ? NULL : option;
     }
 
-    return "it must be \"prefix=TEXT\", \"timeout=TIME\", "
-           "\"connect_timeout=TIME\", \"sentinel=NAME\", "
-           "\"sentinel_auth=FILE\" or \"cluster\"";
+    return NULL;
 }
 
+
+/*
+ * These return NULL, the text of an error, or NGX_MCP_REDIS_CONF_LOGGED.
+ */
 
 static const char *
 ngx_mcp_redis_conf_prefix(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,

@@ -155,6 +155,10 @@ ngx_mcp_redis_sentinel_subscribed(ngx_mcp_redis_conn_t *conn,
         return;
     }
 
+    /* what those before have told in this round does not count any more */
+
+    sentinel->other.port = 0;
+
     ngx_mcp_redis_ask_take(&sentinel->ask);
     ngx_mcp_timer_set(&sentinel->timer, NGX_MCP_REDIS_SENTINEL_INTERVAL_MS);
 

@@ -216,6 +216,15 @@ ok(run_until(sub { listened() }), 'it is found');
 is(listened(), $listened, 'and listened to');
 is($two->has_said(qr/\AROLE/), 0, 'the master stays');
 
+# what those behind have told does not count when it is lost later
+
+master_is($two);
+forget();
+$listened->cut;
+ok(run_until(sub { $listened = listened() }), 'another one is listened to');
+is($one->has_said(qr/\AROLE/), 0, 'what was told before is forgotten');
+is($two->has_said(qr/\AROLE/), 0, 'the master stays');
+
 # all of them tell another
 
 master_is($one);

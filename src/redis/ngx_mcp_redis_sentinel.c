@@ -204,9 +204,12 @@ ngx_mcp_redis_sentinel_message(ngx_mcp_redis_conn_t *conn, ngx_str_t *channel,
     ngx_mcp_redis_node_t       node;
     ngx_mcp_redis_sentinel_t  *sentinel = ask->data;
 
-    /* before the subscription is confirmed; told() has not run yet */
+    /*
+     * before the subscription is confirmed: the timer is not set, told() may
+     * not have run yet, and this one may tell another master
+     */
 
-    if (sentinel->asking) {
+    if (!sentinel->timer.set) {
         ngx_mcp_redis_conn_fail(conn, "unexpected reply");
         return;
     }

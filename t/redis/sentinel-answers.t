@@ -301,6 +301,15 @@ $nginx->stop;
     ok(wait_ready_is($nginx, 200), 'then the instance is ready');
     is(scalar @{ $two->{conns} }, 0, 'and has no connection to another server');
     is(scalar @{ $one->{conns} }, 2, 'and two to its master');
+
+    # the same when the master is known and the sentinel was lost
+
+    @said = ();
+    $early->cut;
+    ok(run_until(sub { @said }), 'again a message comes too early');
+    ok(run_until(sub { @{ $two->{conns} } || $said[0]{closed} }),
+        'it has been read');
+    is(scalar @{ $two->{conns} }, 0, 'no other master is followed');
     $nginx->stop;
 }
 

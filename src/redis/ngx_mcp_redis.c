@@ -304,6 +304,10 @@ ngx_mcp_redis_subscribed(ngx_mcp_redis_conn_t *conn, redisReply *reply,
 
     if (reply->type == REDIS_REPLY_ERROR) {
         ngx_mcp_redis_failed(reply);
+
+        /* "not now" ends it, too: nobody would subscribe again */
+
+        ngx_mcp_redis_target_fail(&ngx_mcp_redis_target, reply->str);
         return;
     }
 
@@ -409,12 +413,8 @@ static void
 ngx_mcp_redis_probe_handler(ngx_mcp_redis_conn_t *conn, redisReply *reply,
     void *data)
 {
-    if (reply
-        && reply->type == REDIS_REPLY_ERROR
-        && ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply)
-           != NGX_DONE)
-    {
-        ngx_mcp_redis_conn_fail(conn, reply->str);
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        ngx_mcp_redis_failed(reply);
     }
 }
 

@@ -148,6 +148,38 @@ for my $version ('6.2.16', '7.0.15') {
     $_->stop for @nginx;
 }
 
+# a cluster that is down for a moment, or while a worker subscribes
+
+{
+    my $fake  = node(MCPTest::FakeRedis->new);
+    my $nginx = start($fake, redis_opt => 'timeout=30s');
+    my $down  = sub { "-CLUSTERDOWN The cluster is down\r\n" };
+
+    ok(wait_ready($nginx), 'the instance is ready');
+    $fake->said;
+    node($fake, moved => $down);
+    ok(run_until(sub { $fake->has_said(qr/\ASPUBLISH/) }),
+        'the cluster is down');
+    node($fake);
+    $fake->said;
+    ok($nginx->wait_log(qr/refuses a command: CLUSTERDOWN/), 'which is logged');
+    ok(run_until(sub { $fake->has_said(qr/\ASPUBLISH/) }), 'then it is well');
+    is(metrics($nginx)->{nginx_mcp_sse_redis_connections_lost_total}, 0,
+        'Redis is not lost by that');
+
+    node($fake, moved => $down);
+    $fake->said;
+    $fake->cut;
+    ok(run_until(sub { $fake->has_said(qr/\ASSUBSCRIBE/) }),
+        'the cluster is down while a worker subscribes');
+    node($fake);
+    $fake->said;
+    ok(run_until(sub { $fake->has_said(qr/\ASSUBSCRIBE/) }, 20),
+        'which it does again before any time-out');
+    ok(wait_ready($nginx), 'and all is well');
+    $nginx->stop;
+}
+
 # a cluster in which each slot is a range of its own
 
 {

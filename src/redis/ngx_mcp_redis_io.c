@@ -141,7 +141,8 @@ ngx_mcp_redis_io_init_log(ngx_mcp_redis_io_t *io)
 /*
  * "TIME [LEVEL] PID#TID: *NUMBER connect() failed (111: Connection refused)"
  * has the reason "Connection refused"; without an error number, the reason is
- * all that follows the *NUMBER.
+ * all that follows the *NUMBER.  So it is with "(111: Unknown error)": nginx
+ * 1.18 has no text for most numbers with glibc 2.32 and newer.
  */
 
 static void
@@ -171,7 +172,9 @@ ngx_mcp_redis_io_log(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
     }
 
     if (p > text && number > p + 1 && last - number > 2 && *number == ':'
-        && last[-1] == ')')
+        && last[-1] == ')'
+        && ngx_strlcasestrn(number, last, (u_char *) "unknown error", 13 - 1)
+           == NULL)
     {
         text = number + 2;
         last--;

@@ -343,7 +343,7 @@ ngx_mcp_redis_conn_queue(ngx_mcp_redis_conn_t *conn,
         size[i + 1] = argv[i].len;
     }
 
-    len = redisFormatCommandArgv(&command, argc + 1, args, size);
+    len = redisFormatCommandArgv(&command, (int) argc + 1, args, size);
     if (len < 0) {
         return NGX_DECLINED;
     }

@@ -17,10 +17,10 @@
  * The expiry of a packet is a time of the master that it names, and two masters
  * are two clocks.  This worker judges it once, when the packet is new and while
  * it has joined that master itself; whatever it keeps from then on has times of
- * ngx_current_msec.  A new packet of another master is refused: it enters the
- * window as STREAM_LOST, so a copy of it that comes later, over whatever
- * master, has the same answer and never runs, even if its sender sends the
- * message anew with another number.  Hence
+ * ngx_current_msec.  A new packet of another master is refused: its number
+ * enters the window as STREAM_LOST, and the sender then sends the message in a
+ * new packet.  A copy of the refused packet that comes later, through any
+ * master, has the same answer and never runs.  Therefore:
  *
  *     - no message runs twice: a number is decided once, and when it leaves the
  *       window the floor refuses it, whatever time it is;
@@ -33,7 +33,8 @@
  * A master that is not known, since INFO is not permitted, is taken for the
  * same one.
  *
- * The packet belongs to hiredis.  The envelope is a copy, which the session
+ * The packet is part of the reply of Redis, which the connection frees when
+ * this file has handled it.  The envelope is a copy, which the session
  * owns as soon as it is delivered; an unconfirmed message has a reference.
  */
 

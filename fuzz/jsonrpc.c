@@ -346,6 +346,8 @@ check_message(fuzz_input_t *in, strict_json_t *j, size_t i,
     check_raw(j, m[MESSAGE_ID].i, &message->id, "id");
     check_raw(j, m[MESSAGE_METHOD].i, &message->raw_method, "raw_method");
     check_raw(j, params, &message->params, "params");
+    check_raw(j, m[MESSAGE_RESULT].i, &message->result, "result");
+    check_raw(j, m[MESSAGE_ERROR].i, &message->error, "error");
 
     if (m[MESSAGE_METHOD].count) {
         method = fuzz_json_decoded(in, j, m[MESSAGE_METHOD].i);

@@ -13,6 +13,10 @@
 #include "ngx_mcp_jsonrpc.h"
 
 
+/* the first version of MCP in which the module asks clients */
+
+#define NGX_MCP_CLIENT_FIRST_ASKED       "2025-06-18"
+
 /* offsets of the fields of claims */
 
 #define NGX_MCP_CLIENT_CAPABILITIES_POS  2
@@ -305,6 +309,21 @@ ngx_mcp_client_capability(ngx_mcp_json_walk_t *w, ngx_uint_t type,
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_mcp_client_asks(ngx_uint_t capabilities, ngx_str_t *version)
+{
+    if (version->len != NGX_MCP_CLIENT_VERSION_LEN
+        || ngx_strncmp(version->data, NGX_MCP_CLIENT_FIRST_ASKED,
+                       NGX_MCP_CLIENT_VERSION_LEN)
+           < 0)
+    {
+        return 0;
+    }
+
+    return capabilities & NGX_MCP_CLIENT_ASKS;
 }
 
 

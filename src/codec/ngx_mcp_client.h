@@ -34,6 +34,8 @@
 #define NGX_MCP_CLIENT_SAMPLING_CONTEXT  0x10
 #define NGX_MCP_CLIENT_ROOTS             0x20
 
+#define NGX_MCP_CLIENT_ASKS              0x3f    /* all of these */
+
 /* no capability: Frappe has settled on a newer version than the client */
 
 #define NGX_MCP_CLIENT_LOWERED           0x80
@@ -75,6 +77,13 @@ void ngx_mcp_client_name(ngx_mcp_client_t *client, ngx_str_t *name,
 
 ngx_int_t ngx_mcp_client_capabilities(ngx_pool_t *pool, ngx_str_t *raw,
     ngx_uint_t *capabilities);
+
+/*
+ * Returns those of the capabilities by which a client may be asked: none before
+ * MCP 2025-06-18.  An empty version is not known.
+ */
+
+ngx_uint_t ngx_mcp_client_asks(ngx_uint_t capabilities, ngx_str_t *version);
 
 /*
  * Sets the version of the protocol, if it is a date of ten characters from 2000

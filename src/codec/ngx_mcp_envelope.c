@@ -26,7 +26,8 @@ static u_char *ngx_mcp_envelope_get_number(u_char *p, u_char *last,
 
 /*
  * The strings of a message, in the order of the layout.  The protocol version
- * stays behind: requests of the modern era belong to no other worker.
+ * stays behind: requests of the modern era belong to no other worker.  So do
+ * result and error of a response: the worker that has got it uses them.
  */
 
 static size_t  ngx_mcp_envelope_strings[] = {
@@ -287,6 +288,8 @@ ngx_mcp_envelope_message(ngx_mcp_envelope_t *env, u_char **pos,
 
     message->type = type;
     ngx_str_null(&message->version);
+    ngx_str_null(&message->result);
+    ngx_str_null(&message->error);
 
     *pos = p;
 

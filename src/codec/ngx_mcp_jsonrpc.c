@@ -322,6 +322,14 @@ ngx_mcp_jsonrpc_message_member(ngx_mcp_json_walk_t *w, ngx_mcp_json_level_t *l,
                         || (l[2].twice & NGX_MCP_KEYS_IN_PARAMS);
         return NGX_OK;
 
+    case NGX_MCP_KEY_RESULT:
+        m->result = *raw;
+        return NGX_OK;
+
+    case NGX_MCP_KEY_ERROR:
+        m->error = *raw;
+        return NGX_OK;
+
     default:
         return NGX_OK;
     }

@@ -73,6 +73,11 @@ typedef struct {
                                   protocolVersion"], raw, of any type: the
                                   request is of the modern era.  Absent in a
                                   message from an envelope */
+
+    /* of a response, raw, one of them; absent in one from an envelope */
+
+    ngx_str_t    result;
+    ngx_str_t    error;
 } ngx_mcp_jsonrpc_message_t;
 
 

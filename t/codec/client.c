@@ -7,6 +7,7 @@
  *     initialize PARAMS    the claims of an id, in hexadecimal digits
  *     version VERSION      the same of a client that has only that
  *     read CLAIMS          version, capabilities, name
+ *     asks VERSION         of all capabilities, those by which it may be asked
  */
 
 #include <ngx_config.h>
@@ -100,6 +101,9 @@ commands(void)
         } else if (strcmp(command, "version") == 0) {
             ngx_mcp_client_version(&client, &s);
             print_claims(&client);
+
+        } else if (strcmp(command, "asks") == 0) {
+            printf("%lu", (unsigned long) ngx_mcp_client_asks(0xff, &s));
 
         } else {
             command_read(&s);

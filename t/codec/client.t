@@ -156,6 +156,13 @@ for my $version ('2025-13-01', '2025-00-01', '2025-01-00', '2025-01-32',
     is(ask('version', $version), '000000', "\"$version\" is no version");
 }
 
+# who may be asked
+
+is(ask('asks', $_), 0, "no questions before 2025-06-18: \"$_\"")
+    for qw(2024-11-05 2025-03-26 2025-06-17), '', '2025-06-1', '2025-06-181';
+is(ask('asks', $_), 63, "questions since 2025-06-18: $_")
+    for qw(2025-06-18 2025-11-25 2026-07-28);
+
 # claims of another length
 
 is($unit->ask('read', $_), ' 0 ""', "claims $_ tell nothing")

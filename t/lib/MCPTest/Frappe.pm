@@ -122,7 +122,7 @@ sub reset    { return $_[0]->control('POST', 'reset', '') }
 
 # down ("refuse", "hang", 429, 500, 502, 503, 504), logged_user_delay,
 # logged_user_hold (a gate), logged_user_status, keepalive, fac ("2.5", "3.0"),
-# hash_tokens, revoke, allow, open (a gate)
+# hash_tokens, revoke, allow, open (a gate), events (a URL), events_site
 
 sub set {
     my ($self, %settings) = @_;

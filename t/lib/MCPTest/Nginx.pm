@@ -95,6 +95,9 @@ sub free_port {
 #                  mcp_sse_key
 #   redis_opt      further parameters of mcp_sse_redis; its two time-outs are 5s
 #                  unless they are here
+#   push           the same as "redis" for mcp_sse_events; the stand-in is told to
+#                  push there, unless "backend" is given or it is no single server
+#   push_opt       further parameters of mcp_sse_events, as redis_opt
 #   key_file       of mcp_sse_key (redis: the same one for all instances)
 #   config         instead of all this: the text, or a function of the object
 #   single         true: master_process off
@@ -183,34 +186,65 @@ sub write_keys {
 }
 
 
+# A directive that names a Redis, and those that it needs.
+
+sub _redis_directive {
+    my ($name, $redis, $more) = @_;
+
+    my $url = ref $redis ? $redis->url : $redis;
+    my $parameters = join '', map { " $_" } grep { defined }
+        ref $redis && $redis->can('parameters') ? $redis->parameters : (),
+        $more;
+
+    # long time-outs: a busy machine must not make Redis count as lost
+
+    for my $word (qw(timeout connect_timeout)) {
+        $parameters .= " $word=5s" if $parameters !~ /(?:\A| )$word=/;
+    }
+
+    return "    $name $url$parameters;\n";
+}
+
+
 sub _redis {
     my ($opt) = @_;
 
-    my $redis = $opt->{redis};
-    my $text  = '';
+    my ($redis, $push) = @{$opt}{qw(redis push)};
+    my $text = '';
 
-    if (defined $redis) {
-        my $url = ref $redis ? $redis->url : $redis;
-        my $parameters = join '', map { " $_" } grep { defined }
-            ref $redis && $redis->can('parameters') ? $redis->parameters : (),
-            $opt->{redis_opt};
+    $text .= _redis_directive('mcp_sse_redis', $redis, $opt->{redis_opt})
+        if defined $redis;
+    $text .= _redis_directive('mcp_sse_events', $push, $opt->{push_opt})
+        if defined $push;
 
-        # long time-outs: a busy machine must not make Redis count as lost
+    # those of TLS are shared
 
-        for my $name (qw(timeout connect_timeout)) {
-            $parameters .= " $name=5s" if $parameters !~ /(?:\A| )$name=/;
-        }
+    my ($more) = grep { $_ ne '' } map { $_->directives }
+        grep { ref && $_->can('directives') } $redis, $push;
 
-        my $more = ref $redis && $redis->can('directives')
-            ? $redis->directives : '';
-
-        $text = "    mcp_sse_redis $url$parameters; $more\n";
-    }
+    $text .= "    $more\n" if defined $more;
 
     my $file = defined $opt->{key_file} ? $opt->{key_file}
         : defined $redis ? key_file() : '';
 
     return $text . ($file eq '' ? '' : "    mcp_sse_key $file;\n");
+}
+
+
+# Lets the stand-in push to that Redis, if it can: not through sentinels, nor to
+# a cluster.
+
+sub _tell_frappe {
+    my ($push) = @_;
+
+    my $url = !ref $push ? $push
+        : $push->isa('MCPTest::Redis') ? $push->url(unix => $push->{tls})
+        : undef;
+
+    MCPTest::frappe()->set(events => $url)
+        if defined $url && $url =~ /\A(?:redis|unix):/;
+
+    return;
 }
 
 
@@ -268,6 +302,8 @@ sub template {
 EOT
 
     my $redis = _redis(\%opt);
+
+    _tell_frappe($opt{push}) if defined $opt{push} && !$opt{backend};
 
     my $temp = join '', map { "    ${_}_temp_path $dir/$_;\n" }
         qw(client_body proxy fastcgi uwsgi scgi);

@@ -6,14 +6,16 @@
  *                                             form: "ok CODE DATA", "declined
  *                                             CODE", "invalid" or "none"
  *     meta PARAMS                             "ok NAME=VALUE ..."
+ *     level NAME                              its number, "8": unknown
  *
- * ID, URI, INFO, BODY and PARAMS are hexadecimal, "-" is an absent string, as
- * are values; DATA is behind the blank.
+ * ID, URI, INFO, BODY, PARAMS and NAME are hexadecimal, "-" is an absent string,
+ * as are values; DATA is behind the blank.
  */
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_mcp_jsonrpc.h"
+#include "ngx_mcp_log_level.h"
 #include "ngx_mcp_modern_answer.h"
 #include "ngx_mcp_request_meta.h"
 
@@ -136,6 +138,17 @@ command_meta(char **words)
 }
 
 
+static void
+command_level(char **words)
+{
+    ngx_str_t  name;
+
+    decode(&name, words[1]);
+
+    printf("%d", (int) ngx_mcp_log_level(&name));
+}
+
+
 /* runs when nginx is loaded, before its own main() */
 
 __attribute__((constructor)) static void
@@ -167,6 +180,9 @@ commands(void)
 
         } else if (n == 2 && strcmp(words[0], "meta") == 0) {
             command_meta(words);
+
+        } else if (n == 2 && strcmp(words[0], "level") == 0) {
+            command_level(words);
 
         } else {
             printf("no such command");

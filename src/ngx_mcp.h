@@ -158,6 +158,14 @@ typedef struct {
 } ngx_mcp_redis_conf_t;
 
 
+/* mcp_sse_events; in the pool of the cycle */
+
+typedef struct {
+    ngx_mcp_redis_conf_t         redis;
+    ngx_str_t                    channel;      /* that Frappe publishes to */
+} ngx_mcp_events_conf_t;
+
+
 /* mcp_sse_redis_ssl_* */
 
 typedef struct {
@@ -191,6 +199,7 @@ typedef struct {
 
     ngx_mcp_redis_conf_t        *redis;        /* or NULL */
     ngx_mcp_redis_ssl_conf_t     redis_ssl;
+    ngx_mcp_events_conf_t       *events;       /* or NULL */
 
     ngx_int_t                    max_inbox;
     ngx_int_t                    auth_lookups; /* of all workers */
@@ -248,6 +257,7 @@ typedef struct {
 
     ngx_http_complex_value_t    *principal;
     ngx_http_complex_value_t    *site;
+    ngx_http_complex_value_t    *events_site;  /* or NULL: the site */
     ngx_array_t                 *server_urls;  /* of normalized ngx_str_t */
     ngx_array_t                 *origins;      /* the same */
     ngx_flag_t                   any_origin;
@@ -265,6 +275,7 @@ typedef struct {
     ngx_msec_t                   idle_timeout; /* NGX_MCP_OFF */
     time_t                       session_ttl;
     ngx_msec_t                   call_timeout;
+    ngx_msec_t                   ask_timeout;
     ngx_msec_t                   progress;     /* NGX_MCP_OFF */
     ngx_msec_t                   retry;
     ngx_msec_t                   stream_after; /* NGX_MCP_OFF */
@@ -369,6 +380,13 @@ struct ngx_mcp_sink_s {
     unsigned                     streamable:1; /* of Streamable HTTP */
     unsigned                     probe:1;      /* the backend may not know the
                                                   method: 4xx is no fault */
+    unsigned                     asks:8;       /* NGX_MCP_CLIENT_*: what its
+                                                  client may be asked; 0:
+                                                  nothing */
+
+    /* the modern era: ngx_mcp_log_level_e of its request; UNKNOWN: no log */
+
+    ngx_uint_t                   log_level;
 };
 
 
@@ -385,6 +403,7 @@ struct ngx_mcp_session_s {
 
     ngx_str_t                        user;
     ngx_str_t                        site;
+    ngx_str_t                        events_site; /* as Frappe has it */
     ngx_mcp_client_t                *client;   /* or NULL: not known; of a
                                                   legacy one */
     ngx_mcp_credential_t             credential;

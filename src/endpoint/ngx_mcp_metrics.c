@@ -112,6 +112,15 @@ static const char  *ngx_mcp_rejected[] = {
     "forged", "replayed", "expired", "malformed", NULL
 };
 
+static const char  *ngx_mcp_pushes[] = {
+    "delivered", "malformed", "too_large", "method", "site", "ended",
+    "no_stream", "queue_full", NULL
+};
+
+static const char  *ngx_mcp_asked[] = {
+    "answered", "refused", "timeout", "ended", NULL
+};
+
 
 static ngx_mcp_metrics_family_t  ngx_mcp_families[] = {
 
@@ -181,6 +190,25 @@ static ngx_mcp_metrics_family_t  ngx_mcp_families[] = {
 
     { "redis_connections_lost_total", "Connections to Redis lost.",
       NGX_MCP_COUNT_REDIS_LOST, NULL, NULL },
+
+    { "events_total",
+      "Messages that Frappe has published for this instance, by result.",
+      NGX_MCP_COUNT_EVENTS_DELIVERED, "result", ngx_mcp_pushes },
+
+    { "questions_total", "Questions of calls to their client, by result.",
+      NGX_MCP_COUNT_ASKED_ANSWERED, "result", ngx_mcp_asked },
+
+    { "event_barriers_late_total",
+      "Answers written before what was published had surely arrived.",
+      NGX_MCP_COUNT_BARRIER_LATE, NULL, NULL },
+
+    { "events_connects_total",
+      "Connections to the Redis of mcp_sse_events established.",
+      NGX_MCP_COUNT_EVENTS_CONNECTS, NULL, NULL },
+
+    { "events_connections_lost_total",
+      "Connections to the Redis of mcp_sse_events lost.",
+      NGX_MCP_COUNT_EVENTS_LOST, NULL, NULL },
 
     { NULL, NULL, 0, NULL, NULL }
 };

@@ -64,6 +64,12 @@ static ngx_mcp_redis_conf_t  *ngx_mcp_redis_conf;
 static ngx_mcp_redis_user_t  *ngx_mcp_redis_handlers;
 static ngx_mcp_worker_t      *ngx_mcp_redis_self;
 
+static ngx_mcp_redis_log_t  ngx_mcp_redis_log = {
+    "redis",
+    "sessions of this instance go on, messages for sessions of other "
+    "instances are answered 503 until it is back", NULL, NULL
+};
+
 static ngx_mcp_timer_t  ngx_mcp_redis_timer;
 static ngx_uint_t       ngx_mcp_redis_up;
 static ngx_msec_t       ngx_mcp_redis_down_since;
@@ -94,6 +100,9 @@ ngx_mcp_redis_init(ngx_mcp_worker_t *self, ngx_mcp_redis_user_t *user,
     ngx_mcp_redis_handlers = user;
     ngx_mcp_redis_self = self;
     ngx_mcp_redis_down_since = ngx_current_msec;
+
+    ngx_mcp_redis_log.conf = ngx_mcp_redis_conf;
+    ngx_mcp_redis_log.logged = &zone->root->redis_logged;
 
     self->redis = NGX_MCP_REDIS_NEVER;
 
@@ -311,9 +320,6 @@ ngx_mcp_redis_subscribed(ngx_mcp_redis_conn_t *conn, redisReply *reply,
         return;
     }
 
-    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "mcp redis: subscribed");
-
     ngx_mcp_redis_probe();
 }
 
@@ -332,7 +338,7 @@ ngx_mcp_redis_lost(ngx_mcp_redis_target_t *target)
         ngx_mcp_count(NGX_MCP_COUNT_REDIS_LOST);
     }
 
-    ngx_mcp_redis_log_lost(target->reason);
+    ngx_mcp_redis_log_lost(&ngx_mcp_redis_log, target->reason);
 }
 
 
@@ -378,7 +384,7 @@ ngx_mcp_redis_message_handler(ngx_mcp_redis_conn_t *conn, ngx_str_t *channel,
     }
 
     ngx_mcp_count(which);
-    ngx_mcp_redis_log_forged();
+    ngx_mcp_redis_log_forged(&ngx_mcp_redis_log);
 }
 
 
@@ -489,22 +495,18 @@ ngx_mcp_redis_check_join(void)
 void
 ngx_mcp_redis_joined(void)
 {
-    ngx_mcp_zone_root_t  *root;
-
     if (ngx_mcp_redis_up || !ngx_mcp_redis_probed || !ngx_mcp_redis_has_clock) {
         return;
     }
 
-    root = ngx_mcp_zone()->root;
-
     ngx_mcp_redis_up = 1;
-    root->redis_reached = 1;
+    ngx_mcp_zone()->root->redis_reached = 1;
     ngx_mcp_redis_self->redis = NGX_MCP_REDIS_READY;
 
     ngx_mcp_redis_target_joined(&ngx_mcp_redis_target);
 
-    ngx_mcp_redis_log_ready();
-    ngx_mcp_redis_log_master(&ngx_mcp_redis_target);
+    ngx_mcp_redis_log_ready(&ngx_mcp_redis_log);
+    ngx_mcp_redis_log_master(&ngx_mcp_redis_log, &ngx_mcp_redis_target);
 
     ngx_mcp_redis_handlers->up();
 }
@@ -517,7 +519,7 @@ ngx_mcp_redis_refused(redisReply *reply)
         && ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply)
            != NGX_DONE)
     {
-        ngx_mcp_redis_log_refused(reply->str);
+        ngx_mcp_redis_log_refused(&ngx_mcp_redis_log, reply->str);
     }
 }
 
@@ -539,7 +541,7 @@ ngx_mcp_redis_failed(redisReply *reply)
     rc = ngx_mcp_redis_target_error(&ngx_mcp_redis_target, reply);
 
     if (rc == NGX_AGAIN) {
-        ngx_mcp_redis_log_refused(reply->str);
+        ngx_mcp_redis_log_refused(&ngx_mcp_redis_log, reply->str);
 
     } else if (rc == NGX_DECLINED) {
         ngx_mcp_redis_target_fail(&ngx_mcp_redis_target, reply->str);
@@ -577,7 +579,7 @@ ngx_mcp_redis_timer_handler(void *data)
     }
 
     if (ngx_mcp_redis_down() > 2 * NGX_MCP_REDIS_CHECK_INTERVAL_MS) {
-        ngx_mcp_redis_log_lost(ngx_mcp_redis_reason());
+        ngx_mcp_redis_log_lost(&ngx_mcp_redis_log, ngx_mcp_redis_reason());
     }
 
     ngx_mcp_redis_probe();

@@ -114,6 +114,33 @@ typedef enum {
     NGX_MCP_COUNT_REDIS_CONNECTS,
     NGX_MCP_COUNT_REDIS_LOST,
 
+    /* what Frappe has published, for a call or session of this worker */
+
+    NGX_MCP_COUNT_EVENTS_DELIVERED,
+    NGX_MCP_COUNT_EVENTS_MALFORMED,
+    NGX_MCP_COUNT_EVENTS_TOO_LARGE,
+    NGX_MCP_COUNT_EVENTS_METHOD,           /* may not be published */
+    NGX_MCP_COUNT_EVENTS_SITE,             /* not that of the call */
+    NGX_MCP_COUNT_EVENTS_ENDED,            /* no such call, or not any more */
+    NGX_MCP_COUNT_EVENTS_NO_STREAM,        /* its client takes no stream, or
+                                              nobody listens any more */
+    NGX_MCP_COUNT_EVENTS_QUEUE,            /* the client does not read */
+
+    /* questions of calls to their client */
+
+    NGX_MCP_COUNT_ASKED_ANSWERED,
+    NGX_MCP_COUNT_ASKED_REFUSED,           /* the client cannot be asked, or
+                                              too many are open */
+    NGX_MCP_COUNT_ASKED_TIMEOUT,
+    NGX_MCP_COUNT_ASKED_ENDED,             /* with the call or its stream */
+
+    NGX_MCP_COUNT_BARRIER_LATE,
+
+    /* the Redis of mcp_sse_events, as above */
+
+    NGX_MCP_COUNT_EVENTS_CONNECTS,
+    NGX_MCP_COUNT_EVENTS_LOST,
+
     NGX_MCP_COUNTS
 } ngx_mcp_count_e;
 
@@ -154,7 +181,10 @@ typedef struct {
 } ngx_mcp_counters_t;
 
 
-/* "redis" in the record of a worker; 0: mcp_sse_redis is not set */
+/*
+ * "redis" and "events" in the record of a worker; 0: mcp_sse_redis or
+ * mcp_sse_events is not set
+ */
 
 #define NGX_MCP_REDIS_NEVER  1       /* not reached yet */
 #define NGX_MCP_REDIS_LOST   2

@@ -498,6 +498,7 @@ ngx_mcp_workers_gauges(ngx_mcp_workers_gauges_t *gauges)
         gauges->places += worker->places;
         gauges->calls_waiting += worker->calls_waiting;
         gauges->redis[worker->redis]++;
+        gauges->events[worker->events]++;
     }
 
     ngx_mcp_zone_unlock(zone);

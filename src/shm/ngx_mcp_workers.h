@@ -27,6 +27,7 @@ typedef struct {
     ngx_uint_t   places;         /* of mcp_sse_backend_calls, taken */
     ngx_uint_t   calls_waiting;  /* for one of these */
     ngx_uint_t   redis[NGX_MCP_REDIS_READY + 1];  /* workers, by state */
+    ngx_uint_t   events[NGX_MCP_REDIS_READY + 1]; /* the same */
 } ngx_mcp_workers_gauges_t;
 
 

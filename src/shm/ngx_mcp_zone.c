@@ -191,6 +191,15 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     ngx_rbtree_init(&root->revoked_shares, &root->revoked_shares_sentinel,
                     ngx_rbtree_insert_value);
 
+    ngx_rbtree_init(&root->subscriptions, &root->subscriptions_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->subscriptions_ends,
+                    &root->subscriptions_ends_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&root->subscriptions_users,
+                    &root->subscriptions_users_sentinel,
+                    ngx_rbtree_insert_value);
+
     ngx_queue_init(&root->announcements);
     ngx_queue_init(&root->workers);
     ngx_queue_init(&root->free_workers);
@@ -200,6 +209,7 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     ngx_queue_init(&root->good);
     ngx_queue_init(&root->bad);
     ngx_queue_init(&root->discovered);
+    ngx_queue_init(&root->subscriptions_used);
 
     root->nrecords = 0;
     root->ntombstones = 0;
@@ -209,6 +219,7 @@ ngx_mcp_zone_reset_locked(ngx_mcp_zone_root_t *root)
     root->ngood = 0;
     root->nbad = 0;
     root->discovered_size = 0;
+    root->subscriptions_size = 0;
     root->nannouncements = 0;
     root->announcements_size = 0;
     root->nrevoked = 0;

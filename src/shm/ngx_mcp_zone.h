@@ -24,7 +24,7 @@
  * module of another layout is refused.
  */
 
-#define NGX_MCP_ZONE_MAGIC  0x4d435041
+#define NGX_MCP_ZONE_MAGIC  0x4d435042
 
 /*
  * The progress of recovery after a worker died while it held the mutex.  Each
@@ -83,6 +83,7 @@ typedef struct {
     ngx_atomic_t           lookup_at;    /* the last start; ngx_current_msec */
     ngx_atomic_t           lookup_tried_at; /* the last try for a place */
     ngx_atomic_t           redis;        /* NGX_MCP_REDIS_*, or 0 */
+    ngx_atomic_t           events;       /* the same of mcp_sse_events */
 
     ngx_uint_t             announcement_read; /* number of the last one read */
 
@@ -266,6 +267,17 @@ typedef struct {
 } ngx_mcp_discovered_entry_t;
 
 
+/* what the log has last said of a Redis: see ngx_mcp_redis_log.c */
+
+typedef struct {
+    ngx_atomic_t           state;
+    ngx_atomic_t           state_at;     /* unix seconds */
+    ngx_atomic_t           reason;
+    ngx_atomic_t           master;
+    ngx_atomic_t           refused_at;   /* unix seconds */
+} ngx_mcp_redis_logged_t;
+
+
 typedef struct {
     ngx_uint_t             magic;
     u_char                 key[NGX_MCP_KEY_LEN];
@@ -340,18 +352,28 @@ typedef struct {
     ngx_rbtree_node_t      revoked_shares_sentinel;
     ngx_uint_t             nrevoked_users;
 
+    ngx_rbtree_t           subscriptions; /* by key of the session */
+    ngx_rbtree_node_t      subscriptions_sentinel;
+    ngx_rbtree_t           subscriptions_ends; /* the same, by expiry */
+    ngx_rbtree_node_t      subscriptions_ends_sentinel;
+    ngx_rbtree_t           subscriptions_users; /* of these, by key */
+    ngx_rbtree_node_t      subscriptions_users_sentinel;
+    ngx_queue_t            subscriptions_used; /* used last first */
+    size_t                 subscriptions_size; /* bytes of all */
+
     /* unix seconds, for ngx_mcp_zone_log_once() */
 
     ngx_atomic_t           nomem_logged_at;
     ngx_atomic_t           revoked_logged_at;
     ngx_atomic_t           forged_logged_at;
-    ngx_atomic_t           redis_refused_logged_at;
     ngx_atomic_t           redis_empty_logged_at;
     ngx_atomic_t           redis_policy_logged_at;
-    ngx_atomic_t           redis_state_logged_at;
-    ngx_atomic_t           redis_state_logged;  /* ngx_mcp_redis_log.c */
-    ngx_atomic_t           redis_reason_logged;
-    ngx_atomic_t           redis_master_logged;
+
+    ngx_atomic_t           events_site_logged_at;
+    ngx_atomic_t           events_dropped_logged_at;
+
+    ngx_mcp_redis_logged_t  redis_logged;
+    ngx_mcp_redis_logged_t  events_logged;
 
     ngx_atomic_t           redis_maybe_lost_at; /* when Redis may have lost its
                                                    data; ngx_current_msec */

@@ -278,3 +278,28 @@ nginx_mcp_sse_redis_connects_total 0
 # HELP nginx_mcp_sse_redis_connections_lost_total Connections to Redis lost.
 # TYPE nginx_mcp_sse_redis_connections_lost_total counter
 nginx_mcp_sse_redis_connections_lost_total 0
+# HELP nginx_mcp_sse_events_total Messages that Frappe has published for this instance, by result.
+# TYPE nginx_mcp_sse_events_total counter
+nginx_mcp_sse_events_total{result="delivered"} 0
+nginx_mcp_sse_events_total{result="malformed"} 0
+nginx_mcp_sse_events_total{result="too_large"} 0
+nginx_mcp_sse_events_total{result="method"} 0
+nginx_mcp_sse_events_total{result="site"} 0
+nginx_mcp_sse_events_total{result="ended"} 0
+nginx_mcp_sse_events_total{result="no_stream"} 0
+nginx_mcp_sse_events_total{result="queue_full"} 0
+# HELP nginx_mcp_sse_questions_total Questions of calls to their client, by result.
+# TYPE nginx_mcp_sse_questions_total counter
+nginx_mcp_sse_questions_total{result="answered"} 0
+nginx_mcp_sse_questions_total{result="refused"} 0
+nginx_mcp_sse_questions_total{result="timeout"} 0
+nginx_mcp_sse_questions_total{result="ended"} 0
+# HELP nginx_mcp_sse_event_barriers_late_total Answers written before what was published had surely arrived.
+# TYPE nginx_mcp_sse_event_barriers_late_total counter
+nginx_mcp_sse_event_barriers_late_total 0
+# HELP nginx_mcp_sse_events_connects_total Connections to the Redis of mcp_sse_events established.
+# TYPE nginx_mcp_sse_events_connects_total counter
+nginx_mcp_sse_events_connects_total 0
+# HELP nginx_mcp_sse_events_connections_lost_total Connections to the Redis of mcp_sse_events lost.
+# TYPE nginx_mcp_sse_events_connections_lost_total counter
+nginx_mcp_sse_events_connections_lost_total 0

@@ -12,6 +12,7 @@
 
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_call_linger.h"
+#include "ngx_mcp_call_upstream.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_fake_request.h"
 
@@ -31,9 +32,6 @@ static ngx_mcp_call_t *ngx_mcp_call_get(ngx_log_t *log);
 static ngx_int_t ngx_mcp_call_body(ngx_mcp_call_t *call,
     ngx_http_request_t *sr);
 static ngx_int_t ngx_mcp_call_subrequest(ngx_mcp_call_t *call);
-static void ngx_mcp_call_upstream(ngx_mcp_call_t *call,
-    ngx_http_request_t *sr);
-static ngx_uint_t ngx_mcp_call_unsent(ngx_http_request_t *sr);
 static ngx_int_t ngx_mcp_call_done(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
 static void ngx_mcp_call_write_handler(ngx_http_request_t *r);
@@ -41,6 +39,8 @@ static void ngx_mcp_call_cleanup(void *data);
 static void ngx_mcp_call_deadline(void *data);
 static void ngx_mcp_call_event(ngx_event_t *ev);
 static void ngx_mcp_call_ended(ngx_mcp_call_t *call);
+static void ngx_mcp_call_over(ngx_mcp_call_t *call);
+static void ngx_mcp_call_leave_place(ngx_mcp_call_t *call);
 static void ngx_mcp_call_log_aborted(ngx_mcp_call_t *call);
 
 
@@ -306,65 +306,6 @@ ngx_mcp_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
 
 /*
- * What is known of the upstream: a status that it has not sent is nginx's.
- */
-
-static void
-ngx_mcp_call_upstream(ngx_mcp_call_t *call, ngx_http_request_t *sr)
-{
-    ngx_http_upstream_t  *u;
-
-    u = sr->upstream;
-
-    call->proxied = (u != NULL);
-    call->answered = (u && u->headers_in.status_n == call->status);
-    call->unsent = ngx_mcp_call_unsent(sr);
-
-#if (NGX_HTTP_CACHE)
-
-    /* HIT, STALE, UPDATING, and REVALIDATED of $upstream_cache_status */
-
-    call->cached |= sr->cached;
-
-#endif
-}
-
-
-/*
- * Returns whether no byte of the request was sent, to no upstream that was
- * tried.  The connection of the last one is open if the call was ended.
- */
-
-static ngx_uint_t
-ngx_mcp_call_unsent(ngx_http_request_t *sr)
-{
-    ngx_uint_t                  i;
-    ngx_http_upstream_t        *u;
-    ngx_http_upstream_state_t  *state;
-
-    u = sr->upstream;
-
-    if (u && u->peer.connection && u->peer.connection->sent) {
-        return 0;
-    }
-
-    if (sr->upstream_states == NULL) {
-        return 1;
-    }
-
-    state = sr->upstream_states->elts;
-
-    for (i = 0; i < sr->upstream_states->nelts; i++) {
-        if (state[i].bytes_sent) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-/*
  * The write handler of the fake request: runs when the subrequest has ended.
  */
 
@@ -447,18 +388,48 @@ ngx_mcp_call_event(ngx_event_t *ev)
 
     if (call->lingers) {
         ngx_mcp_call_linger_end(call);
-
-    } else {
-        ngx_mcp_call_ended(call);
-
-        if (ngx_mcp_call_linger(call)) {
-            return;
-        }
+        ngx_mcp_call_over(call);
+        return;
     }
 
+    ngx_mcp_call_ended(call);
+
+    if (call->over && call->before && call->before(call) == NGX_AGAIN) {
+        ngx_mcp_call_leave_place(call);
+        return;
+    }
+
+    ngx_mcp_call_resume(call);
+}
+
+
+void
+ngx_mcp_call_resume(ngx_mcp_call_t *call)
+{
+    call->handler(call);
+
+    if (!ngx_mcp_call_linger(call)) {
+        ngx_mcp_call_over(call);
+    }
+}
+
+
+static void
+ngx_mcp_call_over(ngx_mcp_call_t *call)
+{
     ngx_mcp_timer_release();
 
     ngx_mcp_call_free(call);
+}
+
+
+static void
+ngx_mcp_call_leave_place(ngx_mcp_call_t *call)
+{
+    if (call->place) {
+        ngx_mcp_places_release(call->place);
+        call->place = NULL;
+    }
 }
 
 
@@ -477,8 +448,6 @@ ngx_mcp_call_ended(ngx_mcp_call_t *call)
         ngx_mcp_count_call(&call->ctx.vars.method, call->ctx.vars.result);
         ngx_mcp_count_time(NGX_MCP_CALL_TIME, call->began);
     }
-
-    call->handler(call);
 }
 
 
@@ -578,9 +547,7 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
         ngx_mcp_envelope_free(call->envelope);
     }
 
-    if (call->place) {
-        ngx_mcp_places_release(call->place);
-    }
+    ngx_mcp_call_leave_place(call);
 
     if (ngx_mcp_call_nfree == NGX_MCP_CALL_MAX_FREE) {
         ngx_free(call);

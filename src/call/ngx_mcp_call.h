@@ -60,6 +60,14 @@ struct ngx_mcp_call_s {
     ngx_mcp_call_pt               handler;
 
     /*
+     * Runs before handler(), or is NULL: NGX_OK, or NGX_AGAIN if handler() is
+     * to wait until ngx_mcp_call_resume().  Not for a call whose subrequest
+     * nginx has not done with, as one that has timed out.
+     */
+
+    ngx_int_t                   (*before)(ngx_mcp_call_t *call);
+
+    /*
      * Runs before nginx logs the call and sets ctx.vars.result; NULL: the
      * call is in no metric.  It runs inside ngx_http_finalize_request() and
      * must not touch any request.
@@ -147,6 +155,13 @@ ngx_int_t ngx_mcp_call_length_handler(ngx_http_request_t *r);
  */
 
 void ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end);
+
+/*
+ * Goes on with a call for which before() has returned NGX_AGAIN: runs handler()
+ * and frees the call.
+ */
+
+void ngx_mcp_call_resume(ngx_mcp_call_t *call);
 
 /*
  * Frees a call that was not started.

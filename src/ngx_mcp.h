@@ -362,6 +362,14 @@ struct ngx_mcp_sink_s {
                                      ngx_mcp_event_t *ev,
                                      ngx_uint_t is_answer);
 
+    /*
+     * Whether a notification of "size" bytes may be told: NGX_OK;
+     * NGX_DECLINED, nobody takes it; NGX_BUSY, the client does not read what
+     * waits for it.  There if "progress" is set; runs while the sink is open.
+     */
+
+    ngx_int_t                  (*room)(ngx_mcp_sink_t *sink, size_t size);
+
     /* or NULL: a task, answered or not, is no longer in "tasks" */
 
     void                       (*ended)(ngx_mcp_sink_t *sink);

@@ -13,21 +13,25 @@
  */
 
 #include "ngx_mcp_exchange.h"
-#include "ngx_mcp_challenge.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_exchange_json.h"
 #include "ngx_mcp_session_timers.h"
-#include "ngx_mcp_header.h"
-#include "ngx_mcp_modern.h"
 #include "ngx_mcp_origin.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_response.h"
+#include "ngx_mcp_stream_header.h"
 #include "ngx_mcp_submit.h"
 #include "ngx_mcp_suspend.h"
 #include "ngx_mcp_protocol_version.h"
 
 
+#define ngx_mcp_exchange_limit(x)                                             \
+    ((x)->conf->max_answer + (x)->conf->queue)
+
+
 static void ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
     ngx_mcp_event_t *ev, ngx_uint_t is_answer);
+static ngx_int_t ngx_mcp_exchange_room(ngx_mcp_sink_t *sink, size_t size);
 static ngx_int_t ngx_mcp_exchange_check(ngx_mcp_exchange_t *x,
     ngx_mcp_task_t *task, ngx_mcp_event_t *ev);
 static void ngx_mcp_exchange_task_ended(ngx_mcp_sink_t *sink);
@@ -35,12 +39,8 @@ static void ngx_mcp_exchange_timeout(void *data);
 static void ngx_mcp_exchange_event(ngx_event_t *ev);
 static ngx_int_t ngx_mcp_exchange_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x);
-static ngx_uint_t ngx_mcp_exchange_status(ngx_mcp_exchange_t *x);
-static ngx_int_t ngx_mcp_exchange_json(ngx_mcp_exchange_t *x);
-static ngx_int_t ngx_mcp_exchange_array(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_nothing(ngx_mcp_exchange_t *x);
 static ngx_int_t ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x);
-static ngx_int_t ngx_mcp_exchange_headers(ngx_mcp_exchange_t *x);
 static void ngx_mcp_exchange_end(ngx_mcp_exchange_t *x);
 static void ngx_mcp_exchange_stream_closed(void *data, ngx_uint_t reason);
 static void ngx_mcp_exchange_cleanup(void *data);
@@ -71,6 +71,7 @@ ngx_mcp_exchange_create(ngx_http_request_t *r)
     ngx_queue_init(&x->sink.in_flight);
     x->sink.conf = x->conf;
     x->sink.tell = ngx_mcp_exchange_tell;
+    x->sink.room = ngx_mcp_exchange_room;
     x->sink.ended = ngx_mcp_exchange_task_ended;
     x->sink.session_key = x->ctx->has_session_id ? x->ctx->sid.key : NULL;
     x->sink.modern = x->ctx->modern;
@@ -149,6 +150,25 @@ ngx_mcp_exchange_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
         x->slow = 1;
         ngx_post_event(&x->event, &ngx_posted_events);
     }
+}
+
+
+/*
+ * Before there is a stream, the same may wait as in it.
+ */
+
+static ngx_int_t
+ngx_mcp_exchange_room(ngx_mcp_sink_t *sink, size_t size)
+{
+    ngx_uint_t           room;
+    ngx_mcp_exchange_t  *x;
+
+    x = (ngx_mcp_exchange_t *) sink;
+
+    room = x->stream ? ngx_mcp_stream_has_room(x->stream, size)
+                     : x->size + size <= ngx_mcp_exchange_limit(x) / 2;
+
+    return room ? NGX_OK : NGX_BUSY;
 }
 
 
@@ -341,103 +361,6 @@ ngx_mcp_exchange_answer(ngx_mcp_exchange_t *x)
 }
 
 
-static ngx_uint_t
-ngx_mcp_exchange_status(ngx_mcp_exchange_t *x)
-{
-    if (x->status && !x->batch) {
-        return x->status;
-    }
-
-    return x->sink.modern ? ngx_mcp_modern_status(x->sink.modern)
-                          : NGX_HTTP_OK;
-}
-
-
-static ngx_int_t
-ngx_mcp_exchange_json(ngx_mcp_exchange_t *x)
-{
-    ngx_uint_t           status, refused;
-    ngx_http_request_t  *r;
-    ngx_mcp_event_t     *ev;
-
-    r = x->request;
-    status = ngx_mcp_exchange_status(x);
-
-    if (x->batch) {
-
-        if (ngx_mcp_exchange_array(x) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-    } else {
-        ev = ngx_queue_data(ngx_queue_head(&x->events),
-                            ngx_mcp_event_t, queue);
-        ngx_mcp_event_data(ev, &x->body);
-    }
-
-    refused = (status == NGX_HTTP_UNAUTHORIZED
-               && x->ctx->auth.credential.value.len);
-
-    if ((status == NGX_HTTP_UNAUTHORIZED || x->challenge.len)
-        && status != NGX_HTTP_OK
-        && ngx_mcp_challenge(r, &x->challenge, refused) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (x->initialized && ngx_mcp_exchange_headers(x) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_mcp_respond(r, status, &x->body);
-}
-
-
-/*
- * Joins the answers of a batch in an array.
- */
-
-static ngx_int_t
-ngx_mcp_exchange_array(ngx_mcp_exchange_t *x)
-{
-    ngx_str_t         data;
-    ngx_queue_t      *q, *next;
-    ngx_mcp_event_t  *ev, *all;
-
-    all = ngx_mcp_event_alloc(x->size, ngx_cycle->log);
-    if (all == NULL) {
-        return NGX_ERROR;
-    }
-
-    *all->last++ = '[';
-
-    for (q = ngx_queue_head(&x->events);
-         q != ngx_queue_sentinel(&x->events);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-
-        ev = ngx_queue_data(q, ngx_mcp_event_t, queue);
-        ngx_mcp_event_data(ev, &data);
-
-        all->last = ngx_cpymem(all->last, data.data, data.len);
-        *all->last++ = ',';
-
-        ngx_mcp_event_free(ev);
-    }
-
-    all->last[-1] = ']';
-
-    ngx_queue_init(&x->events);
-    ngx_queue_insert_tail(&x->events, &all->queue);
-
-    x->body.data = all->pos;
-    x->body.len = all->last - all->pos;
-
-    return NGX_OK;
-}
-
-
 /*
  * All requests were cancelled (docs/PROTOCOL.md 7.15).
  */
@@ -496,7 +419,7 @@ ngx_mcp_exchange_stream(ngx_mcp_exchange_t *x)
     owner.data = x;
     owner.closed = ngx_mcp_exchange_stream_closed;
     owner.conf = x->conf;
-    owner.limit = x->conf->max_answer + x->conf->queue;
+    owner.limit = ngx_mcp_exchange_limit(x);
     owner.keepalive_event = 0;
 
     rc = ngx_mcp_stream_open(x->request, &owner, first);
@@ -535,17 +458,6 @@ ngx_mcp_exchange_end(ngx_mcp_exchange_t *x)
     x->sink.open = 0;
 
     ngx_mcp_stream_end(x->stream, NULL);
-}
-
-
-static ngx_int_t
-ngx_mcp_exchange_headers(ngx_mcp_exchange_t *x)
-{
-    if (x->session.len == 0) {
-        return NGX_OK;
-    }
-
-    return ngx_mcp_header_set(x->request, "Mcp-Session-Id", &x->session);
 }
 
 

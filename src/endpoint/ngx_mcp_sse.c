@@ -16,6 +16,7 @@
 #include "ngx_mcp_response.h"
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_stream.h"
+#include "ngx_mcp_stream_header.h"
 #include "ngx_mcp_zone.h"
 
 

@@ -3,7 +3,7 @@
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
  * Builds the events that a client gets: answers of the backend, errors, local
- * results, progress.
+ * results.
  */
 
 #include "ngx_mcp_reply.h"
@@ -241,38 +241,6 @@ ngx_mcp_reply_local(ngx_mcp_sink_t *sink, ngx_str_t *id, ngx_uint_t which)
              ngx_cycle->log,
              "{\"jsonrpc\":\"2.0\",\"result\":%s%s},\"id\":%V}",
              result, sink->modern ? NGX_MCP_REPLY_LIST : "", id);
-
-    if (ev) {
-        ev = ngx_mcp_event_frame(ev, ngx_cycle->log);
-    }
-
-    return ev;
-}
-
-
-ngx_mcp_event_t *
-ngx_mcp_reply_progress(ngx_mcp_task_t *task)
-{
-    ngx_str_t        *token;
-    ngx_uint_t        seconds;
-    ngx_mcp_event_t  *ev;
-
-    token = &task->message.token;
-
-    /* MCP 2024-11-05, Progress: it increases with each notification */
-
-    seconds = (ngx_current_msec - task->accepted) / 1000;
-    task->seconds = ngx_max(task->seconds + 1, seconds);
-
-    ev = ngx_mcp_event_format(
-             sizeof("{\"jsonrpc\":\"2.0\",\"method\":"
-                    "\"notifications/progress\",\"params\":"
-                    "{\"progressToken\":,\"progress\":}}")
-             + token->len + NGX_INT_T_LEN,
-             ngx_cycle->log,
-             "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\","
-             "\"params\":{\"progressToken\":%V,\"progress\":%ui}}",
-             token, task->seconds);
 
     if (ev) {
         ev = ngx_mcp_event_frame(ev, ngx_cycle->log);

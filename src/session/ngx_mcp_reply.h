@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Events for clients: answers of the backend, errors, local results, progress.
+ * Events for clients: answers of the backend, errors, local results.
  *
  * Each function returns an event that the caller owns, or NULL if memory is
  * short.
@@ -36,12 +36,6 @@ ngx_mcp_event_t *ngx_mcp_reply_error(ngx_mcp_sink_t *sink, ngx_str_t *id,
 
 ngx_mcp_event_t *ngx_mcp_reply_local(ngx_mcp_sink_t *sink, ngx_str_t *id,
     ngx_uint_t which);
-
-/*
- * The next progress notification for the token of the task.
- */
-
-ngx_mcp_event_t *ngx_mcp_reply_progress(ngx_mcp_task_t *task);
 
 /*
  * The first event of subscriptions/listen, which acknowledges it, and its

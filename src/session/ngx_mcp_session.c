@@ -22,6 +22,10 @@
 #include "ngx_mcp_header.h"
 
 
+#define ngx_mcp_session_of(s)                                                 \
+    ((ngx_mcp_session_t *) ((u_char *) (s) - offsetof(ngx_mcp_session_t, sink)))
+
+
 static u_char *ngx_mcp_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src);
 static ngx_mcp_event_t *ngx_mcp_session_first(ngx_mcp_session_t *s);
 static void ngx_mcp_session_receive(ngx_mcp_session_t *s,
@@ -29,6 +33,7 @@ static void ngx_mcp_session_receive(ngx_mcp_session_t *s,
 static void ngx_mcp_session_event(ngx_event_t *ev);
 static void ngx_mcp_session_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
     ngx_mcp_event_t *ev, ngx_uint_t is_answer);
+static ngx_int_t ngx_mcp_session_room(ngx_mcp_sink_t *sink, size_t size);
 static void ngx_mcp_session_stream_closed(void *data, ngx_uint_t reason);
 static void ngx_mcp_session_ended(ngx_mcp_session_t *s);
 static void ngx_mcp_session_free(ngx_mcp_session_t *s);
@@ -87,6 +92,7 @@ ngx_mcp_session_create(ngx_http_request_t *r, ngx_mcp_session_id_t *sid,
     ngx_queue_init(&s->sink.tasks);
     s->sink.conf = s->conf;
     s->sink.tell = ngx_mcp_session_tell;
+    s->sink.room = ngx_mcp_session_room;
     s->sink.progress = 1;
 
     s->created = ngx_current_msec;
@@ -364,8 +370,7 @@ ngx_mcp_session_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
 {
     ngx_mcp_session_t  *s;
 
-    s = (ngx_mcp_session_t *)
-            ((u_char *) sink - offsetof(ngx_mcp_session_t, sink));
+    s = ngx_mcp_session_of(sink);
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "mcp session %*s sends an event, answer: %ui, call: %d",
@@ -378,6 +383,21 @@ ngx_mcp_session_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task,
     }
 
     ngx_mcp_stream_send(s->stream, ev);
+}
+
+
+static ngx_int_t
+ngx_mcp_session_room(ngx_mcp_sink_t *sink, size_t size)
+{
+    ngx_mcp_session_t  *s;
+
+    s = ngx_mcp_session_of(sink);
+
+    if (s->lost) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_mcp_stream_has_room(s->stream, size) ? NGX_OK : NGX_BUSY;
 }
 
 

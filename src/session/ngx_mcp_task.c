@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * Tasks: the call of a message, its answer and its progress notifications.
+ * Tasks: the call of a message and its answer.
  *
  * A task is owned by the list of its session that it is in, waiting or
  * running.  It is freed when its call has ended, or when it is cancelled
@@ -23,7 +23,6 @@ static void ngx_mcp_task_fail(ngx_mcp_task_t *task);
 static void ngx_mcp_task_move_list(ngx_queue_t *tasks, ngx_mcp_session_t *to);
 static void ngx_mcp_task_done(ngx_mcp_call_t *call);
 static ngx_uint_t ngx_mcp_task_unknown(ngx_mcp_task_t *task);
-static void ngx_mcp_task_progress(void *data);
 static void ngx_mcp_task_free(ngx_mcp_task_t *task);
 
 
@@ -77,21 +76,10 @@ ngx_mcp_task_create(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
 void
 ngx_mcp_task_attach(ngx_mcp_task_t *task, ngx_mcp_sink_t *sink)
 {
-    ngx_msec_t  progress;
-
-    progress = task->session->conf->progress;
-
     task->sink = sink;
     ngx_queue_insert_tail(&sink->tasks, &task->siblings);
 
-    if (task->message.token.data
-        && sink->progress
-        && progress != NGX_MCP_OFF)
-    {
-        task->progress.handler = ngx_mcp_task_progress;
-        task->progress.data = task;
-        ngx_mcp_timer_set(&task->progress, progress);
-    }
+    ngx_mcp_progress_start(task);
 }
 
 
@@ -108,7 +96,7 @@ ngx_mcp_task_detach(ngx_mcp_sink_t *sink)
         task = ngx_queue_data(q, ngx_mcp_task_t, siblings);
         task->sink = NULL;
 
-        ngx_mcp_timer_del(&task->progress);
+        ngx_mcp_progress_stop(task);
     }
 }
 
@@ -171,6 +159,21 @@ ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
     ngx_uint_t is_answer)
 {
     task->sink->tell(task->sink, task, ev, is_answer);
+}
+
+
+ngx_int_t
+ngx_mcp_task_room(ngx_mcp_task_t *task, size_t size)
+{
+    ngx_mcp_sink_t  *sink;
+
+    sink = task->sink;
+
+    if (!ngx_mcp_task_has_receiver(task) || !sink->progress) {
+        return NGX_DECLINED;
+    }
+
+    return sink->room(sink, size);
 }
 
 
@@ -261,7 +264,7 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
 
     /* no progress after the answer */
 
-    ngx_mcp_timer_del(&task->progress);
+    ngx_mcp_progress_stop(task);
 
     if (!ngx_mcp_task_unknown(task)) {
         ngx_mcp_outcome_note(task);
@@ -300,7 +303,7 @@ ngx_mcp_task_cancel(ngx_mcp_task_t *task)
 
     task->cancelled = 1;
 
-    ngx_mcp_timer_del(&task->progress);
+    ngx_mcp_progress_stop(task);
 
     /* from now on, another request may have the id */
 
@@ -343,37 +346,9 @@ ngx_mcp_task_unknown(ngx_mcp_task_t *task)
 
 
 static void
-ngx_mcp_task_progress(void *data)
-{
-    ngx_mcp_task_t  *task = data;
-
-    ngx_mcp_event_t    *ev;
-    ngx_mcp_session_t  *s;
-
-    s = task->session;
-
-    if (!ngx_mcp_task_has_receiver(task)) {
-        return;
-    }
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "mcp task progress: session %*s",
-                   (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
-
-    ngx_mcp_timer_set(&task->progress, s->conf->progress);
-
-    ev = ngx_mcp_reply_progress(task);
-
-    if (ev) {
-        ngx_mcp_task_tell(task, ev, 0);
-    }
-}
-
-
-static void
 ngx_mcp_task_free(ngx_mcp_task_t *task)
 {
-    ngx_mcp_timer_del(&task->progress);
+    ngx_mcp_progress_free(task);
     ngx_mcp_timer_del(&task->deadline);
 
     /* the call was not made */

@@ -12,6 +12,7 @@
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_in_flight.h"
 #include "ngx_mcp_places.h"
+#include "ngx_mcp_progress.h"
 #include "ngx_mcp_stream.h"
 
 
@@ -35,8 +36,7 @@ struct ngx_mcp_task_s {
     ngx_queue_t                   turn;        /* in place->calls, if queued */
     ngx_mcp_timer_t               deadline;    /* until it runs */
 
-    ngx_mcp_timer_t               progress;
-    ngx_uint_t                    seconds;     /* of the last progress */
+    ngx_mcp_progress_t            progress;
     ngx_msec_t                    accepted;    /* when it was created */
 
     unsigned                      silent:1;    /* a notification */
@@ -96,6 +96,13 @@ ngx_uint_t ngx_mcp_task_has_receiver(ngx_mcp_task_t *task);
 
 void ngx_mcp_task_tell(ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
     ngx_uint_t is_answer);
+
+/*
+ * Whether a notification of that size may be sent: NGX_OK; NGX_DECLINED, nobody
+ * takes it; NGX_BUSY, the client does not read.
+ */
+
+ngx_int_t ngx_mcp_task_room(ngx_mcp_task_t *task, size_t size);
 
 /*
  * Starts the call of a waiting task, which gets task->place.  If memory is

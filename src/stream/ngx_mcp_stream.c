@@ -17,8 +17,8 @@
 
 #include "ngx_mcp_stream.h"
 #include "ngx_mcp_counters.h"
-#include "ngx_mcp_header.h"
 #include "ngx_mcp_heartbeat.h"
+#include "ngx_mcp_stream_header.h"
 #include "ngx_mcp_workers.h"
 
 
@@ -56,6 +56,7 @@ static void ngx_mcp_stream_free_events(void *data);
 static void ngx_mcp_stream_push(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 static void ngx_mcp_stream_event(ngx_event_t *ev);
 static void ngx_mcp_stream_flush(ngx_mcp_stream_t *stream, ngx_int_t rc);
+static size_t ngx_mcp_stream_size(ngx_mcp_stream_t *stream);
 static ngx_int_t ngx_mcp_stream_check(ngx_mcp_stream_t *stream);
 static ngx_int_t ngx_mcp_stream_output(ngx_mcp_stream_t *stream);
 static ngx_chain_t *ngx_mcp_stream_chain(ngx_mcp_stream_t *stream);
@@ -174,33 +175,6 @@ ngx_http_request_t *
 ngx_mcp_stream_request(ngx_mcp_stream_t *stream)
 {
     return stream->request;
-}
-
-
-ngx_int_t
-ngx_mcp_stream_header(ngx_http_request_t *r)
-{
-    r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = -1;
-
-    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
-
-    if (ngx_mcp_header_add(r, "Cache-Control", "no-cache, no-transform")
-        != NGX_OK
-        || ngx_mcp_header_add(r, "X-Accel-Buffering", "no") != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-#if (NGX_HTTP_GZIP)
-    /* gzip delays events and allocates 270 kB for a stream */
-    r->gzip_tested = 1;
-    r->gzip_ok = 0;
-#endif
-
-    return ngx_http_send_header(r);
 }
 
 
@@ -355,8 +329,19 @@ ngx_mcp_stream_flush(ngx_mcp_stream_t *stream, ngx_int_t rc)
 }
 
 
-static ngx_int_t
-ngx_mcp_stream_check(ngx_mcp_stream_t *stream)
+ngx_uint_t
+ngx_mcp_stream_has_room(ngx_mcp_stream_t *stream, size_t size)
+{
+    return ngx_mcp_stream_size(stream) + size <= stream->owner.limit / 2;
+}
+
+
+/*
+ * Returns how many bytes the client has not taken.
+ */
+
+static size_t
+ngx_mcp_stream_size(ngx_mcp_stream_t *stream)
 {
     size_t        size;
     ngx_chain_t  *cl;
@@ -366,6 +351,17 @@ ngx_mcp_stream_check(ngx_mcp_stream_t *stream)
     for (cl = stream->busy; cl; cl = cl->next) {
         size += ngx_buf_size(cl->buf);
     }
+
+    return size;
+}
+
+
+static ngx_int_t
+ngx_mcp_stream_check(ngx_mcp_stream_t *stream)
+{
+    size_t  size;
+
+    size = ngx_mcp_stream_size(stream);
 
     if (size >= stream->owner.limit + stream->newest) {
         ngx_mcp_count(NGX_MCP_COUNT_QUEUE_FULL);

@@ -64,16 +64,17 @@ void ngx_mcp_stream_send(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 void ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev);
 
 /*
+ * Returns whether "size" more bytes that the client has not asked for may wait:
+ * half of "limit", so that they do not end the stream, and answers have room.
+ */
+
+ngx_uint_t ngx_mcp_stream_has_room(ngx_mcp_stream_t *stream, size_t size);
+
+/*
  * Returns the request of an open stream.
  */
 
 ngx_http_request_t *ngx_mcp_stream_request(ngx_mcp_stream_t *stream);
-
-/*
- * Sends the headers of a stream.  Returns what ngx_http_send_header() returns.
- */
-
-ngx_int_t ngx_mcp_stream_header(ngx_http_request_t *r);
 
 
 #endif /* _NGX_MCP_STREAM_H_INCLUDED_ */

@@ -177,6 +177,13 @@ ngx_mcp_stream_send(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
 }
 
 
+ngx_uint_t
+ngx_mcp_stream_has_room(ngx_mcp_stream_t *stream, size_t size)
+{
+    return 1;
+}
+
+
 void
 ngx_mcp_stream_end(ngx_mcp_stream_t *stream, ngx_mcp_event_t *ev)
 {
@@ -701,6 +708,13 @@ post_tell(ngx_mcp_sink_t *sink, ngx_mcp_task_t *task, ngx_mcp_event_t *ev,
 }
 
 
+static ngx_int_t
+post_room(ngx_mcp_sink_t *sink, size_t size)
+{
+    return NGX_OK;
+}
+
+
 static void
 post_ended(ngx_mcp_sink_t *sink)
 {
@@ -739,6 +753,7 @@ command_http(void)
     post->sink.tell = post_tell;
     post->sink.ended = post_ended;
     post->sink.progress = 1;
+    post->sink.room = post_room;
     post->sink.streamable = 1;
     post->sink.open = 1;
 

@@ -234,10 +234,10 @@ END
 time 999
 1 run
 time 1
-1 run => /^timers (w2 w3 )?a<event:_message\\|data:_\\{"jsonrpc":"2.0","method":"notifications\\/progress","params":\\{"progressToken":"t","progress":1\\D/
+1 run => /^timers (w2 w3 )?a<event:_message\\|data:_\\{"jsonrpc":"2.0","method":"notifications\\/progress","params":\\{"progressToken":"t","progress":0\\D/
 1 timers => /1000 1000 59000\$/
 time 3000
-1 run => /"progress":4\\D/
+1 run => /"progress":0\\.000001\\D/
 1 answer 1 200 @{[ result(1) ]} => ok a@{[ event(result(1)) ]}
 1 timers => /^timers \\d+ 56000\$/
 1 post a $call => accepted

@@ -7,6 +7,7 @@
  *     N send BYTES | N send none     an event, or none for want of memory
  *     N end BYTES | N end none       the last event
  *     N takes BYTES | N takes all    the client takes as many from now on
+ *     N has-room BYTES               for a notification
  *     N postponed 0|1                the output waits for a subrequest
  *     N write | N write timed-out    runs the write handler
  *
@@ -381,6 +382,10 @@ other_command(void)
     if (strcmp(word[1], "takes") == 0) {
         takes = strcmp(word[2], "all") == 0 ? (size_t) 1 << 40 : number(2);
         return "ok";
+    }
+
+    if (strcmp(word[1], "has-room") == 0) {
+        return ngx_mcp_stream_has_room(stream, number(2)) ? "yes" : "no";
     }
 
     if (strcmp(word[1], "write") == 0) {

@@ -110,6 +110,26 @@ END
 END
 }
 
+# half of it is for what nobody has asked for
+
+$zone->run('room for notifications', <<"END");
+1 get => done $header out:10:flushed write-event:5 count:2 open tests-reading
+1 has-room 40 => yes
+1 has-room 41 => no
+1 send 30
+1 has-room 10 => yes
+1 has-room 11 => no
+1 events
+1 has-room 11 => no
+1 takes 10
+1 write => ok out got:10 out:30:flushed write-event:5
+1 has-room 20 => yes
+1 has-room 21 => no
+1 takes all
+1 write => ok out got:30
+1 has-room 50 => yes
+END
+
 $zone->run('bytes that are sent do not count', <<"END");
 1 get => done $header out:10:flushed write-event:5 count:2 open tests-reading
 1 send 89

@@ -26,9 +26,11 @@
 #define NGX_MCP_REQUEST_CLIENT          0x0100
 #define NGX_MCP_REQUEST_LOG_LEVEL       0x0200
 #define NGX_MCP_REQUEST_CLIENT_VERSION  0x0400
+#define NGX_MCP_REQUEST_LEVEL           0x0800
 
 #define NGX_MCP_REQUEST_IN_PARAMS         (NGX_MCP_REQUEST_META               \
                                            |NGX_MCP_REQUEST_NAME              \
+                                           |NGX_MCP_REQUEST_LEVEL             \
                                            |NGX_MCP_REQUEST_URI               \
                                            |NGX_MCP_REQUEST_NOTIFICATIONS     \
                                            |NGX_MCP_REQUEST_RESPONSES         \
@@ -79,6 +81,7 @@ static ngx_conf_bitmask_t  ngx_mcp_request_meta_names[] = {
     { ngx_string("io.modelcontextprotocol/logLevel"),
       NGX_MCP_REQUEST_LOG_LEVEL },
     { ngx_string("version"), NGX_MCP_REQUEST_CLIENT_VERSION },
+    { ngx_string("level"), NGX_MCP_REQUEST_LEVEL },
     { ngx_null_string, 0 }
 };
 
@@ -185,6 +188,9 @@ ngx_mcp_request_meta_params(ngx_mcp_json_walk_t *w, ngx_uint_t type,
     case NGX_MCP_REQUEST_NAME:
         return ngx_mcp_request_meta_text(w, type, raw, &meta->name);
 
+    case NGX_MCP_REQUEST_LEVEL:
+        return ngx_mcp_request_meta_text(w, type, raw, &meta->level);
+
     case NGX_MCP_REQUEST_URI:
 
         if (type == NGX_MCP_JSON_STRING) {
@@ -237,6 +243,7 @@ ngx_mcp_request_meta_member(ngx_mcp_json_walk_t *w, ngx_uint_t type,
         return NGX_OK;
 
     case NGX_MCP_REQUEST_LOG_LEVEL:
+        ngx_str_set(&meta->log_level, "");
         return ngx_mcp_request_meta_text(w, type, raw, &meta->log_level);
 
     default:

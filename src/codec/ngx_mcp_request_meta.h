@@ -24,11 +24,13 @@ typedef struct {
     ngx_str_t    client_info;     /* clientInfo, raw, an object */
     ngx_str_t    client_name;     /* its name, decoded */
     ngx_str_t    client_version;  /* its version, decoded */
-    ngx_str_t    log_level;       /* logLevel, decoded */
+    ngx_str_t    log_level;       /* logLevel, decoded; empty: no string */
 
     /* of params */
 
     ngx_str_t    name;            /* decoded */
+    ngx_str_t    level;           /* of logging/setLevel, decoded; this one is
+                                     of the older era */
     ngx_str_t    uri;             /* decoded */
     ngx_str_t    raw_uri;         /* the same, with its quotes */
     ngx_str_t    notifications;   /* of subscriptions/listen, raw, an object */

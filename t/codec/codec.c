@@ -131,6 +131,7 @@ command_meta(char **words)
     print_value("client_version", &meta.client_version);
     print_value("log_level", &meta.log_level);
     print_value("name", &meta.name);
+    print_value("level", &meta.level);
     print_value("uri", &meta.uri);
     print_value("raw_uri", &meta.raw_uri);
     print_value("notifications", &meta.notifications);

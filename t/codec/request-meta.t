@@ -44,6 +44,8 @@ for my $case (
         'version=2026-07-28 capabilities={"elicitation":{}}'
             . ' client_info={"name":"c","version":"1"} client_name=c'
             . ' client_version=1 name=get_list' ],
+    [ 'a level', '{"level":"deb\\u0075g"}', 'level=debug' ],
+    [ 'a level of another type', '{"level":7}', '' ],
     [ 'escapes are decoded, the raw URI has them',
         qq({"uri":"a\\/\\u00e9","_meta":{"$prefix\\/logLevel":"de\\u0062ug"}}),
         "log_level=debug uri=a/\xc3\xa9 raw_uri=\"a\\/\\u00e9\"" ],
@@ -59,7 +61,7 @@ for my $case (
         qq({"name":1,"uri":{},"notifications":[],"_meta":{)
             . qq("$prefix/protocolVersion":20260728,)
             . qq("$prefix/clientCapabilities":[],"$prefix/clientInfo":"c",)
-            . qq("$prefix/logLevel":null}}), '' ],
+            . qq("$prefix/logLevel":null}}), 'log_level=' ],
     [ 'a client without name and version',
         qq({"_meta":{"$prefix/clientInfo":{"name":[],"version":{}}}}),
         'client_info={"name":[],"version":{}}' ],
@@ -74,7 +76,7 @@ for my $case (
     is(read_params($case->[1]), $case->[2], "params: $case->[0]");
 }
 
-for my $member ('name', 'uri', 'notifications', 'inputResponses',
+for my $member ('name', 'level', 'uri', 'notifications', 'inputResponses',
     'requestState', '_meta')
 {
     is(read_params(qq({"$member":{},"a":1,"$member":{}})), 'declined',

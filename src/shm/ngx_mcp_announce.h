@@ -38,9 +38,13 @@ typedef enum {
     NGX_MCP_ANNOUNCE_ENDED,            /* key: a session; no data */
     NGX_MCP_ANNOUNCE_RESYNC,           /* some ENDED may be lost: look into
                                           the revocation list; no data */
-    NGX_MCP_ANNOUNCE_REFUSED           /* key: a credential, with which Frappe
+    NGX_MCP_ANNOUNCE_REFUSED,          /* key: a credential, with which Frappe
                                           has answered a call with 401; no
                                           data; to other instances only */
+    NGX_MCP_ANNOUNCE_SUBSCRIPTIONS     /* key: a session, of which something
+                                          else is asked; data: see
+                                          ngx_mcp_remote_subscriptions.c; to
+                                          other instances only */
 } ngx_mcp_announce_kind_e;
 
 

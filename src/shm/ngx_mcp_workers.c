@@ -18,6 +18,7 @@
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_recovery.h"
 #include "ngx_mcp_revocation.h"
+#include "ngx_mcp_subscriptions.h"
 #include "ngx_mcp_sessions.h"
 #include "ngx_mcp_tombstones.h"
 #include "ngx_mcp_wakeup.h"
@@ -517,6 +518,7 @@ ngx_mcp_workers_sweep_handler(void *data)
     ngx_mcp_leftovers_expire_locked(zone);
     ngx_mcp_revocation_expire_locked(zone);
     ngx_mcp_announce_expire_locked(zone);
+    ngx_mcp_subscriptions_expire_locked(zone);
     ngx_mcp_zone_unlock(zone);
 
     ngx_mcp_workers_dead_probe(zone);

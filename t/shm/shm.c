@@ -34,6 +34,7 @@
 #include "ngx_mcp_registry.h"
 #include "ngx_mcp_revocation.h"
 #include "ngx_mcp_sessions.h"
+#include "ngx_mcp_subscriptions.h"
 #include "ngx_mcp_unregister.h"
 #include "ngx_mcp_wakeup.h"
 #include "ngx_mcp_workers.h"
@@ -1550,6 +1551,109 @@ command_discovered(void)
 }
 
 
+/*
+ * level KEY USER EXPIRES LEVEL; subscribe KEY USER EXPIRES URI [N]: N URIs;
+ * put KEY USER EXPIRES LEVEL URI ...; unsubscribe KEY URI; unknown KEY: it has
+ * ended; wants KEY LEVEL; has KEY URI; asked KEY: all that is known
+ */
+
+static const char *
+command_subscriptions(void)
+{
+    int                          i;
+    char                         uri[32];
+    ngx_int_t                    rc;
+    ngx_msec_t                   age;
+    ngx_mcp_subscriptions_all_t  all;
+
+    if (strcmp(word[1], "level") == 0) {
+        return rc_name(ngx_mcp_subscriptions_level(key_of(word[2]),
+                           key_of(word[3]), number(4), number(5)));
+    }
+
+    if (strcmp(word[1], "subscribe") == 0 && nwords > 6) {
+        rc = NGX_OK;
+
+        for (i = 0; i < (int) number(6) && rc == NGX_OK; i++) {
+            snprintf(uri, sizeof(uri), "%s%d", word[5], i);
+            rc = ngx_mcp_subscriptions_add(key_of(word[2]), key_of(word[3]),
+                                           number(4), key_of(uri));
+        }
+
+        happens(" %d", i);
+        return rc_name(rc);
+    }
+
+    if (strcmp(word[1], "subscribe") == 0) {
+        return rc_name(ngx_mcp_subscriptions_add(key_of(word[2]),
+                           key_of(word[3]), number(4), key_of(word[5])));
+    }
+
+    if (strcmp(word[1], "put") == 0) {
+        ngx_memzero(&all, sizeof(all));
+        all.level = number(5);
+
+        for (i = 6; i < nwords; i++) {
+            ngx_memcpy(all.uris[all.nuris++].digest, key_of(word[i]),
+                       NGX_MCP_DIGEST_LEN);
+        }
+
+        ngx_mcp_subscriptions_put(key_of(word[2]), key_of(word[3]), number(4),
+                                  &all);
+        return "ok";
+    }
+
+    if (strcmp(word[1], "unsubscribe") == 0) {
+        ngx_mcp_subscriptions_remove(key_of(word[2]), key_of(word[3]));
+        return "ok";
+    }
+
+    if (strcmp(word[1], "unknown") == 0) {
+        ngx_mcp_subscriptions_forget(key_of(word[2]));
+        return "ok";
+    }
+
+    if (strcmp(word[1], "wants") == 0) {
+        return ngx_mcp_subscriptions_wants(key_of(word[2]), number(3)) ? "yes"
+                                                                      : "no";
+    }
+
+    if (strcmp(word[1], "has") == 0) {
+        rc = ngx_mcp_subscriptions_find(key_of(word[2]), key_of(word[3]), &age);
+
+        if (rc == NGX_OK) {
+            happens(" %lu", (long) age);
+        }
+
+        return ngx_mcp_subscriptions_has(key_of(word[2]), key_of(word[3]))
+               ? "yes" : rc_name(rc);
+    }
+
+    if (strcmp(word[1], "asked") == 0) {
+        if (ngx_mcp_subscriptions_get(key_of(word[2]), &all) != NGX_OK) {
+            return ngx_mcp_subscriptions_known(key_of(word[2])) ? "damaged"
+                                                                : "nothing";
+        }
+
+        happens(" %d", (int) all.level);
+
+        for (i = 0; i < (int) all.nuris && i < 8; i++) {
+            happens(" %.16s", (char *) all.uris[i].digest);
+        }
+
+        return ngx_mcp_subscriptions_known(key_of(word[2])) ? "asked"
+                                                            : "damaged";
+    }
+
+    if (strcmp(word[1], "subscriptions") == 0) {
+        happens(" %lu", (long) ngx_mcp_zone()->root->subscriptions_size);
+        return "bytes";
+    }
+
+    return NULL;
+}
+
+
 static const char *
 command(void)
 {
@@ -1632,6 +1736,7 @@ command(void)
     answer = answer ? answer : command_places();
 
     answer = answer ? answer : command_discovered();
+    answer = answer ? answer : command_subscriptions();
 
     return answer ? answer : command_backend();
 }

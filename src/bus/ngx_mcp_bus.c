@@ -21,6 +21,7 @@
 #include "ngx_mcp_remote_announce.h"
 #include "ngx_mcp_presence.h"
 #include "ngx_mcp_remote_recv.h"
+#include "ngx_mcp_remote_subscriptions.h"
 
 
 static ngx_int_t ngx_mcp_bus_registered(ngx_log_t *log);
@@ -84,6 +85,7 @@ ngx_mcp_bus_restore(void)
 {
     ngx_mcp_presence_all();
     ngx_mcp_remote_announce_sync();
+    ngx_mcp_remote_subscriptions_sync();
 }
 
 
@@ -128,6 +130,7 @@ ngx_mcp_bus_every_second(void)
 
     ngx_mcp_worker_lease_every_second();
     ngx_mcp_presence_every_second();
+    ngx_mcp_remote_subscriptions_every_second();
 }
 
 
@@ -266,6 +269,9 @@ ngx_mcp_bus_revoke(u_char *key, u_char *user, time_t end)
     rc = ngx_mcp_revocation_add(key, user, end);
 
     if (rc == NGX_OK) {
+        ngx_mcp_subscriptions_forget(key);
+        ngx_mcp_remote_subscriptions_forget(key);
+
         (void) ngx_mcp_announce(NGX_MCP_ANNOUNCE_ENDED, key, NULL, 0);
 
         ngx_mcp_remote_announce(NGX_MCP_ANNOUNCE_ENDED, key, end, user,

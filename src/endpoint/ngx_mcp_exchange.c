@@ -15,6 +15,7 @@
 #include "ngx_mcp_exchange.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_exchange_json.h"
+#include "ngx_mcp_log_level.h"
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_origin.h"
 #include "ngx_mcp_reply.h"
@@ -75,6 +76,9 @@ ngx_mcp_exchange_create(ngx_http_request_t *r)
     x->sink.ended = ngx_mcp_exchange_task_ended;
     x->sink.session_key = x->ctx->has_session_id ? x->ctx->sid.key : NULL;
     x->sink.modern = x->ctx->modern;
+    x->sink.log_level = x->ctx->modern
+                        ? ngx_mcp_log_level(&x->ctx->modern->meta.log_level)
+                        : NGX_MCP_LOG_UNKNOWN;
     x->sink.progress = x->ctx->accept_stream;
     x->sink.streamable = 1;
     x->sink.open = 1;

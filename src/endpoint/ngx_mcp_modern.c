@@ -16,6 +16,7 @@
 #include "ngx_mcp_header_check.h"
 #include "ngx_mcp_identity.h"
 #include "ngx_mcp_json_text.h"
+#include "ngx_mcp_log_level.h"
 #include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_request.h"
 #include "ngx_mcp_response.h"
@@ -36,6 +37,8 @@ static ngx_int_t ngx_mcp_modern_notification(ngx_http_request_t *r,
 static ngx_int_t ngx_mcp_modern_check(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_int_t ngx_mcp_modern_meta(ngx_http_request_t *r,
+    ngx_mcp_jsonrpc_message_t *message);
+static ngx_int_t ngx_mcp_modern_served(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message);
 static ngx_uint_t ngx_mcp_modern_lenient(ngx_http_request_t *r);
 static ngx_int_t ngx_mcp_modern_method(ngx_http_request_t *r,
@@ -224,8 +227,38 @@ ngx_mcp_modern_check(ngx_http_request_t *r, ngx_mcp_jsonrpc_message_t *message)
                               NGX_MCP_ERR_HEADER_MISMATCH, text);
     }
 
-    return ngx_mcp_negotiate_serves(&meta->version)
-           ? NGX_DECLINED : ngx_mcp_negotiate_refuse(r, &message->version);
+    return ngx_mcp_modern_served(r, message);
+}
+
+
+/*
+ * Checks the version and, with mcp_sse_events, the level of log messages.
+ */
+
+static ngx_int_t
+ngx_mcp_modern_served(ngx_http_request_t *r, ngx_mcp_jsonrpc_message_t *message)
+{
+    ngx_mcp_ctx_t           *ctx;
+    ngx_mcp_request_meta_t  *meta;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    meta = &ctx->modern->meta;
+
+    if (!ngx_mcp_negotiate_serves(&meta->version)) {
+        return ngx_mcp_negotiate_refuse(r, &message->version);
+    }
+
+    if (meta->log_level.data
+        && ngx_mcp_zone()->conf->events
+        && ngx_mcp_log_level(&meta->log_level) == NGX_MCP_LOG_UNKNOWN)
+    {
+        return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              NGX_MCP_ERR_INVALID_PARAMS,
+                              "Invalid params: no such level in "
+                              "io.modelcontextprotocol/logLevel");
+    }
+
+    return NGX_DECLINED;
 }
 
 

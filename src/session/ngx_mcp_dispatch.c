@@ -18,6 +18,7 @@
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_client.h"
 #include "ngx_mcp_session_lost.h"
+#include "ngx_mcp_subscribe.h"
 #include "ngx_mcp_json_text.h"
 
 
@@ -158,6 +159,12 @@ ngx_mcp_dispatch_one(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
         return NULL;
     }
 
+    if (ngx_mcp_subscribe_handles(message)
+        && ngx_mcp_subscribe(s, sink, message) == NGX_OK)
+    {
+        return NULL;
+    }
+
     if (!sink->streamable && ngx_mcp_str_is(&message->method, "initialize")) {
         ngx_mcp_session_client_told(s, &message->params);
     }
@@ -206,7 +213,8 @@ ngx_mcp_dispatch_forwards(ngx_mcp_loc_conf_t *conf,
     switch (message->type) {
 
     case NGX_MCP_JSONRPC_REQUEST:
-        return (ngx_mcp_dispatch_flag(&message->method) & conf->local) == 0;
+        return (ngx_mcp_dispatch_flag(&message->method) & conf->local) == 0
+               || ngx_mcp_subscribe_handles(message);
 
     case NGX_MCP_JSONRPC_NOTIFICATION:
         return !ngx_mcp_str_is(&message->method, "notifications/initialized")

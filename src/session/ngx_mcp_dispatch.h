@@ -33,7 +33,8 @@ void ngx_mcp_dispatch_message(ngx_mcp_session_t *s, ngx_mcp_envelope_t *env,
     ngx_mcp_sink_t *sink, ngx_mcp_jsonrpc_message_t *message);
 
 /*
- * Returns whether the message is forwarded to Frappe.
+ * Returns whether the message is forwarded to Frappe, or needs its session for
+ * another reason.
  */
 
 ngx_uint_t ngx_mcp_dispatch_forwards(ngx_mcp_loc_conf_t *conf,

@@ -11,6 +11,7 @@
 #include "ngx_mcp_modern_answer.h"
 #include "ngx_mcp_modern_error.h"
 #include "ngx_mcp_outcome.h"
+#include "ngx_mcp_subscribe.h"
 
 
 static ngx_mcp_event_t *ngx_mcp_reply_modern(ngx_mcp_task_t *task);
@@ -33,6 +34,10 @@ ngx_mcp_reply_answer(ngx_mcp_task_t *task)
     case NGX_MCP_OUTCOME_RESPONSE:
     case NGX_MCP_OUTCOME_ERROR:
     case NGX_MCP_OUTCOME_VALUE:
+
+        if (ngx_mcp_subscribe_asked(task) && !task->answer.error) {
+            return ngx_mcp_subscribe_answer(task);
+        }
 
         if (task->sink->modern) {
             return ngx_mcp_reply_modern(task);

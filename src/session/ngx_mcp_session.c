@@ -18,6 +18,7 @@
 #include "ngx_mcp_session_end.h"
 #include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_subscribe.h"
 #include "ngx_mcp_unregister.h"
 #include "ngx_mcp_header.h"
 
@@ -213,6 +214,10 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
     }
 
     s->sink.open = 1;
+
+    if (s->resumed || (s->streamable && s->listen.len == 0)) {
+        ngx_mcp_subscribe_recall(s);
+    }
 
     if (s->resumed) {
         ngx_mcp_session_client_again(s);

@@ -13,7 +13,9 @@
 #include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_remote_subscriptions.h"
 #include "ngx_mcp_session_credential.h"
+#include "ngx_mcp_subscribe.h"
 
 
 #define NGX_MCP_SESSION_HTTP_LISTS  64   /* at most 256: by one byte */
@@ -203,6 +205,10 @@ ngx_mcp_session_http_create(ngx_http_request_t *r, ngx_queue_t *list)
 
     s->streamable = 1;
 
+    if (ctx->has_session_id) {
+        ngx_mcp_subscribe_recall(s);
+    }
+
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "mcp http session %*s created, anonymous: %d",
                    (size_t) NGX_MCP_HASH_LEN, s->sid.hash, s->anonymous);
@@ -321,6 +327,7 @@ ngx_mcp_session_http_announced(ngx_uint_t kind, u_char *key, u_char *data,
         return;
 
     case NGX_MCP_ANNOUNCE_ENDED:
+        ngx_mcp_subscriptions_forget(key);
         ngx_mcp_session_http_ended(key);
         return;
 
@@ -330,6 +337,10 @@ ngx_mcp_session_http_announced(ngx_uint_t kind, u_char *key, u_char *data,
 
     case NGX_MCP_ANNOUNCE_REFUSED:
         ngx_mcp_session_credential_announced(key);
+        return;
+
+    case NGX_MCP_ANNOUNCE_SUBSCRIPTIONS:
+        ngx_mcp_remote_subscriptions_changed(key, data, len);
         return;
     }
 }

@@ -11,6 +11,7 @@
 #include "ngx_mcp_backend_calls.h"
 #include "ngx_mcp_conf.h"
 #include "ngx_mcp_conf_merge.h"
+#include "ngx_mcp_events_conf.h"
 #include "ngx_mcp_redis_conf.h"
 #include "ngx_mcp_redis_ssl_conf.h"
 #include "ngx_mcp_sse.h"
@@ -126,6 +127,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       0,
       NULL },
 
+    { ngx_string("mcp_sse_events"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_mcp_events_conf,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("mcp_sse_redis_ssl_verify"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
       ngx_mcp_redis_ssl_flag,
@@ -226,6 +234,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       offsetof(ngx_mcp_loc_conf_t, site),
       NULL },
 
+    { ngx_string("mcp_sse_events_site"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_mcp_loc_conf_t, events_site),
+      NULL },
+
     /* URLs of this server, as clients know them */
 
     { ngx_string("mcp_sse_server_url"),
@@ -321,6 +336,13 @@ static ngx_command_t  ngx_http_mcp_sse_commands[] = {
       ngx_mcp_conf_time,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_mcp_loc_conf_t, call_timeout),
+      NULL },
+
+    { ngx_string("mcp_sse_ask_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_mcp_conf_time,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_mcp_loc_conf_t, ask_timeout),
       NULL },
 
     { ngx_string("mcp_sse_progress"),
@@ -492,6 +514,7 @@ ngx_http_mcp_sse_postconfiguration(ngx_conf_t *cf)
     }
 
     if (ngx_mcp_redis_conf_check(cf, mcf) != NGX_OK
+        || ngx_mcp_events_conf_check(cf, mcf) != NGX_OK
         || ngx_mcp_zone_conf_add(cf, mcf) != NGX_OK
         || ngx_mcp_request_line_init(cf) != NGX_OK)
     {

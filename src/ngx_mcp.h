@@ -129,7 +129,7 @@ typedef enum {
 } ngx_mcp_redis_mode_e;
 
 
-/* mcp_sse_redis; in the pool of the cycle */
+/* mcp_sse_redis, or the Redis of mcp_sse_events; in the pool of the cycle */
 
 typedef struct {
     ngx_str_t                    name;         /* for logs, without secrets */
@@ -142,9 +142,9 @@ typedef struct {
     ngx_str_t                    sentinel_user;
     ngx_str_t                    sentinel_password;
     ngx_int_t                    database;
-    ngx_str_t                    prefix;
-    ngx_uint_t                   slot;         /* of the prefix's {tag}: in a
-                                                  cluster */
+    ngx_str_t                    prefix;       /* of mcp_sse_events: the
+                                                  channel */
+    ngx_uint_t                   slot;         /* of the prefix, in a cluster */
     ngx_msec_t                   timeout;
     ngx_msec_t                   connect_timeout;
     ngx_resolver_t              *resolver;     /* or NULL */
@@ -209,7 +209,8 @@ typedef struct {
     ngx_msec_t                   drain;
 
     ngx_uint_t                   used;         /* there is an endpoint */
-    ngx_msec_t                   longest_call; /* largest call_timeout */
+    ngx_msec_t                   longest_call; /* the largest: timeouts of
+                                                  a call and its questions */
     ngx_mcp_warned_t             warned[3];    /* call, user, message */
     ngx_http_core_srv_conf_t    *nameless;     /* the first server whose site
                                                   is "_", or NULL */

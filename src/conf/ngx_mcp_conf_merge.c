@@ -17,6 +17,8 @@
 #define NGX_MCP_ZONE_DEFAULT_SIZE  (8 * 1024 * 1024)    /* bytes */
 
 
+static void ngx_mcp_merge_complex_value(ngx_http_complex_value_t **conf,
+    ngx_http_complex_value_t *prev);
 static void ngx_mcp_merge_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *prev,
     ngx_mcp_loc_conf_t *conf);
 static char *ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf);
@@ -40,6 +42,7 @@ ngx_mcp_create_main_conf(ngx_conf_t *cf)
      *     mcf->zone = NULL;
      *     mcf->keys = NULL;
      *     mcf->redis = NULL;
+     *     mcf->events = NULL;
      *     mcf->redis_ssl.trusted_certificate = { 0, NULL };
      *     mcf->redis_ssl.certificate = { 0, NULL };
      *     mcf->redis_ssl.certificate_key = { 0, NULL };
@@ -98,7 +101,8 @@ ngx_mcp_create_loc_conf(ngx_conf_t *cf)
      *
      *     conf->call_uri, user_uri, message_uri = { 0, NULL };
      *     conf->call_args, user_args = { 0, NULL };
-     *     conf->principal, site, public_url, auth_server = NULL;
+     *     conf->principal, site, events_site = NULL;
+     *     conf->public_url, auth_server = NULL;
      *     conf->api_secret = { 0, NULL };
      *     conf->handler = { 0, NULL };
      *     conf->endpoint = NULL;
@@ -116,6 +120,7 @@ ngx_mcp_create_loc_conf(ngx_conf_t *cf)
     conf->idle_timeout = NGX_CONF_UNSET_MSEC;
     conf->session_ttl = NGX_CONF_UNSET;
     conf->call_timeout = NGX_CONF_UNSET_MSEC;
+    conf->ask_timeout = NGX_CONF_UNSET_MSEC;
     conf->progress = NGX_CONF_UNSET_MSEC;
     conf->retry = NGX_CONF_UNSET_MSEC;
     conf->stream_after = NGX_CONF_UNSET_MSEC;
@@ -151,21 +156,11 @@ ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->user_args = prev->user_args;
     }
 
-    if (conf->principal == NULL) {
-        conf->principal = prev->principal;
-    }
-
-    if (conf->site == NULL) {
-        conf->site = prev->site;
-    }
-
-    if (conf->public_url == NULL) {
-        conf->public_url = prev->public_url;
-    }
-
-    if (conf->auth_server == NULL) {
-        conf->auth_server = prev->auth_server;
-    }
+    ngx_mcp_merge_complex_value(&conf->principal, prev->principal);
+    ngx_mcp_merge_complex_value(&conf->site, prev->site);
+    ngx_mcp_merge_complex_value(&conf->events_site, prev->events_site);
+    ngx_mcp_merge_complex_value(&conf->public_url, prev->public_url);
+    ngx_mcp_merge_complex_value(&conf->auth_server, prev->auth_server);
 
     if (conf->origins == NGX_CONF_UNSET_PTR) {
         conf->any_origin = prev->any_origin;
@@ -196,6 +191,7 @@ ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_sec_value(conf->session_ttl, prev->session_ttl,
                              7 * 24 * 3600);
     ngx_conf_merge_msec_value(conf->call_timeout, prev->call_timeout, 300000);
+    ngx_conf_merge_msec_value(conf->ask_timeout, prev->ask_timeout, 100000);
     ngx_conf_merge_msec_value(conf->progress, prev->progress, 10000);
     ngx_conf_merge_msec_value(conf->retry, prev->retry, 1000);
     ngx_conf_merge_msec_value(conf->stream_after, prev->stream_after, 2000);
@@ -216,6 +212,21 @@ ngx_mcp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_mcp_merge_endpoint(cf, prev, conf);
 
     return ngx_mcp_check_endpoint(cf, conf);
+}
+
+
+/*
+ * ngx_http_set_complex_value_slot() wants NULL, ngx_conf_merge_ptr_value() has
+ * another value for "unset".
+ */
+
+static void
+ngx_mcp_merge_complex_value(ngx_http_complex_value_t **conf,
+    ngx_http_complex_value_t *prev)
+{
+    if (*conf == NULL) {
+        *conf = prev;
+    }
 }
 
 
@@ -270,6 +281,7 @@ ngx_mcp_merge_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *prev,
 static char *
 ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
 {
+    ngx_msec_t                 longest;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_mcp_main_conf_t       *mcf;
 
@@ -317,7 +329,10 @@ ngx_mcp_check_endpoint(ngx_conf_t *cf, ngx_mcp_loc_conf_t *conf)
 
     ngx_mcp_check_uri(cf, conf);
 
-    mcf->longest_call = ngx_max(mcf->longest_call, conf->call_timeout);
+    /* questions of a call stop its clock */
+
+    longest = conf->call_timeout + (mcf->events ? conf->ask_timeout : 0);
+    mcf->longest_call = ngx_max(mcf->longest_call, longest);
 
     /* it would replace the request while streams and calls still use it */
 

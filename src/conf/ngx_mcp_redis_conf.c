@@ -2,7 +2,8 @@
 /*
  * Copyright (C) ngx_http_mcp_sse_module authors
  *
- * The directive mcp_sse_redis: its parameters, and what fits together.
+ * The directive mcp_sse_redis: its parameters, and what fits together; those of
+ * mcp_sse_events.
  *
  * All values are in the pool of their cycle.
  */
@@ -28,10 +29,12 @@ typedef struct {
 
 
 static ngx_int_t ngx_mcp_redis_conf_options(ngx_conf_t *cf,
-    ngx_mcp_redis_conf_t *rcf);
-static ngx_mcp_redis_option_t *ngx_mcp_redis_conf_option(ngx_str_t *arg,
-    ngx_str_t *value);
+    ngx_mcp_redis_conf_t *rcf, ngx_uint_t events);
+static ngx_mcp_redis_option_t *ngx_mcp_redis_conf_option(
+    ngx_mcp_redis_option_t *option, ngx_str_t *arg, ngx_str_t *value);
 static const char *ngx_mcp_redis_conf_prefix(ngx_conf_t *cf,
+    ngx_mcp_redis_conf_t *rcf, ngx_str_t *value);
+static const char *ngx_mcp_redis_conf_channel(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *value);
 static const char *ngx_mcp_redis_conf_timeout(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *value);
@@ -45,11 +48,25 @@ static const char *ngx_mcp_redis_conf_sentinel_auth(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *value);
 static const char *ngx_mcp_redis_conf_cluster(ngx_conf_t *cf,
     ngx_mcp_redis_conf_t *rcf, ngx_str_t *value);
-static const char *ngx_mcp_redis_conf_fits(ngx_mcp_redis_conf_t *rcf);
+static void ngx_mcp_redis_conf_default_prefix(ngx_mcp_redis_conf_t *rcf,
+    ngx_uint_t events);
+static const char *ngx_mcp_redis_conf_fits(ngx_mcp_redis_conf_t *rcf,
+    ngx_uint_t events);
 
 
 static ngx_mcp_redis_option_t  ngx_mcp_redis_options[] = {
     { ngx_string("prefix="), ngx_mcp_redis_conf_prefix },
+    { ngx_string("timeout="), ngx_mcp_redis_conf_timeout },
+    { ngx_string("connect_timeout="), ngx_mcp_redis_conf_connect_timeout },
+    { ngx_string("sentinel="), ngx_mcp_redis_conf_sentinel },
+    { ngx_string("sentinel_auth="), ngx_mcp_redis_conf_sentinel_auth },
+    { ngx_string("cluster"), ngx_mcp_redis_conf_cluster },
+    { ngx_null_string, NULL }
+};
+
+
+static ngx_mcp_redis_option_t  ngx_mcp_redis_events_options[] = {
+    { ngx_string("channel="), ngx_mcp_redis_conf_channel },
     { ngx_string("timeout="), ngx_mcp_redis_conf_timeout },
     { ngx_string("connect_timeout="), ngx_mcp_redis_conf_connect_timeout },
     { ngx_string("sentinel="), ngx_mcp_redis_conf_sentinel },
@@ -71,7 +88,7 @@ ngx_mcp_redis_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mcf->redis = ngx_pcalloc(cf->pool, sizeof(ngx_mcp_redis_conf_t));
 
     if (mcf->redis == NULL
-        || ngx_mcp_redis_conf_read(cf, mcf->redis) != NGX_OK)
+        || ngx_mcp_redis_conf_read(cf, mcf->redis, 0) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -81,7 +98,8 @@ ngx_mcp_redis_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 ngx_int_t
-ngx_mcp_redis_conf_read(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
+ngx_mcp_redis_conf_read(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
+    ngx_uint_t events)
 {
     ngx_str_t   *value;
     const char  *error;
@@ -93,7 +111,7 @@ ngx_mcp_redis_conf_read(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 
     /* what the URL may have depends on the parameters */
 
-    if (ngx_mcp_redis_conf_options(cf, rcf) != NGX_OK) {
+    if (ngx_mcp_redis_conf_options(cf, rcf, events) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -101,13 +119,7 @@ ngx_mcp_redis_conf_read(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
     ngx_conf_init_msec_value(rcf->connect_timeout, 1000);
 
     if (rcf->prefix.data == NULL) {
-
-        if (rcf->mode != NGX_MCP_REDIS_CLUSTER) {
-            ngx_str_set(&rcf->prefix, "mcp:");
-
-        } else {
-            ngx_str_set(&rcf->prefix, "{mcp}:");
-        }
+        ngx_mcp_redis_conf_default_prefix(rcf, events);
     }
 
     error = ngx_mcp_redis_url(cf, rcf, &value[1]);
@@ -122,7 +134,7 @@ ngx_mcp_redis_conf_read(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
         return NGX_ERROR;
     }
 
-    error = ngx_mcp_redis_conf_fits(rcf);
+    error = ngx_mcp_redis_conf_fits(rcf, events);
 
     if (error) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -135,27 +147,51 @@ ngx_mcp_redis_conf_read(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 }
 
 
+static void
+ngx_mcp_redis_conf_default_prefix(ngx_mcp_redis_conf_t *rcf, ngx_uint_t events)
+{
+    if (events) {
+        ngx_str_set(&rcf->prefix, "mcp:events");
+
+    } else if (rcf->mode != NGX_MCP_REDIS_CLUSTER) {
+        ngx_str_set(&rcf->prefix, "mcp:");
+
+    } else {
+        ngx_str_set(&rcf->prefix, "{mcp}:");
+    }
+}
+
+
 static ngx_int_t
-ngx_mcp_redis_conf_options(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
+ngx_mcp_redis_conf_options(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
+    ngx_uint_t events)
 {
     ngx_str_t               *value, rest, shown;
     ngx_uint_t               i;
     const char              *error;
-    ngx_mcp_redis_option_t  *option;
+    ngx_mcp_redis_option_t  *options, *option;
 
     value = cf->args->elts;
+    options = events ? ngx_mcp_redis_events_options : ngx_mcp_redis_options;
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        option = ngx_mcp_redis_conf_option(&value[i], &rest);
+        option = ngx_mcp_redis_conf_option(options, &value[i], &rest);
 
-        error = option ? option->read(cf, rcf, &rest)
-                       : "it must be \"prefix=TEXT\", \"timeout=TIME\", "
-                         "\"connect_timeout=TIME\", \"sentinel=NAME\", "
-                         "\"sentinel_auth=FILE\" or \"cluster\"";
+        if (option) {
+            error = option->read(cf, rcf, &rest);
 
-        if (error == NULL) {
-            continue;
+            if (error == NULL) {
+                continue;
+            }
+
+        } else {
+            error = events ? "it must be \"channel=NAME\", \"timeout=TIME\", "
+                             "\"connect_timeout=TIME\", \"sentinel=NAME\", "
+                             "\"sentinel_auth=FILE\" or \"cluster\""
+                           : "it must be \"prefix=TEXT\", \"timeout=TIME\", "
+                             "\"connect_timeout=TIME\", \"sentinel=NAME\", "
+                             "\"sentinel_auth=FILE\" or \"cluster\"";
         }
 
         if (error == NGX_MCP_REDIS_CONF_LOGGED) {
@@ -182,16 +218,15 @@ ngx_mcp_redis_conf_options(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf)
 
 
 /*
- * Returns the parameter that "arg" has the name of, or NULL; "value" is set to
- * the rest of "arg".
+ * Returns the parameter that "arg" has the name of, of those from "option" on,
+ * or NULL; "value" is set to the rest of "arg".
  */
 
 static ngx_mcp_redis_option_t *
-ngx_mcp_redis_conf_option(ngx_str_t *arg, ngx_str_t *value)
+ngx_mcp_redis_conf_option(ngx_mcp_redis_option_t *option, ngx_str_t *arg,
+    ngx_str_t *value)
 {
-    ngx_mcp_redis_option_t  *option;
-
-    for (option = ngx_mcp_redis_options; option->read; option++) {
+    for ( /* void */ ; option->read; option++) {
 
         if (arg->len < option->name.len
             || ngx_strncmp(arg->data, option->name.data, option->name.len) != 0)
@@ -225,6 +260,29 @@ ngx_mcp_redis_conf_prefix(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
 
     return rcf->prefix.len > NGX_MCP_REDIS_MAX_PREFIX_LEN
            ? "the prefix is longer than 128 bytes" : NULL;
+}
+
+
+static const char *
+ngx_mcp_redis_conf_channel(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
+    ngx_str_t *value)
+{
+    size_t  i;
+
+    if (rcf->prefix.data) {
+        return "it is duplicate";
+    }
+
+    rcf->prefix = *value;
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] <= ' ' || value->data[i] == 0x7f) {
+            return "a channel has no blanks and no control characters";
+        }
+    }
+
+    return (value->len == 0 || value->len > NGX_MCP_REDIS_MAX_PREFIX_LEN)
+           ? "a channel has 1 to 128 bytes" : NULL;
 }
 
 
@@ -346,7 +404,7 @@ ngx_mcp_redis_conf_cluster(ngx_conf_t *cf, ngx_mcp_redis_conf_t *rcf,
 
 
 static const char *
-ngx_mcp_redis_conf_fits(ngx_mcp_redis_conf_t *rcf)
+ngx_mcp_redis_conf_fits(ngx_mcp_redis_conf_t *rcf, ngx_uint_t events)
 {
     ngx_str_t  tag;
 
@@ -362,9 +420,12 @@ ngx_mcp_redis_conf_fits(ngx_mcp_redis_conf_t *rcf)
         return "a cluster has only the database 0";
     }
 
-    /* all keys in one slot, so that they are at one node */
+    /*
+     * All keys are in one slot, so that they are at one node.  A channel is
+     * known at each node, and one of them is chosen by its slot.
+     */
 
-    if (ngx_mcp_redis_tag(&rcf->prefix, &tag) != NGX_OK) {
+    if (!events && ngx_mcp_redis_tag(&rcf->prefix, &tag) != NGX_OK) {
         return "with \"cluster\" the prefix must have a hash tag in braces, "
                "such as \"{mcp}:\"";
     }
@@ -378,7 +439,9 @@ ngx_mcp_redis_conf_fits(ngx_mcp_redis_conf_t *rcf)
 ngx_int_t
 ngx_mcp_redis_conf_check(ngx_conf_t *cf, ngx_mcp_main_conf_t *mcf)
 {
-    if (mcf->redis == NULL || !mcf->redis->tls) {
+    if ((mcf->redis == NULL || !mcf->redis->tls)
+        && (mcf->events == NULL || !mcf->events->redis.tls))
+    {
         ngx_mcp_redis_ssl_conf_unused(cf, &mcf->redis_ssl);
     }
 

@@ -154,7 +154,8 @@ ngx_mcp_redis_ssl_conf_unused(ngx_conf_t *cf, ngx_mcp_redis_ssl_conf_t *sscf)
     {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"mcp_sse_redis_ssl_...\" is ignored without "
-                      "\"mcp_sse_redis rediss://...\"");
+                      "\"mcp_sse_redis rediss://...\" or "
+                      "\"mcp_sse_events rediss://...\"");
     }
 }
 

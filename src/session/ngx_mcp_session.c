@@ -27,6 +27,8 @@
     ((ngx_mcp_session_t *) ((u_char *) (s) - offsetof(ngx_mcp_session_t, sink)))
 
 
+static ngx_int_t ngx_mcp_session_events_site(ngx_http_request_t *r,
+    ngx_str_t *site);
 static u_char *ngx_mcp_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src);
 static ngx_mcp_event_t *ngx_mcp_session_first(ngx_mcp_session_t *s);
 static void ngx_mcp_session_receive(ngx_mcp_session_t *s,
@@ -110,11 +112,15 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
     ngx_event_handler_pt handler)
 {
     u_char             *p;
-    ngx_str_t           listen;
+    ngx_str_t           listen, site;
     ngx_mcp_ctx_t      *ctx;
     ngx_mcp_session_t  *s;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    if (ngx_mcp_session_events_site(r, &site) != NGX_OK) {
+        return NULL;
+    }
 
     ngx_str_null(&listen);
 
@@ -123,7 +129,8 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
     }
 
     s = ngx_calloc(sizeof(ngx_mcp_session_t)
-                   + ctx->vars.user.len + ctx->vars.site.len + listen.len
+                   + ctx->vars.user.len + ctx->vars.site.len + site.len
+                   + listen.len
                    + (cred ? cred->value.len + cred->csrf_token.len : 0),
                    r->connection->log);
     if (s == NULL) {
@@ -134,6 +141,7 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
 
     p = ngx_mcp_session_copy(p, &s->user, &ctx->vars.user);
     p = ngx_mcp_session_copy(p, &s->site, &ctx->vars.site);
+    p = ngx_mcp_session_copy(p, &s->events_site, &site);
     p = ngx_mcp_session_copy(p, &s->listen, &listen);
 
     if (cred) {
@@ -142,6 +150,10 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
         p = ngx_mcp_session_copy(p, &s->credential.value, &cred->value);
         (void) ngx_mcp_session_copy(p, &s->credential.csrf_token,
                                     &cred->csrf_token);
+    }
+
+    if (s->events_site.len == 0) {
+        s->events_site = s->site;
     }
 
     s->cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
@@ -157,6 +169,25 @@ ngx_mcp_session_alloc(ngx_http_request_t *r, ngx_mcp_credential_t *cred,
     s->event.log = ngx_cycle->log;
 
     return s;
+}
+
+
+/*
+ * The value of mcp_sse_events_site; empty: that of mcp_sse_site.
+ */
+
+static ngx_int_t
+ngx_mcp_session_events_site(ngx_http_request_t *r, ngx_str_t *site)
+{
+    ngx_mcp_loc_conf_t  *conf;
+
+    ngx_str_null(site);
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
+
+    return conf->events_site ? ngx_http_complex_value(r, conf->events_site,
+                                                      site)
+                             : NGX_OK;
 }
 
 

@@ -285,11 +285,22 @@ for my $name (sort keys %section) {
     my ($text) = $directives =~ /^### mcp_sse_redis\n(.*?)(?=^##|\z)/ms;
     my %said   = $text =~ /`(\w+)` \(default `([^`]*)`[,)]/g;
 
+    my ($text_of_events) = $directives
+        =~ /^### mcp_sse_events\n(.*?)(?=^##|\z)/ms;
+
+    same('mcp_sse_events: the options are those of mcp_sse_redis, and channel',
+        [ $section{mcp_sse_events}{syntax} =~ /\[(\w+)(?=[=\]])/g ],
+        [ map { s/prefix/channel/r }
+            $section{mcp_sse_redis}{syntax} =~ /\[(\w+)(?=[=\]])/g ]);
+    is(($text_of_events =~ /`channel` \(default `([^`]*)`/)[0],
+        ($code =~ /ngx_str_set\(&\w+->prefix, "(mcp:e[^"]*)"\)/)[0],
+        'mcp_sse_events: the default channel is that of the code');
+
     same('mcp_sse_redis: each option is described', [ $text =~ /^\* `(\w+)`/mg ],
         [ $section{mcp_sse_redis}{syntax} =~ /\[(\w+)(?=[=\]])/g ]);
 
     my ($prefix, $tagged)
-        = $code =~ /ngx_str_set\(&\w+->prefix, "([^"]*)"\)/g;
+        = $code =~ /ngx_str_set\(&\w+->prefix, "([^"]*:)"\)/g;
 
     is($said{prefix}, $prefix,
         'mcp_sse_redis: the default prefix is that of the code');

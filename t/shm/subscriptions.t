@@ -1,6 +1,7 @@
 # What sessions have asked for, in the zone: the level of log messages, the
 # resources whose updates they want; how many, for how long, and which go when
-# there is no room.  docs/PROTOCOL.md 16.65 to 16.79.
+# there is no room.  docs/PROTOCOL.md 16.65, 16.71,
+# 16.73.
 
 use strict;
 use warnings;

@@ -9,6 +9,7 @@
 #include "ngx_mcp_auth_lookup.h"
 #include "ngx_mcp_session_http.h"
 #include "ngx_mcp_session_timers.h"
+#include "ngx_mcp_subscribe_check.h"
 #include "ngx_mcp_call_linger.h"
 #include "ngx_mcp_suspend.h"
 #include "ngx_mcp_zone.h"
@@ -71,7 +72,8 @@ ngx_mcp_shutdown(void)
  *     given them, so they are resumed after these.  Requests that wait for a
  *     look-up or a delivery are refused with 503.
  *  4. Look-ups: no request needs a result after 3, so that those in the queue
- *     are not started, and those that run are cancelled.
+ *     are not started, and those that run are cancelled.  The same for what
+ *     is asked because a resource has changed.
  */
 
 static void
@@ -85,4 +87,5 @@ ngx_mcp_shutdown_stop(void *data)
     ngx_mcp_session_http_stop();
     ngx_mcp_resume_all();
     ngx_mcp_auth_lookup_stop();
+    ngx_mcp_subscribe_check_stop();
 }

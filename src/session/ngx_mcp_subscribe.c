@@ -15,7 +15,7 @@
 #include "ngx_mcp_remote_subscriptions.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_request_meta.h"
-#include "ngx_mcp_session.h"
+#include "ngx_mcp_subscribe_check.h"
 
 
 #define NGX_MCP_SUBSCRIBE_POOL_SIZE  1024
@@ -46,7 +46,6 @@ static ngx_int_t ngx_mcp_subscribe_remove(ngx_mcp_session_t *s,
     ngx_mcp_sink_t *sink, ngx_mcp_jsonrpc_message_t *message);
 static ngx_int_t ngx_mcp_subscribe_params(ngx_str_t *params,
     ngx_uint_t *level, u_char *uri);
-static ngx_int_t ngx_mcp_subscribe_uri(ngx_str_t *text, u_char *uri);
 static ngx_int_t ngx_mcp_subscribe_session(ngx_mcp_session_t *s,
     ngx_mcp_subscribe_session_t *of);
 static ngx_int_t ngx_mcp_subscribe_done(ngx_mcp_sink_t *sink,
@@ -316,28 +315,13 @@ ngx_mcp_subscribe_params(ngx_str_t *params, ngx_uint_t *level, u_char *uri)
     if (rc == NGX_OK) {
         *level = ngx_mcp_log_level(&meta.level);
 
-        rc = meta.uri.data ? ngx_mcp_subscribe_uri(&meta.uri, uri)
+        rc = meta.uri.data ? ngx_mcp_subscribe_digest(&meta.uri, uri)
                            : NGX_DECLINED;
     }
 
     ngx_destroy_pool(pool);
 
     return rc;
-}
-
-
-static ngx_int_t
-ngx_mcp_subscribe_uri(ngx_str_t *text, u_char *uri)
-{
-    u_char  digest[NGX_MCP_SHA256_LEN];
-
-    if (ngx_mcp_sha256(digest, text->data, text->len) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(uri, digest, NGX_MCP_DIGEST_LEN);
-
-    return NGX_OK;
 }
 
 

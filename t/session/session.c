@@ -8,6 +8,8 @@
  *     N post NAME JSON | N http NAME KEY JSON      messages, to a stream or as
  *                                                  a POST with a session id
  *     N answer ID STATUS JSON | N fail ID END      a call ends
+ *     N updated NAME URI                           a resource has changed;
+ *                                                  "update:NAME:URI": it is told
  *     N events                                     runs posted events
  *
  * An answer has behind it what was done: ">ID": a call was started, "!ID": it
@@ -34,6 +36,7 @@
 #include "ngx_mcp_session_lost.h"
 #include "ngx_mcp_session_timers.h"
 #include "ngx_mcp_stream.h"
+#include "ngx_mcp_subscribe_check.h"
 #include "ngx_mcp_task.h"
 
 
@@ -213,9 +216,12 @@ ngx_mcp_stream_request(ngx_mcp_stream_t *stream)
 {
     static void                *ctxs[1];
     static ngx_mcp_ctx_t        ctx;
+    static ngx_connection_t     c;
     static ngx_http_request_t   r;
 
     if (r.pool == NULL) {
+        ngx_str_set(&c.addr_text, "1.2.3.4");
+        r.connection = &c;
         r.pool = ngx_create_pool(1024, &log_);
         r.ctx = ctxs;
         ctxs[0] = &ctx;
@@ -286,6 +292,21 @@ ngx_mcp_bus_announce(ngx_uint_t kind, u_char *key, u_char *data, size_t len)
 {
     happens(" announce:%d:%.*s", (int) kind, (int) len, data);
     (void) ngx_mcp_announce(kind, key, data, len);
+}
+
+
+void
+ngx_mcp_remote_subscriptions_add(u_char *key, u_char *user, time_t expires,
+    u_char *uri)
+{
+    happens(" noted:%.16s", (char *) uri);
+}
+
+
+static void
+sends_update(ngx_mcp_session_t *s, ngx_str_t *raw_uri)
+{
+    happens(" update:%s:%.*s", name_of(s), (int) raw_uri->len, raw_uri->data);
 }
 
 
@@ -364,11 +385,11 @@ ngx_mcp_call_free(ngx_mcp_call_t *call)
 static ngx_str_t *
 call_id(ngx_mcp_call_t *call)
 {
-    ngx_mcp_task_t  *task;
+    ngx_mcp_vars_t  *vars;
 
-    task = call->data;
+    vars = &call->ctx.vars;
 
-    return task->message.id.len ? &task->message.id : &task->message.method;
+    return vars->id.len ? &vars->id : &vars->method;
 }
 
 
@@ -913,7 +934,7 @@ other_command(void)
     const char  *answer;
 
     static const char  *first[] = { "left", "slow", "end-stream", "state",
-                                    "age", NULL };
+                                    "age", "updated", NULL };
 
     o = NULL;
 
@@ -1009,6 +1030,18 @@ other_command(void)
 
     if (strcmp(word[1], "stop-posts") == 0) {
         ngx_mcp_session_http_stop();
+        return "ok";
+    }
+
+    if (strcmp(word[1], "updated") == 0) {
+        principal = string(3);
+        ngx_mcp_subscribe_updated(o->s, key_of(word[3]), &principal,
+                                  sends_update);
+        return "ok";
+    }
+
+    if (strcmp(word[1], "stop-checks") == 0) {
+        ngx_mcp_subscribe_check_stop();
         return "ok";
     }
 

@@ -11,12 +11,14 @@
 #include "ngx_mcp_backend_calls.h"
 #include "ngx_mcp_conf.h"
 #include "ngx_mcp_conf_merge.h"
+#include "ngx_mcp_events.h"
 #include "ngx_mcp_events_conf.h"
 #include "ngx_mcp_redis_conf.h"
 #include "ngx_mcp_redis_ssl_conf.h"
 #include "ngx_mcp_sse.h"
 #include "ngx_mcp_message.h"
 #include "ngx_mcp_place_queue.h"
+#include "ngx_mcp_push.h"
 #include "ngx_mcp_streamable.h"
 #include "ngx_mcp_health.h"
 #include "ngx_mcp_metrics.h"
@@ -559,12 +561,17 @@ ngx_http_mcp_sse_init_process(ngx_cycle_t *cycle)
     ngx_mcp_session_http_init();
     ngx_mcp_place_queue_init();
 
-    return ngx_mcp_session_init(cycle);
+    if (ngx_mcp_session_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_mcp_push_init(cycle);
 }
 
 
 static void
 ngx_http_mcp_sse_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_mcp_events_exit();
     ngx_mcp_session_exit();
 }

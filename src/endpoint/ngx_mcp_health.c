@@ -84,7 +84,7 @@ ngx_mcp_health_status(ngx_http_request_t *r, ngx_uint_t trouble,
 static const char *
 ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *not_ready)
 {
-    ngx_uint_t       lost;
+    ngx_uint_t       lost, events_lost;
     ngx_mcp_zone_t  *zone;
 
     *not_ready = 1;
@@ -114,9 +114,12 @@ ngx_mcp_health_trouble(ngx_mcp_workers_gauges_t *gauges, ngx_uint_t *not_ready)
 
     *not_ready = 0;
 
+    events_lost = gauges->events[NGX_MCP_REDIS_NEVER]
+                  + gauges->events[NGX_MCP_REDIS_LOST];
+
     /* without Redis the sessions of this instance work, and so do new ones */
 
-    return lost ? "redis is lost" : NULL;
+    return lost ? "redis is lost" : events_lost ? "events is lost" : NULL;
 }
 
 

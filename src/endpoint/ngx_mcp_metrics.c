@@ -427,6 +427,18 @@ ngx_mcp_metrics_workers(ngx_mcp_metrics_page_t *page)
                      gauges.redis[NGX_MCP_REDIS_READY],
                      "Workers whose connections to Redis are ready.");
     }
+
+    workers = gauges.events[NGX_MCP_REDIS_NEVER]
+              + gauges.events[NGX_MCP_REDIS_LOST]
+              + gauges.events[NGX_MCP_REDIS_READY];
+
+    if (workers) {
+        ngx_mcp_metrics_gauge(page, "events_workers", workers,
+                     "Workers that use the Redis of mcp_sse_events.");
+        ngx_mcp_metrics_gauge(page, "events_up",
+                     gauges.events[NGX_MCP_REDIS_READY],
+                     "Workers that get what Frappe publishes.");
+    }
 }
 
 

@@ -70,6 +70,7 @@ static ngx_str_t  ngx_mcp_forward_headers_never[] = {
     ngx_string("x-assistant-client-id"),
     ngx_string("x-frappe-csrf-token"),
     ngx_string("x-frappe-site-name"),
+    ngx_string("x-mcp-call"),
     ngx_string("x-real-ip"),
     ngx_string("x-use-x-accel-redirect"),
     ngx_null_string

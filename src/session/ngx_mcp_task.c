@@ -21,7 +21,10 @@
 
 static void ngx_mcp_task_fail(ngx_mcp_task_t *task);
 static void ngx_mcp_task_move_list(ngx_queue_t *tasks, ngx_mcp_session_t *to);
+static ngx_int_t ngx_mcp_task_ordered(ngx_mcp_call_t *call);
+static void ngx_mcp_task_arrived(void *data);
 static void ngx_mcp_task_done(ngx_mcp_call_t *call);
+static void ngx_mcp_task_quiet(ngx_mcp_task_t *task);
 static ngx_uint_t ngx_mcp_task_unknown(ngx_mcp_task_t *task);
 static void ngx_mcp_task_free(ngx_mcp_task_t *task);
 
@@ -193,6 +196,7 @@ ngx_mcp_task_start(ngx_mcp_task_t *task)
 
     if (call) {
         call->handler = ngx_mcp_task_done;
+        call->before = ngx_mcp_task_ordered;
         task->call = call;
 
         if (ngx_mcp_call_start(call) == NGX_OK) {
@@ -249,6 +253,38 @@ ngx_mcp_task_fail(ngx_mcp_task_t *task)
 }
 
 
+/*
+ * What Frappe has published before it answered may arrive after the answer: the
+ * answer waits for it.
+ */
+
+static ngx_int_t
+ngx_mcp_task_ordered(ngx_mcp_call_t *call)
+{
+    ngx_mcp_task_t  *task;
+
+    task = call->data;
+
+    if ((task->message.token.data == NULL && !task->pushed)
+        || !ngx_mcp_task_has_receiver(task))
+    {
+        return NGX_OK;
+    }
+
+    task->barrier.handler = ngx_mcp_task_arrived;
+    task->barrier.data = call;
+
+    return ngx_mcp_barrier_wait(&task->barrier) == NGX_OK ? NGX_AGAIN : NGX_OK;
+}
+
+
+static void
+ngx_mcp_task_arrived(void *data)
+{
+    ngx_mcp_call_resume(data);
+}
+
+
 static void
 ngx_mcp_task_done(ngx_mcp_call_t *call)
 {
@@ -262,9 +298,7 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
     s->ncalls--;
     ngx_mcp_workers_calls(-1);
 
-    /* no progress after the answer */
-
-    ngx_mcp_progress_stop(task);
+    ngx_mcp_task_quiet(task);
 
     if (!ngx_mcp_task_unknown(task)) {
         ngx_mcp_outcome_note(task);
@@ -301,9 +335,9 @@ ngx_mcp_task_cancel(ngx_mcp_task_t *task)
                    (size_t) NGX_MCP_HASH_LEN, task->session->sid.hash,
                    task->call != NULL);
 
-    task->cancelled = 1;
+    ngx_mcp_task_quiet(task);
 
-    ngx_mcp_progress_stop(task);
+    task->cancelled = 1;
 
     /* from now on, another request may have the id */
 
@@ -320,6 +354,18 @@ ngx_mcp_task_cancel(ngx_mcp_task_t *task)
     ngx_queue_remove(&task->queue);
     ngx_mcp_inbox_started(task->session, task->envelope);
     ngx_mcp_task_free(task);
+}
+
+
+/*
+ * Nothing of what Frappe says comes after the answer, or a cancellation.
+ */
+
+static void
+ngx_mcp_task_quiet(ngx_mcp_task_t *task)
+{
+    ngx_mcp_progress_stop(task);
+    ngx_mcp_call_id_leave(&task->call_id);
 }
 
 
@@ -348,7 +394,9 @@ ngx_mcp_task_unknown(ngx_mcp_task_t *task)
 static void
 ngx_mcp_task_free(ngx_mcp_task_t *task)
 {
+    ngx_mcp_task_quiet(task);
     ngx_mcp_progress_free(task);
+    ngx_mcp_barrier_cancel(&task->barrier);
     ngx_mcp_timer_del(&task->deadline);
 
     /* the call was not made */

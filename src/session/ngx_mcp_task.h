@@ -9,7 +9,9 @@
 #define _NGX_MCP_TASK_H_INCLUDED_
 
 
+#include "ngx_mcp_barrier.h"
 #include "ngx_mcp_call.h"
+#include "ngx_mcp_call_id.h"
 #include "ngx_mcp_in_flight.h"
 #include "ngx_mcp_places.h"
 #include "ngx_mcp_progress.h"
@@ -36,6 +38,8 @@ struct ngx_mcp_task_s {
     ngx_queue_t                   turn;        /* in place->calls, if queued */
     ngx_mcp_timer_t               deadline;    /* until it runs */
 
+    ngx_mcp_call_id_t             call_id;     /* by which Frappe knows it */
+    ngx_mcp_barrier_t             barrier;     /* before the answer */
     ngx_mcp_progress_t            progress;
     ngx_msec_t                    accepted;    /* when it was created */
 
@@ -43,6 +47,7 @@ struct ngx_mcp_task_s {
     unsigned                      cancelled:1;
     unsigned                      leftover:1;  /* is noted in the zone */
     unsigned                      queued:1;    /* waits for a place */
+    unsigned                      pushed:1;    /* Frappe has published for it */
 };
 
 

@@ -15,6 +15,8 @@
 static ngx_int_t ngx_mcp_task_vars(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
 static ngx_int_t ngx_mcp_task_headers(ngx_mcp_task_t *task,
     ngx_mcp_call_t *call);
+static ngx_int_t ngx_mcp_task_push_id(ngx_mcp_task_t *task,
+    ngx_mcp_call_t *call);
 static ngx_uint_t ngx_mcp_task_note(ngx_mcp_call_t *call, ngx_str_t *name,
     ngx_str_t *value);
 static ngx_int_t ngx_mcp_task_body(ngx_mcp_task_t *task, ngx_mcp_call_t *call);
@@ -28,6 +30,7 @@ static ngx_str_t  ngx_mcp_accept = ngx_string("accept");
 static ngx_str_t  ngx_mcp_type = ngx_string("content-type");
 static ngx_str_t  ngx_mcp_session_name = ngx_string("mcp-session-id");
 static ngx_str_t  ngx_mcp_client_id = ngx_string("x-assistant-client-id");
+static ngx_str_t  ngx_mcp_call_name = ngx_string("x-mcp-call");
 
 /* the body of a call */
 
@@ -169,6 +172,10 @@ ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
         return NGX_ERROR;
     }
 
+    if (ngx_mcp_task_push_id(task, call) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     pos = NULL;
 
     for ( ;; ) {
@@ -185,6 +192,35 @@ ngx_mcp_task_headers(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
             return NGX_ERROR;
         }
     }
+}
+
+
+/*
+ * Lets Frappe name the call in what it publishes.  Nobody waits for a
+ * notification.
+ */
+
+static ngx_int_t
+ngx_mcp_task_push_id(ngx_mcp_task_t *task, ngx_mcp_call_t *call)
+{
+    ngx_str_t  id;
+
+    if (task->silent || !ngx_mcp_events_used()) {
+        return NGX_OK;
+    }
+
+    id.len = NGX_MCP_CALL_ID_LEN;
+    id.data = ngx_pnalloc(call->pool, id.len);
+
+    if (id.data == NULL
+        || ngx_mcp_call_id_enter(&task->call_id, task) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(id.data, task->call_id.text, id.len);
+
+    return ngx_mcp_header_push(call->request, &ngx_mcp_call_name, &id);
 }
 
 

@@ -380,6 +380,8 @@ my $nginx = start_nginx(
     settings  => 'mcp_sse_call /_mcp/call; mcp_sse_user /_mcp/user; '
         . 'mcp_sse_backend_calls 8;',
     redis     => 'redis://127.0.0.1:' . MCPTest::Nginx::free_port(),
+    http      => 'mcp_sse_events redis://127.0.0.1:'
+        . MCPTest::Nginx::free_port() . ';',
     locations => 'location = /mcp { mcp_sse_http; }');
 my $host  = '127.0.0.1:' . $nginx->port;
 
@@ -436,6 +438,10 @@ sub default_word {
         push @local, $method
             if grep { /\Acalls \S+ local\z/ } keys %{ since($nginx, $before) };
     }
+
+    # mcp_sse_events answers this one
+
+    @local = grep { $_ ne 'logging/setLevel' } @local;
 
     is(default_word('mcp_sse_local'), "@local",
         'mcp_sse_local: the default names the methods answered locally');

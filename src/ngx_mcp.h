@@ -35,6 +35,7 @@ typedef struct ngx_mcp_call_s      ngx_mcp_call_t;
 typedef struct ngx_mcp_stream_s    ngx_mcp_stream_t;
 typedef struct ngx_mcp_session_s   ngx_mcp_session_t;
 typedef struct ngx_mcp_task_s      ngx_mcp_task_t;
+typedef struct ngx_mcp_question_s  ngx_mcp_question_t;
 typedef struct ngx_mcp_sink_s      ngx_mcp_sink_t;
 typedef struct ngx_mcp_auth_lookup_s    ngx_mcp_auth_lookup_t;
 typedef struct ngx_mcp_auth_waiter_s    ngx_mcp_auth_waiter_t;

@@ -164,6 +164,16 @@ void ngx_mcp_call_end(ngx_mcp_call_t *call, ngx_uint_t end);
 void ngx_mcp_call_resume(ngx_mcp_call_t *call);
 
 /*
+ * The deadline of a call comes "msec" milliseconds later, or earlier if that is
+ * negative.  Does nothing if the call has none, or has ended.
+ */
+
+#define ngx_mcp_call_defer(call, msec)                                        \
+    if ((call)->end == 0) {                                                   \
+        ngx_mcp_timer_defer(&(call)->timer, msec);                            \
+    }
+
+/*
  * Frees a call that was not started.
  */
 

@@ -78,6 +78,17 @@ ngx_mcp_timer_set(ngx_mcp_timer_t *timer, ngx_msec_t msec)
 
 
 void
+ngx_mcp_timer_defer(ngx_mcp_timer_t *timer, ngx_msec_int_t msec)
+{
+    if (timer->set) {
+        msec += (ngx_msec_int_t) (timer->node.key - ngx_current_msec);
+
+        ngx_mcp_timer_set(timer, (ngx_msec_t) ngx_max(msec, 0));
+    }
+}
+
+
+void
 ngx_mcp_timer_del(ngx_mcp_timer_t *timer)
 {
     if (timer->set) {

@@ -52,6 +52,13 @@ void ngx_mcp_timer_init(ngx_cycle_t *cycle, void (*exiting)(void));
 void ngx_mcp_timer_set(ngx_mcp_timer_t *timer, ngx_msec_t msec);
 
 /*
+ * Lets an entry that is set expire "msec" milliseconds later, or earlier if
+ * that is negative; does nothing if it is not set.
+ */
+
+void ngx_mcp_timer_defer(ngx_mcp_timer_t *timer, ngx_msec_int_t msec);
+
+/*
  * Removes an entry; does nothing if it is not set.
  */
 

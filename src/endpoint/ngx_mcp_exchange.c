@@ -80,6 +80,10 @@ ngx_mcp_exchange_create(ngx_http_request_t *r)
                         ? ngx_mcp_log_level(&x->ctx->modern->meta.log_level)
                         : NGX_MCP_LOG_UNKNOWN;
     x->sink.progress = x->ctx->accept_stream;
+    x->sink.asks = x->ctx->has_session_id
+                   ? ngx_mcp_client_asks(x->ctx->capabilities,
+                                         &x->ctx->vars.version)
+                   : 0;
     x->sink.streamable = 1;
     x->sink.open = 1;
 
@@ -478,6 +482,8 @@ static void
 ngx_mcp_exchange_cleanup(void *data)
 {
     ngx_mcp_exchange_t  *x = data;
+
+    x->sink.open = 0;
 
     if (x->sink.modern) {
         ngx_mcp_dispatch_closed(&x->sink);

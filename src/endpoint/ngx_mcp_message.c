@@ -19,6 +19,7 @@
 #include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_pending.h"
 #include "ngx_mcp_forward_headers.h"
+#include "ngx_mcp_question_response.h"
 #include "ngx_mcp_response.h"
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_variables.h"
@@ -40,7 +41,8 @@ static ngx_uint_t ngx_mcp_message_only(ngx_http_request_t *r, ngx_str_t *name,
 static ngx_int_t ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status);
 static void ngx_mcp_message_vars(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message);
-static ngx_int_t ngx_mcp_message_deliver(ngx_http_request_t *r);
+static ngx_int_t ngx_mcp_message_deliver(ngx_http_request_t *r,
+    ngx_array_t *messages);
 static ngx_int_t ngx_mcp_message_answer(ngx_http_request_t *r);
 static void ngx_mcp_message_cleanup(void *data);
 
@@ -314,7 +316,7 @@ ngx_mcp_message_body(ngx_http_request_t *r, ngx_int_t status)
                    ctx->pending->envelope->nmessages,
                    ctx->pending->envelope->size);
 
-    return ngx_mcp_message_deliver(r);
+    return ngx_mcp_message_deliver(r, messages);
 }
 
 
@@ -383,17 +385,27 @@ ngx_mcp_message_vars(ngx_http_request_t *r,
 }
 
 
+/*
+ * Responses need not be delivered, except that they are counted: the worker of
+ * the stream needs no result of them.
+ */
+
 static ngx_int_t
-ngx_mcp_message_deliver(ngx_http_request_t *r)
+ngx_mcp_message_deliver(ngx_http_request_t *r, ngx_array_t *messages)
 {
-    ngx_mcp_ctx_t  *ctx;
+    ngx_mcp_ctx_t       *ctx;
+    ngx_mcp_loc_conf_t  *conf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mcp_sse_module);
 
     if (ngx_mcp_session_timers_stopped()) {
         ctx->auth.result.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         return ngx_mcp_request_denied(r);
     }
+
+    ngx_mcp_question_responses(r->pool, ctx->sid.key, messages,
+                               conf->ask_timeout);
 
     return ngx_mcp_pending_deliver(r, ngx_mcp_message_answer);
 }

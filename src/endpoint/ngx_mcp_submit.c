@@ -15,6 +15,7 @@
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_exchange.h"
+#include "ngx_mcp_question_response.h"
 #include "ngx_mcp_repeats.h"
 #include "ngx_mcp_forward_headers.h"
 #include "ngx_mcp_identity.h"
@@ -57,6 +58,11 @@ ngx_mcp_submit(ngx_http_request_t *r, ngx_array_t *messages, ngx_uint_t batch)
 
     if (x == NULL || ngx_mcp_submit_session(x, messages->elts) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (x->ctx->has_session_id) {
+        ngx_mcp_question_responses(r->pool, x->ctx->sid.key, messages,
+                                   x->conf->ask_timeout);
     }
 
     x->messages = messages;

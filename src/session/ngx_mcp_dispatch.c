@@ -14,6 +14,7 @@
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_place_queue.h"
+#include "ngx_mcp_question.h"
 #include "ngx_mcp_repeats.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_client.h"
@@ -40,8 +41,7 @@ static void ngx_mcp_dispatch_local(ngx_mcp_session_t *s, ngx_mcp_sink_t *sink,
 static void ngx_mcp_dispatch_start(ngx_mcp_task_t *task);
 static ngx_mcp_task_t *ngx_mcp_dispatch_find_in(ngx_queue_t *tasks,
     ngx_str_t *id);
-static void ngx_mcp_dispatch_answer(ngx_mcp_task_t *task,
-    const char *executed);
+static void ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, const char *data);
 
 
 /* docs/PROTOCOL.md 5 */
@@ -563,7 +563,7 @@ ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_uint_t cut)
     {
         task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
-        ngx_mcp_dispatch_answer(task, "unknown");
+        ngx_mcp_dispatch_answer(task, "{\"executed\":\"unknown\"}");
 
         if (cut) {
             ngx_mcp_task_cancel(task);
@@ -574,7 +574,7 @@ ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_uint_t cut)
         q = ngx_queue_head(&s->waiting);
         task = ngx_queue_data(q, ngx_mcp_task_t, queue);
 
-        ngx_mcp_dispatch_answer(task, "no");
+        ngx_mcp_dispatch_answer(task, "{\"executed\":\"no\"}");
         ngx_mcp_count(NGX_MCP_COUNT_ABANDONED);
         ngx_mcp_task_cancel(task);
     }
@@ -582,19 +582,16 @@ ngx_mcp_dispatch_abandon(ngx_mcp_session_t *s, ngx_uint_t cut)
 
 
 static void
-ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, const char *executed)
+ngx_mcp_dispatch_answer(ngx_mcp_task_t *task, const char *data)
 {
-    u_char  data[sizeof("{\"executed\":\"unknown\"}")];
+    ngx_mcp_question_end(task, "The stream of the client ends");
 
     if (!ngx_mcp_task_has_receiver(task)) {
         return;
     }
 
-    ngx_sprintf(data, "{\"executed\":\"%s\"}%Z", executed);
-
     ngx_mcp_task_tell(task,
         ngx_mcp_reply_error(task->sink, &task->message.id,
                             NGX_MCP_ERR_CLOSED,
-                            "Stream closed before the answer",
-                            (char *) data), 1);
+                            "Stream closed before the answer", data), 1);
 }

@@ -13,6 +13,7 @@
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_push_call.h"
 #include "ngx_mcp_pushed_address.h"
+#include "ngx_mcp_question.h"
 #include "ngx_mcp_zone.h"
 
 
@@ -32,12 +33,12 @@ static size_t ngx_mcp_push_logged(u_char *dst, ngx_str_t *name);
 
 
 static ngx_mcp_events_user_t  ngx_mcp_push_user = {
-    NULL,                                  /* up */
+    ngx_mcp_question_up,
     NULL,                                  /* lost */
     ngx_mcp_push_published,
-    NULL,                                  /* answered */
+    ngx_mcp_question_answered,
     NULL,                                  /* claimed */
-    NULL                                   /* second */
+    ngx_mcp_question_second
 };
 
 
@@ -146,7 +147,9 @@ ngx_mcp_push_to_call(ngx_mcp_pushed_t *pushed)
 
     if (task == NULL) {
 
-        /* ngx_mcp_question_ended(pushed) */
+        if (pushed->method >= NGX_MCP_PUSHED_ELICIT) {
+            ngx_mcp_question_ended(pushed);
+        }
 
         ngx_mcp_push_drop(NGX_MCP_COUNT_EVENTS_ENDED, &pushed->to,
                           "its call has ended");
@@ -166,8 +169,7 @@ ngx_mcp_push_to_call(ngx_mcp_pushed_t *pushed)
 
     if (pushed->method >= NGX_MCP_PUSHED_ELICIT) {
 
-        /* ngx_mcp_question_ask(task, pushed) */
-
+        ngx_mcp_question_ask(task, pushed);
         return;
     }
 

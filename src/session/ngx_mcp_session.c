@@ -12,6 +12,7 @@
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_question.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_client.h"
 #include "ngx_mcp_session_credential.h"
@@ -535,6 +536,11 @@ ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason)
 
     } else {
         s->sink.open = s->lost;
+
+        if (!s->lost) {
+            ngx_mcp_question_end_session(s, "The client has left");
+        }
+
         ngx_mcp_session_dispatch(s);
     }
 

@@ -7,12 +7,14 @@
  * The id of such a session is older than its initialize, so that only the
  * worker that has the stream knows it.  The session owns s->client.  A client
  * that comes back sends no initialize: what was told is remembered beyond the
- * session, as long as there is room.
+ * session, as long as there is room.  By what the client may be asked is in the
+ * session's record in the zone, for a new stream at another worker.
  */
 
 #include "ngx_mcp_session_client.h"
 #include "ngx_mcp_identity.h"
 #include "ngx_mcp_memo.h"
+#include "ngx_mcp_registry.h"
 #include "ngx_mcp_stream.h"
 
 
@@ -23,6 +25,7 @@
 #define NGX_MCP_SESSION_CLIENT_PARTS      2
 
 
+static void ngx_mcp_session_client_asks(ngx_mcp_session_t *s);
 static ngx_int_t ngx_mcp_session_client_alloc(ngx_mcp_session_t *s);
 static void ngx_mcp_session_client_remember(ngx_mcp_session_t *s);
 static void ngx_mcp_session_client_parts(ngx_mcp_session_t *s,
@@ -51,6 +54,9 @@ ngx_mcp_session_client_told(ngx_mcp_session_t *s, ngx_str_t *params)
     }
 
     *s->client = client;
+
+    ngx_mcp_session_client_asks(s);
+    ngx_mcp_registry_asks(s);
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "mcp session %*s client: \"%*s\"",
@@ -92,7 +98,20 @@ ngx_mcp_session_client_again(ngx_mcp_session_t *s)
         ngx_memcpy(client->name, name.data, name.len);
     }
 
+    ngx_mcp_session_client_asks(s);
     ngx_mcp_session_client_vars(s);
+}
+
+
+static void
+ngx_mcp_session_client_asks(ngx_mcp_session_t *s)
+{
+    ngx_str_t  version;
+
+    version.data = s->client->version;
+    version.len = s->client->version_len;
+
+    s->sink.asks = ngx_mcp_client_asks(s->client->capabilities, &version);
 }
 
 

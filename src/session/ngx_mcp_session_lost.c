@@ -25,6 +25,7 @@
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_leftovers.h"
+#include "ngx_mcp_question.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_unregister.h"
@@ -248,6 +249,8 @@ ngx_mcp_session_lost_forget(ngx_mcp_session_t *s)
     s->lost = 0;
     s->sink.open = 0;
 
+    ngx_mcp_question_end_session(s, "The client has left");
+
     ngx_mcp_timer_del(&s->grace);
     ngx_queue_remove(&s->lost_queue);
 
@@ -321,6 +324,8 @@ ngx_mcp_session_lost_adopt(ngx_mcp_session_t *from, ngx_mcp_session_t *to)
         ngx_mcp_stream_send(to->stream,
                             ngx_queue_data(q, ngx_mcp_event_t, queue));
     }
+
+    ngx_mcp_question_again(to);
 
     /* there was no memory for an answer: the client must not wait for it */
 

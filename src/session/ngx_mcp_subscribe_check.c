@@ -443,16 +443,20 @@ ngx_mcp_subscribe_check_send(ngx_mcp_subscribe_check_t *check)
 void
 ngx_mcp_subscribe_check_stop(void)
 {
-    ngx_queue_t                *q;
+    ngx_queue_t                *q, *next;
     ngx_mcp_subscribe_check_t  *check;
 
-    while (!ngx_queue_empty(&ngx_mcp_subscribe_check_waiting)) {
-        q = ngx_queue_head(&ngx_mcp_subscribe_check_waiting);
-        ngx_queue_remove(q);
+    for (q = ngx_queue_head(&ngx_mcp_subscribe_check_waiting);
+         q != ngx_queue_sentinel(&ngx_mcp_subscribe_check_waiting);
+         q = next)
+    {
+        next = ngx_queue_next(q);
 
         ngx_mcp_subscribe_check_n--;
         ngx_free(ngx_queue_data(q, ngx_mcp_subscribe_check_t, queue));
     }
+
+    ngx_queue_init(&ngx_mcp_subscribe_check_waiting);
 
     for (q = ngx_queue_head(&ngx_mcp_subscribe_check_running);
          q != ngx_queue_sentinel(&ngx_mcp_subscribe_check_running);

@@ -14,6 +14,7 @@
 #include "ngx_mcp_leftovers.h"
 #include "ngx_mcp_outcome.h"
 #include "ngx_mcp_place_queue.h"
+#include "ngx_mcp_question.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_credential.h"
 #include "ngx_mcp_task_call.h"
@@ -97,6 +98,9 @@ ngx_mcp_task_detach(ngx_mcp_sink_t *sink)
         ngx_queue_remove(q);
 
         task = ngx_queue_data(q, ngx_mcp_task_t, siblings);
+
+        ngx_mcp_question_end(task, "The client has left");
+
         task->sink = NULL;
 
         ngx_mcp_progress_stop(task);
@@ -298,6 +302,7 @@ ngx_mcp_task_done(ngx_mcp_call_t *call)
     s->ncalls--;
     ngx_mcp_workers_calls(-1);
 
+    ngx_mcp_question_end(task, "The call has ended");
     ngx_mcp_task_quiet(task);
 
     if (!ngx_mcp_task_unknown(task)) {
@@ -335,6 +340,7 @@ ngx_mcp_task_cancel(ngx_mcp_task_t *task)
                    (size_t) NGX_MCP_HASH_LEN, task->session->sid.hash,
                    task->call != NULL);
 
+    ngx_mcp_question_end(task, "The call was cancelled");
     ngx_mcp_task_quiet(task);
 
     task->cancelled = 1;

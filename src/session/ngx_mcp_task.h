@@ -40,6 +40,14 @@ struct ngx_mcp_task_s {
 
     ngx_mcp_call_id_t             call_id;     /* by which Frappe knows it */
     ngx_mcp_barrier_t             barrier;     /* before the answer */
+    /* see session/ngx_mcp_question.c */
+
+    ngx_mcp_question_t           *questions;   /* open ones, or NULL */
+    ngx_msec_t                    asked;       /* how long its clock has stood
+                                                  still before these, */
+    ngx_msec_t                    asked_at;    /* since when it does, */
+    ngx_msec_t                    deferred;    /* and for how long it may */
+
     ngx_mcp_progress_t            progress;
     ngx_msec_t                    accepted;    /* when it was created */
 

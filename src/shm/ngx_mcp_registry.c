@@ -100,6 +100,10 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
 
     record->replaces = old ? old->replaces : 0;
 
+    if (old && s->sink.asks == 0) {
+        s->sink.asks = old->asks;
+    }
+
     if (old && s->streamable) {
 
         /* a new stream of a session that was used counts as used */
@@ -163,6 +167,7 @@ ngx_mcp_registry_link_locked(ngx_mcp_zone_t *zone,
 
     ngx_memcpy(record->credential, s->credential.digest, NGX_MCP_DIGEST_LEN);
     record->streamable = s->streamable;
+    record->asks = s->sink.asks;
 
     /* not 0 if the session was registered before recovery */
 
@@ -263,6 +268,28 @@ ngx_mcp_registry_unlink_user_locked(ngx_mcp_zone_t *zone,
     }
 
     ngx_mcp_registry_free_user_locked(zone, user);
+}
+
+
+void
+ngx_mcp_registry_asks(ngx_mcp_session_t *s)
+{
+    ngx_mcp_zone_t            *zone;
+    ngx_mcp_session_record_t  *record;
+
+    zone = ngx_mcp_zone();
+
+    ngx_mcp_zone_lock(zone);
+
+    /* recovery may have taken it */
+
+    record = s->record;
+
+    if (record) {
+        record->asks = s->sink.asks;
+    }
+
+    ngx_mcp_zone_unlock(zone);
 }
 
 

@@ -23,7 +23,8 @@
 /*
  * Registers a session of this worker and sets s->record.  A legacy session of
  * the same id is replaced, its tombstone is removed.  Of the streams of a
- * session of Streamable HTTP the oldest is replaced if there are too many.  If
+ * session of Streamable HTTP the oldest is replaced if there are too many.  A
+ * legacy session without s->sink.asks inherits that of the earlier one.  If
  * the user with the key "user"
  * (NGX_MCP_DIGEST_LEN bytes) has "max" sessions, one that may be ended is
  * evicted.  Returns
@@ -37,6 +38,12 @@
 
 ngx_int_t ngx_mcp_registry_enter(ngx_mcp_session_t *s, u_char *user,
     ngx_uint_t max);
+
+/*
+ * Notes s->sink.asks in the record of the session, for the next one of its id.
+ */
+
+void ngx_mcp_registry_asks(ngx_mcp_session_t *s);
 
 /*
  * Checks whether the user may have one more session.  Returns NGX_OK or

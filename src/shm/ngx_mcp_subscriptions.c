@@ -397,7 +397,7 @@ ngx_mcp_subscriptions_grow_locked(ngx_mcp_zone_t *zone,
     record->uris = uris;
     record->room = room;
 
-    ngx_mcp_subscriptions_record_count_locked(zone, record, size);
+    ngx_mcp_subscriptions_record_count_locked(zone, record, (ssize_t) size);
 
     return NGX_OK;
 }

@@ -87,7 +87,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                 (value[1].len + 1) * sizeof(model_server_t));
         ngx_memzero(m->servers, (value[1].len + 1) * sizeof(model_server_t));
 
-        rc = ngx_mcp_redis_conf_read(&cf, &rcf);
+        rc = ngx_mcp_redis_conf_read(&cf, &rcf, 0);
 
         if (model_read(&cf, m)) {
             fuzz_check(rc == NGX_OK, "what the model accepts is accepted");

@@ -4,7 +4,8 @@
  *
  * SSE events: blocks of memory and their framing (HTML standard, 9.2).
  *
- * An event is owned by the one that holds the pointer.
+ * An event is owned by the one that holds the pointer; several can share the
+ * bytes of one.
  *
  * Blocks of large events are kept and used again: malloc() would give them back
  * to the system, and each page of the next one would be a page fault.
@@ -97,8 +98,32 @@ ngx_mcp_event_alloc(size_t size, ngx_log_t *log)
 
     ev->pos = p;
     ev->last = p;
+    ev->shared = NULL;
+    ev->nshares = 0;
 
     return ev;
+}
+
+
+ngx_mcp_event_t *
+ngx_mcp_event_share(ngx_mcp_event_t *ev, ngx_log_t *log)
+{
+    ngx_mcp_event_t  *share;
+
+    share = ngx_alloc(sizeof(ngx_mcp_event_t), log);
+    if (share == NULL) {
+        return NULL;
+    }
+
+    ev = ev->shared ? ev->shared : ev;
+    ev->nshares++;
+
+    *share = *ev;
+
+    share->shared = ev;
+    share->nshares = 0;
+
+    return share;
 }
 
 
@@ -140,8 +165,22 @@ ngx_mcp_event_kept(size_t size)
 void
 ngx_mcp_event_free(ngx_mcp_event_t *ev)
 {
-    size_t        room;
-    ngx_queue_t  *q, *prev;
+    size_t            room;
+    ngx_queue_t      *q, *prev;
+    ngx_mcp_event_t  *share;
+
+    if (ev->shared) {
+        share = ev;
+        ev = share->shared;
+        ngx_free(share);
+    }
+
+    /* who has the bytes does not matter: the last one frees them */
+
+    if (ev->nshares) {
+        ev->nshares--;
+        return;
+    }
 
     room = ev->end - ngx_mcp_event_room(ev);
 

@@ -25,10 +25,15 @@
 typedef struct ngx_mcp_event_s  ngx_mcp_event_t;
 
 struct ngx_mcp_event_s {
-    ngx_queue_t   queue;
-    u_char       *pos;
-    u_char       *last;
-    u_char       *end;         /* of the room for data */
+    ngx_queue_t       queue;
+    u_char           *pos;
+    u_char           *last;
+    u_char           *end;     /* of the room for data */
+
+    /* see ngx_mcp_event_share() */
+
+    ngx_mcp_event_t  *shared;  /* which has the bytes; NULL: this one has */
+    ngx_uint_t        nshares; /* of its bytes */
 };
 
 
@@ -51,6 +56,14 @@ ngx_mcp_event_t *ngx_mcp_event_alloc(size_t size, ngx_log_t *log);
  */
 
 void ngx_mcp_event_free(ngx_mcp_event_t *ev);
+
+/*
+ * Returns another event with the bytes of a framed one, which are not copied
+ * and must not be changed any more, or NULL if memory is short.  Both are owned
+ * and freed as all events; the bytes are freed with the last.
+ */
+
+ngx_mcp_event_t *ngx_mcp_event_share(ngx_mcp_event_t *ev, ngx_log_t *log);
 
 /*
  * Puts the frame of a "message" event around [pos, last), which must be one

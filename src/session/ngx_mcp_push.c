@@ -12,6 +12,7 @@
 #include "ngx_mcp_call_id.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_push_call.h"
+#include "ngx_mcp_push_session.h"
 #include "ngx_mcp_pushed_address.h"
 #include "ngx_mcp_question.h"
 #include "ngx_mcp_zone.h"
@@ -25,7 +26,7 @@
 static void ngx_mcp_push_published(ngx_str_t *bytes);
 static ngx_uint_t ngx_mcp_push_is_own(ngx_mcp_pushed_address_t *to);
 static ngx_uint_t ngx_mcp_push_is_listed(ngx_mcp_pushed_address_t *to);
-static void ngx_mcp_push_parse(ngx_pool_t *pool, ngx_str_t *bytes);
+static ngx_int_t ngx_mcp_push_parse(ngx_pool_t *pool, ngx_str_t *bytes);
 static void ngx_mcp_push_to_call(ngx_mcp_pushed_t *pushed);
 static void ngx_mcp_push_other_site(ngx_mcp_task_t *task,
     ngx_mcp_pushed_t *pushed);
@@ -51,6 +52,10 @@ ngx_mcp_push_init(ngx_cycle_t *cycle)
 
     ngx_mcp_call_id_init();
 
+    if (ngx_mcp_push_session_init() != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_mcp_events_init(&ngx_mcp_push_user, cycle->log);
 }
 
@@ -73,9 +78,9 @@ ngx_mcp_push_published(ngx_str_t *bytes)
         return;
     }
 
-    ngx_mcp_push_parse(pool, bytes);
-
-    ngx_destroy_pool(pool);
+    if (ngx_mcp_push_parse(pool, bytes) != NGX_DONE) {
+        ngx_destroy_pool(pool);
+    }
 }
 
 
@@ -98,42 +103,57 @@ ngx_mcp_push_is_own(ngx_mcp_pushed_address_t *to)
 static ngx_uint_t
 ngx_mcp_push_is_listed(ngx_mcp_pushed_address_t *to)
 {
-    return 0;
+    return ngx_mcp_push_session_has(&to->site,
+                                    to->user.data ? &to->user : NULL);
 }
 
 
-static void
+/*
+ * Returns NGX_DONE if the pool was passed on with a copy of the message.
+ */
+
+static ngx_int_t
 ngx_mcp_push_parse(ngx_pool_t *pool, ngx_str_t *bytes)
 {
     ngx_int_t         rc;
+    ngx_str_t         copy;
     ngx_mcp_pushed_t  pushed;
+
+    copy.len = bytes->len;
+    copy.data = ngx_pstrdup(pool, bytes);
+
+    if (copy.data == NULL) {
+        return NGX_ERROR;
+    }
 
     ngx_memzero(&pushed, sizeof(ngx_mcp_pushed_t));
 
-    rc = ngx_mcp_pushed_parse(pool, bytes, &pushed);
+    rc = ngx_mcp_pushed_parse(pool, &copy, &pushed);
 
     if (rc == NGX_DECLINED) {
         ngx_mcp_push_drop(NGX_MCP_COUNT_EVENTS_MALFORMED, &pushed.to,
                           "it is malformed");
-        return;
+        return rc;
     }
 
     if (rc == NGX_ABORT) {
         ngx_mcp_push_drop(NGX_MCP_COUNT_EVENTS_METHOD, &pushed.to,
                           "its method may not be published");
-        return;
+        return rc;
     }
 
     if (rc != NGX_OK || !ngx_mcp_push_is_own(&pushed.to)) {
-        return;
+        return rc;
     }
 
     if (pushed.to.call.data) {
         ngx_mcp_push_to_call(&pushed);
-        return;
+        return NGX_OK;
     }
 
-    /* ngx_mcp_push_session(&pushed) */
+    ngx_mcp_push_session(pool, &pushed);
+
+    return NGX_DONE;
 }
 
 

@@ -8,6 +8,7 @@
 #include "ngx_mcp_push_call.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_log_level.h"
+#include "ngx_mcp_push_event.h"
 #include "ngx_mcp_subscriptions.h"
 
 
@@ -21,10 +22,6 @@ static ngx_uint_t ngx_mcp_push_call_wants(ngx_mcp_task_t *task,
     ngx_uint_t level);
 static ngx_int_t ngx_mcp_push_call_raw(ngx_mcp_task_t *task,
     ngx_mcp_pushed_t *pushed);
-
-
-static ngx_str_t  ngx_mcp_push_call_head =
-    ngx_string("{\"jsonrpc\":\"2.0\",\"method\":");
 
 
 void
@@ -125,40 +122,15 @@ ngx_mcp_push_call_wants(ngx_mcp_task_t *task, ngx_uint_t level)
 static ngx_int_t
 ngx_mcp_push_call_raw(ngx_mcp_task_t *task, ngx_mcp_pushed_t *pushed)
 {
-    size_t            size;
     ngx_int_t         rc;
     ngx_mcp_event_t  *ev;
 
-    size = ngx_mcp_push_call_head.len + pushed->raw_method.len
-           + sizeof(",\"params\":{\"uri\":}}") - 1
-           + pushed->params.len;
-
-    rc = ngx_mcp_task_room(task, size);
+    rc = ngx_mcp_task_room(task, ngx_mcp_push_event_size(pushed));
     if (rc != NGX_OK) {
         return rc;
     }
 
-    ev = ngx_mcp_event_alloc(size, ngx_cycle->log);
-    if (ev == NULL) {
-        return NGX_ERROR;
-    }
-
-    ev->last = ngx_sprintf(ev->last, "%V%V", &ngx_mcp_push_call_head,
-                           &pushed->raw_method);
-
-    /* who has subscribed hears which resource has changed, and nothing else */
-
-    if (pushed->method == NGX_MCP_PUSHED_UPDATED) {
-        ev->last = ngx_sprintf(ev->last, ",\"params\":{\"uri\":%V}",
-                               &pushed->raw_uri);
-
-    } else if (pushed->params.data) {
-        ev->last = ngx_sprintf(ev->last, ",\"params\":%V", &pushed->params);
-    }
-
-    *ev->last++ = '}';
-
-    ev = ngx_mcp_event_frame(ev, ngx_cycle->log);
+    ev = ngx_mcp_push_event(pushed);
     if (ev == NULL) {
         return NGX_ERROR;
     }

@@ -12,6 +12,7 @@
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_push_session.h"
 #include "ngx_mcp_question.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session_client.h"
@@ -214,6 +215,10 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
     rc = ngx_mcp_session_user(&s->site, &s->user, digest);
 
     if (rc == NGX_OK) {
+        rc = ngx_mcp_push_session_enter(s);
+    }
+
+    if (rc == NGX_OK) {
         rc = ngx_mcp_bus_register(s, digest, s->conf->max_sessions);
     }
 
@@ -240,6 +245,7 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
                        (size_t) NGX_MCP_HASH_LEN, s->sid.hash, rc);
 
         s->open = 0;
+        ngx_mcp_push_session_leave(s);
         ngx_mcp_bus_unregister(s, 0, NULL, 0);
         ngx_post_event(&s->event, &ngx_posted_events);
         return rc;
@@ -518,6 +524,7 @@ ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason)
     s->open = 0;
 
     ngx_mcp_session_timers_stop_session(s);
+    ngx_mcp_push_session_leave(s);
 
     ngx_mcp_session_end_log(s, reason);
 
@@ -558,6 +565,7 @@ ngx_mcp_session_free(ngx_mcp_session_t *s)
                    (size_t) NGX_MCP_HASH_LEN, s->sid.hash);
 
     ngx_mcp_timer_del(&s->grace);
+    ngx_mcp_push_session_leave(s);
 
     if (s->event.posted) {
         ngx_delete_posted_event(&s->event);

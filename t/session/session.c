@@ -20,8 +20,10 @@
 
 #define OTHER_COMMANDS
 #include "../shm/shm.c"
+#include "ngx_mcp_barrier.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_call.h"
+#include "ngx_mcp_call_id.h"
 #include "ngx_mcp_call_log.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_header.h"
@@ -300,6 +302,27 @@ ngx_mcp_remote_subscriptions_add(u_char *key, u_char *user, time_t expires,
     u_char *uri)
 {
     happens(" noted:%.16s", (char *) uri);
+}
+
+
+/* without mcp_sse_events */
+
+ngx_uint_t
+ngx_mcp_events_used(void)
+{
+    return 0;
+}
+
+
+void
+ngx_mcp_call_id_leave(ngx_mcp_call_id_t *id)
+{
+}
+
+
+void
+ngx_mcp_barrier_cancel(ngx_mcp_barrier_t *barrier)
+{
 }
 
 

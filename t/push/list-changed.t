@@ -1,0 +1,145 @@
+# That lists have changed: a session is told at a random time, and once a second
+# at most.  docs/PROTOCOL.md 16.34, 16.35.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use MCPTest;
+use MCPTest::Conn qw(now run_until sleep_for);
+use MCPTest::HTTP;
+use MCPTest::Metrics qw(moves);
+use MCPTest::Push;
+use Test::More;
+
+MCPTest::Redis::need();
+
+my @KINDS = qw(tools prompts resources);
+
+my $redis = start_redis();
+my $nginx = start_push(push => $redis, workers => 2, mcp => '');
+
+
+sub changed {
+    my ($kind, %to) = @_;
+
+    return publish($redis, { %to, method => "notifications/$kind/list_changed",
+        params => { _meta => { a => 1 } } });
+}
+
+
+sub told {
+    my ($stream, $kind) = @_;
+
+    return grep { $_->{data} =~ m{"notifications/$kind/list_changed"} }
+        $stream->messages;
+}
+
+
+# ---- whom, and what
+
+{
+    my $alice = open_stream($nginx);
+    my $bob   = open_stream($nginx, auth => MCPTest::credential('bob'));
+
+    moves($nginx, 'each session that is told counts', {
+        'events delivered' => 4 }, sub {
+        changed($_) for qw(tools resources);
+        run_until(sub { $alice->messages == 2 && $bob->messages == 2 });
+    });
+
+    for my $stream ($alice, $bob) {
+        is_deeply([ sort map { $_->{data} } $stream->messages ], [ map {
+            qq({"jsonrpc":"2.0","method":"notifications/$_/list_changed"})
+        } qw(resources tools) ], 'all sessions of the site are told');
+    }
+
+    changed('prompts', user => MCPTest::Frappe::user('bob'));
+    ok(run_until(sub { told($bob, 'prompts') }), 'and those of a user');
+    is(scalar told($alice, 'prompts'), 0, 'not those of another one');
+
+    $_->close for $alice, $bob;
+}
+
+# ---- not all at once
+
+{
+    my @streams = open_streams($nginx, 40);
+    my $times   = sub { sort { $a <=> $b }
+        map { map { $_->{time} } told($_, 'tools') } @streams };
+
+    changed('tools');
+    ok(run_until(sub { @{[ $times->() ]} == @streams }), 'all are told of a change');
+
+    my @times = $times->();
+
+    # 40 of 500 ms: in none of 10,000 draws less than a quarter
+
+    cmp_ok($times[-1] - $times[0], '>', 0.12, 'but not all at once');
+    $_->close for @streams;
+}
+
+# ---- once a second
+
+{
+    my $stream = open_stream($nginx);
+    my $stop   = now() + 3.2;
+
+    while (now() < $stop) {
+        changed($_) for @KINDS;
+        sleep_for(0.01);
+    }
+
+    for my $kind (@KINDS) {
+        my @times = map { $_->{time} } told($stream, $kind);
+
+        cmp_ok(scalar @times, '>', 1, "$kind: told again");
+        cmp_ok($times[$_] - $times[ $_ - 1 ], '>', 0.9,
+            "$kind: not within a second") for 1 .. $#times;
+    }
+
+    my $n = told($stream, 'tools');
+
+    changed('tools');
+    ok(run_until(sub { told($stream, 'tools') > $n }),
+        'the last change is told, too');
+    $stream->close;
+}
+
+# ---- a client that does not read
+
+{
+    my $slow_nginx = start_push(push => $redis, mcp => '', workers => 1,
+        config => sub {
+            my $text = $_[0]->template;
+
+            $text =~ s/(listen 127\.0\.0\.1:\d+)/$1 sndbuf=16k/;
+
+            return $text;
+        }, stream => 'mcp_sse_queue 100k;');
+    my $slow  = open_stream($slow_nginx, rcvbuf => 4096);
+    my $reads = open_stream($slow_nginx);
+
+    $slow->pause;
+
+    for my $n (1 .. 60) {
+        publish($redis, { method => 'notifications/message', params => {
+            level => 'info', data => 'x' x 10_000 } });
+        run_until(sub { $reads->messages == $n });
+    }
+
+    changed('tools');
+    ok(run_until(sub { told($reads, 'tools') }), 'others are told');
+
+    # it would have been told within half a second, too
+
+    sleep_for(0.8);
+    $slow->resume;
+    ok(run_until(sub { told($slow, 'tools') }),
+        'a client that did not read is told when it does');
+
+    $slow_nginx->allow(qr/that Frappe has published is dropped/);
+    $_->close for $slow, $reads;
+}
+
+finish();

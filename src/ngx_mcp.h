@@ -489,6 +489,8 @@ struct ngx_mcp_session_s {
     unsigned                         waits:1;     /* for the replaced one */
     unsigned                         lost:1;      /* the stream may come back */
     unsigned                         kept_failed:1; /* an answer is missing */
+    unsigned                         changed:3;   /* lists, while it was lost:
+                                                     list_changed.c */
 };
 
 

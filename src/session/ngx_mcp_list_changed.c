@@ -8,18 +8,21 @@
  * One message of Frappe must not make all clients of a site ask in the same
  * moment, so that each session is told at a random time.  Many messages must
  * not make a client ask for each, so that it is told once a second at most.
+ *
+ * A client whose stream was lost would not ask for what has changed meanwhile:
+ * that is noted in the tombstone of its session, so that the new stream gets to
+ * know it, at whichever worker.
  */
 
 #include "ngx_mcp_list_changed.h"
+#include "ngx_mcp_tombstones.h"
 
 
 #define NGX_MCP_LIST_CHANGED_SPREAD_MS    500
 #define NGX_MCP_LIST_CHANGED_INTERVAL_MS  1000
 
-#define ngx_mcp_list_changed_bit(method)                                      \
-    ((ngx_uint_t) 1 << ((method) - NGX_MCP_PUSHED_TOOLS))
 
-
+static ngx_msec_t ngx_mcp_list_changed_delay(ngx_mcp_receiver_t *r);
 static void ngx_mcp_list_changed_handler(void *data);
 static ngx_int_t ngx_mcp_list_changed_tell(ngx_mcp_session_t *s,
     ngx_uint_t method);
@@ -33,28 +36,36 @@ static ngx_str_t  ngx_mcp_list_changed_methods[] = {
 
 
 void
-ngx_mcp_list_changed(ngx_mcp_receiver_t *r, ngx_uint_t method)
+ngx_mcp_list_changed(ngx_mcp_receiver_t *r, ngx_uint_t bits)
 {
-    ngx_msec_t      delay;
-    ngx_msec_int_t  left;
-
-    r->changed |= ngx_mcp_list_changed_bit(method);
-
-    if (r->timer.set) {
+    if (r->session == NULL) {
+        ngx_mcp_tombstones_changed(r->key, r->tombstone, bits);
         return;
     }
 
-    delay = ngx_random() % (NGX_MCP_LIST_CHANGED_SPREAD_MS + 1);
+    r->changed |= bits;
 
-    if (r->told) {
-        left = r->told + NGX_MCP_LIST_CHANGED_INTERVAL_MS - ngx_current_msec;
-        left = ngx_min(left, NGX_MCP_LIST_CHANGED_INTERVAL_MS);
-        delay = ngx_max((ngx_msec_int_t) delay, left);
+    if (!r->timer.set) {
+        r->timer.handler = ngx_mcp_list_changed_handler;
+        r->timer.data = r;
+        ngx_mcp_timer_set(&r->timer, ngx_mcp_list_changed_delay(r));
+    }
+}
+
+
+static ngx_msec_t
+ngx_mcp_list_changed_delay(ngx_mcp_receiver_t *r)
+{
+    ngx_msec_t  delay, ago;
+
+    delay = ngx_random() % (NGX_MCP_LIST_CHANGED_SPREAD_MS + 1);
+    ago = ngx_current_msec - r->told;
+
+    if (r->told && ago < NGX_MCP_LIST_CHANGED_INTERVAL_MS) {
+        delay = ngx_max(delay, NGX_MCP_LIST_CHANGED_INTERVAL_MS - ago);
     }
 
-    r->timer.handler = ngx_mcp_list_changed_handler;
-    r->timer.data = r;
-    ngx_mcp_timer_set(&r->timer, delay);
+    return delay;
 }
 
 
@@ -67,6 +78,17 @@ ngx_mcp_list_changed_handler(void *data)
 {
     ngx_mcp_receiver_t  *r = data;
 
+    ngx_mcp_list_changed_now(r);
+
+    if (r->changed) {
+        ngx_mcp_timer_set(&r->timer, NGX_MCP_LIST_CHANGED_INTERVAL_MS);
+    }
+}
+
+
+void
+ngx_mcp_list_changed_now(ngx_mcp_receiver_t *r)
+{
     ngx_uint_t  method;
 
     for (method = NGX_MCP_PUSHED_TOOLS;
@@ -79,10 +101,6 @@ ngx_mcp_list_changed_handler(void *data)
             r->changed &= ~ngx_mcp_list_changed_bit(method);
             r->told = ngx_current_msec;
         }
-    }
-
-    if (r->changed) {
-        ngx_mcp_timer_set(&r->timer, NGX_MCP_LIST_CHANGED_INTERVAL_MS);
     }
 }
 
@@ -105,12 +123,4 @@ ngx_mcp_list_changed_tell(ngx_mcp_session_t *s, ngx_uint_t method)
     }
 
     return ngx_mcp_push_event_send(s, &pushed, NULL);
-}
-
-
-void
-ngx_mcp_list_changed_stop(ngx_mcp_receiver_t *r)
-{
-    ngx_mcp_timer_del(&r->timer);
-    r->changed = 0;
 }

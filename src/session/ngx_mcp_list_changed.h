@@ -15,17 +15,26 @@
 
 
 /*
- * A list has changed; "method" is one of NGX_MCP_PUSHED_TOOLS, ..._PROMPTS,
- * ..._RESOURCES.  The session is told later, from a timer.
+ * The bit of a kind, one of NGX_MCP_PUSHED_TOOLS, ..._PROMPTS, ..._RESOURCES.
  */
 
-void ngx_mcp_list_changed(ngx_mcp_receiver_t *r, ngx_uint_t method);
+#define ngx_mcp_list_changed_bit(method)                                      \
+    ((ngx_uint_t) 1 << ((method) - NGX_MCP_PUSHED_TOOLS))
+
 
 /*
- * The session is told no more.
+ * Lists have changed, "bits" says which.  The session is told later, from a
+ * timer.  If its stream was lost, they are noted in the zone for the stream
+ * that takes it over.
  */
 
-void ngx_mcp_list_changed_stop(ngx_mcp_receiver_t *r);
+void ngx_mcp_list_changed(ngx_mcp_receiver_t *r, ngx_uint_t bits);
+
+/*
+ * The session is told at once what it was not told yet: its stream ends.
+ */
+
+void ngx_mcp_list_changed_now(ngx_mcp_receiver_t *r);
 
 
 #endif /* _NGX_MCP_LIST_CHANGED_H_INCLUDED_ */

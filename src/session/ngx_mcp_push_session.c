@@ -31,6 +31,10 @@
 #define NGX_MCP_PUSH_SESSION_MAX      1024                  /* messages */
 #define NGX_MCP_PUSH_SESSION_MAX_LEN  (16 * 1024 * 1024)    /* bytes */
 
+/* sessions of a worker whose streams were lost: of more, changes are dropped */
+
+#define NGX_MCP_PUSH_SESSION_LOST     16384
+
 
 /* a message on its way; in its own pool */
 
@@ -46,14 +50,19 @@ typedef struct {
 } ngx_mcp_push_walk_t;
 
 
+static void ngx_mcp_push_session_lost(ngx_mcp_receiver_t *r);
+static void ngx_mcp_push_session_expired(void *data);
+static void ngx_mcp_push_session_free(ngx_mcp_receiver_t *r);
 static ngx_mcp_push_walk_t *ngx_mcp_push_session_walk(ngx_pool_t *pool,
     ngx_mcp_pushed_t *pushed);
 static void ngx_mcp_push_session_event(ngx_event_t *ev);
 static void ngx_mcp_push_session_turn(void);
 static void ngx_mcp_push_session_start(ngx_mcp_push_walk_t *walk);
 static void ngx_mcp_push_session_done(ngx_mcp_push_walk_t *walk);
+static ngx_mcp_receiver_t *ngx_mcp_push_session_next(
+    ngx_mcp_push_walk_t *walk);
 static void ngx_mcp_push_session_to(ngx_mcp_push_walk_t *walk,
-    ngx_mcp_session_t *s);
+    ngx_mcp_receiver_t *r);
 static void ngx_mcp_push_session_updated(ngx_mcp_session_t *s,
     ngx_str_t *raw_uri);
 static void ngx_mcp_push_session_send(ngx_mcp_session_t *s,
@@ -64,6 +73,8 @@ static ngx_queue_t   ngx_mcp_push_walks;
 static ngx_uint_t    ngx_mcp_push_nwalks;
 static size_t        ngx_mcp_push_walks_size;
 static ngx_event_t   ngx_mcp_push_walks_event;
+
+static ngx_uint_t    ngx_mcp_push_session_nlost;
 
 /* sessions that have got a message at that time */
 
@@ -93,9 +104,7 @@ ngx_mcp_push_session_enter(ngx_mcp_session_t *s)
 void
 ngx_mcp_push_session_leave(ngx_mcp_session_t *s)
 {
-    ngx_queue_t          *q;
-    ngx_mcp_receiver_t   *r;
-    ngx_mcp_push_walk_t  *walk;
+    ngx_mcp_receiver_t  *r;
 
     r = s->receiver;
 
@@ -103,21 +112,70 @@ ngx_mcp_push_session_leave(ngx_mcp_session_t *s)
         return;
     }
 
-    ngx_mcp_list_changed_stop(r);
+    s->receiver = NULL;
 
-    /* the others have not started */
+    ngx_mcp_timer_del(&r->timer);
+
+    if (s->tombstone && ngx_mcp_push_session_nlost < NGX_MCP_PUSH_SESSION_LOST)
+    {
+        ngx_mcp_push_session_lost(r);
+        return;
+    }
+
+    ngx_mcp_push_session_free(r);
+}
+
+
+static void
+ngx_mcp_push_session_lost(ngx_mcp_receiver_t *r)
+{
+    ngx_mcp_session_t  *s;
+
+    s = r->session;
+
+    r->session = NULL;
+    r->tombstone = s->tombstone;
+    ngx_memcpy(r->key, s->sid.key, NGX_MCP_DIGEST_LEN);
+
+    r->timer.handler = ngx_mcp_push_session_expired;
+    r->timer.data = r;
+    ngx_mcp_timer_set(&r->timer, s->conf->grace);
+
+    ngx_mcp_push_session_nlost++;
+
+    if (r->changed) {
+        ngx_mcp_list_changed(r, r->changed);
+    }
+}
+
+
+static void
+ngx_mcp_push_session_expired(void *data)
+{
+    ngx_mcp_push_session_nlost--;
+
+    ngx_mcp_push_session_free(data);
+}
+
+
+static void
+ngx_mcp_push_session_free(ngx_mcp_receiver_t *r)
+{
+    ngx_queue_t          *q;
+    ngx_mcp_push_walk_t  *walk;
+
+    /* the other messages have not started */
 
     if (!ngx_queue_empty(&ngx_mcp_push_walks)) {
         q = ngx_queue_head(&ngx_mcp_push_walks);
         walk = ngx_queue_data(q, ngx_mcp_push_walk_t, queue);
 
         if (walk->next == r) {
-            walk->next = ngx_mcp_receivers_next(r,
-                                             walk->pushed.to.user.data != NULL);
+            walk->next = ngx_mcp_push_session_next(walk);
         }
     }
 
-    ngx_mcp_receivers_leave(s);
+    ngx_mcp_receivers_leave(r);
 }
 
 
@@ -236,10 +294,9 @@ ngx_mcp_push_session_turn(void)
 
         ngx_mcp_push_session_n++;
 
-        walk->next = ngx_mcp_receivers_next(r,
-                                            walk->pushed.to.user.data != NULL);
+        walk->next = ngx_mcp_push_session_next(walk);
 
-        ngx_mcp_push_session_to(walk, r->session);
+        ngx_mcp_push_session_to(walk, r);
     }
 }
 
@@ -253,6 +310,14 @@ ngx_mcp_push_session_start(ngx_mcp_push_walk_t *walk)
 
     walk->next = ngx_mcp_receivers_find(&to->site,
                                         to->user.data ? &to->user : NULL);
+}
+
+
+static ngx_mcp_receiver_t *
+ngx_mcp_push_session_next(ngx_mcp_push_walk_t *walk)
+{
+    return ngx_mcp_receivers_next(walk->next,
+                                  walk->pushed.to.user.data != NULL);
 }
 
 
@@ -285,39 +350,41 @@ ngx_mcp_push_session_done(ngx_mcp_push_walk_t *walk)
 
 
 static void
-ngx_mcp_push_session_to(ngx_mcp_push_walk_t *walk, ngx_mcp_session_t *s)
+ngx_mcp_push_session_to(ngx_mcp_push_walk_t *walk, ngx_mcp_receiver_t *r)
 {
-    ngx_mcp_pushed_t  *pushed;
+    ngx_mcp_pushed_t   *pushed;
+    ngx_mcp_session_t  *s;
 
+    s = r->session;
     pushed = &walk->pushed;
 
-    if (!ngx_mcp_push_event_receives(s, pushed)) {
+    if (s && !ngx_mcp_push_event_receives(s, pushed)) {
         return;
     }
 
-    switch (pushed->method) {
-
-    case NGX_MCP_PUSHED_MESSAGE:
-
-        if (!ngx_mcp_subscriptions_wants(s->sid.key, walk->level)) {
-            return;
-        }
-
-        break;
-
-    case NGX_MCP_PUSHED_TOOLS:
-    case NGX_MCP_PUSHED_PROMPTS:
-    case NGX_MCP_PUSHED_RESOURCES:
-        ngx_mcp_list_changed(s->receiver, pushed->method);
+    if (pushed->method >= NGX_MCP_PUSHED_TOOLS
+        && pushed->method <= NGX_MCP_PUSHED_RESOURCES)
+    {
+        ngx_mcp_list_changed(r, ngx_mcp_list_changed_bit(pushed->method));
         return;
+    }
 
-    case NGX_MCP_PUSHED_UPDATED:
+    /* its stream was lost */
+
+    if (s == NULL) {
+        return;
+    }
+
+    if (pushed->method == NGX_MCP_PUSHED_UPDATED) {
         ngx_mcp_subscribe_updated(s, walk->uri, &pushed->raw_uri,
                                   ngx_mcp_push_session_updated);
         return;
+    }
 
-    default: /* NGX_MCP_PUSHED_COMPLETE */
-        break;
+    if (pushed->method == NGX_MCP_PUSHED_MESSAGE
+        && !ngx_mcp_subscriptions_wants(s->sid.key, walk->level))
+    {
+        return;
     }
 
     ngx_mcp_push_session_send(s, pushed, &walk->event);
@@ -353,7 +420,7 @@ ngx_mcp_push_session_send(ngx_mcp_session_t *s, ngx_mcp_pushed_t *pushed,
 
     /* the zone was locked, and recovery may have closed the session */
 
-    if (!s->open) {
+    if (s->stream == NULL) {
         return;
     }
 

@@ -21,7 +21,8 @@ ngx_int_t ngx_mcp_push_session_init(void);
 
 /*
  * A session opens a stream, and closes: in between it gets what is published
- * for its site and user.  Both do nothing without mcp_sse_events; the second
+ * for its site and user.  If it leaves a tombstone, changes of lists are noted
+ * there for mcp_sse_grace.  Both do nothing without mcp_sse_events; the second
  * may be called without the first.  Returns NGX_OK, or NGX_ERROR if memory is
  * short.
  */

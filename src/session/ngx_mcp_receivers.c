@@ -50,7 +50,7 @@ ngx_mcp_receivers_enter(ngx_mcp_session_t *s)
     ngx_mcp_receiver_t        *r;
     ngx_mcp_receivers_site_t  *site;
 
-    r = ngx_calloc(sizeof(ngx_mcp_receiver_t), ngx_cycle->log);
+    r = ngx_calloc(sizeof(ngx_mcp_receiver_t) + s->user.len, ngx_cycle->log);
     if (r == NULL) {
         return NGX_ERROR;
     }
@@ -68,6 +68,10 @@ ngx_mcp_receivers_enter(ngx_mcp_session_t *s)
 
     r->site = site;
     r->session = s;
+
+    r->user.len = s->user.len;
+    r->user.data = (u_char *) (r + 1);
+    ngx_memcpy(r->user.data, s->user.data, s->user.len);
 
     ngx_mcp_siphash(r->hash, ngx_mcp_receivers_key, &s->user);
 
@@ -133,15 +137,11 @@ ngx_mcp_receivers_add_site(ngx_str_t *name, u_char *hash)
 
 
 void
-ngx_mcp_receivers_leave(ngx_mcp_session_t *s)
+ngx_mcp_receivers_leave(ngx_mcp_receiver_t *r)
 {
-    ngx_mcp_receiver_t        *r;
     ngx_mcp_receivers_site_t  *site;
 
-    r = s->receiver;
     site = r->site;
-
-    s->receiver = NULL;
 
     ngx_rbtree_delete(&site->users, &r->node);
     ngx_queue_remove(&r->queue);
@@ -187,7 +187,7 @@ ngx_mcp_receivers_next(ngx_mcp_receiver_t *r, ngx_uint_t by_user)
         return ngx_mcp_receivers_of(
                    ngx_mcp_tree_next(&r->site->users, &r->node,
                                      offsetof(ngx_mcp_receiver_t, hash)),
-                   &r->session->user);
+                   &r->user);
     }
 
     if (&r->queue == ngx_queue_last(&r->site->receivers)) {
@@ -206,7 +206,6 @@ ngx_mcp_receivers_next(ngx_mcp_receiver_t *r, ngx_uint_t by_user)
 static ngx_mcp_receiver_t *
 ngx_mcp_receivers_of(ngx_rbtree_node_t *node, ngx_str_t *user)
 {
-    ngx_str_t           *own;
     ngx_mcp_receiver_t  *r;
 
     if (node == NULL) {
@@ -214,9 +213,8 @@ ngx_mcp_receivers_of(ngx_rbtree_node_t *node, ngx_str_t *user)
     }
 
     r = ngx_rbtree_data(node, ngx_mcp_receiver_t, node);
-    own = &r->session->user;
 
-    return (own->len == user->len
-            && ngx_memcmp(own->data, user->data, user->len) == 0)
+    return (r->user.len == user->len
+            && ngx_memcmp(r->user.data, user->data, user->len) == 0)
            ? r : NULL;
 }

@@ -26,20 +26,29 @@ typedef struct {
 } ngx_mcp_receivers_site_t;
 
 
-/* s->receiver: owned by its session */
+/*
+ * s->receiver: owned by its session.  When the stream of that is lost it stays
+ * for mcp_sse_grace, without a session, and its timer frees it.
+ */
 
 struct ngx_mcp_receiver_s {
     ngx_rbtree_node_t         node;        /* in site->users */
     u_char                    hash[NGX_MCP_SIPHASH_LEN];
     ngx_queue_t               queue;       /* in site->receivers */
     ngx_mcp_receivers_site_t *site;
-    ngx_mcp_session_t        *session;
+    ngx_mcp_session_t        *session;     /* NULL: its stream was lost */
+    ngx_str_t                 user;        /* behind this struct */
 
     /* see session/ngx_mcp_list_changed.c */
 
-    ngx_mcp_timer_t           timer;       /* set if "changed" */
-    ngx_msec_t                told;        /* the last time; 0: never */
+    ngx_mcp_timer_t           timer;       /* set if "changed", or if lost */
     ngx_uint_t                changed;     /* bits: kinds not told yet */
+    ngx_msec_t                told;        /* the last time; 0: never */
+
+    /* if its stream was lost */
+
+    ngx_uint_t                tombstone;   /* its number */
+    u_char                    key[NGX_MCP_DIGEST_LEN];
 };
 
 
@@ -57,10 +66,10 @@ ngx_int_t ngx_mcp_receivers_init(void);
 ngx_int_t ngx_mcp_receivers_enter(ngx_mcp_session_t *s);
 
 /*
- * Removes and frees s->receiver, whose timer is not set.
+ * Removes and frees a receiver, whose timer is not set.
  */
 
-void ngx_mcp_receivers_leave(ngx_mcp_session_t *s);
+void ngx_mcp_receivers_leave(ngx_mcp_receiver_t *r);
 
 /*
  * Return the oldest receiver of that site and user, or of all users if "user"

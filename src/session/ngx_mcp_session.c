@@ -524,7 +524,6 @@ ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason)
     s->open = 0;
 
     ngx_mcp_session_timers_stop_session(s);
-    ngx_mcp_push_session_leave(s);
 
     ngx_mcp_session_end_log(s, reason);
 
@@ -552,6 +551,7 @@ ngx_mcp_session_close(ngx_mcp_session_t *s, ngx_uint_t reason)
     }
 
     ngx_mcp_session_lost_leave(s, grace);
+    ngx_mcp_push_session_leave(s);
 
     ngx_post_event(&s->event, &ngx_posted_events);
 }

@@ -8,6 +8,7 @@
 #include "ngx_mcp_session_end.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_list_changed.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_session_timers.h"
@@ -72,6 +73,10 @@ ngx_mcp_session_end_stream(ngx_mcp_session_t *s, ngx_uint_t reason)
     ngx_mcp_session_dispatch(s);
 
     ngx_mcp_dispatch_abandon(s, ngx_mcp_session_timers_stopped());
+
+    if (s->receiver) {
+        ngx_mcp_list_changed_now(s->receiver);
+    }
 
     ngx_mcp_stream_end(s->stream,
                   ngx_mcp_session_end_event(s, &ngx_mcp_session_ends[reason]));

@@ -25,6 +25,7 @@
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
 #include "ngx_mcp_leftovers.h"
+#include "ngx_mcp_list_changed.h"
 #include "ngx_mcp_question.h"
 #include "ngx_mcp_reply.h"
 #include "ngx_mcp_session.h"
@@ -294,6 +295,10 @@ ngx_mcp_session_lost_inherit(ngx_mcp_session_t *s)
         }
 
         ngx_mcp_session_lost_forget(lost);
+    }
+
+    if (s->receiver && s->changed) {
+        ngx_mcp_list_changed(s->receiver, s->changed);
     }
 
     s->waits = 1;

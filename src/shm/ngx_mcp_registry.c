@@ -149,6 +149,7 @@ ngx_mcp_registry_enter_locked(ngx_mcp_zone_t *zone, ngx_mcp_session_t *s,
 
     if (old) {
         s->predecessor = old->tombstone;
+        s->changed = old->changed;
         ngx_mcp_registry_free_locked(zone, old);
     }
 

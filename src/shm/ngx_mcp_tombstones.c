@@ -53,6 +53,26 @@ ngx_mcp_tombstones_add_locked(ngx_mcp_zone_t *zone,
 
 
 void
+ngx_mcp_tombstones_changed(u_char *key, ngx_uint_t number, ngx_uint_t changed)
+{
+    ngx_mcp_zone_t            *zone;
+    ngx_mcp_session_record_t  *record;
+
+    zone = ngx_mcp_zone();
+
+    ngx_mcp_zone_lock(zone);
+
+    record = ngx_mcp_registry_find_locked(zone, key);
+
+    if (record && record->owner == NULL && record->tombstone == number) {
+        record->changed |= changed;
+    }
+
+    ngx_mcp_zone_unlock(zone);
+}
+
+
+void
 ngx_mcp_tombstones_expire_locked(ngx_mcp_zone_t *zone)
 {
     ngx_queue_t               *q, *next;

@@ -22,6 +22,14 @@ void ngx_mcp_tombstones_add_locked(ngx_mcp_zone_t *zone,
     ngx_mcp_session_record_t *record, ngx_msec_t grace, ngx_uint_t max);
 
 /*
+ * Notes bits in the tombstone with that key and number (s->tombstone), if it is
+ * still there: the session that takes it over gets them in s->changed.
+ */
+
+void ngx_mcp_tombstones_changed(u_char *key, ngx_uint_t number,
+    ngx_uint_t changed);
+
+/*
  * Frees the tombstones whose time is over.
  */
 

@@ -152,6 +152,8 @@ typedef struct {
     unsigned               replaced:1;   /* its id has a newer stream */
     unsigned               streamable:1; /* of Streamable HTTP */
     unsigned               leaving:1;    /* takes no messages any more */
+    unsigned               changed:3;    /* of a tombstone, see
+                                            ngx_mcp_tombstones_changed() */
     unsigned               asks:8;       /* what its client may be asked:
                                             NGX_MCP_CLIENT_*; 0: nothing, or it
                                             is not known */

@@ -1,5 +1,6 @@
 # That lists have changed: a session is told at a random time, and once a second
-# at most.  docs/PROTOCOL.md 16.34, 16.35.
+# at most, also of what has changed while its stream was lost.  docs/PROTOCOL.md
+# 16.34, 16.35.
 
 use strict;
 use warnings;
@@ -8,7 +9,7 @@ use lib 't/lib';
 use MCPTest;
 use MCPTest::Conn qw(now run_until sleep_for);
 use MCPTest::HTTP;
-use MCPTest::Metrics qw(moves);
+use MCPTest::Metrics qw(counters since);
 use MCPTest::Push;
 use Test::More;
 
@@ -36,17 +37,36 @@ sub told {
 }
 
 
+# Waits until a worker has handled what was published so far.
+
+sub passed_by {
+    my ($worker) = @_;
+
+    my $stream = open_stream($nginx, worker => $worker,
+        auth => MCPTest::credential('bob'));
+
+    publish($redis, { user => MCPTest::Frappe::user('bob'),
+        method => 'notifications/elicitation/complete',
+        params => { elicitationId => 'e' } });
+    run_until(sub { $stream->messages });
+    $stream->close;
+
+    return;
+}
+
+
 # ---- whom, and what
 
 {
     my $alice = open_stream($nginx);
     my $bob   = open_stream($nginx, auth => MCPTest::credential('bob'));
 
-    moves($nginx, 'each session that is told counts', {
-        'events delivered' => 4 }, sub {
-        changed($_) for qw(tools resources);
-        run_until(sub { $alice->messages == 2 && $bob->messages == 2 });
-    });
+    my $before = counters($nginx);
+
+    changed($_) for qw(tools resources);
+    run_until(sub { $alice->messages == 2 && $bob->messages == 2 });
+    is(since($nginx, $before)->{'events delivered'}, 4,
+        'each session that is told counts');
 
     for my $stream ($alice, $bob) {
         is_deeply([ sort map { $_->{data} } $stream->messages ], [ map {
@@ -104,6 +124,82 @@ sub told {
     ok(run_until(sub { told($stream, 'tools') > $n }),
         'the last change is told, too');
     $stream->close;
+}
+
+# ---- a stream that is lost and comes back
+
+
+sub again {
+    my ($stream, $worker) = @_;
+
+    return open_stream($nginx, worker => $worker,
+        headers => [ 'Last-Event-ID' => $stream->session ]);
+}
+
+
+sub lose {
+    my ($stream) = @_;
+
+    my $n = () = $nginx->error_log =~ /closed: \w+, client left/g;
+
+    $stream->abort;
+
+    return run_until(sub {
+        $n < (() = $nginx->error_log =~ /closed: \w+, client left/g);
+    });
+}
+
+
+my @pids = $nginx->worker_pids;
+
+for my $worker (@pids) {
+    my $where  = $worker == $pids[0] ? 'the same worker' : 'another worker';
+    my $stream = open_stream($nginx, worker => $pids[0]);
+
+    lose($stream);
+    changed($_) for qw(tools prompts tools);
+    publish($redis, { method => 'notifications/message',
+        params => { level => 'info', data => 'lost' } });
+    passed_by($_) for @pids;
+
+    my $new = again($stream, $worker);
+
+    is($new->session, $stream->session, "$where: a lost session comes back");
+    ok(run_until(sub { $new->messages == 2 }),
+        "$where: it is told what has changed meanwhile");
+    changed('resources');
+    ok(run_until(sub { told($new, 'resources') }), "$where: and later");
+    is_deeply([ map { scalar told($new, $_) } qw(tools prompts resources) ],
+        [ 1, 1, 1 ], "$where: of each kind once");
+    is(scalar $new->messages, 3, "$where: other messages are lost");
+
+    # what it was not told because it was told less than a second ago
+
+    changed('resources');
+    lose($new);
+    my $third = again($new, $worker);
+
+    ok(run_until(sub { told($third, 'resources') }),
+        "$where: nor is what was gathered when it was lost");
+    $third->close;
+}
+
+# ---- a stream that the server ends
+
+{
+    my $nginx  = start_push(push => $redis, mcp => '',
+        http => 'mcp_sse_drain 1s;');
+    my $stream = open_stream($nginx);
+
+    changed('tools');
+    run_until(sub { told($stream, 'tools') });
+    changed('tools');
+    publish($redis, { method => 'notifications/elicitation/complete',
+        params => { elicitationId => 'e' } });
+    run_until(sub { $stream->messages == 2 });
+    $nginx->reload;
+    ok($stream->wait_ended, 'the server ends a stream');
+    is(scalar told($stream, 'tools'), 2, 'which is told first');
 }
 
 # ---- a client that does not read

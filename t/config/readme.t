@@ -479,6 +479,32 @@ sub try_script {
 }
 
 
+# Python is compiled, and what it calls of contrib/frappe/mcp_push.py is there.
+
+sub try_python {
+    my ($block) = @_;
+
+    SKIP: {
+        skip 'no python3', 1 unless has('python3');
+
+        write_file('cwd/block.py', $block->{text});
+
+        my ($status, $said) = sh("python3 -c 'compile("
+            . "open(\"block.py\").read(), \"block.py\", \"exec\")'\n");
+
+        is($status, 0, "$block->{at}: it can be compiled") or diag($said);
+    }
+
+    open my $file, '<', "$root/contrib/frappe/mcp_push.py" or die "$!\n";
+    my %there = map { $_ => 1 } join('', <$file>) =~ /^def (\w+)/mg;
+
+    ok($there{$_}, "$block->{at}: mcp_push.$_()")
+        for $block->{text} =~ /\bmcp_push\.(\w+)\(/g;
+
+    return;
+}
+
+
 # A drawing: its kind is known, each "subgraph" has its "end", and brackets are
 # closed.
 
@@ -527,7 +553,8 @@ sub try_names {
 
 
 my %try = (nginx => \&try_nginx, json => \&try_client, js => \&try_script,
-    toml => \&try_toml, mermaid => \&try_drawing, '' => \&try_commands);
+    toml => \&try_toml, python => \&try_python, mermaid => \&try_drawing,
+    '' => \&try_commands);
 
 # Blocks that are not code: messages on the wire, and figures.  They have their
 # own kind, or are in the documents that describe formats.

@@ -123,11 +123,15 @@ install: build install-launcher
 	@echo "    load_module $(MODULESDIR)/ngx_http_mcp_sse_module.so;"
 
 install-launcher:
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin \
+	    $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/frappe
 	$(INSTALL) -m 755 util/mcp-sse-bridge $(DESTDIR)$(PREFIX)/bin/frappe-sse-bridge
 	sed -i "s/^version=.*/version=$$(util/mcp-sse-bridge --version | sed 's/.* //')/" \
 	    $(DESTDIR)$(PREFIX)/bin/frappe-sse-bridge
-	$(INSTALL) -m 644 contrib/* $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/
+	$(INSTALL) -m 644 $$(find contrib/* -prune -type f) \
+	    $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/
+	$(INSTALL) -m 644 contrib/frappe/mcp_push.py \
+	    $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/frappe/
 	chmod 755 $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/bench-nginx-patch
 	sed -i "s|/usr/bin/frappe-sse-bridge|$(PREFIX)/bin/frappe-sse-bridge|" \
 	    $(DESTDIR)$(PREFIX)/share/frappe-sse-bridge/*.service \

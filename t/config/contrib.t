@@ -708,6 +708,7 @@ my $share = "$dir/usr/share/frappe-sse-bridge";
         (run("$root/util/mcp-sse-bridge", '--version'))[1],
         'the installed launcher has its version');
     ok(-x "$share/bench-nginx-patch", 'bench-nginx-patch is installed');
+    ok(-f "$share/frappe/mcp_push.py", 'mcp_push.py is installed');
 }
 
 # The commands of docs/installation.md for bench, below a root of their own, with

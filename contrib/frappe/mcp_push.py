@@ -43,8 +43,8 @@ import redis
 CHANNEL = "mcp:events"
 HEADER = "X-MCP-Call"
 ASKED_WITHIN = 2            # seconds in which the module says that it has asked
-CHECKED_EVERY = 5           # seconds between two looks at whether the worker that has asked still runs
-REDIS_TIMEOUT = 5           # seconds for any other answer of Redis
+CHECKED_EVERY = 3           # seconds between two looks at whether the worker that has asked still runs
+REDIS_TIMEOUT = 5           # seconds for any answer of Redis: above the two
 WORKER_NAME = 12            # characters at the start of the id of a call
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
@@ -164,18 +164,16 @@ def question(method, params=None, *, timeout=110, allow_uncommitted=False, call=
     if writes and not allow_uncommitted:
         raise UncommittedWrites(f"{writes} writes are not committed: commit before a question, or say "
                                 "allow_uncommitted=True")
+    if not _runs(call):
+        raise NotSubscribed("the worker of nginx that has this call does not run any more, or has lost Redis")
     reply = secrets.token_urlsafe(24)
-    message = _message(method, params, call=call, reply=reply)
-    connection = _connect(timeout + REDIS_TIMEOUT)
-    try:
-        _publish(message, connection)
-        first = _pop(connection, reply, ASKED_WITHIN)
-        if first is None:
-            raise NoAnswer(f"nobody has asked within {ASKED_WITHIN} seconds: the call has ended, the question is too "
-                           "large, or nginx knows another name of this site (mcp_sse_events_site)")
-        last = _wait(connection, reply, call, timeout) if first == b"asked" else first
-    finally:
-        connection.close()
+    _publish(_message(method, params, call=call, reply=reply))
+    last = _pop(reply, ASKED_WITHIN)
+    if last is None:
+        raise NoAnswer(f"nobody has asked within {ASKED_WITHIN} seconds: the call has ended, the question is too "
+                       "large or malformed, or nginx knows another name of this site (mcp_sse_events_site)")
+    if last == b"asked":
+        last = _wait(call, reply, timeout)
     answer = json.loads(last)
     if "error" in answer:
         raise Refused(answer["error"])
@@ -235,60 +233,64 @@ class _Once:
             frappe.logger("mcp_push").warning(f"not published: {error}: {message[:200]!r}")
 
 
-_connections = {}           # by what they are made of
-
-
-def _publish(message, connection=None):
-    connection = connection or _connection()
-    if not _run(connection.publish, _channel(), message):
+def _publish(message):
+    if not _run("publish", _channel(), message):
         raise NotSubscribed(f'nobody has subscribed to "{_channel()}": nginx does not run, or its mcp_sse_events names '
                             "another Redis or channel")
 
 
-def _wait(connection, reply, call, timeout):
-    """The answer.  The worker of nginx that has asked may die: then nobody has its channel any more."""
+def _wait(call, reply, timeout):
+    """The answer.  It does not come if the worker of the call dies; one that has lost Redis is back in a moment."""
     end = time.monotonic() + timeout
+    missed = 0
     while (left := end - time.monotonic()) > 0:
-        [(_, workers)] = _run(connection.pubsub_numsub, f"{_channel()}:{call[:WORKER_NAME]}")
-        last = _pop(connection, reply, min(math.ceil(left), CHECKED_EVERY) if workers else REDIS_TIMEOUT)
+        last = _pop(reply, min(math.ceil(left), CHECKED_EVERY))
         if last is not None:
             return last
-        if not workers:
+        missed = 0 if _runs(call) else missed + 1
+        if missed == 2:
             raise NoAnswer("the worker of nginx that has asked does not run any more")
     raise NoAnswer(f"no answer within {timeout} seconds")
+
+
+def _runs(call):
+    """Whether the worker that has the call gets what is published: it has a channel of its own."""
+    [(_, subscribers)] = _run("pubsub_numsub", f"{_channel()}:{call[:WORKER_NAME]}")
+    return subscribers > 0
+
+
+def _pop(reply, seconds):
+    """The next element of the list of replies, or None."""
+    popped = _run("blpop", [f"mcp:reply:{reply}"], seconds)
+    return popped and popped[1]
 
 
 def _channel():
     return frappe.conf.get("mcp_push_channel") or CHANNEL
 
 
-def _pop(connection, reply, seconds):
-    """The next element of the list of replies, or None."""
-    popped = _run(connection.blpop, [f"mcp:reply:{reply}"], seconds)
-    return popped and popped[1]
-
-
 def _run(command, *arguments):
     try:
-        return command(*arguments)
+        return getattr(_connection(), command)(*arguments)
     except redis.exceptions.AuthenticationError as error:
         raise NotPermitted(f"Redis refuses the credentials: {error}") from error
-    except redis.exceptions.ResponseError as error:
-        if str(error).startswith(("WRONGPASS", "NOAUTH")):
-            raise NotPermitted(f"Redis refuses the credentials: {error}") from error
-        if "no permissions" not in str(error):
-            raise PushError(f"Redis: {error}") from error
+    except redis.exceptions.NoPermissionError as error:
         user = _credentials().get("username") or urlsplit(_url()).username or "default"
         raise NotPermitted(f"Redis: {error}; as an administrator: ACL SETUSER {user} +publish +blpop +pubsub "
                            f"&{_channel()} ~mcp:reply:*") from error
     except redis.exceptions.RedisError as error:
+        if str(error).startswith(("WRONGPASS", "NOAUTH")):
+            raise NotPermitted(f"Redis refuses the credentials: {error}") from error
         raise PushError(f"Redis: {error}") from error
+
+
+_connections = {}           # pools, which threads share, by what they are made of
 
 
 def _connection():
     key = (_url(), *_credentials().values())
     if key not in _connections:
-        _connections[key] = _connect(REDIS_TIMEOUT)
+        _connections[key] = _connect()
     return _connections[key]
 
 
@@ -307,11 +309,11 @@ def _credentials():
     return {"username": conf.get("rq_username") or frappe.utils.get_bench_id(), "password": conf.get("rq_password")}
 
 
-def _connect(seconds):
+def _connect():
     if frappe.conf.get("redis_queue_sentinel_enabled") and not frappe.conf.get("mcp_push_redis"):
         from frappe.utils.redis_queue import RedisQueue
 
-        return _run(lambda: RedisQueue.get_connection(**_credentials()))
+        return RedisQueue.get_connection(**_credentials())
     url = _url()
     connect = {} if url.startswith("unix:") else {"socket_connect_timeout": REDIS_TIMEOUT}
-    return redis.Redis.from_url(url, socket_timeout=seconds, **connect, **_credentials())
+    return redis.Redis.from_url(url, socket_timeout=REDIS_TIMEOUT, **connect, **_credentials())

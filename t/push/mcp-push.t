@@ -1,13 +1,16 @@
 # contrib/frappe/mcp_push.py in an app (t/push/app): the bytes that it publishes
 # are those of the stand-in, with each way of Frappe to connect to Redis; what it
-# says instead when it cannot; how it asks.  docs/PROTOCOL.md 16.86 to 16.88.
+# says instead when it cannot; how it asks, also through nginx.  docs/PROTOCOL.md
+# 16.86 to 16.88.
 
 use strict;
 use warnings;
 
 use lib 't/lib';
 use MCPTest;
+use MCPTest::HTTP;
 use MCPTest::Push;
+use MCPTest::Question;
 use Test::More;
 
 MCPTest::Redis::need();
@@ -73,7 +76,7 @@ my $listener = $redis->connect;
 
 $listener->{pushed} = [];
 $listener->cmd('SUBSCRIBE', 'mcp:events', 'other:events',
-    'mcp:events:call-1');
+    'mcp:events:call-1');       # as the worker that has the call
 
 
 # What has been published since the last time, once there are n messages.
@@ -330,10 +333,58 @@ $wait = begin_app([ [ 'roots', [], { timeout => 1 } ] ]);
 reply((asked())[1], 'asked');
 says('no answer', $wait->(), 'NoAnswer', 'no answer within 1 seconds');
 
-$wait = begin_app([ [ 'roots' ] ], call => 'a-worker-that-is-gone');
-reply((asked())[1], 'asked');
-says('the worker that has asked is gone', $wait->(), 'NoAnswer',
+says('the worker of the call is gone', app([ [ 'roots' ] ],
+    call => 'a-worker-that-is-gone'), 'NotSubscribed',
+    'the worker of nginx that has this call does not run');
+
+$wait = begin_app([ [ 'roots' ] ]);
+($bytes, $reply) = asked();
+$listener->cmd('UNSUBSCRIBE', 'mcp:events:call-1');
+reply($reply, 'asked');
+sleep 4;        # it has looked once
+$listener->cmd('SUBSCRIBE', 'mcp:events:call-1');
+sleep 4;        # and twice
+reply($reply, '{"result":{"roots":[]}}');
+is_deeply([ $wait->() ], [ [] ],
+    'a worker that was without Redis for a moment is not given up');
+
+# ---- through nginx
+
+my $nginx  = start_push(push => $redis, mcp => '', workers => 2);
+my $client = able($nginx);
+my ($dead) = $nginx->wait_workers;
+my $call   = begin_call($nginx, $client, conn => connect_worker($nginx, $dead),
+    more => { _meta => { progressToken => 't' } });
+my @of_call = (call => $call->{call}, conf => \%auth);
+
+is_deeply([ app([ [ 'log', [ $umlaut ] ],
+    [ 'progress', [ 0.5, 3, 'half' ] ] ], @of_call) ], [ undef, undef ],
+    'nginx: a call logs, and tells how far it is');
+run_until(sub { grep { $_->{data} =~ /half/ } $call->{on}->messages });
+
+is_deeply([ map { decode($_->{data})->{params} } $call->{on}->messages ],
+    [ { level => 'info', data => $umlaut },
+      { progressToken => 't', progress => 0.5, total => 3,
+        message => 'half' } ], 'nginx: its client gets that');
+
+$wait = begin_app([ [ 'ask', [ 'Submit?', { ok => { type => 'boolean' } } ] ] ],
+    @of_call);
+respond($nginx, $client, question($call),
+    result => '{"action":"accept","content":{"ok":true}}');
+is_deeply([ $wait->() ], [ { ok => JSON::PP::true } ],
+    'nginx: it asks, and has the answer');
+
+says('nginx: another name of the site', app([ [ 'roots' ] ], @of_call,
+    site => 'other'), 'NoAnswer', 'nobody has asked within 2 seconds');
+ok($nginx->wait_log(qr/"mcp_sse_events_site"/), 'nginx: which it logs');
+$nginx->allow(qr/that Frappe has published/, qr/Frappe has published/);
+
+$wait = begin_app([ [ 'roots' ] ], @of_call);
+question($call, 2);
+$nginx->kill_worker($dead);
+says('nginx: the worker that has asked is killed', $wait->(), 'NoAnswer',
     'the worker of nginx that has asked does not run any more');
+frappe()->open_gate($call->{key});
 
 finish();
 

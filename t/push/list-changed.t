@@ -132,7 +132,7 @@ sub passed_by {
 sub again {
     my ($stream, $worker) = @_;
 
-    return open_stream($nginx, worker => $worker,
+    return open_stream($nginx, $worker ? (worker => $worker) : (),
         headers => [ 'Last-Event-ID' => $stream->session ]);
 }
 
@@ -187,8 +187,6 @@ for my $worker (@pids) {
 # ---- a stream that the server ends
 
 {
-    my $nginx  = start_push(push => $redis, mcp => '',
-        http => 'mcp_sse_drain 1s;');
     my $stream = open_stream($nginx);
 
     changed('tools');
@@ -197,9 +195,12 @@ for my $worker (@pids) {
     publish($redis, { method => 'notifications/elicitation/complete',
         params => { elicitationId => 'e' } });
     run_until(sub { $stream->messages == 2 });
-    $nginx->reload;
-    ok($stream->wait_ended, 'the server ends a stream');
+
+    my $new = again($stream);
+
+    ok($stream->wait_ended, 'the server ends a stream that is replaced');
     is(scalar told($stream, 'tools'), 2, 'which is told first');
+    $new->close;
 }
 
 # ---- a client that does not read
@@ -218,20 +219,25 @@ for my $worker (@pids) {
 
     $slow->pause;
 
-    for my $n (1 .. 60) {
+    # until not even one of these fits
+
+    my $n = 0;
+
+    for my $size ((10_000) x 60, (1000) x 20, (100) x 20, (1) x 20) {
         publish($redis, { method => 'notifications/message', params => {
-            level => 'info', data => 'x' x 10_000 } });
+            level => 'info', data => 'x' x $size } });
+        $n++;
         run_until(sub { $reads->messages == $n });
     }
 
-    changed('tools');
-    ok(run_until(sub { told($reads, 'tools') }), 'others are told');
+    changed($_) for @KINDS;
+    ok(run_until(sub { $reads->messages == $n + 3 }), 'others are told');
 
     # it would have been told within half a second, too
 
     sleep_for(0.8);
     $slow->resume;
-    ok(run_until(sub { told($slow, 'tools') }),
+    ok(run_until(sub { 3 == grep { told($slow, $_) } @KINDS }),
         'a client that did not read is told when it does');
 
     $slow_nginx->allow(qr/that Frappe has published is dropped/);

@@ -53,7 +53,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     valid = strict_json_parse(&a, text.data, text.len)
             && a.deepest <= DISCOVER_MAX_DEPTH;
 
-    rc = ngx_mcp_discover_result(in.pool, &answer, &versions, &self, &d);
+    rc = ngx_mcp_discover_result(in.pool, &answer, &versions, &self, 0, &d);
 
     if (rc == NGX_OK) {
 

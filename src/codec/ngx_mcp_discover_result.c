@@ -57,7 +57,7 @@ static void ngx_mcp_discover_result_member(
 static void ngx_mcp_discover_result_inner(ngx_mcp_discover_result_scan_t *scan,
     ngx_uint_t outer, ngx_uint_t key, ngx_uint_t type, ngx_str_t *raw);
 static u_char *ngx_mcp_discover_result_capabilities(u_char *p,
-    ngx_uint_t has);
+    ngx_uint_t has, ngx_uint_t events);
 
 
 static ngx_conf_bitmask_t  ngx_mcp_discover_result_names[] = {
@@ -79,7 +79,8 @@ static ngx_conf_bitmask_t  ngx_mcp_discover_result_names[] = {
 
 ngx_int_t
 ngx_mcp_discover_result(ngx_pool_t *pool, ngx_str_t *answer,
-    ngx_str_t *versions, ngx_str_t *server_info, ngx_mcp_discover_result_t *d)
+    ngx_str_t *versions, ngx_str_t *server_info, ngx_uint_t events,
+    ngx_mcp_discover_result_t *d)
 {
     u_char                          *p;
     size_t                           size;
@@ -104,9 +105,11 @@ ngx_mcp_discover_result(ngx_pool_t *pool, ngx_str_t *answer,
 
     size = sizeof("{\"resultType\":\"complete\",\"supportedVersions\":,"
                   "\"capabilities\":{\"tools\":{},\"prompts\":{},"
-                  "\"resources\":{},\"completions\":{}},\"instructions\":,"
+                  "\"resources\":{},\"completions\":{},\"logging\":{}},"
+                  "\"instructions\":,"
                   "\"ttlMs\":,\"cacheScope\":\"private\",\"_meta\":{"
                   "\"io.modelcontextprotocol/serverInfo\":}}")
+           + 3 * sizeof("\"listChanged\":true") + sizeof(",\"subscribe\":true")
            + NGX_INT_T_LEN + versions->len + server_info->len
            + scan.instructions.len;
 
@@ -119,7 +122,7 @@ ngx_mcp_discover_result(ngx_pool_t *pool, ngx_str_t *answer,
 
     p = ngx_sprintf(p, "{\"resultType\":\"complete\",\"supportedVersions\":%V,"
                     "\"capabilities\":{", versions);
-    p = ngx_mcp_discover_result_capabilities(p, scan.has);
+    p = ngx_mcp_discover_result_capabilities(p, scan.has, events);
     *p++ = '}';
 
     if (scan.instructions.len) {
@@ -137,9 +140,11 @@ ngx_mcp_discover_result(ngx_pool_t *pool, ngx_str_t *answer,
 
 
 static u_char *
-ngx_mcp_discover_result_capabilities(u_char *p, ngx_uint_t has)
+ngx_mcp_discover_result_capabilities(u_char *p, ngx_uint_t has,
+    ngx_uint_t events)
 {
     u_char              *start;
+    const char          *members;
     ngx_conf_bitmask_t  *name;
 
     start = p;
@@ -148,10 +153,24 @@ ngx_mcp_discover_result_capabilities(u_char *p, ngx_uint_t has)
          name->mask <= NGX_MCP_DISCOVER_RESULT_COMPLETIONS;
          name++)
     {
-        if (has & name->mask) {
-            p = ngx_sprintf(p, "%s\"%V\":{}", p > start ? "," : "",
-                            &name->name);
+        if (!(has & name->mask)) {
+            continue;
         }
+
+        members = "";
+
+        if (events && name->mask != NGX_MCP_DISCOVER_RESULT_COMPLETIONS) {
+            members = (name->mask == NGX_MCP_DISCOVER_RESULT_RESOURCES)
+                      ? "\"subscribe\":true,\"listChanged\":true"
+                      : "\"listChanged\":true";
+        }
+
+        p = ngx_sprintf(p, "%s\"%V\":{%s}", p > start ? "," : "",
+                        &name->name, members);
+    }
+
+    if (events) {
+        p = ngx_sprintf(p, "%s\"logging\":{}", p > start ? "," : "");
     }
 
     return p;

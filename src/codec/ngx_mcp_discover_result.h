@@ -31,9 +31,10 @@ typedef struct {
  * initialize, one line.  It has these members only: resultType,
  * supportedVersions (the raw array "versions"), capabilities (tools, prompts,
  * resources and completions, each empty, where the backend has them: its
- * subscriptions, list changes, logging and tasks are not served), instructions,
- * ttlMs, cacheScope and _meta with serverInfo, which is "server_info", raw, if
- * the backend has told none that has a name and a version.
+ * subscriptions, list changes, logging and tasks are not served; with "events",
+ * those of the module, see ngx_mcp_capabilities.h), instructions, ttlMs,
+ * cacheScope and _meta with serverInfo, which is "server_info", raw, if the
+ * backend has told none that has a name and a version.
  *
  * d->result is allocated from pool, the other members point into the answer.
  * Returns NGX_OK; NGX_DECLINED if the answer has no result that is an object;
@@ -41,7 +42,8 @@ typedef struct {
  */
 
 ngx_int_t ngx_mcp_discover_result(ngx_pool_t *pool, ngx_str_t *answer,
-    ngx_str_t *versions, ngx_str_t *server_info, ngx_mcp_discover_result_t *d);
+    ngx_str_t *versions, ngx_str_t *server_info, ngx_uint_t events,
+    ngx_mcp_discover_result_t *d);
 
 /*
  * Returns NGX_OK if "answer", a JSON-RPC response to server/discover, has

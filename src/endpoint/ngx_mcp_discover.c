@@ -21,6 +21,7 @@
 #include "ngx_mcp_challenge.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_discover_result.h"
+#include "ngx_mcp_events.h"
 #include "ngx_mcp_negotiate.h"
 #include "ngx_mcp_request.h"
 #include "ngx_mcp_response.h"
@@ -154,7 +155,8 @@ ngx_mcp_discover_keep(u_char *key, u_char *site,
     if (answer->response.len == 0
         || ngx_mcp_discover_result(pool, &answer->response,
                                    ngx_mcp_negotiate_supported(),
-                                   &ngx_mcp_discover_self, &result)
+                                   &ngx_mcp_discover_self,
+                                   ngx_mcp_events_used(), &result)
            != NGX_OK)
     {
         return;

@@ -7,13 +7,18 @@
  */
 
 #include "ngx_mcp_reply.h"
+#include "ngx_mcp_capabilities.h"
 #include "ngx_mcp_ctx.h"
+#include "ngx_mcp_events.h"
+#include "ngx_mcp_json_text.h"
 #include "ngx_mcp_modern_answer.h"
 #include "ngx_mcp_modern_error.h"
 #include "ngx_mcp_outcome.h"
 #include "ngx_mcp_subscribe.h"
 
 
+static ngx_mcp_event_t *ngx_mcp_reply_response(ngx_mcp_task_t *task);
+static ngx_mcp_event_t *ngx_mcp_reply_capabilities(ngx_mcp_event_t *ev);
 static ngx_mcp_event_t *ngx_mcp_reply_modern(ngx_mcp_task_t *task);
 static ngx_mcp_event_t *ngx_mcp_reply_raw(ngx_mcp_task_t *task);
 static ngx_mcp_event_t *ngx_mcp_reply_with_id(ngx_mcp_task_t *task);
@@ -29,6 +34,8 @@ static ngx_mcp_event_t *ngx_mcp_reply_with_id(ngx_mcp_task_t *task);
 ngx_mcp_event_t *
 ngx_mcp_reply_answer(ngx_mcp_task_t *task)
 {
+    ngx_mcp_event_t  *ev;
+
     switch (task->outcome) {
 
     case NGX_MCP_OUTCOME_RESPONSE:
@@ -39,16 +46,71 @@ ngx_mcp_reply_answer(ngx_mcp_task_t *task)
             return ngx_mcp_subscribe_answer(task);
         }
 
-        if (task->sink->modern) {
-            return ngx_mcp_reply_modern(task);
+        ev = ngx_mcp_reply_response(task);
+
+        if ((ngx_mcp_str_is(&task->message.method, "initialize")
+             || ngx_mcp_str_is(&task->message.method, "server/discover"))
+            && ngx_mcp_events_used())
+        {
+            return ngx_mcp_reply_capabilities(ev);
         }
 
-        return task->answer.id.data ? ngx_mcp_reply_raw(task)
-                                    : ngx_mcp_reply_with_id(task);
+        return ev;
 
     default:
         return ngx_mcp_outcome_error(task);
     }
+}
+
+
+static ngx_mcp_event_t *
+ngx_mcp_reply_response(ngx_mcp_task_t *task)
+{
+    if (task->sink->modern) {
+        return ngx_mcp_reply_modern(task);
+    }
+
+    return task->answer.id.data ? ngx_mcp_reply_raw(task)
+                                : ngx_mcp_reply_with_id(task);
+}
+
+
+/*
+ * Adds to what the backend has said that it can do what the module can do.
+ * Takes the event over and returns another one, or the same.
+ */
+
+static ngx_mcp_event_t *
+ngx_mcp_reply_capabilities(ngx_mcp_event_t *ev)
+{
+    ngx_str_t         answer, text;
+    ngx_mcp_event_t  *changed;
+
+    if (ev == NULL) {
+        return NULL;
+    }
+
+    ngx_mcp_event_data(ev, &answer);
+
+    changed = ngx_mcp_event_alloc(answer.len + NGX_MCP_CAPABILITIES_MAX_ADDED,
+                                  ngx_cycle->log);
+    if (changed == NULL) {
+        ngx_mcp_event_free(ev);
+        return NULL;
+    }
+
+    text.data = changed->pos;
+
+    if (ngx_mcp_capabilities_add(&answer, &text) != NGX_OK) {
+        ngx_mcp_event_free(changed);
+        return ev;
+    }
+
+    ngx_mcp_event_free(ev);
+
+    changed->last = changed->pos + text.len;
+
+    return ngx_mcp_event_frame(changed, ngx_cycle->log);
 }
 
 

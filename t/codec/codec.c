@@ -7,13 +7,16 @@
  *                                             CODE", "invalid" or "none"
  *     meta PARAMS                             "ok NAME=VALUE ..."
  *     level NAME                              its number, "8": unknown
+ *     capabilities ANSWER                     with those of the module: "ok
+ *                                             ANSWER", or "declined"
  *
- * ID, URI, INFO, BODY, PARAMS and NAME are hexadecimal, "-" is an absent string,
- * as are values; DATA is behind the blank.
+ * ID, URI, INFO, BODY, PARAMS, NAME and ANSWER are hexadecimal, "-" is an absent
+ * string, as are values; DATA is behind the blank.
  */
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_mcp_capabilities.h"
 #include "ngx_mcp_jsonrpc.h"
 #include "ngx_mcp_log_level.h"
 #include "ngx_mcp_modern_answer.h"
@@ -139,6 +142,30 @@ command_meta(char **words)
 }
 
 
+/* the copy ends where the memory for it ends */
+
+static void
+command_capabilities(char **words)
+{
+    u_char     *room;
+    ngx_str_t   answer, text;
+
+    decode(&answer, words[1]);
+
+    room = malloc(answer.len + NGX_MCP_CAPABILITIES_MAX_ADDED);
+    text.data = room;
+
+    if (ngx_mcp_capabilities_add(&answer, &text) == NGX_OK) {
+        printf("ok %.*s", (int) text.len, (char *) text.data);
+
+    } else {
+        printf("declined");
+    }
+
+    free(room);
+}
+
+
 static void
 command_level(char **words)
 {
@@ -184,6 +211,9 @@ commands(void)
 
         } else if (n == 2 && strcmp(words[0], "level") == 0) {
             command_level(words);
+
+        } else if (n == 2 && strcmp(words[0], "capabilities") == 0) {
+            command_capabilities(words);
 
         } else {
             printf("no such command");

@@ -214,9 +214,9 @@ my ($first, $second) = $nginx->worker_pids;
 
 {
     my $nginx = start_push(push => $redis, workers => 1, mcp => '',
-        stream => 'mcp_sse_grace 0; mcp_sse_max_sessions 1000;');
+        stream => 'mcp_sse_grace 0; mcp_sse_max_sessions 2000;');
     my ($worker) = $nginx->worker_pids;
-    my @streams  = open_streams($nginx, 600, auth => MCPTest::credential('bob'));
+    my @streams  = open_streams($nginx, 1500, auth => MCPTest::credential('bob'));
 
     # the worker finds all of it at once: it begins with the first message, and
     # then those leave to whom it would come next
@@ -228,11 +228,35 @@ my ($first, $second) = $nginx->worker_pids;
     say_to({}, 3);
     kill CONT => $worker;
 
-    my @left = @streams[ 0 .. 99, 400 .. 599 ];
+    my @left = @streams[ 0 .. 99, 400 .. 1499 ];
 
     ok(all_got(@left), 'all of many streams of a worker get it');
     is(scalar(grep { join(' ', data($_)) eq '1 2 3' } @left), scalar @left,
         'in order, and once');
+
+    # more than may wait while one of them goes to many
+
+    my $alice  = open_stream($nginx);
+    my $before = counters($nginx);
+
+    kill STOP => $worker;
+    say_to({}, 4);
+    say_to(user('alice'), "n$_") for 1 .. 4000;
+    kill CONT => $worker;
+
+    # the worker has read all of it when this one is answered
+
+    ok(run_until(sub { (since($nginx, $before)->{'events queue_full'} || 0)
+        + $alice->messages >= 4001 }), 'each message is delivered or dropped');
+
+    my $lost = since($nginx, $before)->{'events queue_full'};
+
+    cmp_ok($lost || 0, '>', 0, 'of very many at once some are dropped');
+    ok(run_until(sub { $alice->messages == 4001 - $lost }), 'the others are not');
+    is((data($alice))[1023], 'n1023', 'those that came first');
+    ok(all_got(@left, $alice), 'the streams go on');
+
+    $nginx->allow(qr/is dropped: too many messages wait for their turn/);
     $nginx->stop;
 }
 

@@ -37,6 +37,7 @@ typedef struct ngx_mcp_session_s   ngx_mcp_session_t;
 typedef struct ngx_mcp_task_s      ngx_mcp_task_t;
 typedef struct ngx_mcp_question_s  ngx_mcp_question_t;
 typedef struct ngx_mcp_receiver_s  ngx_mcp_receiver_t;
+typedef struct ngx_mcp_primary_s   ngx_mcp_primary_t;
 typedef struct ngx_mcp_sink_s      ngx_mcp_sink_t;
 typedef struct ngx_mcp_auth_lookup_s    ngx_mcp_auth_lookup_t;
 typedef struct ngx_mcp_auth_waiter_s    ngx_mcp_auth_waiter_t;
@@ -441,6 +442,7 @@ struct ngx_mcp_session_s {
     ngx_mcp_receiver_t              *receiver; /* of what Frappe publishes for
                                                   its user; NULL: it has no
                                                   stream */
+    ngx_mcp_primary_t               *primary;  /* or NULL: no GET stream */
     ngx_mcp_sink_t                   sink;     /* open while stream is */
     ngx_http_core_srv_conf_t        *cscf;
     ngx_mcp_loc_conf_t              *conf;

@@ -11,6 +11,7 @@
 #include "ngx_mcp_push.h"
 #include "ngx_mcp_call_id.h"
 #include "ngx_mcp_counters.h"
+#include "ngx_mcp_primary.h"
 #include "ngx_mcp_push_call.h"
 #include "ngx_mcp_push_session.h"
 #include "ngx_mcp_pushed_address.h"
@@ -23,6 +24,7 @@
 #define NGX_MCP_PUSH_LOGGED_LEN  64        /* bytes of a name in a line */
 
 
+static void ngx_mcp_push_up(void);
 static void ngx_mcp_push_published(ngx_str_t *bytes);
 static ngx_uint_t ngx_mcp_push_is_own(ngx_mcp_pushed_address_t *to);
 static ngx_uint_t ngx_mcp_push_is_listed(ngx_mcp_pushed_address_t *to);
@@ -34,11 +36,11 @@ static size_t ngx_mcp_push_logged(u_char *dst, ngx_str_t *name);
 
 
 static ngx_mcp_events_user_t  ngx_mcp_push_user = {
-    ngx_mcp_question_up,
-    NULL,                                  /* lost */
+    ngx_mcp_push_up,
+    ngx_mcp_primary_lost,
     ngx_mcp_push_published,
     ngx_mcp_question_answered,
-    NULL,                                  /* claimed */
+    ngx_mcp_primary_claimed,
     ngx_mcp_question_second
 };
 
@@ -57,6 +59,14 @@ ngx_mcp_push_init(ngx_cycle_t *cycle)
     }
 
     return ngx_mcp_events_init(&ngx_mcp_push_user, cycle->log);
+}
+
+
+static void
+ngx_mcp_push_up(void)
+{
+    ngx_mcp_question_up();
+    ngx_mcp_primary_up();
 }
 
 

@@ -60,7 +60,7 @@ ngx_mcp_push_event(ngx_mcp_pushed_t *pushed)
 ngx_uint_t
 ngx_mcp_push_event_receives(ngx_mcp_session_t *s, ngx_mcp_pushed_t *pushed)
 {
-    return s->stream && !s->streamable;
+    return s->stream && (!s->streamable || s->primary);
 }
 
 

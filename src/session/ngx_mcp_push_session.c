@@ -16,6 +16,7 @@
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_list_changed.h"
 #include "ngx_mcp_log_level.h"
+#include "ngx_mcp_primary.h"
 #include "ngx_mcp_push_event.h"
 #include "ngx_mcp_receivers.h"
 #include "ngx_mcp_subscribe_check.h"
@@ -45,6 +46,7 @@ typedef struct {
     ngx_mcp_event_t       *event;          /* that all share, or NULL */
     ngx_mcp_receiver_t    *next;           /* that has not got it, or NULL */
     ngx_uint_t             level;          /* of a log message */
+    ngx_uint_t             number;         /* see ngx_mcp_primary.h */
     size_t                 size;
     u_char                 uri[NGX_MCP_DIGEST_LEN];
 } ngx_mcp_push_walk_t;
@@ -105,6 +107,8 @@ void
 ngx_mcp_push_session_leave(ngx_mcp_session_t *s)
 {
     ngx_mcp_receiver_t  *r;
+
+    ngx_mcp_primary_leave(s);
 
     r = s->receiver;
 
@@ -234,6 +238,7 @@ ngx_mcp_push_session_walk(ngx_pool_t *pool, ngx_mcp_pushed_t *pushed)
     walk->pool = pool;
     walk->pushed = *pushed;
     walk->size = ngx_mcp_push_event_size(pushed);
+    walk->number = ngx_mcp_primary_message();
 
     if (pushed->method == NGX_MCP_PUSHED_MESSAGE) {
         walk->level = ngx_mcp_log_level(&pushed->level);
@@ -358,7 +363,10 @@ ngx_mcp_push_session_to(ngx_mcp_push_walk_t *walk, ngx_mcp_receiver_t *r)
     s = r->session;
     pushed = &walk->pushed;
 
-    if (s && !ngx_mcp_push_event_receives(s, pushed)) {
+    if (s
+        && !(ngx_mcp_push_event_receives(s, pushed)
+             && ngx_mcp_primary_sends(s, walk->number)))
+    {
         return;
     }
 

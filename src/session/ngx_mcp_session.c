@@ -12,6 +12,7 @@
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_primary.h"
 #include "ngx_mcp_push_session.h"
 #include "ngx_mcp_question.h"
 #include "ngx_mcp_reply.h"
@@ -234,7 +235,8 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
     owner.limit = s->conf->queue;
     owner.keepalive_event = keepalive_event;
 
-    first = ngx_mcp_session_first(s);
+    first = (ngx_mcp_primary_enter(s) == NGX_OK) ? ngx_mcp_session_first(s)
+                                                 : NULL;
 
     rc = first ? ngx_mcp_stream_open(r, &owner, first)
                : NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -352,6 +352,29 @@ ngx_mcp_registry_active_locked(ngx_mcp_zone_t *zone, u_char *key, ngx_uint_t n)
 
 
 ngx_uint_t
+ngx_mcp_registry_is_alone(ngx_mcp_session_t *s)
+{
+    ngx_uint_t                 alone;
+    ngx_mcp_zone_t            *zone;
+    ngx_mcp_session_record_t  *record;
+
+    zone = ngx_mcp_zone();
+
+    ngx_mcp_zone_lock(zone);
+
+    record = ngx_mcp_registry_find_locked(zone, s->sid.key);
+
+    alone = record
+            && record == s->record
+            && ngx_mcp_registry_next_locked(zone, record) == NULL;
+
+    ngx_mcp_zone_unlock(zone);
+
+    return alone;
+}
+
+
+ngx_uint_t
 ngx_mcp_registry_is_credential(u_char *key, u_char *credential)
 {
     ngx_uint_t                 same;

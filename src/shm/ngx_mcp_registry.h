@@ -53,6 +53,13 @@ void ngx_mcp_registry_asks(ngx_mcp_session_t *s);
 ngx_int_t ngx_mcp_registry_limit(u_char *user, ngx_uint_t max);
 
 /*
+ * Returns whether the record of a session of this worker is the only one with
+ * its key.
+ */
+
+ngx_uint_t ngx_mcp_registry_is_alone(ngx_mcp_session_t *s);
+
+/*
  * Notes that "n" messages for the session with that key, if it is open, came by
  * another way than its inbox: a session in use is not evicted.
  */

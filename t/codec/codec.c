@@ -9,15 +9,17 @@
  *     level NAME                              its number, "8": unknown
  *     capabilities ANSWER                     with those of the module: "ok
  *                                             ANSWER", or "declined"
+ *     listen FILTER                           "ok WRITTEN URI ...", "declined"
  *
- * ID, URI, INFO, BODY, PARAMS, NAME and ANSWER are hexadecimal, "-" is an absent
- * string, as are values; DATA is behind the blank.
+ * ID, URI, INFO, BODY, PARAMS, NAME, ANSWER and FILTER are hexadecimal, "-" is an
+ * absent string, as are values; DATA is behind the blank.
  */
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_mcp_capabilities.h"
 #include "ngx_mcp_jsonrpc.h"
+#include "ngx_mcp_listen_filter.h"
 #include "ngx_mcp_log_level.h"
 #include "ngx_mcp_modern_answer.h"
 #include "ngx_mcp_request_meta.h"
@@ -177,6 +179,51 @@ command_level(char **words)
 }
 
 
+static void
+print_hex(u_char *p, size_t len)
+{
+    size_t  i;
+
+    printf(" ");
+
+    for (i = 0; i < len; i++) {
+        printf("%02x", p[i]);
+    }
+}
+
+
+static void
+command_listen(char **words)
+{
+    u_char                       *p;
+    ngx_int_t                     rc;
+    ngx_str_t                     raw;
+    ngx_uint_t                    i;
+    ngx_mcp_listen_filter_t       filter;
+    ngx_mcp_listen_filter_uri_t  *uri;
+
+    decode(&raw, words[1]);
+
+    rc = ngx_mcp_listen_filter_parse(pool, &raw, &filter);
+
+    if (rc != NGX_OK) {
+        printf("%s", rc == NGX_DECLINED ? "declined" : "error");
+        return;
+    }
+
+    p = ngx_pnalloc(pool, ngx_mcp_listen_filter_size(&filter));
+
+    printf("ok");
+    print_hex(p, ngx_mcp_listen_filter_write(p, &filter) - p);
+
+    uri = filter.uris.elts;
+
+    for (i = 0; i < filter.uris.nelts; i++) {
+        print_hex(uri[i].text.data, uri[i].text.len);
+    }
+}
+
+
 /* runs when nginx is loaded, before its own main() */
 
 __attribute__((constructor)) static void
@@ -208,6 +255,9 @@ commands(void)
 
         } else if (n == 2 && strcmp(words[0], "meta") == 0) {
             command_meta(words);
+
+        } else if (n == 2 && strcmp(words[0], "listen") == 0) {
+            command_listen(words);
 
         } else if (n == 2 && strcmp(words[0], "level") == 0) {
             command_level(words);

@@ -38,6 +38,7 @@ typedef struct ngx_mcp_task_s      ngx_mcp_task_t;
 typedef struct ngx_mcp_question_s  ngx_mcp_question_t;
 typedef struct ngx_mcp_receiver_s  ngx_mcp_receiver_t;
 typedef struct ngx_mcp_primary_s   ngx_mcp_primary_t;
+typedef struct ngx_mcp_listen_s    ngx_mcp_listen_t;
 typedef struct ngx_mcp_sink_s      ngx_mcp_sink_t;
 typedef struct ngx_mcp_auth_lookup_s    ngx_mcp_auth_lookup_t;
 typedef struct ngx_mcp_auth_waiter_s    ngx_mcp_auth_waiter_t;
@@ -438,6 +439,8 @@ struct ngx_mcp_session_s {
     ngx_str_t                        listen;   /* raw id of the request
                                                   subscriptions/listen; empty:
                                                   another stream */
+    ngx_mcp_listen_t                *filter;   /* what that asks for; NULL:
+                                                  nothing */
     ngx_mcp_stream_t                *stream;
     ngx_mcp_receiver_t              *receiver; /* of what Frappe publishes for
                                                   its user; NULL: it has no

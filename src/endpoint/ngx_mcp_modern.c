@@ -359,6 +359,34 @@ static ngx_int_t
 ngx_mcp_modern_listen(ngx_http_request_t *r,
     ngx_mcp_jsonrpc_message_t *message)
 {
+    ngx_int_t                 rc;
+    ngx_mcp_ctx_t            *ctx;
+    ngx_mcp_listen_filter_t  *filter;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+    filter = ngx_palloc(r->pool, sizeof(ngx_mcp_listen_filter_t));
+    if (filter == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_mcp_listen_filter_parse(r->pool, &ctx->modern->meta.notifications,
+                                     filter);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_mcp_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              NGX_MCP_ERR_INVALID_PARAMS,
+                              "Invalid params: notifications is no filter");
+    }
+
+    if (ngx_mcp_zone()->conf->events) {
+        ctx->modern->listen = filter;
+    }
+
     return ngx_mcp_sse_listen(r);
 }
 

@@ -10,6 +10,7 @@
 
 
 #include "ngx_mcp.h"
+#include "ngx_mcp_listen_filter.h"
 #include "ngx_mcp_request_meta.h"
 
 
@@ -74,6 +75,9 @@ struct ngx_mcp_modern_s {
                                                      empty: not known */
     ngx_array_t                     *messages; /* the one that is submitted */
     ngx_mcp_discover_t              *discover; /* endpoint/ngx_mcp_discover.c,
+                                                  or NULL */
+    ngx_mcp_listen_filter_t         *listen;   /* what subscriptions/listen
+                                                  asks for, if it is honoured;
                                                   or NULL */
     ngx_int_t                        code;     /* of the error that answers it,
                                                   or 0 */

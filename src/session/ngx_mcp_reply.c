@@ -317,30 +317,36 @@ ngx_mcp_reply_local(ngx_mcp_sink_t *sink, ngx_str_t *id, ngx_uint_t which)
 }
 
 
-/*
- * Frappe sends nothing by itself: no kind of notification is honoured.
- */
-
 ngx_mcp_event_t *
-ngx_mcp_reply_acknowledged(ngx_str_t *id)
+ngx_mcp_reply_acknowledged(ngx_str_t *id, ngx_mcp_listen_filter_t *filter)
 {
     ngx_mcp_event_t  *ev;
 
-    ev = ngx_mcp_event_format(
+    ev = ngx_mcp_event_alloc(
              sizeof("{\"jsonrpc\":\"2.0\",\"method\":"
                     "\"notifications/subscriptions/acknowledged\","
                     "\"params\":{\"_meta\":{"
                     "\"io.modelcontextprotocol/subscriptionId\":},"
                     "\"notifications\":{}}}")
-             + id->len,
-             ngx_cycle->log,
-             "{\"jsonrpc\":\"2.0\",\"method\":"
-             "\"notifications/subscriptions/acknowledged\","
-             "\"params\":{\"_meta\":{"
-             "\"io.modelcontextprotocol/subscriptionId\":%V},"
-             "\"notifications\":{}}}", id);
+             + id->len + (filter ? ngx_mcp_listen_filter_size(filter) : 0),
+             ngx_cycle->log);
+    if (ev == NULL) {
+        return NULL;
+    }
 
-    return ev ? ngx_mcp_event_frame(ev, ngx_cycle->log) : NULL;
+    ev->last = ngx_sprintf(ev->last, "{\"jsonrpc\":\"2.0\",\"method\":"
+                           "\"notifications/subscriptions/acknowledged\","
+                           "\"params\":{\"_meta\":{"
+                           "\"io.modelcontextprotocol/subscriptionId\":%V},"
+                           "\"notifications\":", id);
+
+    ev->last = filter ? ngx_mcp_listen_filter_write(ev->last, filter)
+                      : ngx_cpymem(ev->last, "{}", 2);
+
+    *ev->last++ = '}';
+    *ev->last++ = '}';
+
+    return ngx_mcp_event_frame(ev, ngx_cycle->log);
 }
 
 

@@ -40,10 +40,11 @@ ngx_mcp_event_t *ngx_mcp_reply_local(ngx_mcp_sink_t *sink, ngx_str_t *id,
 /*
  * The first event of subscriptions/listen, which acknowledges it, and its
  * result, with which it ends (MCP 2026-07-28, Subscriptions).  "id" is that of
- * the request, raw.
+ * the request, raw; "filter" is what is honoured, NULL: nothing.
  */
 
-ngx_mcp_event_t *ngx_mcp_reply_acknowledged(ngx_str_t *id);
+ngx_mcp_event_t *ngx_mcp_reply_acknowledged(ngx_str_t *id,
+    ngx_mcp_listen_filter_t *filter);
 ngx_mcp_event_t *ngx_mcp_reply_listened(ngx_str_t *id);
 
 

@@ -12,6 +12,7 @@
 #include "ngx_mcp_session.h"
 #include "ngx_mcp_bus.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_listen.h"
 #include "ngx_mcp_primary.h"
 #include "ngx_mcp_push_session.h"
 #include "ngx_mcp_question.h"
@@ -33,7 +34,8 @@
 static ngx_int_t ngx_mcp_session_events_site(ngx_http_request_t *r,
     ngx_str_t *site);
 static u_char *ngx_mcp_session_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src);
-static ngx_mcp_event_t *ngx_mcp_session_first(ngx_mcp_session_t *s);
+static ngx_mcp_event_t *ngx_mcp_session_first(ngx_mcp_session_t *s,
+    ngx_http_request_t *r);
 static void ngx_mcp_session_receive(ngx_mcp_session_t *s,
     ngx_mcp_envelope_t *env);
 static void ngx_mcp_session_event(ngx_event_t *ev);
@@ -89,6 +91,12 @@ ngx_mcp_session_create(ngx_http_request_t *r, ngx_mcp_session_id_t *sid,
 
     s = ngx_mcp_session_alloc(r, &ctx->auth.credential, ngx_mcp_session_event);
     if (s == NULL) {
+        return NULL;
+    }
+
+    if (ctx->modern && ngx_mcp_listen_create(s, ctx->modern->listen) != NGX_OK)
+    {
+        ngx_free(s);
         return NULL;
     }
 
@@ -235,8 +243,8 @@ ngx_mcp_session_open(ngx_mcp_session_t *s, ngx_http_request_t *r,
     owner.limit = s->conf->queue;
     owner.keepalive_event = keepalive_event;
 
-    first = (ngx_mcp_primary_enter(s) == NGX_OK) ? ngx_mcp_session_first(s)
-                                                 : NULL;
+    first = (ngx_mcp_primary_enter(s) == NGX_OK)
+            ? ngx_mcp_session_first(s, r) : NULL;
 
     rc = first ? ngx_mcp_stream_open(r, &owner, first)
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -319,12 +327,15 @@ ngx_mcp_session_limit(ngx_http_request_t *r)
  */
 
 static ngx_mcp_event_t *
-ngx_mcp_session_first(ngx_mcp_session_t *s)
+ngx_mcp_session_first(ngx_mcp_session_t *s, ngx_http_request_t *r)
 {
-    ngx_str_t  *uri;
+    ngx_str_t      *uri;
+    ngx_mcp_ctx_t  *ctx;
 
     if (s->listen.len) {
-        return ngx_mcp_reply_acknowledged(&s->listen);
+        ctx = ngx_http_get_module_ctx(r, ngx_http_mcp_sse_module);
+
+        return ngx_mcp_reply_acknowledged(&s->listen, ctx->modern->listen);
     }
 
     if (s->streamable) {
@@ -583,5 +594,6 @@ ngx_mcp_session_free(ngx_mcp_session_t *s)
         ngx_free(s->client);
     }
 
+    ngx_free(s->filter);   /* may be NULL */
     ngx_free(s);
 }

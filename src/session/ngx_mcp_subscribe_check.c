@@ -14,6 +14,7 @@
 #include "ngx_mcp_call.h"
 #include "ngx_mcp_counters.h"
 #include "ngx_mcp_header.h"
+#include "ngx_mcp_listen.h"
 #include "ngx_mcp_remote_subscriptions.h"
 #include "ngx_mcp_sessions.h"
 #include "ngx_mcp_stream.h"
@@ -34,6 +35,8 @@ typedef struct {
 } ngx_mcp_subscribe_check_t;
 
 
+static ngx_int_t ngx_mcp_subscribe_check_age(ngx_mcp_session_t *s, u_char *uri,
+    ngx_msec_t *age);
 static ngx_uint_t ngx_mcp_subscribe_check_asked(ngx_queue_t *list, u_char *key,
     u_char *uri);
 static void ngx_mcp_subscribe_check_next(void);
@@ -47,6 +50,7 @@ static ngx_int_t ngx_mcp_subscribe_check_body(ngx_mcp_subscribe_check_t *check,
     ngx_mcp_call_t *call);
 static void ngx_mcp_subscribe_check_classify(ngx_mcp_call_t *call);
 static void ngx_mcp_subscribe_check_handler(ngx_mcp_call_t *call);
+static void ngx_mcp_subscribe_check_note(ngx_mcp_session_t *s, u_char *uri);
 static void ngx_mcp_subscribe_check_send(ngx_mcp_subscribe_check_t *check);
 
 
@@ -96,9 +100,7 @@ ngx_mcp_subscribe_updated(ngx_mcp_session_t *s, u_char *uri,
     ngx_msec_t                  age;
     ngx_mcp_subscribe_check_t  *check;
 
-    if (ngx_mcp_zone()->root->subscriptions_size == 0
-        || ngx_mcp_subscriptions_find(s->sid.key, uri, &age) != NGX_OK)
-    {
+    if (ngx_mcp_subscribe_check_age(s, uri, &age) != NGX_OK) {
         return;
     }
 
@@ -136,6 +138,23 @@ ngx_mcp_subscribe_updated(ngx_mcp_session_t *s, u_char *uri,
     ngx_mcp_subscribe_check_n++;
 
     ngx_mcp_subscribe_check_next();
+}
+
+
+/*
+ * Returns NGX_OK and how long ago the backend was asked, if the session has
+ * subscribed to the resource.
+ */
+
+static ngx_int_t
+ngx_mcp_subscribe_check_age(ngx_mcp_session_t *s, u_char *uri, ngx_msec_t *age)
+{
+    if (s->listen.len) {
+        return ngx_mcp_listen_find(s, uri, age);
+    }
+
+    return (ngx_mcp_zone()->root->subscriptions_size == 0)
+           ? NGX_DECLINED : ngx_mcp_subscriptions_find(s->sid.key, uri, age);
 }
 
 
@@ -410,27 +429,45 @@ ngx_mcp_subscribe_check_handler(ngx_mcp_call_t *call)
 
 
 /*
+ * The backend has read the resource.
+ */
+
+static void
+ngx_mcp_subscribe_check_note(ngx_mcp_session_t *s, u_char *uri)
+{
+    time_t  expires;
+
+    if (s->listen.len) {
+        ngx_mcp_listen_read(s, uri);
+        return;
+    }
+
+    expires = s->sid.issued + s->conf->session_ttl;
+
+    (void) ngx_mcp_subscriptions_add(s->sid.key, s->user_key, expires, uri);
+    ngx_mcp_remote_subscriptions_add(s->sid.key, s->user_key, expires, uri);
+}
+
+
+/*
  * The client may have unsubscribed meanwhile.
  */
 
 static void
 ngx_mcp_subscribe_check_send(ngx_mcp_subscribe_check_t *check)
 {
-    time_t              expires;
+    ngx_msec_t          age;
     ngx_mcp_session_t  *s, *next;
 
     s = ngx_mcp_sessions_find(check->key);
 
-    if (s == NULL || !ngx_mcp_subscriptions_has(check->key, check->uri)) {
+    if (s == NULL
+        || ngx_mcp_subscribe_check_age(s, check->uri, &age) != NGX_OK)
+    {
         return;
     }
 
-    expires = s->sid.issued + s->conf->session_ttl;
-
-    (void) ngx_mcp_subscriptions_add(check->key, s->user_key, expires,
-                                     check->uri);
-    ngx_mcp_remote_subscriptions_add(check->key, s->user_key, expires,
-                                     check->uri);
+    ngx_mcp_subscribe_check_note(s, check->uri);
 
     for ( /* void */ ; s; s = next) {
         next = ngx_mcp_sessions_next(s);

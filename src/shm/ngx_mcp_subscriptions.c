@@ -267,16 +267,6 @@ ngx_mcp_subscriptions_wants(u_char *key, ngx_uint_t level)
 }
 
 
-ngx_uint_t
-ngx_mcp_subscriptions_has(u_char *key, u_char *uri)
-{
-    ngx_msec_t  age;
-
-    return ngx_mcp_zone()->root->subscriptions_size
-           && ngx_mcp_subscriptions_find(key, uri, &age) == NGX_OK;
-}
-
-
 ngx_int_t
 ngx_mcp_subscriptions_find(u_char *key, u_char *uri, ngx_msec_t *age)
 {

@@ -79,13 +79,11 @@ void ngx_mcp_subscriptions_expire_locked(ngx_mcp_zone_t *zone);
 
 /*
  * Return whether there is a record; whether a message of that level
- * (ngx_mcp_log_level_e) is wanted, by default each; whether the session has
- * subscribed to the URI.
+ * (ngx_mcp_log_level_e) is wanted, by default each.
  */
 
 ngx_uint_t ngx_mcp_subscriptions_known(u_char *key);
 ngx_uint_t ngx_mcp_subscriptions_wants(u_char *key, ngx_uint_t level);
-ngx_uint_t ngx_mcp_subscriptions_has(u_char *key, u_char *uri);
 
 /*
  * Returns NGX_OK if the session has subscribed to the URI, and how long ago it

@@ -1625,8 +1625,7 @@ command_subscriptions(void)
             happens(" %lu", (long) age);
         }
 
-        return ngx_mcp_subscriptions_has(key_of(word[2]), key_of(word[3]))
-               ? "yes" : rc_name(rc);
+        return rc == NGX_OK ? "yes" : rc_name(rc);
     }
 
     if (strcmp(word[1], "asked") == 0) {

@@ -267,7 +267,11 @@ ngx_mcp_capabilities_insert(ngx_mcp_json_scan_t *s, ngx_str_t *object,
 
     scan = s->data;
 
-    for (p = object->data + 1; *p == ' ' || *p == '\t'; p++) { /* void */ }
+    p = object->data + 1;
+
+    while (*p == ' ' || *p == '\t' || *p == CR || *p == LF) {
+        p++;
+    }
 
     ngx_mcp_capabilities_edit(s, object->data + 1 - s->text.data, 0, text,
                               *p != '}' || scan->nedits > scan->first);

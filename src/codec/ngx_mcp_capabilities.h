@@ -23,9 +23,9 @@
 
 
 /*
- * Copies "answer", a JSON-RPC response that is one line, to dst->data, which
- * has room for answer->len + NGX_MCP_CAPABILITIES_MAX_ADDED bytes, and sets
- * dst->len.  In result.capabilities of the copy
+ * Copies "answer", a JSON-RPC response, to dst->data, which has room for
+ * answer->len + NGX_MCP_CAPABILITIES_MAX_ADDED bytes, and sets dst->len.  In
+ * result.capabilities of the copy
  *
  *     tools, prompts, resources    have "listChanged":true, and resources
  *                                  "subscribe":true, where they are objects;

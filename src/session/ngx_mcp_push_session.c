@@ -59,6 +59,7 @@ static ngx_mcp_push_walk_t *ngx_mcp_push_session_walk(ngx_pool_t *pool,
     ngx_mcp_pushed_t *pushed);
 static void ngx_mcp_push_session_event(ngx_event_t *ev);
 static void ngx_mcp_push_session_turn(void);
+static ngx_int_t ngx_mcp_push_session_some(ngx_mcp_push_walk_t *walk);
 static void ngx_mcp_push_session_start(ngx_mcp_push_walk_t *walk);
 static void ngx_mcp_push_session_done(ngx_mcp_push_walk_t *walk);
 static ngx_mcp_receiver_t *ngx_mcp_push_session_next(
@@ -271,8 +272,7 @@ ngx_mcp_push_session_event(ngx_event_t *ev)
 static void
 ngx_mcp_push_session_turn(void)
 {
-    ngx_queue_t          *q;
-    ngx_mcp_receiver_t   *r;
+    ngx_queue_t          *q, *next;
     ngx_mcp_push_walk_t  *walk;
 
     if (ngx_mcp_push_session_at != ngx_current_msec) {
@@ -280,29 +280,50 @@ ngx_mcp_push_session_turn(void)
         ngx_mcp_push_session_n = 0;
     }
 
-    while (!ngx_queue_empty(&ngx_mcp_push_walks)) {
-        q = ngx_queue_head(&ngx_mcp_push_walks);
+    for (q = ngx_queue_head(&ngx_mcp_push_walks);
+         q != ngx_queue_sentinel(&ngx_mcp_push_walks);
+         q = next)
+    {
         walk = ngx_queue_data(q, ngx_mcp_push_walk_t, queue);
 
-        r = walk->next;
-
-        if (r == NULL) {
-            ngx_mcp_push_session_done(walk);
-            continue;
-        }
-
-        if (ngx_mcp_push_session_n == NGX_MCP_PUSH_SESSION_SLICE) {
+        if (ngx_mcp_push_session_some(walk) == NGX_AGAIN) {
             ngx_post_event(&ngx_mcp_push_walks_event,
                            &ngx_posted_next_events);
             return;
         }
 
+        next = ngx_queue_next(q);
+
+        ngx_mcp_push_session_done(walk);
+    }
+}
+
+
+/*
+ * Sends to some of the sessions: NGX_AGAIN if others are left for another turn,
+ * or NGX_OK.
+ */
+
+static ngx_int_t
+ngx_mcp_push_session_some(ngx_mcp_push_walk_t *walk)
+{
+    ngx_mcp_receiver_t  *r;
+
+    while (walk->next) {
+
+        if (ngx_mcp_push_session_n == NGX_MCP_PUSH_SESSION_SLICE) {
+            return NGX_AGAIN;
+        }
+
         ngx_mcp_push_session_n++;
 
+        r = walk->next;
         walk->next = ngx_mcp_push_session_next(walk);
 
         ngx_mcp_push_session_to(walk, r);
     }
+
+    return NGX_OK;
 }
 
 

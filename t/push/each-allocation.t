@@ -1,6 +1,6 @@
 # Each allocation for what Frappe publishes for a user or a site fails once: the
 # message is lost for a stream, or the stream ends, and nothing stays behind.
-# docs/PROTOCOL.md 16.30.
+# docs/PROTOCOL.md 16.30, 16.43.
 
 use strict;
 use warnings;
@@ -10,10 +10,13 @@ use MCPTest;
 use MCPTest::Allocation;
 use MCPTest::Conn qw(run_until);
 use MCPTest::HTTP;
+use MCPTest::Modern;
 use MCPTest::Push;
 use Test::More;
 
 MCPTest::Redis::need();
+
+my $RESOURCE = 'fac://skills/report-list-usage';
 
 my $allocation = MCPTest::Allocation->new;
 my $redis      = start_redis();
@@ -122,6 +125,25 @@ each_fails('a new stream', sub {
     my $seen   = $stream->status || 0;
 
     say_to('new.') if $seen == 200;
+    $stream->close;
+
+    return $seen =~ /\A(?:0|200|500|503)\z/ ? '' : "status $seen";
+});
+
+each_fails('a new stream of subscriptions/listen', sub {
+    my $stream = stream_of(modern($nginx, 1, 'subscriptions/listen',
+        { notifications => { toolsListChanged => JSON::PP::true(),
+            resourceSubscriptions => [ 'a/b', $RESOURCE,
+                map { "x:$_" } 1 .. 5 ] } },
+        async => 1));
+    my $seen = $stream->status || 0;
+
+    if ($seen == 200) {
+        publish($redis, { method => 'notifications/resources/updated',
+            params => { uri => $RESOURCE } });
+        run_until(sub { got($stream, 'updated') }, 0.3);
+    }
+
     $stream->close;
 
     return $seen =~ /\A(?:0|200|500|503)\z/ ? '' : "status $seen";

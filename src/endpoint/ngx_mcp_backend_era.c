@@ -20,6 +20,7 @@
 
 #include "ngx_mcp_backend_era.h"
 #include "ngx_mcp_discover_result.h"
+#include "ngx_mcp_events.h"
 #include "ngx_mcp_outcome.h"
 #include "ngx_mcp_protocol_version.h"
 #include "ngx_mcp_response.h"
@@ -155,6 +156,12 @@ ngx_mcp_backend_era_key(ngx_http_request_t *r, ngx_str_t *user, u_char *key)
 
     if (user) {
         parts[5] = *user;
+
+        /* the result for a user depends on it; the zone survives a reload */
+
+        if (ngx_mcp_events_used()) {
+            ngx_str_set(&parts[0], "discover with events");
+        }
     }
 
     return ngx_mcp_hmac(key, zone->secrets->elts, parts, user ? 6 : 5);

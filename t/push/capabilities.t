@@ -78,6 +78,17 @@ for my $case (
     is_deeply(capabilities(discover($nginx, 1)->json),
         { tools => {}, prompts => {}, resources => {} },
         'nor in the modern era');
+
+    # the result that is kept is not the one of another configuration
+
+    $nginx->configure(push => $redis);
+    $nginx->wait_gone([ $nginx->reload ]);
+    wait_push($nginx);
+
+    is_deeply(capabilities(discover($nginx, 2)->json),
+        { logging => {}, tools => $list, prompts => $list,
+            resources => { subscribe => $true, %{$list} } },
+        'after a reload with mcp_sse_events it is');
 }
 
 # an error stays as it is

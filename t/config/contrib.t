@@ -517,6 +517,59 @@ for my $kind ('bench', 'docker') {
         for '0', 'x', '-1', '1.5';
     unlink $settings;
 
+    # mcp_sse_events: the Redis of the bench
+
+    my $events = sub {
+        my ($name, $want, $time, @arg) = @_;
+
+        my ($status, $text) = patch(@arg, @run);
+        my $text_now = slurp($file);
+
+        is($status, 0, "$name: bench-nginx-patch succeeds") or diag($text);
+        is(join('', $text_now =~ /^mcp_sse_events  (\S+);$/mg), $want,
+            "$name: " . ($want || 'no') . ' Redis of events');
+        like($text_now, qr/_mcp\/call \{[^}]*proxy_read_timeout +$time;/,
+            "$name: calls may take $time");
+
+        return $text;
+    };
+
+    my $queue = 'redis://127.0.0.1:11000';
+
+    $events->('no settings', '', 120);
+    spew($settings, '{}');
+    $events->('settings without Redis', '', 120);
+    spew($settings, qq({\n "redis_cache": "redis://127.0.0.1:13000",\n)
+        . qq( "redis_queue": "$queue",\n "x": 1\n}\n));
+    $events->('redis_queue', $queue, '220s');
+    $events->('redis_queue and threads', $queue, '340s', '--threads', 4);
+    $events->('--events none', '', 120, '--events', 'none');
+    $events->('--events', 'redis://127.0.0.2:6379', '220s', '--events',
+        'redis://127.0.0.2:6379');
+    spew($settings, '{"redis_socketio":"redis://127.0.0.1:12000"}');
+    $events->('redis_socketio', 'redis://127.0.0.1:12000', '220s');
+    spew($other, "mcp_sse_events redis://127.0.0.1;\n");
+    $events->('another file has it', '', '220s');
+    spew($other, '');
+
+    for my $with ('{"redis_queue":"redis://:secret@127.0.0.1:11000"}',
+        qq({"redis_queue":"$queue","use_rq_auth": true}))
+    {
+        spew($settings, $with);
+        like($events->('a password', '', 120),
+            qr/redis_queue of the bench has a password: to let/,
+            'a password is not written where others can read it');
+    }
+
+    spew($settings, qq({"redis_queue":"$queue"}));
+    $events->('once more', $queue, '220s');
+    my $patched = slurp($file);
+    $events->('again', $queue, '220s');
+    is(slurp($file), $patched, 'a second run changes nothing');
+    patch('--remove', @run);
+    unlike(slurp($file), qr/mcp_sse_events/, '--remove removes it');
+    unlink $settings;
+
     # a compose file has each $ twice, except in its own variables
 
     my $template = slurp("$root/t/config/bench/frappe.conf.template");

@@ -185,6 +185,16 @@ for my $row ([ 1, 1, 1 ], [ 2, 1, 1 ], [ 3, 1, 2 ], [ 4, 2, 2 ], [ 8, 6, 2 ]) {
         "FRAPPE_THREADS $threads: calls get $calls, look-ups $lookups");
 }
 
+for my $row ([ 410 ], [ 710, FRAPPE_THREADS => 8 ]) {
+    my ($seconds, @env) = @$row;
+    my $config = config(EVENTS_URL => 'redis://a', @env);
+
+    like($config, qr/proxy_read_timeout\s+${seconds}s;/,
+        "EVENTS_URL @env: a call may wait for its user besides");
+    like($config, qr/worker_shutdown_timeout\s+410s;/,
+        "EVENTS_URL @env: and so may a worker that stops");
+}
+
 like(config(KEEP_ALIVE => 2), qr/keepalive_timeout\s+2s;/,
     'KEEP_ALIVE becomes keepalive_timeout');
 like(config(FRAPPE_URL => 'https://erp.example.com'),
@@ -320,6 +330,8 @@ refuses('REDIS_URL without a key', qr/MCP_SSE_KEY/,
 refuses("REDIS_URL $_", qr/REDIS_URL/, MCP_SSE_KEY => 'K' x 40,
     REDIS_URL => $_) for '127.0.0.1', 'http://a', 'redis://', 'rediss://',
     'redis://a b', 'redis://a;', 'rediss://a{';
+refuses("EVENTS_URL $_", qr/EVENTS_URL/, EVENTS_URL => $_)
+    for '127.0.0.1', 'http://a', 'redis://', 'redis://a b', 'redis://a;';
 refuses("REDIS_SENTINEL $_", qr/REDIS_SENTINEL/, REDIS_SENTINEL => $_)
     for 'a b', 'a;', '$a', 'a';
 refuses("REDIS_CLUSTER $_", qr/REDIS_CLUSTER/, REDIS_CLUSTER => $_)
@@ -369,6 +381,22 @@ refuses('REDIS_SENTINEL_AUTH without REDIS_SENTINEL', qr/REDIS_SENTINEL_AUTH/,
     }
 
     for my $row (
+        [ { EVENTS_URL => 'redis://127.0.0.1:11000' },
+            'mcp_sse_events  redis://127.0.0.1:11000;' ],
+        [ { REDIS_URL => 'redis://a', EVENTS_URL => 'unix:/b' },
+            "mcp_sse_redis  redis://a;\nmcp_sse_events  unix:/b;" ],
+        [ { EVENTS_URL => 'rediss://a', REDIS_CA_FILE => $file{ca} },
+            qq(mcp_sse_events  rediss://a;\n)
+            . qq(mcp_sse_redis_ssl_trusted_certificate  "$file{ca}";) ],
+    ) {
+        my ($env, $want) = @$row;
+        my ($status, $out) = launch({ %redis, PORT =>
+            MCPTest::Nginx::free_port(), %$env });
+
+        is($out, "$want\n", join ' ', %$env);
+    }
+
+    for my $row (
         [ 'REDIS_CA_FILE', REDIS_CA_FILE => "$dir/none" ],
         [ 'REDIS_CA_FILE', REDIS_CA_FILE => $file{ca}, REDIS_URL => 'redis://a' ],
         [ 'need each other', REDIS_CERT_FILE => $file{cert} ],
@@ -391,6 +419,12 @@ refuses('REDIS_SENTINEL_AUTH without REDIS_SENTINEL', qr/REDIS_SENTINEL_AUTH/,
             qr/REDIS_URL: a cluster has only the database 0$/ ],
         [ [ 'redis://:secret-of-redis@host.invalid' ],
             qr/REDIS_URL: host not found$/ ],
+        [ [ 'redis://127.0.0.1', EVENTS_URL =>
+            'redis://:secret-of-redis@host.invalid' ],
+            qr/EVENTS_URL: host not found$/ ],
+        [ [ 'redis://127.0.0.1', EVENTS_URL =>
+            'redis://:secret-of-redis@127.0.0.1,127.0.0.2' ],
+            qr/EVENTS_URL: several hosts need "sentinel=NAME" or "cluster"$/ ],
     ) {
         my ($env, $want) = @$row;
         my ($status, undef, $errors) = launch({ %plain, MCP_SSE_KEY => 'K' x 40,

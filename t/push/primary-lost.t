@@ -55,7 +55,7 @@ sub getting {
 
     my $n = say_next();
 
-    for my $next ($n, say_next()) {
+    for my $next ($n, say_next(), say_next()) {
         run_until(sub { !grep { ((data($_))[-1] || 0) < $next } @witnesses });
     }
 
@@ -86,9 +86,14 @@ sub heard {
 
     ok(run_until(sub { heard($heard, 'h') == 1 && heard($heard, 'a') == 1 }),
         'the other one has asked, and was answered');
+
+    # before the clock moves, its worker has the answer
+
+    getting(\@streams, $witness);
     $clock->advance(31);
     ok(run_until(sub { heard($heard, 'h') == 2 && heard($heard, 'a') == 2 }),
         'it asks again half a minute later, and is answered');
+    getting(\@streams, $witness);
     $clock->advance(5);
     is_deeply([ getting(\@streams, $witness) ], [$new],
         'the primary one stays');

@@ -541,15 +541,15 @@ for my $kind ('bench', 'docker') {
     $events->('settings without Redis', '', 120);
     spew($settings, qq({\n "redis_cache": "redis://127.0.0.1:13000",\n)
         . qq( "redis_queue": "$queue",\n "x": 1\n}\n));
-    $events->('redis_queue', $queue, '220s');
-    $events->('redis_queue and threads', $queue, '340s', '--threads', 4);
+    $events->('redis_queue', $queue, '230s');
+    $events->('redis_queue and threads', $queue, '350s', '--threads', 4);
     $events->('--events none', '', 120, '--events', 'none');
-    $events->('--events', 'redis://127.0.0.2:6379', '220s', '--events',
+    $events->('--events', 'redis://127.0.0.2:6379', '230s', '--events',
         'redis://127.0.0.2:6379');
     spew($settings, '{"redis_socketio":"redis://127.0.0.1:12000"}');
-    $events->('redis_socketio', 'redis://127.0.0.1:12000', '220s');
+    $events->('redis_socketio', 'redis://127.0.0.1:12000', '230s');
     spew($other, "mcp_sse_events redis://127.0.0.1;\n");
-    $events->('another file has it', '', '220s');
+    $events->('another file has it', '', '230s');
     spew($other, '');
 
     for my $with ('{"redis_queue":"redis://:secret@127.0.0.1:11000"}',
@@ -562,9 +562,9 @@ for my $kind ('bench', 'docker') {
     }
 
     spew($settings, qq({"redis_queue":"$queue"}));
-    $events->('once more', $queue, '220s');
+    $events->('once more', $queue, '230s');
     my $patched = slurp($file);
-    $events->('again', $queue, '220s');
+    $events->('again', $queue, '230s');
     is(slurp($file), $patched, 'a second run changes nothing');
     patch('--remove', @run);
     unlike(slurp($file), qr/mcp_sse_events/, '--remove removes it');

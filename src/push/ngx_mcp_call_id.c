@@ -22,11 +22,14 @@
     (offsetof(ngx_mcp_call_id_t, text) + NGX_MCP_CALL_ID_KEY)
 
 
-static u_char  ngx_mcp_call_id_alphabet[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+#define NGX_MCP_CALL_ID_WORDS   (NGX_MCP_CALL_ID_RANDOM / 8)
 
-static u_char             ngx_mcp_call_id_random[NGX_MCP_CALL_ID_BATCH]
-                                                [NGX_MCP_CALL_ID_RANDOM];
+
+static void ngx_mcp_call_id_letters(u_char *dst, uint64_t *random);
+
+
+static uint64_t           ngx_mcp_call_id_random[NGX_MCP_CALL_ID_BATCH]
+                                                [NGX_MCP_CALL_ID_WORDS];
 static ngx_uint_t         ngx_mcp_call_id_left;      /* of these */
 static ngx_rbtree_t       ngx_mcp_call_ids;
 static ngx_rbtree_node_t  ngx_mcp_call_ids_sentinel;
@@ -43,12 +46,11 @@ ngx_mcp_call_id_init(void)
 ngx_int_t
 ngx_mcp_call_id_enter(ngx_mcp_call_id_t *id, void *data)
 {
-    u_char      *p, *random;
-    ngx_uint_t   i;
+    u_char  *p;
 
     if (ngx_mcp_call_id_left == 0) {
 
-        if (ngx_mcp_random(ngx_mcp_call_id_random[0],
+        if (ngx_mcp_random((u_char *) ngx_mcp_call_id_random,
                            sizeof(ngx_mcp_call_id_random))
             != NGX_OK)
         {
@@ -58,13 +60,9 @@ ngx_mcp_call_id_enter(ngx_mcp_call_id_t *id, void *data)
         ngx_mcp_call_id_left = NGX_MCP_CALL_ID_BATCH;
     }
 
-    random = ngx_mcp_call_id_random[--ngx_mcp_call_id_left];
-
     p = ngx_cpymem(id->text, ngx_mcp_events_name(), NGX_MCP_EVENTS_NAME_LEN);
 
-    for (i = 0; i < NGX_MCP_CALL_ID_RANDOM; i++) {
-        *p++ = ngx_mcp_call_id_alphabet[random[i] & 0x3f];
-    }
+    ngx_mcp_call_id_letters(p, ngx_mcp_call_id_random[--ngx_mcp_call_id_left]);
 
     id->data = data;
 
@@ -72,6 +70,26 @@ ngx_mcp_call_id_enter(ngx_mcp_call_id_t *id, void *data)
                         id->text + NGX_MCP_CALL_ID_KEY);
 
     return NGX_OK;
+}
+
+
+/*
+ * Writes random bytes as letters A to P and a to p, eight at once: each has
+ * five random bits.  A table would double what an id costs a call.
+ */
+
+static void
+ngx_mcp_call_id_letters(u_char *dst, uint64_t *random)
+{
+    uint64_t    letters;
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_MCP_CALL_ID_WORDS; i++) {
+        letters = (random[i] & 0x0f0f0f0f0f0f0f0f) + 0x4141414141414141;
+        letters |= random[i] & 0x2020202020202020;
+
+        dst = ngx_cpymem(dst, &letters, sizeof(letters));
+    }
 }
 
 

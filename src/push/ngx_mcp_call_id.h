@@ -5,8 +5,8 @@
  * The ids of calls, by which Frappe names a call in what it publishes: the
  * value of the header X-MCP-Call.
  *
- * An id is the name of the worker's channel, ngx_mcp_events_name(), and 22
- * random characters of base64url, 132 bits.  Only the worker that runs the call
+ * An id is the name of the worker's channel, ngx_mcp_events_name(), and 24
+ * random letters, 120 bits.  Only the worker that runs the call
  * knows it, and with it whose call it is, and of which site.
  */
 
@@ -17,7 +17,7 @@
 #include "ngx_mcp_events.h"
 
 
-#define NGX_MCP_CALL_ID_RANDOM  22     /* characters */
+#define NGX_MCP_CALL_ID_RANDOM  24     /* letters, a multiple of 8 */
 
 #define NGX_MCP_CALL_ID_LEN                                                   \
     (NGX_MCP_EVENTS_NAME_LEN + NGX_MCP_CALL_ID_RANDOM)

@@ -40,7 +40,7 @@ my $nginx = start_push(push => $redis, mcp => 'mcp_sse_stream_after off;',
         headers => [ 'X-MCP-Call' => 'forged' ]);
     my $first = $frappe->last_headers->{'x-mcp-call'};
 
-    like($first, qr/\A[\w-]{34}\z/,
+    like($first, qr/\A[\w-]{12}[A-Pa-p]{24}\z/,
         'a call has X-MCP-Call, that of the client does not get through');
 
     http_post($nginx, tool(2, 'echo', {}));
@@ -263,7 +263,7 @@ for my $name (sort keys %form) {
 
     $drops->('ended', 'a call that has ended', { call => $gone, %log });
     $drops->('ended', 'an id that is none, of a worker that is one',
-        { call => substr($call, 0, 12) . 'A' x 22, %log });
+        { call => substr($call, 0, 12) . 'A' x 24, %log });
     $drops->('malformed', 'a level that is none', { call => $call,
         method => $MESSAGE, params => { level => 'loud', data => 1 } });
     $drops->('malformed', 'progress without a value',
@@ -276,7 +276,7 @@ for my $name (sort keys %form) {
 
     moves($nginx, 'ids of others are not counted', {}, sub {
         publish($redis, { call => $_, %log })
-            for 'A' x 34, substr($call, 0, 33), "${call}A", 'x', '';
+            for 'A' x 36, substr($call, 0, 35), "${call}A", 'x', '';
     });
 
     $drops->('site', 'another site than that of the call',

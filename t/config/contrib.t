@@ -538,7 +538,9 @@ for my $kind ('bench', 'docker') {
 
     $events->('no settings', '', 120);
     spew($settings, '{}');
-    $events->('settings without Redis', '', 120);
+    like($events->('settings without Redis', '', 120),
+        qr/no mcp_sse_events: common_site_config.json has no redis_queue/,
+        'settings without Redis: it says so');
     spew($settings, qq({\n "redis_cache": "redis://127.0.0.1:13000",\n)
         . qq( "redis_queue": "$queue",\n "x": 1\n}\n));
     $events->('redis_queue', $queue, '230s');
@@ -557,7 +559,7 @@ for my $kind ('bench', 'docker') {
     {
         spew($settings, $with);
         like($events->('a password', '', 120),
-            qr/redis_queue of the bench has a password: to let/,
+            qr/redis_queue of the bench has users or a password: to let/,
             'a password is not written where others can read it');
     }
 
@@ -578,7 +580,17 @@ for my $kind ('bench', 'docker') {
     spew($file, $template);
     patch('--main', 'none', $file);
     $template = slurp($file);
-    unlike($template, qr/^mcp_sse_key/m, 'a template of Docker has no key');
+    unlike($template, qr/^mcp_sse_(?:key|events)/m,
+        'a template of Docker has no key, and no Redis of events');
+
+    my $with = spew("$dir/shapes/events.template",
+        slurp("$root/t/config/bench/frappe.conf.template"));
+
+    patch('--main', 'none', '--events', 'redis://redis-queue:6379', $with);
+    like(slurp($with), qr/^mcp_sse_events  redis:\/\/redis-queue:6379;$/m,
+        'a template of Docker with --events');
+    like(slurp($with), qr/_mcp\/call \{[^}]*proxy_read_timeout +1h;/,
+        'the time of its calls is above what nobody knows yet');
 
     spew($file, $compose);
     ($status, $text) = patch('--main', 'none', $file);

@@ -25,7 +25,9 @@ my $nginx  = start_push(push => $redis, mcp => '', workers => 1,
 my $MESSAGE = 'notifications/message';
 
 
-sub loggers { return map { $_->{params}{logger} } $_[0]->notifications($MESSAGE) }
+sub loggers {
+    return map { $_->{params}{logger} } $_[0]->notifications($MESSAGE);
+}
 
 
 # Publishes n times what is in the list, 1,000 commands in one write; returns
@@ -50,6 +52,24 @@ sub flood {
 }
 
 
+# Makes a call that pushes.  On a busy machine 50 ms may be short for what it has
+# published: then the answer does not wait any longer, which is counted, and the
+# call is made again.
+
+sub in_time {
+    my ($call) = @_;
+
+    for (1 .. 5) {
+        my $late = counters($nginx)->{event_barriers_late};
+
+        $call->();
+        return if counters($nginx)->{event_barriers_late} == $late;
+    }
+
+    return;
+}
+
+
 # ---- 1,000 messages of one call
 
 my $all = join ' ', 1 .. 1000;
@@ -67,8 +87,12 @@ for my $case (
 ) {
     my ($name, $begin, $end) = @{$case};
 
-    my $client = $begin->(tool(1, 'push_flood', { n => 1000 }));
-    my $answer = $end->($client);
+    my ($client, $answer);
+
+    in_time(sub {
+        $client = $begin->(tool(1, 'push_flood', { n => 1000 }));
+        $answer = $end->($client);
+    });
 
     is(join(' ', loggers($client)), $all,
         "$name: 1,000 messages of a call arrive, in order");
@@ -86,23 +110,26 @@ for my $case (
 
     $slow->pause;
     post($nginx, $slow, tool(1, 'push_flood', { n => 1000, bytes => 5000 }));
-    run_until(sub { since($nginx, $before)->{'events queue_full'} });
-
-    my $got = http_post($nginx, tool(2, 'push_log', {}), async => 1);
-
-    $got->wait;
-    is(scalar($got->notifications($MESSAGE)), 1,
-        'a client that does not read: others get theirs');
     run_until(sub {
         my $moved = since($nginx, $before);
 
-        return $moved->{'events queue_full'} + $moved->{'events delivered'}
-            == 1001;
+        return ($moved->{'events queue_full'} || 0)
+            + ($moved->{'events delivered'} || 0) == 1000;
     });
 
     my $lost = since($nginx, $before)->{'events queue_full'};
 
-    ok($lost < 1000, 'some wait for it');
+    ok($lost, 'a client that does not read: what is too much is dropped');
+    ok($lost < 1000, 'the rest waits for it');
+
+    my $got;
+
+    in_time(sub {
+        $got = http_post($nginx, tool(2, 'push_log', {}), async => 1);
+        $got->wait;
+    });
+
+    is(scalar($got->notifications($MESSAGE)), 1, 'others get theirs');
     ok(!$slow->{ended}, 'its stream is not closed');
     $slow->resume;
     like($slow->wait_answer(1), qr/"result"/, 'it gets the answer');

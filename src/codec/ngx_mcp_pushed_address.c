@@ -17,6 +17,8 @@
 static u_char *ngx_mcp_pushed_address_blanks(u_char *p, u_char *last);
 static u_char *ngx_mcp_pushed_address_string(u_char *p, u_char *last,
     ngx_str_t *text);
+static u_char *ngx_mcp_pushed_address_params(u_char *p, u_char *last);
+static u_char *ngx_mcp_pushed_address_skip(u_char *p, u_char *last);
 static void ngx_mcp_pushed_address_seen(ngx_str_t *name, ngx_str_t *value,
     ngx_mcp_pushed_address_t *to);
 
@@ -48,7 +50,14 @@ ngx_mcp_pushed_address(ngx_str_t *bytes, ngx_mcp_pushed_address_t *to)
             return NGX_DECLINED;
         }
 
-        p = ngx_mcp_pushed_address_string(p, last, &value);
+        if (ngx_mcp_str_is(&name, "params")) {
+            ngx_str_null(&value);
+            p = ngx_mcp_pushed_address_params(p, last);
+
+        } else {
+            p = ngx_mcp_pushed_address_string(p, last, &value);
+        }
+
         if (p == NULL) {
             return NGX_DECLINED;
         }
@@ -114,6 +123,67 @@ ngx_mcp_pushed_address_string(u_char *p, u_char *last,
         if (*p == '"') {
             text->len = p - text->data;
             return p + 1;
+        }
+
+        p++;
+    }
+}
+
+
+/*
+ * Skips an object, which may have blanks before it and need not be valid: only
+ * strings can hide braces.  Returns its end, or NULL.
+ */
+
+static u_char *
+ngx_mcp_pushed_address_params(u_char *p, u_char *last)
+{
+    ngx_uint_t  depth;
+
+    p = ngx_mcp_pushed_address_blanks(p, last);
+
+    if (p == last || *p != '{') {
+        return NULL;
+    }
+
+    for (depth = 0; p != last; p++) {
+
+        if (*p == '{') {
+            depth++;
+
+        } else if (*p == '}') {
+            if (--depth == 0) {
+                return p + 1;
+            }
+
+        } else if (*p == '"') {
+            p = ngx_mcp_pushed_address_skip(p + 1, last);
+            if (p == NULL) {
+                return NULL;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * Returns the quote that ends a string, or NULL.
+ */
+
+static u_char *
+ngx_mcp_pushed_address_skip(u_char *p, u_char *last)
+{
+    for ( ;; ) {
+        p = ngx_mcp_json_text_plain(p, last);
+
+        if (p == last || *p == '"') {
+            return (p == last) ? NULL : p;
+        }
+
+        if (*p == '\\' && ++p == last) {
+            return NULL;
         }
 
         p++;

@@ -23,10 +23,11 @@ typedef struct {
 
 
 /*
- * Looks at the members before the first one that is no string: fills "to" with
- * raw strings.  Returns NGX_OK if it has seen whom the message is for: "site"
- * and one of "call" and "user", or "site" and the end of the message;
- * NGX_DECLINED if the message must be parsed to know it, also for an escape.
+ * Looks at the members before the first one that is no string, but skips
+ * "params": fills "to" with raw strings.  Returns NGX_OK if it has seen whom
+ * the message is for: "site" and one of "call" and "user", or "site" and the
+ * end of the message; NGX_DECLINED if the message must be parsed to know it,
+ * also for an escape outside "params".  What it has seen need not be valid.
  */
 
 ngx_int_t ngx_mcp_pushed_address(ngx_str_t *bytes,

@@ -38,7 +38,7 @@ static const char  *forward_headers_never[] = {
     "frappe-authorization-source", "host", "http2-settings", "keep-alive",
     "mcp-session-id", "proxy-authorization", "proxy-connection", "te",
     "trailer", "transfer-encoding", "upgrade", "x-assistant-client-id",
-    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-mcp-call",
     "x-frappe-csrf-token", "x-frappe-site-name", "x-real-ip",
     "x-use-x-accel-redirect", NULL
 };

@@ -127,19 +127,7 @@ capabilities_find(capabilities_model_t *m)
 static size_t
 capabilities_member(capabilities_model_t *m, size_t object, const char *name)
 {
-    size_t  i, n;
-
-    if (object == STRICT_NONE
-        || m->json.values[object].type != STRICT_OBJECT)
-    {
-        return STRICT_NONE;
-    }
-
-    i = strict_json_member(&m->json, object, name, &n);
-
-    m->repeated |= (n > 1);
-
-    return i;
+    return fuzz_json_member(&m->json, object, name, &m->repeated);
 }
 
 

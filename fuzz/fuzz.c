@@ -198,6 +198,24 @@ fuzz_json_text(ngx_str_t *body)
 }
 
 
+size_t
+fuzz_json_member(const strict_json_t *j, size_t object, const char *name,
+    ngx_uint_t *repeated)
+{
+    size_t  i, n;
+
+    if (object == STRICT_NONE || j->values[object].type != STRICT_OBJECT) {
+        return STRICT_NONE;
+    }
+
+    i = strict_json_member(j, object, name, &n);
+
+    *repeated |= (n > 1);
+
+    return i;
+}
+
+
 ngx_str_t
 fuzz_json_raw(const strict_json_t *j, size_t i)
 {

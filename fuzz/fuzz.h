@@ -90,6 +90,14 @@ ngx_uint_t fuzz_same(const ngx_str_t *a, const ngx_str_t *b);
 ngx_str_t fuzz_json_text(ngx_str_t *body);
 
 /*
+ * Returns the index of the member, or STRICT_NONE, also if "object" is that or
+ * no object; sets *repeated if the object has more than one of that name.
+ */
+
+size_t fuzz_json_member(const strict_json_t *j, size_t object,
+    const char *name, ngx_uint_t *repeated);
+
+/*
  * Return the value i: its bytes in the text; or, of a string, what it is when
  * it is decoded, in the pool.
  */

@@ -77,19 +77,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static size_t
 request_member(request_model_t *m, size_t object, const char *name)
 {
-    size_t  i, n;
-
-    if (object == STRICT_NONE
-        || m->json.values[object].type != STRICT_OBJECT)
-    {
-        return STRICT_NONE;
-    }
-
-    i = strict_json_member(&m->json, object, name, &n);
-
-    m->repeated |= (n > 1);
-
-    return i;
+    return fuzz_json_member(&m->json, object, name, &m->repeated);
 }
 
 

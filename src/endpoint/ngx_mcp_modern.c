@@ -13,6 +13,7 @@
 #include "ngx_mcp_backend_era.h"
 #include "ngx_mcp_discover.h"
 #include "ngx_mcp_dispatch.h"
+#include "ngx_mcp_events.h"
 #include "ngx_mcp_header_check.h"
 #include "ngx_mcp_identity.h"
 #include "ngx_mcp_json_text.h"
@@ -383,7 +384,7 @@ ngx_mcp_modern_listen(ngx_http_request_t *r,
                               "Invalid params: notifications is no filter");
     }
 
-    if (ngx_mcp_zone()->conf->events) {
+    if (ngx_mcp_events_used()) {
         ctx->modern->listen = filter;
     }
 

@@ -6,8 +6,8 @@
  * value of the header X-MCP-Call.
  *
  * An id is the name of the worker's channel, ngx_mcp_events_name(), and 24
- * random letters, 120 bits.  Only the worker that runs the call
- * knows it, and with it whose call it is, and of which site.
+ * random letters, 120 bits.  Only the worker that runs the call knows it, and
+ * with it whose call it is, and of which site.
  */
 
 #ifndef _NGX_MCP_CALL_ID_H_INCLUDED_

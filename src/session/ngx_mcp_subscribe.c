@@ -11,6 +11,7 @@
  */
 
 #include "ngx_mcp_subscribe.h"
+#include "ngx_mcp_events.h"
 #include "ngx_mcp_json_text.h"
 #include "ngx_mcp_remote_subscriptions.h"
 #include "ngx_mcp_reply.h"
@@ -62,7 +63,7 @@ ngx_mcp_subscribe_handles(ngx_mcp_jsonrpc_message_t *message)
 {
     return message->type == NGX_MCP_JSONRPC_REQUEST
            && ngx_mcp_subscribe_method(&message->method)
-           && ngx_mcp_zone()->conf->events;
+           && ngx_mcp_events_used();
 }
 
 
@@ -282,7 +283,7 @@ ngx_mcp_subscribe_recall(ngx_mcp_session_t *s)
 {
     ngx_mcp_subscribe_session_t  of;
 
-    if (ngx_mcp_zone()->conf->events
+    if (ngx_mcp_events_used()
         && ngx_mcp_remote_subscriptions_asks(s->sid.key)
         && ngx_mcp_subscribe_session(s, &of) == NGX_OK)
     {

@@ -11,8 +11,8 @@
  *                                             ANSWER", or "declined"
  *     listen FILTER                           "ok WRITTEN URI ...", "declined"
  *
- * ID, URI, INFO, BODY, PARAMS, NAME, ANSWER and FILTER are hexadecimal, "-" is an
- * absent string, as are values; DATA is behind the blank.
+ * ID, URI, INFO, BODY, PARAMS, NAME, ANSWER and FILTER are hexadecimal, "-" is
+ * an absent string, as are values; DATA is behind the blank.
  */
 
 #include <ngx_config.h>

@@ -8,8 +8,8 @@
  *     N post NAME JSON | N http NAME KEY JSON      messages, to a stream or as
  *                                                  a POST with a session id
  *     N answer ID STATUS JSON | N fail ID END      a call ends
- *     N updated NAME URI                           a resource has changed;
- *                                                  "update:NAME:URI": it is told
+ *     N updated NAME URI                           a resource has changed; if
+ *                                                  told: "update:NAME:URI"
  *     N events                                     runs posted events
  *
  * An answer has behind it what was done: ">ID": a call was started, "!ID": it

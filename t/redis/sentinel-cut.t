@@ -30,6 +30,7 @@ for my $way (MCPTest::Redis::short() ? 'down' : qw(down up)) {
     $load->fault(
         name   => "$lost is lost",
         lost   => 1,
+        brief  => 1,
         begin  => sub { $old = $set->master; $set->cut_off($old, $way) },
         healed => sub { $set->wait_switch(from => $old) },
     );
